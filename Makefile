@@ -1,0 +1,143 @@
+# hearth: one Makefile. `make help` lists the targets.
+#
+# CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR V=1 SAN=... are obeyed. Nothing is built for the build machine only:
+# instruction sets are chosen at run time, and each ISA's flags belong to its own files (ISAFLAGS below).
+# A new source or test file needs no line here: everything is found by wildcard.
+
+CC      ?= cc
+AR      ?= ar
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  ?= python3
+V       ?= 0
+SAN     ?=
+
+empty :=
+space := $(empty) $(empty)
+comma := ,
+BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+Q := $(if $(filter 1,$(V)),,@)
+VERSION := $(shell sed -n 's/^\#define HEARTH_VERSION "\(.*\)"/\1/p' include/hearth.h)
+
+# ---- flags ---------------------------------------------------------------------------------------------------------
+# No contraction, no fast-math: docs/NUMERICS.md fixes the order and rounding of every operation.
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings
+BASE    := -std=c11 -D_GNU_SOURCE -Isrc -Iinclude -I$(BUILD)/gen -ffp-contract=off -fno-math-errno -pthread -MMD -MP
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+ALL_CFLAGS = $(BASE) $(WARN) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) $(ISAFLAGS)
+
+$(BUILD)/src/kernels/x86/avx2_%.o:   ISAFLAGS := -mavx2 -mfma -mf16c
+$(BUILD)/src/kernels/x86/avx512_%.o: ISAFLAGS := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
+
+# ---- what there is -------------------------------------------------------------------------------------------------
+ARCH     := $(shell $(CC) -dumpmachine | cut -d- -f1)
+ISA_DIRS := $(if $(filter x86_64,$(ARCH)),x86) $(if $(filter aarch64,$(ARCH)),arm)
+SOURCES  := $(sort $(wildcard src/*/*.c) $(foreach d,$(ISA_DIRS),$(wildcard src/kernels/$(d)/*.c)))
+MAINS    := $(wildcard src/cli/*_main.c) src/cli/main.c
+CLI      := $(filter-out $(MAINS),$(filter src/cli/%,$(SOURCES)))
+MODULES  := $(filter-out src/cli/%,$(SOURCES))
+# the public library: base … engine, without the two files of base that need libyaml and libcrypto
+LIB_DIRS := base plat gguf quant kernels token chat grammar model engine
+LIB_SRC  := $(filter-out src/base/yaml.c src/base/digest.c,$(foreach d,$(LIB_DIRS),$(filter src/$(d)/%,$(SOURCES))))
+HELPERS  := $(patsubst src/cli/%_main.c,%,$(wildcard src/cli/*_main.c))
+PROGRAMS := $(BUILD)/hearth $(HELPERS:%=$(BUILD)/hearth-%)
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+# Each program names the libraries it may link. hearth and hearth-worker link no network library: a reference to one
+# from their code is a link error.
+LIBS_core   := -ljansson -lutf8proc -lm
+LIBS_facts  := -lyaml -lcrypto -lsqlite3 -lpcre2-8
+LIBS_hearth := $(LIBS_facts) -ledit -lseccomp $(LIBS_core)
+LIBS_worker := -lseccomp $(LIBS_core)
+LIBS_serve  := -lmicrohttpd $(LIBS_facts) -lseccomp $(LIBS_core)
+LIBS_egress := -lcurl -lseccomp $(LIBS_core)
+LIBS_test   := -lcmocka -lmicrohttpd -lcurl $(LIBS_hearth)
+
+.PHONY: all lib help setup demo test check unit bench fuzz torture agree install clean
+all: $(PROGRAMS) $(BUILD)/libhearth.a
+lib: $(BUILD)/libhearth.a
+
+help:
+	@sed -n 's/^#: *//p' Makefile
+
+# ---- building ------------------------------------------------------------------------------------------------------
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  CC    $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/libhearth.a: $(call obj,$(LIB_SRC))
+$(BUILD)/libmodules.a: $(call obj,$(MODULES))
+$(BUILD)/lib%.a:
+	@$(if $(Q),echo "  AR    $@")
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+link = @$(if $(Q),echo "  LINK  $@";) $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+
+$(BUILD)/hearth: $(call obj,src/cli/main.c $(CLI)) $(BUILD)/libmodules.a
+	$(link) $(LIBS_hearth)
+$(BUILD)/hearth-%: $(BUILD)/src/cli/%_main.o $(BUILD)/libmodules.a
+	$(link) $(LIBS_$*)
+
+# ---- tests: tests/MODULE/test_*.c (cmocka), tests/*/test_*.{sh,py}; one process each, registered nowhere -----------
+TEST_C   := $(sort $(wildcard tests/*/test_*.c))
+TEST_BIN := $(TEST_C:%.c=$(BUILD)/%)
+TEST_LIB := $(call obj,$(wildcard tests/lib/*.c))
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB) $(BUILD)/libmodules.a
+	$(link) $(LIBS_test)
+$(BUILD)/tests/%.o: BASE += -Itests
+.SECONDARY:
+
+#: make            build everything into build/
+#: make demo       set up, build, fetch a small model, fit, measure, route, serve: the whole job in one go
+demo: setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo $(BUILD)
+
+#: make setup      install the Debian packages that are missing (as root or with sudo; otherwise prints the line)
+setup:
+	$(Q)tools/setup
+
+#: make test       set up, build, make check, then every test; SAN=address,undefined or SAN=thread picks a sanitizer
+test: setup
+	$(Q)$(MAKE) --no-print-directory check unit
+
+unit: all $(TEST_BIN)
+	$(Q)tools/run-tests $(BUILD)
+
+#: make check      the rules that are scripts: layers, doors, headers, sizes, instruction sets, symbols
+check: all
+	$(Q)tools/check $(BUILD)
+
+#: make bench      speed of kernels and of whole models
+bench: all
+	$(Q)tools/bench $(BUILD)
+
+#: make fuzz       libFuzzer over every tests/fuzz/fuzz_*.c, FUZZ_SECONDS each (default 600)
+fuzz:
+	$(Q)tools/fuzz
+
+#: make torture    every allocation of the tests fails once
+torture: all $(TEST_BIN)
+	$(Q)tools/torture $(BUILD)
+
+#: make agree      build the peers, record their reference logits in tests/golden
+agree: all
+	$(Q)tools/agree/agree $(BUILD)
+
+#: make install    PREFIX and DESTDIR are obeyed
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/hearth $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/hearth
+	install -m 755 $(BUILD)/hearth $(DESTDIR)$(PREFIX)/bin/
+	for h in $(HELPERS); do install -m 755 $(BUILD)/hearth-$$h $(DESTDIR)$(PREFIX)/libexec/hearth/ || exit 1; done
+	install -m 644 include/hearth.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(BUILD)/libhearth.a $(DESTDIR)$(PREFIX)/lib/
+	cp -R tasks $(DESTDIR)$(PREFIX)/share/hearth/
+
+#: make clean      remove build/
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,24 @@
+/* check.h: cmocka with what it needs before it, and without its macro `fail`, which is a function of ours. */
+#ifndef TESTS_CHECK_H
+#define TESTS_CHECK_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#undef fail
+
+#include "base/status.h"
+
+/* Asserts OK and prints the sentence otherwise. */
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        error check_err = { 0 };                                                                                       \
+        error *err = &check_err;                                                                                       \
+        (void)err;                                                                                                     \
+        if ((call) != OK)                                                                                              \
+            fail_msg("%s: %s", #call, check_err.text);                                                                 \
+    } while (0)
+
+#endif
