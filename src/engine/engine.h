@@ -1,0 +1,147 @@
+/* engine.h: one loaded model, and the conversations ("sessions") that run on it.
+ *
+ * An engine owns the repacked weights, the vocabulary, the pool of KV pages, the scratch memory, the compute threads.
+ * A session is one timeline: the tokens that have been fed, and the KV pages that remember them. Several sessions share
+ * an engine and are stepped together: engine_step takes rows of any sessions, one row a token.
+ *
+ * One thread owns an engine and all its sessions: every function here is for that owner thread, unless it says "any
+ * thread". Everything is allocated in engine_open and session_open: stepping allocates nothing.
+ *
+ * One answer: logits are a function of weights, tokens, kv_type, exact, numerics version and, where rope depends on it,
+ * of the context limit. Never of thread count, batch company, chunking or instruction set (docs/NUMERICS.md).
+ *
+ * Text generation on top of this: generate.h. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef struct engine engine;
+typedef struct session session;
+struct gguf;
+struct vocab;
+
+/* ---- opening ---- */
+
+typedef enum engine_kv {
+    ENGINE_KV_F16 = 0, /* the default */
+    ENGINE_KV_F32,     /* twice the bytes; with `exact`, the path that proofs use */
+} engine_kv;
+
+/* Return true to cancel the load (engine_open answers E_CANCELLED). done and total are bytes of weights. */
+typedef bool engine_progress(void *user, uint64_t done, uint64_t total);
+
+typedef struct engine_options {
+    size_t size;          /* sizeof(engine_options), set by engine_options_init: lets the struct grow */
+    int n_threads;        /* compute threads, the caller's included; 0: the cores this process may use */
+    uint32_t context;     /* most positions of one session; 0: the model's own limit, but at most 8192 */
+    uint32_t n_sessions;  /* the KV pool holds this many full contexts; 0: 1 */
+    uint64_t kv_bytes;    /* the KV pool in bytes, rounded down to whole pages, instead of n_sessions; 0: unused */
+    uint64_t mem_bytes;   /* budget: more than this is refused with E_NOFIT before anything is loaded; 0: no budget */
+    engine_kv kv_type;
+    uint32_t batch;       /* most rows of one pass through the layers, 1..1024; 0: 128. Changes memory and speed only */
+    bool exact;           /* weights expanded to F32 and F32 activations: slow, large, the reference */
+    const char *isa;      /* kernel level: "portable", "avx2"...; NULL: HEARTH_ISA in the environment, else best */
+    engine_progress *progress; /* may be NULL */
+    void *user;
+} engine_options;
+void engine_options_init(engine_options *o);
+
+/* What engine_open would allocate with these options, in bytes. Computed from the header alone, by the code that
+ * allocates: engine_open takes exactly this. */
+typedef struct engine_budget {
+    uint64_t weights_bytes; /* repacked weights, norms and tables */
+    uint64_t kv_bytes;      /* the KV pool */
+    uint64_t scratch_bytes; /* activations, logits */
+    uint64_t vocab_bytes;   /* vocabulary and merges (an upper bound) */
+    uint64_t total_bytes;
+    uint64_t kv_position_bytes; /* KV bytes of one position, all layers */
+    uint64_t token_bytes;   /* weight bytes read for one decoded token (each matrix once, of the embedding one row) */
+    uint32_t context;       /* the limit that the options led to */
+    uint32_t n_pages;       /* pages of 64 positions in the pool */
+} engine_budget;
+status engine_plan(const struct gguf *file, const engine_options *o, engine_budget *out, error *err) MUST_CHECK;
+
+/* Opens the model. The file passes to the engine, which closes it, also when this fails. The mapping is released in
+ * steps while weights are repacked. Errors: E_NOFIT with the arithmetic; E_FORMAT, E_UNSUPPORTED naming the tensor or
+ * key; E_NOMEM; E_CANCELLED. o may be NULL (defaults). */
+status engine_open(engine **out, struct gguf *file, const engine_options *o, error *err) MUST_CHECK;
+/* All sessions must be closed before. */
+void engine_close(engine **e);
+
+/* ---- what it is ---- */
+
+typedef struct engine_info {
+    const char *arch;           /* general.architecture */
+    const char *name;           /* general.name, or "" */
+    const char *file_type;      /* the commonest type of its matrices by bytes: "Q4_1" */
+    const char *isa;            /* kernel level in use */
+    uint64_t n_params;
+    uint32_t context_train, context; /* trained for; limit of a session here */
+    uint32_t n_vocab, n_embd, n_layers;
+    int n_threads;
+    bool exact;
+    engine_kv kv_type;
+    const char *numerics;       /* version of docs/NUMERICS.md, part of every evidence key */
+} engine_info;
+
+/* Borrowed, live as long as the engine. */
+const engine_info *engine_get_info(const engine *e);
+const struct vocab *engine_vocab(const engine *e);
+/* The chat template's source text (tokenizer.chat_template), or NULL: a base model. */
+const char *engine_chat_template(const engine *e);
+/* The budget that engine_open took. */
+const engine_budget *engine_memory(const engine *e);
+
+/* ---- sessions ---- */
+
+/* A session takes KV pages from the pool as it grows, and gives them back in session_truncate and session_close. */
+status session_open(session **out, engine *e, error *err) MUST_CHECK;
+void session_close(session **s);
+engine *session_engine(const session *s);
+
+/* Tokens so far, all of them remembered in the KV cache. Borrowed until the next change. */
+uint32_t session_length(const session *s);
+const int32_t *session_tokens(const session *s);
+/* Forgets all but the first n tokens (n <= length). */
+void session_truncate(session *s, uint32_t n);
+/* Length of the common prefix of the session and these tokens. */
+uint32_t session_common(const session *s, const int32_t *tokens, uint32_t n);
+
+/* ---- stepping ---- */
+
+typedef struct engine_row {
+    session *session;
+    int32_t token;
+    uint32_t position; /* must be the session's length plus its rows before this one: rows of a session are in order */
+    bool want_logits;
+} engine_row;
+
+/* Runs n rows (1..batch) through the model and appends each to its session. logits (may be NULL when no row wants any)
+ * receives one pointer per wanted row, in order, to n_vocab floats: borrowed until the next step of this engine.
+ * Errors leave every session as it was: E_RANGE (token, position, too many rows), E_NOFIT (context or KV pool full). */
+status engine_step(engine *e, const engine_row *rows, uint32_t n, const float **logits, error *err) MUST_CHECK;
+/* Most rows of a step, and most rows of one step that may want logits. */
+uint32_t engine_batch(const engine *e);
+uint32_t engine_logit_rows(const engine *e);
+
+/* Called between chunks of a long feed; return true to stop (E_CANCELLED; what was fed stays). */
+typedef bool session_progress(void *user, uint32_t done, uint32_t total);
+
+/* Appends n tokens, in chunks. *logits (may be NULL) receives those after the last one, borrowed as above.
+ * E_NOFIT with the counts when they do not fit the context: nothing is fed, nothing is ever cut. */
+status session_feed(session *s, const int32_t *tokens, uint32_t n, const float **logits, session_progress *progress,
+                    void *user, error *err) MUST_CHECK;
+
+/* Log-probabilities of given text: starts the session afresh, feeds n tokens and writes logprobs[i] = natural log of
+ * p(tokens[i] | tokens[0..i)), for i >= 1; logprobs[0] = 0. top (may be NULL) is called for i >= 1 with the logits
+ * that token i was judged by. */
+typedef void session_top(void *user, uint32_t i, const float *logits, double log_sum_exp);
+status session_score(session *s, const int32_t *tokens, uint32_t n, double *logprobs, session_top *top, void *user,
+                     error *err) MUST_CHECK;
+
+#endif

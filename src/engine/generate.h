@@ -1,0 +1,89 @@
+/* generate.h: from logits to text: sampling, stop rules, streaming. Owner thread of the engine.
+ *
+ * engine_generate feeds a prompt (what the session holds of it already is reused: the common prefix), then samples to
+ * a stop rule. The tokens depend on the prompt, the options and the engine's contract only: random numbers are a
+ * counter-based function of (seed, choice, position), ties go to the lowest token id. */
+#ifndef ENGINE_GENERATE_H
+#define ENGINE_GENERATE_H
+
+#include "engine/engine.h"
+
+#define SAMPLING_STOPS 16         /* most stop strings */
+#define SAMPLING_STOP_BYTES 256   /* longest stop string */
+#define SAMPLING_LOGPROBS 64      /* most alternatives reported */
+#define SAMPLING_REPEAT_LAST 4096 /* longest window of the penalties */
+
+typedef struct sampling_options {
+    size_t size;             /* sizeof(sampling_options), set by sampling_options_init */
+    float temperature;       /* 0: greedy */
+    uint32_t top_k;          /* 0: off */
+    float top_p;             /* 1: off */
+    float min_p;             /* 0: off; keeps p >= min_p * p_max */
+    float repeat_penalty;    /* 1: off; divides positive, multiplies negative logits of tokens in the window */
+    uint32_t repeat_last_n;  /* window of the three penalties in tokens, prompt included; 0: off; default 64 */
+    float presence_penalty;  /* 0: off; subtracted once from tokens in the window */
+    float frequency_penalty; /* 0: off; subtracted per occurrence in the window */
+    uint64_t seed;           /* same seed, same answer; the default is 0, a caller that wants variety draws one */
+    uint32_t choice;         /* index of the answer when several are drawn from one seed (OpenAI's n) */
+    uint32_t n_logprobs;     /* alternatives reported with each token, 0..SAMPLING_LOGPROBS */
+    uint32_t max_tokens;     /* 0: until a stop rule or the context's end */
+    const char *stops[SAMPLING_STOPS]; /* stop strings, borrowed during the call; never part of the text */
+    uint32_t n_stops;
+    bool ignore_eos;         /* for speed measurements: end-of-text tokens do not stop */
+    bool special;            /* emit the text of control tokens too */
+} sampling_options;
+/* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties, window 64. */
+void sampling_options_init(sampling_options *o);
+/* E_RANGE naming the field that is out of its limits. */
+status sampling_options_check(const sampling_options *o, error *err) MUST_CHECK;
+
+typedef struct token_logprob {
+    int32_t token;
+    float logprob; /* natural log of the model's own probability: before penalties, temperature and filters */
+} token_logprob;
+
+typedef enum generate_kind {
+    GENERATE_PREFILL, /* done of total prompt tokens are in; total excludes the reused prefix */
+    GENERATE_TOKEN,   /* a token was drawn: token, top. Its text may come later */
+    GENERATE_TEXT,    /* text, text_bytes: whole UTF-8 characters that are final: no stop string can take them back */
+} generate_kind;
+
+typedef struct generate_event {
+    generate_kind kind;
+    uint32_t done, total;     /* PREFILL */
+    token_logprob token;      /* TOKEN */
+    const token_logprob *top; /* TOKEN: n_top alternatives, most likely first; borrowed during the call */
+    uint32_t n_top;
+    const char *text;         /* TEXT: zero-terminated, borrowed during the call */
+    size_t text_bytes;
+} generate_event;
+
+/* Return true to cancel: the session keeps what it has, the result says FINISH_CANCELLED and the status is OK. */
+typedef bool generate_callback(void *user, const generate_event *event);
+
+typedef enum finish_reason {
+    FINISH_STOP,      /* end-of-text token or stop string */
+    FINISH_LENGTH,    /* max_tokens */
+    FINISH_CONTEXT,   /* the context is full */
+    FINISH_CANCELLED, /* the callback asked */
+} finish_reason;
+/* "stop", "length", "context", "cancelled". */
+const char *finish_reason_name(finish_reason r);
+
+typedef struct generate_result {
+    finish_reason finish;
+    uint32_t n_prompt;   /* prompt tokens */
+    uint32_t n_reused;   /* of them taken from the session's KV */
+    uint32_t n_tokens;   /* tokens drawn, the end-of-text token included */
+    int32_t last_token;  /* the last one drawn, -1: none */
+    const char *stop;    /* the stop string that matched (one of the options' pointers), or NULL */
+    double prefill_s, decode_s, first_token_s; /* first_token_s: from the call to the first token drawn */
+    double sum_logprob;  /* over the drawn tokens, the model's own probabilities */
+} generate_result;
+
+/* The n prompt tokens (>= 1) are the whole conversation: the session is truncated to the common prefix and fed the
+ * rest. E_NOFIT with the counts when prompt and context do not fit. callback may be NULL. */
+status engine_generate(session *s, const int32_t *prompt, uint32_t n, const sampling_options *o,
+                       generate_callback *callback, void *user, generate_result *out, error *err) MUST_CHECK;
+
+#endif
