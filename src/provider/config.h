@@ -1,0 +1,74 @@
+/* config.h: config.yaml, version 1. Owner thread; a config is not changed once opened (its command-line fields apart).
+ *
+ *   version: 1
+ *   listen: 127.0.0.1:5150
+ *   mem: 6GiB                 # most memory of all models together; default: no budget of our own
+ *   default_class: private    # of a fully understood request without a label
+ *   keys:                     # who may ask, when bound wider than loopback
+ *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal}
+ *   providers:
+ *     - {name: cloud, kind: openai, url: "https://api.openai.com/v1", model: gpt-4o-mini, key_env: OPENAI_API_KEY,
+ *        price: {input: 0.15, output: 0.6}}        # US dollars per million tokens
+ *     - {name: rack, kind: openai, url: "http://10.0.0.7:8000/v1", model: qwen, place: on-premises}
+ *     - {name: small, kind: local, model: SmolLM2-135M-Instruct.Q4_1}
+ *
+ * Unknown keys are errors that name the nearest known one. A key itself is never in the file. No file is a config of
+ * defaults. */
+#ifndef PROVIDER_CONFIG_H
+#define PROVIDER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/privacy_class.h"
+#include "base/status.h"
+
+typedef enum provider_place { PLACE_LOCAL, PLACE_ON_PREMISES, PLACE_REMOTE } provider_place;
+const char *provider_place_name(provider_place p); /* "local", "on-premises", "remote" */
+
+/* Strings are never NULL; "" when absent. */
+typedef struct config_provider {
+    const char *name;     /* [A-Za-z0-9._-]{1,64} */
+    const char *kind;     /* "local", "openai", "replay" */
+    const char *url;      /* openai: http(s)://host[:port][/path] */
+    const char *model;
+    const char *file;     /* replay */
+    provider_place place;
+    const char *key_file, *key_env; /* at most one is set */
+    double price_input, price_output; /* NAN: not given */
+} config_provider;
+
+typedef struct config_key {
+    const char *name;
+    const char *key_file, *key_env; /* exactly one is set */
+    privacy_class default_class;
+} config_key;
+
+typedef struct config {
+    const char *path;        /* the file read, or "" */
+    const char *listen_host; /* "127.0.0.1", "::1" */
+    uint16_t listen_port;
+    uint64_t mem_bytes;      /* 0: no budget */
+    privacy_class default_class;
+    config_key *keys;
+    size_t n_keys;
+    config_provider *providers;
+    size_t n_providers;
+
+    /* Not in the file: a command sets them from its options before provider_open. 0: the engine's default. */
+    uint32_t context;
+    int n_threads;
+    bool exact;
+    struct arena *memory;
+} config;
+
+/* path NULL: HEARTH_HOME/config.yaml, else XDG's hearth/config.yaml; there a missing file is a config of defaults, with
+ * a path given it is E_NOTFOUND. */
+status config_open(config **out, const char *path, error *err) MUST_CHECK;
+status config_parse(config **out, const char *text, size_t n, const char *name, error *err) MUST_CHECK;
+void config_close(config **c);
+
+const config_provider *config_find(const config *c, const char *name); /* NULL: none of that name */
+
+#endif

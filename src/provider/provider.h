@@ -1,0 +1,75 @@
+/* provider.h: one door to whoever answers: a local worker, a cloud or on-premises server (through egress), recorded
+ * answers.
+ *
+ * SPEC is a name from config.yaml, or local:MODEL, openai:URL#MODEL, replay:FILE; a bare MODEL that is not a configured
+ * name means local:MODEL. Opening a local provider starts its worker and loads the model; opening an openai provider
+ * sends nothing.
+ *
+ * provider_open and provider_close: one thread. provider_complete: any thread; calls on one provider run one after
+ * another. Errors of the request leave the provider usable: a worker that died is started again by the next request. */
+#ifndef PROVIDER_PROVIDER_H
+#define PROVIDER_PROVIDER_H
+
+#include "base/status.h"
+#include "provider/config.h"
+#include "provider/request.h"
+
+typedef struct provider provider;
+
+typedef enum provider_kind { PROVIDER_LOCAL, PROVIDER_OPENAI, PROVIDER_REPLAY } provider_kind;
+const char *provider_kind_name(provider_kind k); /* "local", "openai", "replay" */
+
+/* Strings are never NULL ("" when not known), numbers 0; borrowed, live until provider_close. */
+typedef struct provider_info {
+    const char *name;         /* the configured name, or SPEC */
+    provider_kind kind;
+    provider_place place;     /* config.h; a loopback URL is remote unless config says on-premises, and never local */
+    const char *model;        /* file name without folder, or the remote model's name */
+    const char *model_digest; /* SHA-256 hex of the file; of split files: of their digests, in order. Local only */
+    const char *numerics;     /* version of docs/NUMERICS.md */
+    const char *kv_type;      /* "f16" */
+    const char *isa;
+    const char *arch;
+    const char *file_type;
+    uint32_t context;         /* most positions of a request */
+    uint32_t context_train;
+    int n_threads;
+    uint64_t n_params;
+    uint64_t budget_bytes;    /* what the worker's engine took: weights, KV, scratch, vocabulary */
+    bool has_template;        /* messages can be rendered */
+    double price_input, price_output; /* US dollars per million tokens; NAN when not known (local: 0) */
+} provider_info;
+
+status provider_open(provider **out, const char *spec, const config *cfg, error *err) MUST_CHECK;
+void provider_close(provider **p);
+const provider_info *provider_get_info(const provider *p);
+
+/* What the spec would be, without opening anything: its place decides whether privacy allows it at all. */
+status provider_place_of(const char *spec, const config *cfg, provider_place *out, error *err) MUST_CHECK;
+/* True when this class may be sent to this place (public: any; internal: local, on-premises; else local only). A
+ * recording counts as the place it was recorded from only in reports: it sends nothing, so it is always allowed. */
+bool provider_allows(provider_kind kind, provider_place place, privacy_class privacy);
+
+/* 0 takes the default in brackets. Times are milliseconds from the call, idle between two pieces. */
+typedef struct provider_limits {
+    uint32_t timeout_ms; /* the whole answer [600000] */
+    uint32_t connect_ms; /* remote: until connected [10000] */
+    uint32_t first_ms;   /* until the first piece [timeout_ms] */
+    uint32_t idle_ms;    /* between two pieces [60000] */
+} provider_limits;
+
+/* Runs one request to its end. fn gets the events: last exactly one EVENT_DONE (then OK is returned) or one EVENT_ERROR
+ * (then its status, with the sentence in err). limits may be NULL. Refuses with E_DENIED what provider_allows does not
+ * allow, before anything leaves. */
+status provider_complete(provider *p, const request *r, event_fn *fn, void *user, const provider_limits *limits,
+                         error *err) MUST_CHECK;
+
+/* The same, collected: answer (zero-terminated, free with mem_free) and how it ended. The strings in *end are borrowed
+ * from the provider. */
+status provider_answer(provider *p, const request *r, char **answer, event_done *end, const provider_limits *limits,
+                       error *err) MUST_CHECK;
+
+/* The process that answers (a worker or egress), 0 when none runs. For tests and `ps`. */
+int provider_process(const provider *p);
+
+#endif

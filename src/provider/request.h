@@ -1,0 +1,183 @@
+/* request.h: the one neutral request and the events that answer it. Every dialect of api/ becomes a request, every
+ * provider (worker, cloud, recording) answers with the same events.
+ *
+ * A request borrows everything it points at: the caller keeps it alive during provider_complete. Text is UTF-8 and
+ * zero-terminated; a text that holds a zero byte cannot be said here, so its reader refuses it. Start with
+ * request_init: it sets the neutral value of every field. */
+#ifndef PROVIDER_REQUEST_H
+#define PROVIDER_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/js.h"
+#include "base/privacy_class.h"
+#include "base/status.h"
+
+enum {
+    REQUEST_STOPS_MAX = 16,           /* stop strings */
+    REQUEST_STOP_BYTES_MAX = 256,     /* of one of them */
+    REQUEST_LOGPROBS_MAX = 64,        /* alternatives per token */
+    REQUEST_MESSAGES_MAX = 4096,
+    REQUEST_BYTES_MAX = 8 << 20,      /* all text of a request together */
+    REQUEST_TOKENS_MAX = 1 << 20,     /* token ids of a prompt given as ids, and the most max_tokens */
+    REQUEST_ID_BYTES_MAX = 128,
+};
+
+typedef enum request_kind {
+    REQUEST_CHAT,   /* messages, through the model's own chat template */
+    REQUEST_TEXT,   /* raw text, continued as it is (BOS as the model wants it, no special tokens parsed) */
+    REQUEST_TOKENS, /* token ids, taken as they are */
+} request_kind;
+
+typedef struct request_message {
+    const char *role;    /* "system", "user", "assistant"; what else a template knows is its business */
+    const char *content;
+} request_message;
+
+typedef struct request_sampling {
+    double temperature;       /* 0: greedy */
+    uint32_t top_k;           /* 0: off */
+    double top_p;             /* 1: off */
+    double min_p;             /* 0: off */
+    double repeat_penalty;    /* 1: off */
+    uint32_t repeat_last_n;   /* window of the penalties in tokens */
+    double presence_penalty;  /* 0: off */
+    double frequency_penalty; /* 0: off */
+    uint64_t seed;            /* always used by a local model; sent to a remote one only if seed_set */
+    bool seed_set;
+    uint32_t max_tokens;      /* 0: until a stop rule or the end of the context */
+    const char *stops[REQUEST_STOPS_MAX]; /* never part of the answer */
+    size_t n_stops;
+    bool ignore_eos;          /* speed tests: end-of-text does not stop. Local only */
+} request_sampling;
+
+typedef struct request {
+    const char *id;        /* correlates logs; no meaning. NULL: none */
+    privacy_class privacy; /* decided before; request_init says private */
+    const char *task;      /* which task and case this is: replay finds its answer by them. NULL: none */
+    const char *case_id;
+
+    request_kind kind;
+    const request_message *messages; /* CHAT */
+    size_t n_messages;
+    const char *text;                /* TEXT */
+    const int32_t *tokens;           /* TOKENS */
+    size_t n_tokens;
+
+    request_sampling sampling;
+    bool logprobs;          /* report each drawn token with its log-probability (EVENT_TOKEN) */
+    uint32_t n_logprobs;    /* and so many alternatives */
+    bool echo;              /* report the prompt's own tokens first, as EVENT_TOKEN with `prompt` set. Local only */
+    bool score_only;        /* draw nothing: with echo, the log-probabilities of a given text */
+} request;
+
+/* Neutral values: greedy, no penalties, no limit, class private, kind CHAT without messages. */
+void request_init(request *r);
+/* E_RANGE or E_FORMAT naming the field that is outside its limits, not UTF-8, or missing. */
+status request_check(const request *r, error *err) MUST_CHECK;
+/* The request as JSON: the form in which it travels to a worker or egress. NULL without memory. */
+js *request_to_js(const request *r);
+/* SHA-256 (hex) of the prompt alone: kind and messages, text or tokens; the key of recorded answers.
+ * E_NOMEM. */
+status request_prompt_digest(const request *r, char out[65], error *err) MUST_CHECK;
+
+/* ---- events ---- */
+
+typedef enum event_kind {
+    EVENT_WAIT,    /* nothing new; comes at least every 100 ms while waiting, so that the caller can cancel */
+    EVENT_PREFILL, /* done of total prompt tokens are in (local) */
+    EVENT_TEXT,    /* a piece of the answer: whole UTF-8 characters */
+    EVENT_TOKEN,   /* one token with its log-probability; only when the request asked */
+    EVENT_DONE,    /* the end of a complete answer, once */
+    EVENT_ERROR,   /* the end of a failed one, once; provider_complete returns the same status */
+} event_kind;
+
+typedef enum answer_finish {
+    ANSWER_STOP,      /* end-of-text token or stop string */
+    ANSWER_LENGTH,    /* max_tokens, or the context is full (see context_full) */
+    ANSWER_CANCELLED, /* the callback asked */
+    ANSWER_ERROR,     /* there was an EVENT_ERROR */
+} answer_finish;
+/* "stop", "length", "cancelled", "error". */
+const char *answer_finish_name(answer_finish f);
+bool answer_finish_parse(const char *name, answer_finish *out);
+
+typedef struct event_alternative {
+    int32_t id;          /* -1: the provider does not say */
+    double logprob;      /* natural */
+    const char *text;    /* the token's own bytes, which may be part of a character */
+    size_t text_bytes;
+} event_alternative;
+
+typedef struct event_token {
+    bool prompt;             /* a token of the prompt (echo) */
+    bool first;              /* the prompt's first: no log-probability (0) */
+    event_alternative token;
+    const event_alternative *top; /* most likely first */
+    size_t n_top;
+} event_token;
+
+/* Counts are -1 and times and mean_logprob NAN when the provider does not say. Strings are never NULL. */
+typedef struct event_done {
+    answer_finish finish;
+    bool context_full;      /* ANSWER_LENGTH because of the context, not of max_tokens */
+    int64_t prompt_tokens;
+    int64_t cached_tokens;  /* of them taken from an earlier request */
+    int64_t completion_tokens;
+    double prefill_seconds;
+    double decode_seconds;
+    double ttft_seconds;    /* from provider_complete's call to the first token or text, as seen by the caller */
+    double total_seconds;   /* likewise, to the end */
+    double mean_logprob;    /* over the answer's tokens, the model's own */
+    uint64_t peak_bytes;    /* most memory the worker ever held; 0: unknown */
+    const char *model;      /* as the provider names it */
+    const char *model_digest; /* SHA-256 hex of the weights' files, or "" */
+    const char *numerics;   /* version of docs/NUMERICS.md, or "" */
+} event_done;
+
+/* What went wrong, for whoever must answer a client; http is the status that says it best. */
+typedef enum fault_kind {
+    FAULT_INVALID,      /* 400: the request cannot be done like this */
+    FAULT_CONTEXT,      /* 400: prompt too long; n_prompt and n_context are set */
+    FAULT_NOFIT,        /* 400: does not fit in memory */
+    FAULT_DENIED,       /* 403: privacy forbids it */
+    FAULT_NOTFOUND,     /* 404: no such model or recorded answer */
+    FAULT_RATE_LIMITED, /* 429 from upstream; retry_after_s may be set */
+    FAULT_UPSTREAM,     /* 502: the provider answered with an error (upstream_status) or with garbage */
+    FAULT_UNREACHABLE,  /* 503: no connection, or the worker could not be started */
+    FAULT_CRASHED,      /* 502: the worker or egress died in mid-answer */
+    FAULT_TIMEOUT,      /* 504 */
+    FAULT_INTERNAL,     /* 500 */
+} fault_kind;
+/* "invalid", "context-too-long", ... */
+const char *fault_kind_name(fault_kind k);
+bool fault_kind_parse(const char *name, fault_kind *out);
+int fault_http(fault_kind k);
+
+typedef struct event_error {
+    status code;
+    fault_kind kind;
+    const char *text;       /* a sentence */
+    int64_t n_prompt, n_context; /* FAULT_CONTEXT, else 0 */
+    int upstream_status;    /* the HTTP status that a remote provider sent, else 0 */
+    double retry_after_s;   /* else 0 */
+} event_error;
+
+/* Everything is borrowed during the call. */
+typedef struct event {
+    event_kind kind;
+    uint32_t done, total;     /* PREFILL */
+    const char *text;         /* TEXT: zero-terminated */
+    size_t text_bytes;
+    const event_token *token; /* TOKEN */
+    const event_done *end;    /* DONE */
+    const event_error *error; /* ERROR */
+} event;
+
+/* Returns nonzero to cancel: the answer then ends with DONE and ANSWER_CANCELLED (the return value of DONE and ERROR
+ * is ignored). Called on provider_complete's thread. */
+typedef int event_fn(void *user, const event *e);
+
+#endif
