@@ -31,8 +31,13 @@ bool js_is(const js *v, js_type type); /* false for NULL, also when type is JS_N
 size_t js_len(const js *v);           /* members of an array or object, bytes of a string, else 0 */
 js *js_at(const js *array, size_t i);
 js *js_get(const js *object, const char *key);
-const char *js_key(const js *object, size_t i); /* i-th member in order; borrowed */
-js *js_value(const js *object, size_t i);
+/* Walks the members in order: js_member m = { 0 }; while (js_next(object, &m)) … Key and value are borrowed. */
+typedef struct js_member {
+    const char *key;
+    js *value;
+    void *at;
+} js_member;
+bool js_next(const js *object, js_member *m);
 const char *js_text(const js *v);           /* a string's bytes (may hold zeros) or a number's text; else NULL */
 bool js_bool(const js *v, bool otherwise);
 bool js_double(const js *v, double *out);   /* a number within a double's range */
