@@ -1,20 +1,25 @@
-/* privacy_class.c: see the header. */
+/* privacy_class.c: names and order of the classes. */
 #include "base/privacy_class.h"
 
-#include <stddef.h>
 #include <string.h>
 
-static const char *const names[] = { "public", "internal", "private", "secret" };
+static const char *const names[PRIVACY_CLASSES] = { "public", "internal", "private", "secret" };
+
+/* What is outside the enum counts as private, in every function. */
+static privacy_class known(privacy_class c)
+{
+    return (unsigned)c < PRIVACY_CLASSES ? c : PRIVACY_PRIVATE;
+}
 
 const char *privacy_class_name(privacy_class c)
 {
-    return c >= PRIVACY_PUBLIC && c <= PRIVACY_SECRET ? names[c] : names[PRIVACY_PRIVATE];
+    return names[known(c)];
 }
 
 bool privacy_class_parse(const char *name, privacy_class *out)
 {
-    for (size_t i = 0; name && i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0) {
+    for (unsigned i = 0; name && i < PRIVACY_CLASSES; i++)
+        if (!strcmp(name, names[i])) {
             *out = (privacy_class)i;
             return true;
         }
@@ -23,5 +28,12 @@ bool privacy_class_parse(const char *name, privacy_class *out)
 
 privacy_class privacy_class_join(privacy_class a, privacy_class b)
 {
+    a = known(a);
+    b = known(b);
     return a > b ? a : b;
+}
+
+bool privacy_class_may_leave(privacy_class c)
+{
+    return known(c) <= PRIVACY_INTERNAL;
 }
