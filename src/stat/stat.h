@@ -52,7 +52,8 @@ stat_interval stat_wilson(uint64_t k, uint64_t n, double confidence);
  *   T = (w - l - n d) / sqrt(n (2q + d (1 - d)))
  * Large T: Delta is larger than d. 0 for n = 0; +-infinity where the variance is 0 and the numerator is not. */
 double stat_tango_z(stat_pairs p, double difference);
-/* One-sided p-value of non-inferiority: 1 - Phi(T(-margin)); 1 for an empty suite. Weak for n psi < 6: use the e-process. */
+/* One-sided p-value of non-inferiority: 1 - Phi(T(-margin)); 1 for an empty suite. Weak for n psi < 6:
+ * use the e-process. */
 double stat_tango_p(stat_pairs p, double margin);
 /* All d with |T(d)| <= z: a two-sided interval for Delta. n = 0 gives [-1, 1]. */
 stat_interval stat_tango(stat_pairs p, double confidence);
@@ -81,7 +82,7 @@ double stat_resolution_rate(uint64_t n, double rate, double alpha, double power)
  *   E = 1/24 sum_g (1 + lambda_g (1 + margin))^w (1 + lambda_g margin)^t (1 - lambda_g (1 - margin))^l
  * E is a supermartingale under Delta <= -margin, so P(E ever reaches 1/alpha) <= alpha (Ville): promote when
  * log E >= -log alpha, at any time. Three counts are the whole state; states of disjoint items add up.
- * Two-sided thinking: evidence keys must not be pooled. */
+ * Counts with different evidence keys must never be added. */
 enum { STAT_BETS = 24 };
 /* log E; 0 < margin < 1 gives non-inferiority, margin = 0 superiority; negative margins demand more than that
  * (-1 < margin < 1). */

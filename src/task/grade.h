@@ -1,7 +1,7 @@
 /* grade.h: how an answer is judged. Any thread, on a const task.
  *
- * Every row of a task's `graders` gives a score in [0, 1] and an outcome. The task's score is the mean of them weighted by
- * `weight`; the answer passes when every grader's score reaches that grader's `threshold` (default 1), so with one
+ * Every row of a task's `graders` gives a score in [0, 1] and an outcome. The task's score is their mean weighted
+ * by `weight`; the answer passes when every grader's score reaches that grader's `threshold` (default 1), so with one
  * grader: pass = score >= threshold. An answer that cannot be used at all (no JSON, none of the labels, no number,
  * empty) is malformed: score 0, whatever the other graders say. docs/TASKS.md lists all graders with examples. */
 #ifndef TASK_GRADE_H
@@ -19,8 +19,8 @@ typedef struct grade {
     char reason[160]; /* why not pass, in words; never holds text of the answer or the case, only names of fields */
 } grade;
 
-/* Judges answer[0..n). Bytes that are not UTF-8 are malformed. An error is never the answer's fault: the case has no (or
- * a wrong kind of) `expected`, or there is no memory. */
+/* Judges answer[0..n). Bytes that are not UTF-8 are malformed. An error is never the answer's fault: the case has no
+ * (or a wrong kind of) `expected`, or there is no memory. */
 status grade_answer(const task *t, const task_case *c, const char *answer, size_t n, grade *out, error *err) MUST_CHECK;
 
 /* The same with one grader of the task only (for drill-down); weight plays no part. */

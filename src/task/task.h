@@ -151,8 +151,8 @@ typedef struct task_messages {
     task_message *items; /* one block with their texts, NULL when empty */
 } task_messages;
 /* Fills {{name}} from input: strings as they are, numbers as they were written, booleans, lists and objects as compact
- * JSON. What is filled in is not looked at again. A variable that is missing or null: E_FORMAT naming it and case_id (the
- * name of the case in errors; NULL in a served request). Free with task_messages_clear. */
+ * JSON. What is filled in is not looked at again. A variable that is missing or null: E_FORMAT naming it, case_id
+ * (the name of the case in errors; NULL in a served request). Free with task_messages_clear. */
 status task_render(const task *t, const task_prompt *prompt, const js *input, const char *case_id, task_messages *out,
                    error *err) MUST_CHECK;
 void task_messages_clear(task_messages *m);
@@ -177,7 +177,7 @@ typedef struct task_score {
     double mean; /* of the scores */
 } task_score;
 typedef struct task_baselines {
-    char *constant;      /* the best constant answer: the majority label, or what graded best; NULL: none was possible */
+    char *constant;      /* the best constant answer: the majority label, or what graded best; NULL: none */
     task_score majority; /* of that answer on all cases */
     bool has_rules;
     task_score rules; /* of the task's `baseline: {rules}` */
