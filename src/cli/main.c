@@ -1,9 +1,92 @@
+/* main.c: the table of commands. A command is one file and one row here. */
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/str.h"
+#include "cli/cli.h"
 #include "hearth.h"
 
-int main(void)
+static int cmd_help(int argc, char **argv);
+static int cmd_version(int argc, char **argv);
+
+static const command commands[] = {
+    { "help", cmd_help, "this list, or the page of one command" },
+    { "version", cmd_version, "version of the program" },
+};
+
+static const command *find(const char *name)
 {
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static void print_overview(FILE *to)
+{
+    fprintf(to, "hearth tells you which of your AI tasks can stay on your own machine, proves it by measurement,\n"
+                "and runs them there.\n\nusage: hearth COMMAND [OPTION]… [ARGUMENT]…\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(to, "  %-11s %s\n", commands[i].name, commands[i].summary);
+    fprintf(to, "\n`hearth COMMAND --help` shows its options and an example.\n");
+}
+
+static int unknown_command(const char *name)
+{
+    const char *near = str_nearest(name, commands, ARRAY_LEN(commands), sizeof *commands);
+    fprintf(stderr, "hearth: '%s' is not a command", name);
+    fprintf(stderr, near ? "; did you mean '%s'?\n" : "; see: hearth help\n", near);
+    return EXIT_USAGE;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stdout);
+        return EXIT_OK;
+    }
+    const command *c = find(argv[1]);
+    if (!c)
+        return unknown_command(argv[1]);
+    if (c->run == cmd_help || c->run == cmd_version) {
+        printf("hearth %s: %s\n", c->name, c->summary);
+        return EXIT_OK;
+    }
+    char *ask[] = { argv[1], (char[]){ "--help" }, NULL };
+    return c->run(2, ask);
+}
+
+static int cmd_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
     printf("hearth %s\n", HEARTH_VERSION);
-    return 0;
+    return EXIT_OK;
+}
+
+/* Facts that could not be written are not facts: a full disk behind `hearth show > file` is an error. */
+static int flushed(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    perror("hearth: standard output");
+    return code ? code : EXIT_INPUT;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+        name = "version";
+    const command *c = find(name);
+    return c ? flushed(c->run(argc - 1, argv + 1)) : unknown_command(name);
 }
