@@ -24,7 +24,7 @@ typedef struct gguf gguf;
 /* Ceilings for what a header may ask for; no known file comes near. */
 enum {
     GGUF_MAX_KEYS = 1 << 16,
-    GGUF_MAX_TENSORS = 1 << 20,
+    GGUF_MAX_TENSORS = 1 << 18,
     GGUF_MAX_FILES = 1024,
     GGUF_MAX_NAME = 63,   /* bytes of a tensor's name */
     GGUF_MAX_DIMS = 4,
