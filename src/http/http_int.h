@@ -1,0 +1,98 @@
+/* http_int.h: the exchange, shared by server.c (threads and lifetimes), answer.c (queue) and guard.c (Host, Origin). */
+#ifndef HTTP_HTTP_INT_H
+#define HTTP_HTTP_INT_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "http/http.h"
+
+enum { HTTP_QUEUE_MAX = 256 * 1024, HTTP_HEADERS_MAX = 16, HTTP_HEADER_BYTES = 1024, HTTP_FIELD_BYTES = 128 * 1024 };
+
+typedef enum http_stage {
+    STAGE_READING,   /* header or body are arriving */
+    STAGE_WORKING,   /* a handler thread has it; the connection is suspended */
+    STAGE_ANSWERED,  /* http_reply: `code`, `queue` hold the whole answer */
+    STAGE_STREAMING, /* http_begin: the queue is a window on the answer */
+} http_stage;
+
+typedef struct http_field http_field;
+struct http_field {
+    http_field *next;
+    enum MHD_ValueKind kind;
+    const char *name, *value;
+};
+
+/* One exchange. Two parties hold it: libmicrohttpd (until its completed callback) and the handler's thread; the last to
+ * leave frees it. `lock` guards everything below it. Never taken while calling into the handler. */
+struct http_request {
+    http_server *server;
+    struct MHD_Connection *connection; /* not for the handler's thread: it may be gone */
+    arena memory;      /* method, path, fields */
+    const char *method, *path;
+    http_field *fields; /* header lines and query arguments */
+    buf body;
+    bool refused; /* an answer was queued before the body: ignore the rest */
+
+    pthread_mutex_t lock;
+    pthread_cond_t drained;
+    http_stage stage;
+    bool suspended;
+    bool gone;   /* no more reader */
+    bool ended;  /* the handler has returned */
+    int holders; /* 2, 1, 0 */
+    int code;
+    char *content_type;
+    struct {
+        char *name, *value;
+    } headers[HTTP_HEADERS_MAX];
+    size_t n_headers;
+    buf queue;
+    size_t taken; /* bytes of the queue already sent */
+};
+
+/* A connection, for the watcher, which sees what libmicrohttpd's timeout of inactivity does not. Server's lock. */
+typedef struct http_connection http_connection;
+struct http_connection {
+    http_connection *next;
+    http_request *request; /* NULL between requests */
+    int fd;
+    int64_t since_ms; /* when it began to be read: connected, or answered last */
+};
+
+struct http_server {
+    struct MHD_Daemon *daemon;
+    http_options options;
+    char *host;
+    uint16_t port;
+    http_handler *handler;
+    void *user;
+    pthread_t watcher;
+    bool watching;
+    int wake[2]; /* a pipe: the watcher looks again */
+
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    http_connection *connections;
+    unsigned running;       /* handler threads */
+    bool stopping;
+};
+
+/* guard.c: NULL, or why this Host or Origin may not ask. host is the value of the header or NULL. */
+const char *http_guard(const http_server *s, const char *host, const char *origin);
+/* True for 127.0.0.0/8, ::1 and localhost, with or without a port. */
+bool http_is_loopback_name(const char *name);
+
+/* answer.c */
+enum MHD_Result http_send(http_request *r);
+void http_wake(http_request *r);       /* with r->lock held: lets libmicrohttpd go on */
+void http_mark_gone(http_request *r);  /* without locks held */
+void http_refuse(http_request *r, int code, const char *sentence);
+void http_leave(http_request *r);      /* one holder less; frees at the last */
+
+int64_t http_now_ms(void);
+
+#endif

@@ -1,0 +1,272 @@
+/* A real listener and real sockets: answers, limits, clients that are slow, rude or gone. */
+#include "lib/check.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "http/http.h"
+
+static http_server *server;
+static atomic_int n_gone, n_slow_ended;
+
+static void nap(int ms)
+{
+    struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };
+    nanosleep(&t, NULL);
+}
+
+static void handle(void *user, http_request *r)
+{
+    (void)user;
+    span body = http_body(r);
+    const char *path = http_path(r);
+    if (strcmp(path, "/echo") == 0) {
+        http_set(r, "X-Echo", http_header(r, "x-ask") ? http_header(r, "x-ask") : "none");
+        http_set(r, "X-Evil", "a\r\nSet-Cookie: b");
+        http_reply(r, 200, "text/plain", body.p, body.n);
+    } else if (strcmp(path, "/stream") == 0) {
+        http_begin(r, 200, "text/event-stream");
+        for (int i = 0; i < 5; i++) {
+            char line[32];
+            int n = snprintf(line, sizeof line, "data: %d\n\n", i);
+            if (http_write(r, line, (size_t)n))
+                return;
+            nap(20);
+        }
+    } else if (strcmp(path, "/wait") == 0) {
+        for (int i = 0; i < 100 && !http_gone(r); i++)
+            nap(50);
+        n_gone += http_gone(r);
+        http_reply(r, 200, "text/plain", "late", 4);
+    } else if (strcmp(path, "/flood") == 0) {
+        static char block[65536];
+        http_begin(r, 200, "text/plain");
+        while (http_write(r, block, sizeof block) == OK)
+            ;
+        n_slow_ended++;
+    } /* anything else: a handler that answers nothing */
+}
+
+static int dial(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(http_port(server)) };
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct timeval limit = { 10, 0 };
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Everything until the other side closes. */
+static const char *hear(int fd)
+{
+    static char all[1 << 16];
+    size_t n = 0;
+    for (ssize_t k; n < sizeof all - 1 && (k = recv(fd, all + n, sizeof all - 1 - n, 0)) > 0;)
+        n += (size_t)k;
+    all[n] = '\0';
+    close(fd);
+    return all;
+}
+
+static const char *ask(const char *request)
+{
+    int fd = dial();
+    say(fd, request);
+    return hear(fd);
+}
+
+#define HEAD "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+
+static void answers_come_back(void **state)
+{
+    (void)state;
+    const char *a = ask("POST /echo " HEAD "X-Ask: hi\r\nContent-Length: 5\r\n\r\nhello");
+    assert_true(str_starts(a, "HTTP/1.1 200"));
+    assert_non_null(strstr(a, "X-Echo: hi"));
+    assert_null(strstr(a, "\r\nSet-Cookie"));
+    assert_true(str_ends(a, "\r\n\r\nhello"));
+    assert_true(str_starts(ask("GET /nothing " HEAD "\r\n"), "HTTP/1.1 500"));
+}
+
+static void streams_arrive_in_pieces(void **state)
+{
+    (void)state;
+    const char *a = ask("GET /stream " HEAD "\r\n");
+    assert_non_null(strstr(a, "Transfer-Encoding: chunked"));
+    assert_non_null(strstr(a, "data: 0\n\n"));
+    assert_non_null(strstr(a, "data: 4\n\n"));
+    assert_true(str_ends(a, "0\r\n\r\n"));
+}
+
+static void foreign_hosts_and_origins_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines;
+        int code;
+    } cases[] = {
+        { "Host: localhost:5150\r\n", 200 },
+        { "Host: 127.0.0.1\r\nOrigin: http://127.0.0.1:3000\r\n", 200 },
+        { "Host: [::1]:80\r\n", 200 },
+        { "Host: evil.example\r\n", 403 },
+        { "Host: 127.0.0.1.evil.example\r\n", 403 },
+        { "Host: localhost\r\nOrigin: https://evil.example\r\n", 403 },
+        { "Host: localhost\r\nOrigin: null\r\n", 403 },
+        { "Host: localhost\r\nOrigin: http://localhost.evil.example\r\n", 403 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char request[512], want[32];
+        snprintf(request, sizeof request, "GET /echo HTTP/1.1\r\nConnection: close\r\n%s\r\n", cases[i].lines);
+        snprintf(want, sizeof want, "HTTP/1.1 %d", cases[i].code);
+        if (!str_starts(ask(request), want))
+            fail_msg("%s: expected %d", cases[i].lines, cases[i].code);
+    }
+}
+
+static void bodies_have_a_ceiling(void **state)
+{
+    (void)state;
+    assert_true(str_starts(ask("POST /echo " HEAD "Content-Length: 99999999\r\n\r\n"), "HTTP/1.1 413"));
+    int fd = dial();
+    say(fd, "POST /echo " HEAD "Transfer-Encoding: chunked\r\n\r\n");
+    char chunk[4096 + 16];
+    int n = snprintf(chunk, sizeof chunk, "1000\r\n%04096d\r\n", 0);
+    for (int i = 0; i < 40; i++) {
+        if (send(fd, chunk, (size_t)n, MSG_NOSIGNAL) < 0)
+            break;
+    }
+    send(fd, "0\r\n\r\n", 5, MSG_NOSIGNAL);
+    assert_true(str_starts(hear(fd), "HTTP/1.1 413"));
+}
+
+static void a_client_that_left_is_noticed(void **state)
+{
+    (void)state;
+    int before = n_gone;
+    int fd = dial();
+    say(fd, "GET /wait " HEAD "\r\n");
+    nap(200);
+    close(fd);
+    for (int i = 0; i < 40 && n_gone == before; i++)
+        nap(50);
+    assert_int_equal(n_gone, before + 1);
+}
+
+static void slow_readers_lose_their_connection(void **state)
+{
+    (void)state;
+    int fd = dial();
+    say(fd, "GET /flood " HEAD "\r\n");
+    for (int i = 0; i < 60 && !n_slow_ended; i++)
+        nap(100);
+    assert_int_equal(n_slow_ended, 1);
+    close(fd);
+}
+
+static void a_header_a_byte_at_a_time_runs_out_of_time(void **state)
+{
+    (void)state;
+    int fd = dial();
+    const char *drip = "GET /echo HTTP/1.1\r\nHost: localhost\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    int sent = 0;
+    for (; drip[sent]; sent++) {
+        if (send(fd, drip + sent, 1, MSG_NOSIGNAL) < 0)
+            break;
+        nap(100);
+    }
+    assert_true(sent < 60); /* cut off after about two seconds, though never idle */
+    close(fd);
+}
+
+static void many_at_once_are_all_answered(void **state)
+{
+    (void)state;
+    int fds[24];
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /stream " HEAD "\r\n");
+    }
+    int ok = 0, busy = 0;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        const char *a = hear(fds[i]);
+        ok += strstr(a, "data: 4\n\n") != NULL;
+        busy += str_starts(a, "HTTP/1.1 503");
+    }
+    assert_int_equal(ok + busy, (int)ARRAY_LEN(fds));
+    assert_true(ok >= 16);
+}
+
+static void addresses_in_use_are_named(void **state)
+{
+    (void)state;
+    http_options o;
+    http_options_init(&o);
+    o.port = http_port(server);
+    http_server *second = NULL;
+    error e;
+    assert_int_equal(http_open(&second, &o, handle, NULL, &e), E_IO);
+    assert_non_null(strstr(e.text, "127.0.0.1"));
+    assert_null(second);
+    o.host = "localhost";
+    assert_int_equal(http_open(&second, &o, handle, NULL, &e), E_FORMAT);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    http_options o;
+    http_options_init(&o);
+    o.max_body = 100000;
+    o.max_requests = 16;
+    o.read_seconds = 2;
+    o.write_seconds = 1;
+    error e;
+    if (http_open(&server, &o, handle, NULL, &e)) {
+        print_error("%s\n", e.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    int fd = dial(); /* closing while a handler works must end it, not hang */
+    say(fd, "GET /wait " HEAD "\r\n");
+    nap(100);
+    http_close(&server);
+    close(fd);
+    return server != NULL;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_come_back),
+        cmocka_unit_test(streams_arrive_in_pieces),
+        cmocka_unit_test(foreign_hosts_and_origins_are_refused),
+        cmocka_unit_test(bodies_have_a_ceiling),
+        cmocka_unit_test(a_client_that_left_is_noticed),
+        cmocka_unit_test(slow_readers_lose_their_connection),
+        cmocka_unit_test(a_header_a_byte_at_a_time_runs_out_of_time),
+        cmocka_unit_test(many_at_once_are_all_answered),
+        cmocka_unit_test(addresses_in_use_are_named),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
