@@ -1,0 +1,20 @@
+/* The ladder: portable first, then each level of this machine overrides what it does better. */
+#include "kernels/kernels.h"
+
+#include "kernels/levels_int.h"
+#include "plat/cpu.h"
+
+void kernels_init(kernels *k, unsigned cpu)
+{
+    kernels_portable(k);
+#if defined(__x86_64__)
+    if (!(cpu & CPU_AVX2))
+        return;
+    kernels_avx2(k);
+    if (!(cpu & CPU_AVX512))
+        return;
+    kernels_avx512(k);
+#else
+    (void)cpu;
+#endif
+}

@@ -1,0 +1,7 @@
+/* What AVX2 (with FMA and F16C) does better than portable. */
+#include "kernels/levels_int.h"
+
+void kernels_avx2(kernels *k)
+{
+    k->level = "avx2";
+}

@@ -1,0 +1,7 @@
+/* What AVX-512 (with VNNI) does better than AVX2. */
+#include "kernels/levels_int.h"
+
+void kernels_avx512(kernels *k)
+{
+    k->level = "avx512";
+}
