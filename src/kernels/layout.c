@@ -1,7 +1,8 @@
 /* The layout of weights in memory: sizes, repacking from the file and back.
  *
- * Repacking a block splits it into codes in natural value order (one function a type) and scale bytes; the codes of four
- * consecutive values are one 32-bit word, and a plane is built from such words by shifts, sixteen rows side by side. */
+ * Repacking a block splits it into codes in natural value order (one function a type) and scale bytes. The codes of
+ * four consecutive values are one 32-bit word; a plane is built from such words by shifts, sixteen rows side by
+ * side. */
 #include "kernels/layout_int.h"
 
 #include <assert.h>
@@ -85,7 +86,7 @@ size_t kernels_page_bytes(enum kernels_kv kv, size_t head_dim)
     return 2 * KERNELS_PAGE * head_dim * (kv == KV_F32 ? 4 : 2);
 }
 
-/* ---- codes of one block in natural order, and back ----------------------------------------------------------------- */
+/* ---- codes of one block in natural order, and back ---- */
 
 static void split_nibbles16(const uint8_t *qs, uint8_t *codes) /* the order of the 32-value types */
 {
@@ -241,7 +242,7 @@ static void join_block(int type, const uint8_t *codes, void *block)
     }
 }
 
-/* ---- planes -------------------------------------------------------------------------------------------------------- */
+/* ---- planes ---- */
 
 /* One plane of 32 values of one row: `bits` bits of every code from bit `shift` on. Group g lies in vector
  * g % vectors (nibbles: g and g + 4 share one) or, for bit planes, in vector g / (8 / bits). */

@@ -1,4 +1,4 @@
-/* levels_int.h: what the files of kernels/ share: each level's fillers and the portable helpers. Private to kernels/. */
+/* levels_int.h: what the files of kernels/ share: each level's fillers, and scales. Private to kernels/. */
 #ifndef KERNELS_LEVELS_INT_H
 #define KERNELS_LEVELS_INT_H
 

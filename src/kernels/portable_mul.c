@@ -1,5 +1,5 @@
-/* Matrix times vector in portable C: docs/NUMERICS.md, "Matrix times vector". One loop serves all integer types: a block
- * of a panel is unpacked to signed codes and plain scales, then multiplied with every token. */
+/* Matrix times vector in portable C: docs/NUMERICS.md, "Matrix times vector". One loop serves all integer types: a
+ * block of a panel is unpacked to signed codes and plain scales, then multiplied with every token. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>

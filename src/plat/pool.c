@@ -4,9 +4,9 @@
  *   pending  workers that have not finished the current job; the owner waits for 0
  *   turn     counts completed barriers; `arrived` counts those who stand at the current one
  *
- * Each wait spins for about 30 microseconds, then sleeps on the word. Who changes a word looks at its number of sleepers
- * afterwards and wakes them; sleepers announce themselves before they look at the word again. Both in sequentially
- * consistent order, so that no wake is lost. */
+ * Each wait spins for about 30 microseconds, then sleeps on the word. Who changes a word looks at its number of
+ * sleepers afterwards and wakes them; sleepers announce themselves before they look at the word again. Both in
+ * sequentially consistent order, so that no wake is lost. */
 #include "plat/pool.h"
 
 #include <assert.h>

@@ -1,0 +1,292 @@
+/* Quantisation, norms, rope, attention: portable against plain double-precision formulas, every level against
+ * portable. */
+#include "kernels_test.h"
+
+#include "base/mem.h"
+#include "kernels/maths.h"
+
+static kernels portable, level[2];
+static int n_levels;
+
+static int begin(void **state)
+{
+    (void)state;
+    kernels_init(&portable, 0);
+    n_levels = test_levels(level);
+    return 0;
+}
+
+static void same(const char *what, const kernels *k, const void *a, const void *b, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (((const uint8_t *)a)[i] != ((const uint8_t *)b)[i])
+            fail_msg("%s: %s: byte %zu of %zu differs", k->level, what, i, bytes);
+}
+
+static void inputs_are_quantised_alike(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++)
+        for (int f = ACT_Q8_32; f < ACT_FORMATS; f++)
+            for (size_t cols = 256; cols <= 2048; cols += 256) {
+                size_t n = f == ACT_Q8_32 ? cols - 32 * test_below(8) : cols;
+                guarded x = guarded_open(n * 4);
+                test_inputs((enum test_kind)kind, n, (float *)(void *)x.p);
+                if (kind == WILD) { /* halves round to even; NaN and infinity are defined */
+                    float odd[] = { 127.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 126.5f };
+                    memcpy(x.p, odd, sizeof odd);
+                    ((float *)(void *)x.p)[64] = NAN;
+                    ((float *)(void *)x.p)[100] = -INFINITY;
+                }
+                size_t bytes = kernels_act_bytes((enum kernels_act)f, n);
+                uint8_t *a = mem_zero(bytes), *b = mem_zero(bytes);
+                portable.quantize[f]((float *)(void *)x.p, n, a);
+                for (size_t i = 0; i < n; i++)
+                    assert_true((int8_t)a[i] >= -127);
+                for (int v = 0; v < n_levels; v++) {
+                    memset(b, 0, bytes);
+                    level[v].quantize[f]((float *)(void *)x.p, n, b);
+                    same("quantize", &level[v], a, b, bytes);
+                }
+                mem_free(a), mem_free(b);
+                guarded_close(&x);
+            }
+}
+
+static void the_portable_code_is_near(void **state)
+{
+    (void)state;
+    float x[256], d;
+    uint8_t act[512];
+    for (int f = ACT_Q8_32; f < ACT_FORMATS; f++) {
+        test_inputs(ORDINARY, 256, x);
+        portable.quantize[f](x, 256, act);
+        for (size_t i = 0; i < 256; i++) {
+            memcpy(&d, act + 288 + 4 * (f == ACT_Q8_32 ? i / 32 : 0), 4);
+            assert_true(fabs((double)d * (int8_t)act[i] - (double)x[i]) <= 0.50001 * (double)d);
+        }
+    }
+}
+
+static void norms_and_elementwise(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 2100; n += n < 70 ? 1 : 127) {
+        float *x = mem_alloc(n * 4), *w = mem_alloc(n * 4), *c = mem_alloc(n * 4);
+        float *a = mem_alloc(n * 4), *b = mem_alloc(n * 4);
+        test_inputs(ORDINARY, n, x), test_inputs(ORDINARY, n, w), test_inputs(ORDINARY, n, c);
+        double q = 0, mean = 0, var = 0;
+        for (size_t i = 0; i < n; i++)
+            q += (double)x[i] * (double)x[i], mean += (double)x[i] / (double)n;
+        for (size_t i = 0; i < n; i++)
+            var += pow((double)x[i] - mean, 2);
+        portable.rms_norm(x, w, n, 1e-5f, a);
+        for (size_t i = 0; i < n; i++)
+            assert_true(fabs((double)a[i] - (double)x[i] * (double)w[i] / sqrt(q / (double)n + 1e-5)) < 1e-5);
+        portable.layer_norm(x, w, c, n, 1e-5f, b);
+        for (size_t i = 0; i < n; i++) {
+            double y = ((double)x[i] - mean) / sqrt(var / (double)n + 1e-5) * (double)w[i] + (double)c[i];
+            assert_true(fabs((double)b[i] - y) < 1e-4);
+        }
+        for (int v = 0; v < n_levels; v++) {
+            const kernels *k = &level[v];
+#define BOTH(what, call_a, call_b)                                                                                     \
+    portable.call_a;                                                                                                   \
+    k->call_b;                                                                                                         \
+    same(what, k, a, b, n * 4)
+            BOTH("rms_norm", rms_norm(x, w, n, 1e-6f, a), rms_norm(x, w, n, 1e-6f, b));
+            BOTH("rms_norm without weight", rms_norm(x, NULL, n, 1e-6f, a), rms_norm(x, NULL, n, 1e-6f, b));
+            BOTH("layer_norm", layer_norm(x, w, c, n, 1e-6f, a), layer_norm(x, w, c, n, 1e-6f, b));
+            BOTH("softmax", softmax(x, n, a), softmax(x, n, b));
+            BOTH("add", add(x, w, n, a), add(x, w, n, b));
+            BOTH("scale", scale(x, 0.3f, n, a), scale(x, 0.3f, n, b));
+            memcpy(a, c, n * 4), memcpy(b, c, n * 4);
+            BOTH("axpy", axpy(x, 0.3f, n, a), axpy(x, 0.3f, n, b));
+            x[n / 2] = 2.0f, x[n - 1] = 2.0f;
+            assert_int_equal(portable.argmax(x, n), n / 2);
+            assert_int_equal(k->argmax(x, n), n / 2);
+            if (n % 2 == 0) {
+                memcpy(a, x, n * 4), memcpy(b, x, n * 4);
+                BOTH("rope_norm", rope_norm(a, w, n), rope_norm(b, w, n));
+                BOTH("rope_neox", rope_neox(a, w, n), rope_neox(b, w, n));
+            }
+#undef BOTH
+        }
+        mem_free(x), mem_free(w), mem_free(c), mem_free(a), mem_free(b);
+    }
+}
+
+/* ---- attention ---- */
+
+typedef struct cache {
+    size_t head_dim, n;
+    float *keys, *values; /* n x head_dim, as given to the cache */
+    guarded page[40];
+    const void *pages[40];
+} cache;
+
+static cache cache_make(enum kernels_kv kv, size_t head_dim, size_t n, float magnitude)
+{
+    cache c = { .head_dim = head_dim, .n = n };
+    c.keys = mem_alloc(n * head_dim * 4), c.values = mem_alloc(n * head_dim * 4);
+    for (size_t i = 0; i < n * head_dim; i++)
+        c.keys[i] = test_uniform() * magnitude, c.values[i] = test_uniform();
+    for (size_t p = 0; p * 64 < n; p++) {
+        c.page[p] = guarded_open(kernels_page_bytes(kv, head_dim));
+        c.pages[p] = c.page[p].p;
+    }
+    for (size_t i = 0; i < n; i++)
+        portable.kv_store[kv](c.page[i / 64].p, head_dim, (int)(i % 64), c.keys + i * head_dim,
+                              c.values + i * head_dim);
+    return c;
+}
+
+static void cache_clear(cache *c)
+{
+    for (size_t p = 0; p * 64 < c->n; p++)
+        guarded_close(&c->page[p]);
+    mem_free(c->keys), mem_free(c->values);
+}
+
+static void attend_all(const kernels *k, enum kernels_kv kv, const kernels_attn *a, const cache *c, const float *q,
+                       int32_t first, int32_t last, float *out)
+{
+    float total[KERNELS_STATE_HEADER + 512] = { 0 }, part[KERNELS_STATE_HEADER + 512];
+    for (int32_t span = 0; span <= last / KERNELS_SPAN; span++) {
+        kernels_query query = { q, first, last, part };
+        k->attend[kv](a, c->pages, span, &query, 1);
+        k->attend_merge(total, part, a->head_dim);
+    }
+    k->attend_finish(total, a->head_dim, out);
+}
+
+static void attention_is_attention(void **state)
+{
+    (void)state;
+    for (int kv = 0; kv < KV_TYPES; kv++)
+        for (int round = 0; round < 12; round++) {
+            static const size_t dims[] = { 8, 64, 80, 96, 128, 256 };
+            size_t dim = dims[round % 6], n = 1 + test_below(1500);
+            cache c = cache_make((enum kernels_kv)kv, dim, n, 4.0f);
+            kernels_attn a = { dim, 0.125f, round & 1 ? 20.0f : 0.0f };
+            float q[256], out[256];
+            test_inputs(ORDINARY, dim, q);
+            int32_t last = (int32_t)n - 1, first = round % 3 ? 0 : (int32_t)test_below((uint32_t)n);
+            attend_all(&portable, (enum kernels_kv)kv, &a, &c, q, first, last, out);
+            double sum = 0, o[256] = { 0 };
+            for (int32_t i = first; i <= last; i++) {
+                double s = 0;
+                for (size_t d = 0; d < dim; d++) {
+                    float key = c.keys[(size_t)i * dim + d];
+                    s += (double)q[d] * (double)(kv == KV_F16 ? half_to_f32(half_from_f32(key)) : key);
+                }
+                s *= 0.125;
+                double p = exp(a.softcap != 0.0f ? 20.0 * tanh(s / 20.0) : s);
+                sum += p;
+                for (size_t d = 0; d < dim; d++)
+                    o[d] += p * (double)c.values[(size_t)i * dim + d];
+            }
+            for (size_t d = 0; d < dim; d++)
+                assert_true(fabs(o[d] / sum - (double)out[d]) < (kv == KV_F16 ? 6e-4 : 4e-6));
+            cache_clear(&c);
+        }
+}
+
+static void every_level_attends_alike(void **state)
+{
+    (void)state;
+    static const size_t dims[] = { 8, 24, 64, 80, 96, 112, 128, 256, 512 };
+    for (int kv = 0; kv < KV_TYPES; kv++)
+        for (size_t round = 0; round < 4 * ARRAY_LEN(dims); round++) {
+            size_t dim = dims[round % ARRAY_LEN(dims)], n = 1 + test_below(1100), n_q = 1 + test_below(9);
+            cache c = cache_make((enum kernels_kv)kv, dim, n, round & 1 ? 100.0f : 2.0f);
+            kernels_attn a = { dim, 0.11f, round % 3 ? 0.0f : 30.0f };
+            size_t stride = KERNELS_STATE_HEADER + dim;
+            float *q = mem_alloc(n_q * dim * 4), *s = mem_alloc(n_q * stride * 4), *t = mem_alloc(n_q * stride * 4);
+            test_inputs(ORDINARY, n_q * dim, q);
+            kernels_query qs[9], qt[9];
+            for (size_t i = 0; i < n_q; i++) {
+                int32_t last = (int32_t)test_below((uint32_t)n);
+                qs[i] = (kernels_query){ q + i * dim, (int32_t)test_below((uint32_t)last + 1), last, s + i * stride };
+                qt[i] = qs[i];
+                qt[i].state = t + i * stride;
+            }
+            for (int v = 0; v < n_levels; v++)
+                for (int32_t span = 0; span * KERNELS_SPAN < (int32_t)n; span++) {
+                    memset(s, 0x11, n_q * stride * 4), memset(t, 0x22, n_q * stride * 4);
+                    portable.attend[kv](&a, c.pages, span, qs, n_q);
+                    level[v].attend[kv](&a, c.pages, span, qt, n_q);
+                    same("attend", &level[v], s, t, n_q * stride * 4);
+                    for (size_t i = 1; i < n_q; i++) {
+                        portable.attend_merge(s, s + i * stride, dim);
+                        level[v].attend_merge(t, t + i * stride, dim);
+                    }
+                    same("attend_merge", &level[v], s, t, stride * 4);
+                }
+            mem_free(q), mem_free(s), mem_free(t);
+            cache_clear(&c);
+        }
+}
+
+static void every_level_stores_alike(void **state)
+{
+    (void)state;
+    for (int kv = 0; kv < KV_TYPES; kv++)
+        for (size_t dim = 8; dim <= 264; dim += 8) {
+            size_t bytes = kernels_page_bytes((enum kernels_kv)kv, dim);
+            float key[512], value[512];
+            uint8_t *a = mem_zero(bytes), *b = mem_zero(bytes);
+            for (int v = 0; v < n_levels; v++)
+                for (int at = 0; at < 64; at += 1 + (int)test_below(9)) {
+                    test_inputs(WILD, dim, key), test_inputs(WILD, dim, value);
+                    key[dim / 2] = 1e9f, value[dim / 2] = -65519.9f, value[0] = 65520.0f;
+                    portable.kv_store[kv](a, dim, at, key, value);
+                    level[v].kv_store[kv](b, dim, at, key, value);
+                    same("kv_store", &level[v], a, b, bytes);
+                }
+            mem_free(a), mem_free(b);
+        }
+}
+
+/* A span in which nothing is seen leaves a state as it is; stale bytes in a page beyond the query do not matter. */
+static void masked_keys_do_not_matter(void **state)
+{
+    (void)state;
+    enum { DIM = 64 };
+    kernels_attn a = { DIM, 0.125f, 0.0f };
+    for (int v = -1; v < n_levels; v++) {
+        const kernels *k = v < 0 ? &portable : &level[v];
+        cache c = cache_make(KV_F16, DIM, 600, 1.0f);
+        float q[DIM], s[KERNELS_STATE_HEADER + DIM], t[KERNELS_STATE_HEADER + DIM], empty[KERNELS_STATE_HEADER + DIM];
+        test_inputs(ORDINARY, DIM, q);
+        kernels_query query = { q, 0, 530, s };
+        k->attend[KV_F16](&a, c.pages, 1, &query, 1);
+        for (size_t i = 531; i < 576; i++) {
+            float noise[DIM];
+            test_inputs(WILD, DIM, noise);
+            k->kv_store[KV_F16](c.page[8].p, DIM, (int)(i % 64), noise, noise);
+        }
+        query.state = t;
+        k->attend[KV_F16](&a, c.pages, 1, &query, 1);
+        same("stale keys", k, s, t, sizeof s);
+        query = (kernels_query){ q, 0, 100, empty };
+        k->attend[KV_F16](&a, c.pages, 1, &query, 1);
+        assert_true(empty[1] == 0.0f);
+        k->attend_merge(t, empty, DIM);
+        same("empty span", k, s, t, sizeof s);
+        k->attend_merge(empty, t, DIM);
+        same("first span", k, s, empty, sizeof s);
+        cache_clear(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inputs_are_quantised_alike), cmocka_unit_test(the_portable_code_is_near),
+        cmocka_unit_test(norms_and_elementwise),      cmocka_unit_test(attention_is_attention),
+        cmocka_unit_test(every_level_attends_alike),  cmocka_unit_test(every_level_stores_alike),
+        cmocka_unit_test(masked_keys_do_not_matter),
+    };
+    return cmocka_run_group_tests(tests, begin, NULL);
+}
