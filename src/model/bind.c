@@ -1,0 +1,442 @@
+/* bind.c: tensors of the file -> slots of the model: one table, one walk.
+ *
+ * The walk makes a list of bindings: which tensor goes to which slot, how many bytes it takes repacked, at which offset
+ * of the arena. Planning adds the list up; opening allocates the sum and fills it: the estimate cannot drift. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "model/model_int.h"
+#include "quant/quant.h"
+
+/* ---- the slots ---- */
+
+enum dim { ONE, EMBD, VOCAB, FF, FF2, HEAD, Q, KV, Q_KV, QKV, ROPE, N_DIMS };
+
+enum { NEEDED, OPTIONAL };
+
+typedef struct slot {
+    const char *name; /* %u is the layer */
+    enum dim cols, rows;   /* rows ONE: a vector, kept in F32 */
+    enum dim whole, first; /* of a fused tensor: all its rows, and the first of ours; ONE, ONE: not fused */
+    int presence;
+    uint32_t with, without; /* only for rows of arch.c with, or without, these traits */
+    size_t at;              /* offset of the model_matrix or const float * in model or model_layer */
+} slot;
+
+#define LAYER(field) offsetof(model_layer, field)
+#define MODEL(field) offsetof(model, field)
+
+static const slot model_slots[] = {
+    { "token_embd.weight", EMBD, VOCAB, ONE, ONE, NEEDED, 0, 0, MODEL(embed) },
+    { "output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, 0, MODEL(output_norm) },
+    { "output.weight", EMBD, VOCAB, ONE, ONE, OPTIONAL, 0, 0, MODEL(head) },
+    { "output.bias", VOCAB, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(head_bias) },
+    { "rope_freqs.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_divisors) },
+    { "rope_factors_long.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_long) },
+    { "rope_factors_short.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_short) },
+};
+
+static const slot layer_slots[] = {
+    { "blk.%u.attn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, 0, LAYER(attn_norm) },
+    { "blk.%u.attn_q.weight", EMBD, Q, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(q) },
+    { "blk.%u.attn_k.weight", EMBD, KV, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(k) },
+    { "blk.%u.attn_v.weight", EMBD, KV, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(v) },
+    { "blk.%u.attn_qkv.weight", EMBD, Q, QKV, ONE, NEEDED, ARCH_FUSED_QKV, 0, LAYER(q) },
+    { "blk.%u.attn_qkv.weight", EMBD, KV, QKV, Q, NEEDED, ARCH_FUSED_QKV, 0, LAYER(k) },
+    { "blk.%u.attn_qkv.weight", EMBD, KV, QKV, Q_KV, NEEDED, ARCH_FUSED_QKV, 0, LAYER(v) },
+    { "blk.%u.attn_q.bias", Q, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(q_bias) },
+    { "blk.%u.attn_k.bias", KV, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(k_bias) },
+    { "blk.%u.attn_v.bias", KV, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(v_bias) },
+    { "blk.%u.attn_q.bias", Q, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(q_bias) },
+    { "blk.%u.attn_k.bias", KV, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(k_bias) },
+    { "blk.%u.attn_v.bias", KV, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(v_bias) },
+    { "blk.%u.attn_q_norm.weight", HEAD, ONE, ONE, ONE, NEEDED, ARCH_QK_NORM, 0, LAYER(q_norm) },
+    { "blk.%u.attn_k_norm.weight", HEAD, ONE, ONE, ONE, NEEDED, ARCH_QK_NORM, 0, LAYER(k_norm) },
+    { "blk.%u.attn_output.weight", Q, EMBD, ONE, ONE, NEEDED, 0, 0, LAYER(o) },
+    { "blk.%u.attn_output.bias", EMBD, ONE, ONE, ONE, OPTIONAL, 0, 0, LAYER(o_bias) },
+    { "blk.%u.post_attention_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_POST_NORM, 0, LAYER(attn_post_norm) },
+    { "blk.%u.ffn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, 0, LAYER(ffn_norm) },
+    { "blk.%u.ffn_gate.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP, LAYER(gate) },
+    { "blk.%u.ffn_up.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP, LAYER(up) },
+    { "blk.%u.ffn_up.weight", EMBD, FF, FF2, ONE, NEEDED, ARCH_FUSED_GATE_UP, 0, LAYER(gate) },
+    { "blk.%u.ffn_up.weight", EMBD, FF, FF2, FF, NEEDED, ARCH_FUSED_GATE_UP, 0, LAYER(up) },
+    { "blk.%u.ffn_gate.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP, LAYER(gate_bias) },
+    { "blk.%u.ffn_up.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP, LAYER(up_bias) },
+    { "blk.%u.ffn_down.weight", FF, EMBD, ONE, ONE, NEEDED, 0, 0, LAYER(down) },
+    { "blk.%u.ffn_down.bias", EMBD, ONE, ONE, ONE, OPTIONAL, 0, 0, LAYER(down_bias) },
+    { "blk.%u.post_ffw_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_POST_NORM, 0, LAYER(ffn_post_norm) },
+};
+
+/* ---- the walk ---- */
+
+enum { ALIGN = 64, NAME_BYTES = 64 };
+
+typedef struct binding {
+    const slot *slot;
+    const gguf_tensor *tensor;
+    int32_t layer; /* -1: the model's own */
+    int type;      /* as it will lie in the arena */
+    uint32_t rows, cols, first_row;
+    uint64_t offset, bytes;
+} binding;
+
+typedef struct bindings {
+    const gguf *g;
+    const model_spec *spec;
+    bool exact;
+    uint64_t dims[N_DIMS];
+    binding *list;
+    size_t n, max;
+    bool *used; /* [tensors of the file] */
+    uint64_t bytes;
+    uint32_t act_formats;
+} bindings;
+
+static void dims_of(uint64_t d[N_DIMS], const model_spec *m)
+{
+    d[ONE] = 1;
+    d[EMBD] = m->n_embd;
+    d[VOCAB] = m->n_vocab;
+    d[FF] = m->n_ff;
+    d[FF2] = 2 * (uint64_t)m->n_ff;
+    d[HEAD] = m->head_dim;
+    d[Q] = (uint64_t)m->n_heads * m->head_dim;
+    d[KV] = (uint64_t)m->n_kv_heads * m->head_dim;
+    d[Q_KV] = d[Q] + d[KV];
+    d[QKV] = d[Q] + 2 * d[KV];
+    d[ROPE] = m->rope_dim / 2;
+}
+
+static void slot_name(char name[NAME_BYTES], const slot *s, int32_t layer)
+{
+    const char *mark = strstr(s->name, "%u");
+    buf b = BUF_INIT(NAME_BYTES - 1);
+    if (mark)
+        buf_printf(&b, "%.*s%d%s", (int)(mark - s->name), s->name, layer, mark + 2);
+    else
+        buf_str(&b, s->name);
+    memcpy(name, buf_text(&b), strlen(buf_text(&b)) + 1);
+    buf_clear(&b);
+}
+
+static size_t tensor_index(const gguf *g, const gguf_tensor *t)
+{
+    return (size_t)(t - gguf_tensor_at(g, 0));
+}
+
+static status check_shape(const bindings *b, const slot *s, const gguf_tensor *t, const char *name, error *err)
+{
+    enum dim rows = s->whole != ONE ? s->whole : s->rows;
+    if (t->ne[0] == b->dims[s->cols] && t->ne[1] == b->dims[rows] && t->ne[2] == 1 && t->ne[3] == 1)
+        return OK;
+    char found[96], wanted[64];
+    buf w = BUF_INIT(sizeof wanted - 1);
+    buf_printf(&w, "%llu", (unsigned long long)b->dims[s->cols]);
+    if (rows != ONE)
+        buf_printf(&w, " x %llu", (unsigned long long)b->dims[rows]);
+    status st = fail(err, E_FORMAT, "%s: tensor '%s' is %s, its keys say %s", gguf_file_name(b->g), name,
+                     gguf_tensor_shape(t, found), buf_text(&w));
+    buf_clear(&w);
+    return st;
+}
+
+static status check_type(const bindings *b, const slot *s, const gguf_tensor *t, const char *name, error *err)
+{
+    const quant_traits *q = quant_find(t->type);
+    bool vector = s->rows == ONE;
+    if (q && q->decode && (vector || b->exact || kernels_supports((int)t->type)))
+        return OK;
+    return fail(err, E_UNSUPPORTED, "%s: tensor '%s' of type %s: %s", gguf_file_name(b->g), name, quant_name(t->type),
+                q && q->decode ? "hearth has no kernel for this type yet" : quant_advice(t->type));
+}
+
+static status bind_slot(bindings *b, const slot *s, int32_t layer, error *err)
+{
+    uint32_t traits = b->spec->arch->traits;
+    if ((traits & s->with) != s->with || (traits & s->without))
+        return OK;
+    char name[NAME_BYTES];
+    slot_name(name, s, layer);
+    const gguf_tensor *t = gguf_tensor_find(b->g, name);
+    if (!t && s->presence == OPTIONAL)
+        return OK;
+    if (!t)
+        return fail(err, E_FORMAT, "%s: tensor '%s' is missing", gguf_file_name(b->g), name);
+    status st = check_shape(b, s, t, name, err);
+    if (!st)
+        st = check_type(b, s, t, name, err);
+    if (st)
+        return st;
+    bool vector = s->rows == ONE;
+    binding n = { .slot = s, .tensor = t, .layer = layer };
+    n.type = vector || b->exact ? QUANT_F32 : (int)t->type;
+    n.rows = (uint32_t)b->dims[s->rows];
+    n.cols = (uint32_t)b->dims[s->cols];
+    n.first_row = s->first == ONE ? 0 : (uint32_t)b->dims[s->first];
+    n.offset = b->bytes;
+    n.bytes = vector ? (uint64_t)n.cols * sizeof(float) : kernels_matrix_bytes(n.type, n.rows, n.cols);
+    if (!n.bytes)
+        return fail(err, E_RANGE, "%s: tensor '%s' is too large", gguf_file_name(b->g), name);
+    n.bytes = (n.bytes + ALIGN - 1) / ALIGN * ALIGN;
+    if (!vector)
+        b->act_formats |= 1u << kernels_act_format(n.type);
+    assert(b->n < b->max);
+    b->list[b->n++] = n;
+    b->bytes += n.bytes;
+    b->used[tensor_index(b->g, t)] = true;
+    return OK;
+}
+
+/* A tensor that no slot takes would change the answer if it were dropped: it is refused. */
+static status check_unused(const bindings *b, error *err)
+{
+    for (size_t i = 0; i < gguf_n_tensors(b->g); i++) {
+        const gguf_tensor *t = gguf_tensor_at(b->g, i);
+        if (!b->used[i])
+            return fail(err, E_UNSUPPORTED, "%s: tensor '%.*s' has no place in architecture '%s' as hearth knows it",
+                        gguf_file_name(b->g), (int)t->name.n, t->name.p, b->spec->arch->name);
+    }
+    return OK;
+}
+
+static void bindings_clear(bindings *b)
+{
+    mem_free(b->list);
+    mem_free(b->used);
+    b->list = NULL;
+    b->used = NULL;
+}
+
+static status bindings_make(bindings *b, const gguf *g, const model_spec *spec, bool exact, error *err)
+{
+    *b = (bindings){ .g = g, .spec = spec, .exact = exact };
+    dims_of(b->dims, spec);
+    b->max = ARRAY_LEN(model_slots) + ARRAY_LEN(layer_slots) * spec->n_layers;
+    b->list = mem_array(b->max, sizeof *b->list);
+    b->used = mem_array(gguf_n_tensors(g), sizeof *b->used);
+    status s = b->list && b->used ? OK : fail(err, E_NOMEM, "no memory for the list of tensors");
+    for (size_t i = 0; !s && i < ARRAY_LEN(model_slots); i++)
+        s = bind_slot(b, &model_slots[i], -1, err);
+    for (uint32_t l = 0; l < spec->n_layers; l++)
+        for (size_t i = 0; !s && i < ARRAY_LEN(layer_slots); i++)
+            s = bind_slot(b, &layer_slots[i], (int32_t)l, err);
+    if (!s)
+        s = check_unused(b, err);
+    if (s)
+        bindings_clear(b);
+    return s;
+}
+
+static uint64_t model_bytes(const bindings *b)
+{
+    return b->bytes + ALIGN + sizeof(model) + b->spec->n_layers * sizeof(model_layer);
+}
+
+static bool is_embed(const binding *n)
+{
+    return n->slot == &model_slots[0];
+}
+
+static void add_sizes(const bindings *b, model_sizes *out)
+{
+    uint64_t by_type[KERNELS_TYPES] = { 0 };
+    bool tied = true;
+    for (size_t i = 0; i < b->n; i++)
+        tied = tied && b->list[i].slot->at != MODEL(head);
+    *out = (model_sizes){ .weights_bytes = model_bytes(b) };
+    for (size_t i = 0; i < b->n; i++) {
+        const binding *n = &b->list[i];
+        out->n_params += (uint64_t)n->rows * n->cols;
+        out->token_bytes += is_embed(n) && !tied ? n->bytes / n->rows : n->bytes;
+        if (n->slot->rows != ONE && n->tensor->type < KERNELS_TYPES)
+            by_type[n->tensor->type] += n->tensor->bytes;
+    }
+    for (uint32_t t = 0; t < KERNELS_TYPES; t++)
+        if (by_type[t] > by_type[out->main_type])
+            out->main_type = t;
+}
+
+status model_plan(const gguf *g, bool exact, model_spec *spec, model_sizes *sizes, error *err)
+{
+    model_spec m;
+    bindings b;
+    status s = model_spec_read(&m, g, err);
+    if (!s)
+        s = bindings_make(&b, g, &m, exact, err);
+    if (s)
+        return s;
+    add_sizes(&b, sizes);
+    *spec = m;
+    spec->act_formats = b.act_formats;
+    bindings_clear(&b);
+    return OK;
+}
+
+/* ---- repacking ---- */
+
+typedef struct packing {
+    const bindings *b;
+    const binding *n;
+    char *to;                 /* first panel of the matrix */
+    float *rows;              /* 16 rows a thread in F32, exact path only */
+    uint32_t panels_from, panels_to;
+} packing;
+
+static void pack_job(void *arg, int index, int count)
+{
+    const packing *p = arg;
+    const binding *n = p->n;
+    const quant_traits *q = quant_find(n->tensor->type);
+    size_t row_bytes = (size_t)quant_row_bytes(n->tensor->type, n->cols);
+    size_t panel_bytes = kernels_panel_bytes(n->type, n->cols);
+    float *f32 = p->rows ? p->rows + (size_t)index * KERNELS_PANEL_ROWS * n->cols : NULL;
+    size_t begin, end;
+    pool_part(p->panels_to - p->panels_from, index, count, &begin, &end);
+    for (size_t i = p->panels_from + begin; i < p->panels_from + end; i++) {
+        uint32_t left = n->rows - (uint32_t)i * KERNELS_PANEL_ROWS;
+        int n_rows = left < KERNELS_PANEL_ROWS ? (int)left : KERNELS_PANEL_ROWS;
+        const char *from = (const char *)n->tensor->data + (n->first_row + i * KERNELS_PANEL_ROWS) * row_bytes;
+        if (p->b->exact) {
+            for (int r = 0; r < n_rows; r++)
+                q->decode(from + (size_t)r * row_bytes, f32 + (size_t)r * n->cols, n->cols);
+            kernels_pack(QUANT_F32, f32, n->cols * sizeof(float), n_rows, n->cols, p->to + i * panel_bytes);
+        } else {
+            kernels_pack(n->type, from, row_bytes, n_rows, n->cols, p->to + i * panel_bytes);
+        }
+    }
+}
+
+typedef struct loading {
+    pool *pool;
+    model_progress *progress;
+    void *user;
+    uint64_t done;
+} loading;
+
+static bool load_step(loading *l, const bindings *b, const void *from, size_t bytes)
+{
+    gguf_release(b->g, from, bytes);
+    l->done += bytes;
+    uint64_t total = gguf_data_bytes(b->g);
+    return l->progress && l->progress(l->user, l->done < total ? l->done : total, total);
+}
+
+static status pack_matrix(loading *l, const bindings *b, const binding *n, char *arena, error *err)
+{
+    packing p = { .b = b, .n = n, .to = arena + n->offset };
+    size_t row_bytes = (size_t)quant_row_bytes(n->tensor->type, n->cols);
+    size_t step = GGUF_RELEASE_STEP / (row_bytes * KERNELS_PANEL_ROWS);
+    uint32_t n_panels = (n->rows + KERNELS_PANEL_ROWS - 1) / KERNELS_PANEL_ROWS;
+    if (b->exact) {
+        p.rows = mem_array((size_t)pool_threads(l->pool) * KERNELS_PANEL_ROWS, n->cols * sizeof(float));
+        if (!p.rows)
+            return fail(err, E_NOMEM, "no memory to expand weights");
+    }
+    status s = OK;
+    step = step ? step : 1;
+    for (size_t from = 0; !s && from < n_panels; from = p.panels_to) {
+        p.panels_from = (uint32_t)from;
+        p.panels_to = from + step < n_panels ? (uint32_t)(from + step) : n_panels;
+        pool_run(l->pool, pack_job, &p);
+        uint32_t to_row = p.panels_to * KERNELS_PANEL_ROWS < n->rows ? p.panels_to * KERNELS_PANEL_ROWS : n->rows;
+        size_t at = (n->first_row + from * KERNELS_PANEL_ROWS) * row_bytes;
+        size_t bytes = (to_row - from * KERNELS_PANEL_ROWS) * row_bytes;
+        if (load_step(l, b, (const char *)n->tensor->data + at, bytes))
+            s = fail(err, E_CANCELLED, "%s: loading was cancelled", gguf_file_name(b->g));
+    }
+    mem_free(p.rows);
+    return s;
+}
+
+static status fill_slot(model *m, loading *l, const bindings *b, const binding *n, error *err)
+{
+    char *base = n->layer < 0 ? (char *)m : (char *)&m->layers[n->layer];
+    if (n->slot->rows == ONE) {
+        float *v = (float *)(m->arena + n->offset);
+        quant_find(n->tensor->type)->decode(n->tensor->data, v, n->cols);
+        *(const float **)(base + n->slot->at) = v;
+        return OK;
+    }
+    status s = pack_matrix(l, b, n, m->arena, err);
+    if (!s)
+        *(model_matrix *)(base + n->slot->at) = (model_matrix){
+            .panels = m->arena + n->offset,
+            .panel_bytes = kernels_panel_bytes(n->type, n->cols),
+            .type = n->type,
+            .rows = n->rows,
+            .cols = n->cols,
+        };
+    return s;
+}
+
+static status check_factors(const model *m, const gguf *g, error *err)
+{
+    const float *lists[] = { m->rope_divisors, m->rope_long, m->rope_short };
+    for (size_t k = 0; k < ARRAY_LEN(lists); k++)
+        for (uint32_t i = 0; lists[k] && i < m->spec.rope_dim / 2; i++)
+            if (!(lists[k][i] >= 1e-6f && lists[k][i] <= 1e9f))
+                return fail(err, E_FORMAT, "%s: rope factor %u is %g", gguf_file_name(g), i, (double)lists[k][i]);
+    if (!m->rope_long != !m->rope_short)
+        return fail(err, E_FORMAT, "%s: of rope_factors_long and rope_factors_short one is missing", gguf_file_name(g));
+    return OK;
+}
+
+status model_open(model **out, const gguf *g, bool exact, pool *p, model_progress *progress, void *user, error *err)
+{
+    model_spec spec;
+    bindings b;
+    status s = model_spec_read(&spec, g, err);
+    if (!s)
+        s = bindings_make(&b, g, &spec, exact, err);
+    if (s)
+        return s;
+    loading l = { .pool = p, .progress = progress, .user = user };
+    model *m = mem_zero(sizeof *m);
+    if (m) {
+        m->spec = spec;
+        m->spec.act_formats = b.act_formats;
+        m->layers = mem_array(spec.n_layers, sizeof *m->layers);
+        m->block = mem_zero((size_t)b.bytes + ALIGN);
+    }
+    if (!m || !m->layers || !m->block) {
+        s = fail(err, E_NOMEM, "%s: no memory for %llu bytes of weights", gguf_file_name(g),
+                 (unsigned long long)b.bytes);
+        goto out;
+    }
+    m->arena = (char *)(((uintptr_t)m->block + ALIGN - 1) / ALIGN * ALIGN);
+    for (size_t i = 0; !s && i < b.n; i++)
+        s = fill_slot(m, &l, &b, &b.list[i], err);
+    if (!s)
+        s = check_factors(m, g, err);
+    if (!m->head.panels)
+        m->head = m->embed;
+out:
+    bindings_clear(&b);
+    if (s)
+        model_close(&m);
+    else
+        *out = m;
+    return s;
+}
+
+void model_close(model **m)
+{
+    if (!m || !*m)
+        return;
+    mem_free((*m)->layers);
+    mem_free((*m)->block);
+    mem_free(*m);
+    *m = NULL;
+}
+
+const model_spec *model_get_spec(const model *m)
+{
+    return &m->spec;
+}
+
+uint64_t model_page_bytes(const model_spec *spec, enum kernels_kv kv)
+{
+    return (uint64_t)spec->n_layers * spec->n_kv_heads * kernels_page_bytes(kv, spec->head_dim);
+}

@@ -1,0 +1,79 @@
+/* model.h: weights bound and repacked, and the forward pass over them. For src/engine and src/fit.
+ *
+ * A model is immutable after model_open and owns one arena with all repacked weights. A model_run owns the scratch
+ * memory of one forward pass at a time and runs it on a pool. Neither knows sessions: a row of input says its token, its
+ * position, and where the KV pages of its sequence are. Nothing here allocates after model_run_open. */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "gguf/gguf.h"
+#include "kernels/kernels.h"
+#include "model/spec.h"
+#include "plat/pool.h"
+
+typedef struct model model;
+typedef struct model_run model_run;
+
+/* ---- weights ---- */
+
+typedef struct model_sizes {
+    uint64_t weights_bytes; /* the arena and what surrounds it: exactly what model_open allocates */
+    uint64_t token_bytes;   /* weight bytes that one decoded token reads: all but the embedding's other rows */
+    uint64_t n_params;
+    uint32_t main_type;     /* the type that holds most bytes of the matrices, as the file stores them */
+} model_sizes;
+
+/* From the header alone, by the code that model_open uses. Checks that every tensor is there and in shape: E_FORMAT with
+ * tensor, expected and found shape; E_UNSUPPORTED for a type without a kernel or a tensor that no row knows. */
+status model_plan(const gguf *g, bool exact, model_spec *spec, model_sizes *sizes, error *err) MUST_CHECK;
+
+/* Return true to stop. */
+typedef bool model_progress(void *user, uint64_t done_bytes, uint64_t total_bytes);
+
+/* Repacks all weights, on all threads of the pool, and releases the file's pages in steps. Afterwards the model does
+ * not need the file. exact: matrices become F32. progress may be NULL. */
+status model_open(model **out, const gguf *g, bool exact, pool *p, model_progress *progress, void *user, error *err)
+    MUST_CHECK;
+void model_close(model **m);
+const model_spec *model_get_spec(const model *m);
+
+/* Bytes of a KV page: 64 positions, all layers, all KV heads. */
+uint64_t model_page_bytes(const model_spec *spec, enum kernels_kv kv);
+
+/* ---- running ---- */
+
+typedef struct model_run_options {
+    uint32_t batch;      /* most rows of one forward pass */
+    uint32_t logit_rows; /* most rows of one model_logits */
+    uint32_t context;    /* most positions of a sequence; chooses the factors of longrope */
+    enum kernels_kv kv;
+    int n_threads;
+} model_run_options;
+
+/* Bytes that model_run_open allocates. */
+uint64_t model_run_bytes(const model_spec *spec, const model_run_options *o);
+/* Model, kernels and pool are borrowed; the pool has o->n_threads threads. */
+status model_run_open(model_run **out, const model *m, const kernels *k, pool *p, const model_run_options *o, error *err)
+    MUST_CHECK;
+void model_run_close(model_run **r);
+
+typedef struct model_row {
+    int32_t token;     /* < n_vocab: the caller has checked */
+    uint32_t position; /* < context; KV of all earlier positions is in pages, or in earlier rows of this pass */
+    char *const *pages; /* page i of the sequence: positions 64 i to 64 i + 63. The same pointer = the same sequence;
+                           rows of one sequence are adjacent and ascending */
+} model_row;
+
+/* Runs n rows (1..batch) through all layers and writes their keys and values. */
+void model_forward(model_run *r, const model_row *rows, uint32_t n);
+/* Logits of n of the rows of the last model_forward (indices in `which`), n <= logit_rows: n_vocab floats for each, at
+ * model_logits_at(r, 0 .. n - 1) until the next call. */
+void model_logits(model_run *r, const uint32_t *which, uint32_t n);
+const float *model_logits_at(const model_run *r, uint32_t i);
+
+#endif
