@@ -323,9 +323,9 @@ static bool load_step(loading *l, const bindings *b, const void *from, size_t by
     return l->progress && l->progress(l->user, l->done < total ? l->done : total, total);
 }
 
-static status pack_matrix(loading *l, const bindings *b, const binding *n, char *arena, error *err)
+static status pack_matrix(loading *l, const bindings *b, const binding *n, char *to, error *err)
 {
-    packing p = { .b = b, .n = n, .to = arena + n->offset };
+    packing p = { .b = b, .n = n, .to = to };
     size_t row_bytes = (size_t)quant_row_bytes(n->tensor->type, n->cols);
     size_t step = GGUF_RELEASE_STEP / (row_bytes * KERNELS_PANEL_ROWS);
     uint32_t n_panels = (n->rows + KERNELS_PANEL_ROWS - 1) / KERNELS_PANEL_ROWS;
@@ -359,7 +359,7 @@ static status fill_slot(model *m, loading *l, const bindings *b, const binding *
         *(const float **)(base + n->slot->at) = v;
         return OK;
     }
-    status s = pack_matrix(l, b, n, m->arena, err);
+    status s = pack_matrix(l, b, n, m->arena + n->offset, err);
     if (!s)
         *(model_matrix *)(base + n->slot->at) = (model_matrix){
             .panels = m->arena + n->offset,

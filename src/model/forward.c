@@ -412,14 +412,14 @@ static void attend_tile(const view *v, uint32_t layer, const tile *t, uint32_t h
                                                   .first = (int32_t)from,
                                                   .last = (int32_t)to };
     }
-    for (uint32_t span = first / KERNELS_SPAN; span <= last / KERNELS_SPAN; span++) {
-        uint32_t page = span * (KERNELS_SPAN / KERNELS_PAGE), pages = page + KERNELS_SPAN / KERNELS_PAGE;
+    for (uint32_t at = first / KERNELS_SPAN; at <= last / KERNELS_SPAN; at++) {
+        uint32_t page = at * (KERNELS_SPAN / KERNELS_PAGE), pages = page + KERNELS_SPAN / KERNELS_PAGE;
         for (; page < pages && page <= last / KERNELS_PAGE; page++)
             v->t->pages[page] = head_page(r, &r->rows[t->row], page, layer, kv_head);
-        float *states = span == first / KERNELS_SPAN ? v->t->into : v->t->next;
+        float *states = at == first / KERNELS_SPAN ? v->t->into : v->t->next;
         for (uint32_t i = 0; i < n; i++)
             v->t->queries[i].state = states + i * r->state_floats;
-        r->k->attend[r->o.kv](&a, v->t->pages, (int32_t)span, v->t->queries, n);
+        r->k->attend[r->o.kv](&a, v->t->pages, (int32_t)at, v->t->queries, n);
         for (uint32_t i = 0; states == v->t->next && i < n; i++)
             r->k->attend_merge(v->t->into + i * r->state_floats, states + i * r->state_floats, s->head_dim);
     }

@@ -39,9 +39,9 @@ static void yarn(model_rope *r, const model_spec *s, double base)
     double high = -floor_of(-yarn_pair(s, base, (double)s->yarn_slow));
     low = low > 0.0 ? low : 0.0;
     high = high < s->rope_dim - 1.0 ? high : s->rope_dim - 1.0;
-    double span = high - low > 0.001 ? high - low : 0.001;
+    double reach = high - low > 0.001 ? high - low : 0.001;
     for (uint32_t i = 0; i < s->rope_dim / 2; i++) {
-        double y = (i - low) / span;
+        double y = (i - low) / reach;
         double keep = 1.0 - (y < 0.0 ? 0.0 : y > 1.0 ? 1.0 : y);
         r->freq[i] = r->freq[i] / s->rope_factor * (1.0 - keep) + r->freq[i] * keep;
     }

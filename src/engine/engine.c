@@ -1,0 +1,305 @@
+/* engine.c: planning, opening and closing an engine. The plan is the law: engine_open allocates what it adds up. */
+#include "engine/engine.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/engine_int.h"
+#include "gguf/gguf.h"
+#include "plat/cores.h"
+#include "plat/cpu.h"
+#include "quant/quant.h"
+
+enum {
+    CONTEXT_DEFAULT = 8192, /* more is the caller's wish: KV of a 135M model at 8192 is 190 MB already */
+    CONTEXT_MAX = 1 << 24,
+    BATCH_DEFAULT = 128,
+    BATCH_MAX = 1024,
+    SESSIONS_MAX = 4096,
+    LOGIT_BYTES = 16 << 20, /* about this much memory for logits, but room for LOGIT_ROWS rows */
+    LOGIT_ROWS = 8,
+};
+
+/* Everything that options and header lead to. */
+typedef struct plan {
+    engine_options o;
+    model_spec spec;
+    model_sizes sizes;
+    model_run_options run;
+    unsigned cpu;
+    engine_budget budget;
+} plan;
+
+void engine_options_init(engine_options *o)
+{
+    *o = (engine_options){ .size = sizeof *o };
+}
+
+static status check_options(engine_options *o, error *err)
+{
+    if (o->size != sizeof *o)
+        return fail(err, E_RANGE, "engine_options.size is %zu, not %zu: engine_options_init was not called", o->size,
+                    sizeof *o);
+    if (o->n_threads < 0 || o->n_threads > POOL_MAX_THREADS)
+        return fail(err, E_RANGE, "%d threads: it must be 1 to %d", o->n_threads, POOL_MAX_THREADS);
+    if (o->context > CONTEXT_MAX)
+        return fail(err, E_RANGE, "a context of %u positions: the limit is %d", o->context, CONTEXT_MAX);
+    if (o->n_sessions > SESSIONS_MAX)
+        return fail(err, E_RANGE, "%u sessions: the limit is %d", o->n_sessions, SESSIONS_MAX);
+    if (o->batch > BATCH_MAX)
+        return fail(err, E_RANGE, "a batch of %u rows: the limit is %d", o->batch, BATCH_MAX);
+    if (o->kv_type != ENGINE_KV_F16 && o->kv_type != ENGINE_KV_F32)
+        return fail(err, E_RANGE, "kv type %d is not known", (int)o->kv_type);
+    o->n_threads = o->n_threads ? o->n_threads : cores_usable();
+    o->n_sessions = o->n_sessions ? o->n_sessions : 1;
+    o->batch = o->batch ? o->batch : BATCH_DEFAULT;
+    return OK;
+}
+
+/* Upper bound of what a vocab keeps: its texts, and for each token and merge its entries in tables and hashes. */
+static uint64_t vocab_bound(const gguf *g)
+{
+    static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.merges" };
+    uint64_t bytes = 1 << 16;
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const gguf_value *v = gguf_find(g, keys[i]);
+        if (v)
+            bytes += 3 * v->bytes + 96 * v->n;
+    }
+    return bytes;
+}
+
+static enum kernels_kv kv_kind(const engine_options *o)
+{
+    return o->kv_type == ENGINE_KV_F32 ? KV_F32 : KV_F16;
+}
+
+/* Scratch that engine.c allocates beside model_run. */
+static uint64_t own_bytes(const plan *p)
+{
+    uint64_t n = p->spec.n_vocab, padded = (n + 15) / 16 * 16;
+    return n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float) +
+           p->run.batch * (sizeof(model_row) + sizeof(uint32_t)) + p->run.logit_rows * sizeof(float *) +
+           p->o.n_sessions * session_bytes(p->run.context);
+}
+
+static void plan_budget(plan *p, const gguf *g)
+{
+    engine_budget *b = &p->budget;
+    uint64_t page = model_page_bytes(&p->spec, p->run.kv);
+    uint32_t pages = (p->run.context + KERNELS_PAGE - 1) / KERNELS_PAGE;
+    uint64_t n_pages = p->o.kv_bytes ? p->o.kv_bytes / page : (uint64_t)pages * p->o.n_sessions;
+    b->context = p->run.context;
+    b->n_pages = n_pages > UINT32_MAX ? UINT32_MAX : (uint32_t)n_pages;
+    b->weights_bytes = p->sizes.weights_bytes;
+    b->token_bytes = p->sizes.token_bytes;
+    b->kv_position_bytes = page / KERNELS_PAGE;
+    b->kv_bytes = b->n_pages * page;
+    b->scratch_bytes = model_run_bytes(&p->spec, &p->run) + own_bytes(p);
+    b->vocab_bytes = vocab_bound(g);
+    b->total_bytes = b->weights_bytes + b->kv_bytes + b->scratch_bytes + b->vocab_bytes;
+}
+
+static status plan_make(plan *p, const gguf *g, const engine_options *o, error *err)
+{
+    memset(p, 0, sizeof *p);
+    if (o && o->size == sizeof *o)
+        p->o = *o;
+    else if (o)
+        p->o.size = o->size;
+    else
+        engine_options_init(&p->o);
+    status s = check_options(&p->o, err);
+    if (!s)
+        s = cpu_choose(p->o.isa, &p->cpu, err);
+    if (!s)
+        s = model_plan(g, p->o.exact, &p->spec, &p->sizes, err);
+    if (s)
+        return s;
+    uint32_t trained = p->spec.context_train;
+    uint64_t row = ((uint64_t)p->spec.n_vocab + 15) / 16 * 16 * sizeof(float), rows = LOGIT_BYTES / row;
+    rows = rows < LOGIT_ROWS ? LOGIT_ROWS : rows;
+    p->run.context = p->o.context ? p->o.context : trained < CONTEXT_DEFAULT ? trained : CONTEXT_DEFAULT;
+    p->run.batch = p->o.batch;
+    p->run.logit_rows = rows < p->o.batch ? (uint32_t)rows : p->o.batch;
+    p->run.kv = kv_kind(&p->o);
+    p->run.n_threads = p->o.n_threads;
+    plan_budget(p, g);
+    if (p->budget.n_pages == 0)
+        return fail(err, E_NOFIT, "a KV cache of %llu bytes does not hold one page of %llu",
+                    (unsigned long long)p->o.kv_bytes, (unsigned long long)model_page_bytes(&p->spec, p->run.kv));
+    return OK;
+}
+
+status engine_plan(const struct gguf *file, const engine_options *o, engine_budget *out, error *err)
+{
+    plan p;
+    status s = plan_make(&p, file, o, err);
+    if (!s)
+        *out = p.budget;
+    return s;
+}
+
+static status check_budget(const plan *p, const gguf *g, error *err)
+{
+    const engine_budget *b = &p->budget;
+    if (!p->o.mem_bytes || b->total_bytes <= p->o.mem_bytes)
+        return OK;
+    char t[6][24];
+    return fail(err, E_NOFIT,
+                "%s does not fit: weights %s + KV %s (%u positions) + scratch %s + vocabulary %s = %s, of %s allowed",
+                gguf_file_name(g), str_human_bytes(t[0], b->weights_bytes), str_human_bytes(t[1], b->kv_bytes),
+                b->n_pages * KERNELS_PAGE, str_human_bytes(t[2], b->scratch_bytes),
+                str_human_bytes(t[3], b->vocab_bytes), str_human_bytes(t[4], b->total_bytes),
+                str_human_bytes(t[5], p->o.mem_bytes));
+}
+
+/* ---- opening ---- */
+
+static char *copy_text(const gguf *g, const char *key)
+{
+    span text;
+    if (gguf_str(g, key, &text, NULL) != OK)
+        return NULL;
+    return mem_strndup(text.p, text.n);
+}
+
+static status read_texts(engine *e, const gguf *g, error *err)
+{
+    e->arch = copy_text(g, "general.architecture");
+    e->name = gguf_find(g, "general.name") ? copy_text(g, "general.name") : mem_strdup("");
+    e->chat_template = copy_text(g, "tokenizer.chat_template");
+    bool failed = !e->arch || !e->name || (!e->chat_template && gguf_find(g, "tokenizer.chat_template"));
+    return failed ? fail(err, E_NOMEM, "no memory for the model's texts (or they are not text)") : OK;
+}
+
+/* A file without tokenizer ("none") can be run by token ids. */
+static status open_vocab(engine *e, const gguf *g, error *err)
+{
+    span kind;
+    status s = gguf_str_or(g, "tokenizer.ggml.model", "none", &kind, err);
+    if (s || span_is(kind, "none") || span_is(kind, "no_vocab"))
+        return s;
+    return vocab_open(&e->vocab, g, err);
+}
+
+static status open_scratch(engine *e, const plan *p, error *err)
+{
+    size_t n = p->spec.n_vocab;
+    e->rows = mem_array(e->batch, sizeof *e->rows);
+    e->which = mem_array(e->batch, sizeof *e->which);
+    e->logits = mem_array(e->logit_rows, sizeof *e->logits);
+    e->candidates = mem_array(n, sizeof *e->candidates);
+    e->work = mem_array((n + 15) / 16 * 16, sizeof *e->work);
+    e->counts = mem_array(n, sizeof *e->counts);
+    if (!e->rows || !e->which || !e->logits || !e->candidates || !e->work || !e->counts)
+        return fail(err, E_NOMEM, "no memory for sampling");
+    status s = kv_open(&e->kv, p->budget.n_pages, model_page_bytes(&p->spec, p->run.kv), err);
+    return s ? s : model_run_open(&e->run, e->model, &e->k, e->pool, &p->run, err);
+}
+
+static void fill_info(engine *e, const plan *p)
+{
+    e->info = (engine_info){
+        .arch = e->arch,
+        .name = e->name,
+        .file_type = quant_name(p->sizes.main_type),
+        .isa = e->k.level,
+        .n_params = p->sizes.n_params,
+        .context_train = p->spec.context_train,
+        .context = p->run.context,
+        .n_vocab = p->spec.n_vocab,
+        .n_embd = p->spec.n_embd,
+        .n_layers = p->spec.n_layers,
+        .n_threads = p->o.n_threads,
+        .exact = p->o.exact,
+        .kv_type = p->o.kv_type,
+        .numerics = KERNELS_NUMERICS,
+    };
+}
+
+status engine_open(engine **out, struct gguf *file, const engine_options *o, error *err)
+{
+    plan p;
+    engine *e = NULL;
+    status s = plan_make(&p, file, o, err);
+    if (!s)
+        s = check_budget(&p, file, err);
+    if (s)
+        goto out;
+    e = mem_zero(sizeof *e);
+    if (!e) {
+        s = fail(err, E_NOMEM, "no memory for an engine");
+        goto out;
+    }
+    e->budget = p.budget;
+    e->batch = p.run.batch;
+    e->logit_rows = p.run.logit_rows;
+    kernels_init(&e->k, p.cpu);
+    s = read_texts(e, file, err);
+    if (!s)
+        s = open_vocab(e, file, err);
+    if (!s)
+        s = pool_open(&e->pool, p.o.n_threads, err);
+    if (!s)
+        s = model_open(&e->model, file, p.o.exact, e->pool, p.o.progress, p.o.user, err);
+    if (!s)
+        s = open_scratch(e, &p, err);
+    if (!s)
+        fill_info(e, &p);
+out:
+    gguf_close(&file);
+    if (s)
+        engine_close(&e);
+    else
+        *out = e;
+    return s;
+}
+
+void engine_close(engine **ep)
+{
+    if (!ep || !*ep)
+        return;
+    engine *e = *ep;
+    model_run_close(&e->run);
+    model_close(&e->model);
+    pool_close(&e->pool);
+    vocab_close(&e->vocab);
+    kv_close(&e->kv);
+    void *blocks[] = { e->rows, e->which, e->logits, e->candidates, e->work, e->counts, e->arch, e->name, e->chat_template };
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
+        mem_free(blocks[i]);
+    mem_free(e);
+    *ep = NULL;
+}
+
+const engine_info *engine_get_info(const engine *e)
+{
+    return &e->info;
+}
+
+const struct vocab *engine_vocab(const engine *e)
+{
+    return e->vocab;
+}
+
+const char *engine_chat_template(const engine *e)
+{
+    return e->chat_template;
+}
+
+const engine_budget *engine_memory(const engine *e)
+{
+    return &e->budget;
+}
+
+uint32_t engine_batch(const engine *e)
+{
+    return e->batch;
+}
+
+uint32_t engine_logit_rows(const engine *e)
+{
+    return e->logit_rows;
+}

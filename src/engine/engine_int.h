@@ -1,0 +1,68 @@
+/* engine_int.h: the inside of engine and session. Private to src/engine. */
+#ifndef ENGINE_ENGINE_INT_H
+#define ENGINE_ENGINE_INT_H
+
+#include "engine/engine.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "plat/pool.h"
+#include "token/vocab.h"
+
+/* A token with its logit, or with its weight once that is computed. */
+typedef struct candidate {
+    float logit;
+    int32_t token;
+} candidate;
+
+/* The pool of KV pages: one allocation, handed out page by page. A page holds 64 positions, all layers and KV heads. */
+typedef struct kv_pool {
+    void *block;
+    char *base;       /* 64-aligned in block */
+    size_t page_bytes;
+    char **free_list; /* [n_pages], the first n_free are free */
+    bool *used;       /* [n_pages]: was handed out before, so it must be cleared again */
+    uint32_t n_pages, n_free;
+} kv_pool;
+
+struct engine {
+    engine_info info;
+    engine_budget budget;
+    kernels k;
+    pool *pool;
+    model *model;
+    model_run *run;
+    vocab *vocab; /* NULL: the file has no tokenizer */
+    kv_pool kv;
+    uint32_t batch, logit_rows, n_open; /* n_open sessions */
+    model_row *rows;         /* [batch] */
+    const float **logits;    /* [logit_rows] */
+    uint32_t *which;         /* [batch] */
+    candidate *candidates;   /* [n_vocab] */
+    float *work;             /* [n_vocab rounded up to 16] */
+    uint16_t *counts;        /* [n_vocab], zero between uses */
+    char *arch, *name, *chat_template;
+};
+
+struct session {
+    engine *e;
+    int32_t *tokens; /* [context] */
+    char **pages;    /* [context / 64 + 1] */
+    uint32_t length, n_pages;
+    uint32_t pending; /* rows of the step under way */
+};
+
+/* Natural log of the sum of exp over a row of logits; clobbers e->work. */
+double engine_log_sum(engine *e, const float *logits);
+
+/* Runs rows that are checked and have their pages; no logits yet. */
+void engine_run_rows(engine *e, const engine_row *rows, uint32_t n);
+
+/* Bytes of one session with this context. */
+uint64_t session_bytes(uint32_t context);
+
+status kv_open(kv_pool *kv, uint32_t n_pages, size_t page_bytes, error *err) MUST_CHECK;
+void kv_close(kv_pool *kv);
+char *kv_take(kv_pool *kv); /* NULL: none left */
+void kv_give(kv_pool *kv, char *page);
+
+#endif
