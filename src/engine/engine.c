@@ -267,7 +267,8 @@ void engine_close(engine **ep)
     pool_close(&e->pool);
     vocab_close(&e->vocab);
     kv_close(&e->kv);
-    void *blocks[] = { e->rows, e->which, e->logits, e->candidates, e->work, e->counts, e->arch, e->name, e->chat_template };
+    void *blocks[] = { e->rows, e->which, e->logits, e->candidates,   e->work,
+                       e->counts, e->arch, e->name,  e->chat_template };
     for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
         mem_free(blocks[i]);
     mem_free(e);

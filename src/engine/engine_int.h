@@ -54,9 +54,6 @@ struct session {
 /* Natural log of the sum of exp over a row of logits; clobbers e->work. */
 double engine_log_sum(engine *e, const float *logits);
 
-/* Runs rows that are checked and have their pages; no logits yet. */
-void engine_run_rows(engine *e, const engine_row *rows, uint32_t n);
-
 /* Bytes of one session with this context. */
 uint64_t session_bytes(uint32_t context);
 
@@ -64,5 +61,22 @@ status kv_open(kv_pool *kv, uint32_t n_pages, size_t page_bytes, error *err) MUS
 void kv_close(kv_pool *kv);
 char *kv_take(kv_pool *kv); /* NULL: none left */
 void kv_give(kv_pool *kv, char *page);
+
+/* ---- sample.c ---- */
+
+struct sampling_options;
+
+/* Draws the token that will stand at `position` = length of the session, from its logits. logprob of the token and the
+ * n_logprobs likeliest alternatives are the model's own: before penalties, temperature and filters. */
+typedef struct sampled {
+    int32_t token;
+    float logprob;
+    uint32_t n_top;
+    struct token_logprob *top; /* the caller's array of SAMPLING_LOGPROBS */
+} sampled;
+void engine_sample(engine *e, const session *s, const float *logits, const struct sampling_options *o, sampled *out);
+
+/* Philox4x32-10: the first word of the block with this key and counter. */
+uint32_t sample_random(uint64_t seed, uint64_t position, uint32_t choice);
 
 #endif

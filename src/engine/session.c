@@ -127,7 +127,7 @@ static status reserve(engine *e, const engine_row *rows, uint32_t n, error *err)
     return s;
 }
 
-void engine_run_rows(engine *e, const engine_row *rows, uint32_t n)
+static void run_rows(engine *e, const engine_row *rows, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         e->rows[i] = (model_row){ rows[i].token, rows[i].position, rows[i].session->pages };
@@ -152,7 +152,7 @@ status engine_step(engine *e, const engine_row *rows, uint32_t n, const float **
     status s = reserve(e, rows, n, err);
     if (s)
         return s;
-    engine_run_rows(e, rows, n);
+    run_rows(e, rows, n);
     if (wanted)
         model_logits(e->run, e->which, wanted);
     for (uint32_t i = 0; i < wanted; i++)

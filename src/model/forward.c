@@ -1,7 +1,7 @@
 /* forward.c: the forward pass in terms of kernels: what each thread does between two barriers.
  *
- * A layer is five products: q k v | attention | o | gate up act | down. Before each product its input is prepared row by
- * row (residual sum, norm, quantisation). A pass of few rows prepares every row on every thread, in memory of the
+ * A layer is five products: q k v | attention | o | gate up act | down. Before each product its input is prepared row
+ * by row (residual sum, norm, quantisation). A pass of few rows prepares every row on every thread, in memory of the
  * thread's own: that costs less than a barrier, and leaves five barriers a layer. A pass of many rows shares the
  * preparation out by row, with a barrier after it. Both compute the same numbers: no result depends on who computes it,
  * since each output of a kernel is one fixed chain over one row of input (docs/NUMERICS.md).
@@ -108,7 +108,8 @@ static void strides(model_run *r, const model_spec *s)
     r->logit_stride = pad16(s->n_vocab);
     size_t cols = max3(s->n_embd, q, s->n_ff);
     for (int f = 0; f < ACT_FORMATS; f++)
-        r->act_stride[f] = s->act_formats >> f & 1 ? kernels_act_bytes((enum kernels_act)f, (cols + 255) / 256 * 256) : 0;
+        if (s->act_formats >> f & 1)
+            r->act_stride[f] = kernels_act_bytes((enum kernels_act)f, (cols + 255) / 256 * 256);
     r->head_page_bytes = kernels_page_bytes(r->o.kv, s->head_dim);
     r->state_floats = KERNELS_STATE_HEADER + s->head_dim;
     size_t group = s->n_heads / s->n_kv_heads;
@@ -182,7 +183,8 @@ static void divide_heads(model_run *r)
     r->heads_fit = s->head_dim % KERNELS_PANEL_ROWS == 0 && (uint64_t)most * n * 3 <= (uint64_t)total * 4;
 }
 
-status model_run_open(model_run **out, const model *m, const kernels *k, pool *p, const model_run_options *o, error *err)
+status model_run_open(model_run **out, const model *m, const kernels *k, pool *p, const model_run_options *o,
+                      error *err)
 {
     model_run *r = mem_zero(sizeof *r);
     if (!r)
@@ -249,8 +251,8 @@ static void multiply(const view *v, const model_matrix *m, size_t from, size_t t
 {
     enum kernels_act f = kernels_act_format(m->type);
     if (from < to)
-        v->r->k->mul[m->type](m->panels + from * m->panel_bytes, to - from, m->cols, v->act[f], v->r->act_stride[f], v->n,
-                              out, stride);
+        v->r->k->mul[m->type](m->panels + from * m->panel_bytes, to - from, m->cols, v->act[f], v->r->act_stride[f],
+                              v->n, out, stride);
 }
 
 static size_t panels_of(const model_matrix *m)

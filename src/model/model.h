@@ -1,7 +1,7 @@
 /* model.h: weights bound and repacked, and the forward pass over them. For src/engine and src/fit.
  *
  * A model is immutable after model_open and owns one arena with all repacked weights. A model_run owns the scratch
- * memory of one forward pass at a time and runs it on a pool. Neither knows sessions: a row of input says its token, its
+ * of one forward pass at a time and runs it on a pool. Neither knows sessions: a row of input says its token, its
  * position, and where the KV pages of its sequence are. Nothing here allocates after model_run_open. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -28,8 +28,8 @@ typedef struct model_sizes {
     uint32_t main_type;     /* the type that holds most bytes of the matrices, as the file stores them */
 } model_sizes;
 
-/* From the header alone, by the code that model_open uses. Checks that every tensor is there and in shape: E_FORMAT with
- * tensor, expected and found shape; E_UNSUPPORTED for a type without a kernel or a tensor that no row knows. */
+/* From the header alone, by the code that model_open uses. Checks that every tensor is there and in shape: E_FORMAT
+ * with tensor, expected and found shape; E_UNSUPPORTED for a type without a kernel or a tensor that no row knows. */
 status model_plan(const gguf *g, bool exact, model_spec *spec, model_sizes *sizes, error *err) MUST_CHECK;
 
 /* Return true to stop. */
@@ -58,8 +58,8 @@ typedef struct model_run_options {
 /* Bytes that model_run_open allocates. */
 uint64_t model_run_bytes(const model_spec *spec, const model_run_options *o);
 /* Model, kernels and pool are borrowed; the pool has o->n_threads threads. */
-status model_run_open(model_run **out, const model *m, const kernels *k, pool *p, const model_run_options *o, error *err)
-    MUST_CHECK;
+status model_run_open(model_run **out, const model *m, const kernels *k, pool *p, const model_run_options *o,
+                      error *err) MUST_CHECK;
 void model_run_close(model_run **r);
 
 typedef struct model_row {

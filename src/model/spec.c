@@ -140,7 +140,9 @@ static void read_rope(model_spec *m, reader *r)
     static const struct {
         const char *name;
         rope_scaling kind;
-    } kinds[] = { { "none", ROPE_NONE }, { "linear", ROPE_LINEAR }, { "yarn", ROPE_YARN }, { "longrope", ROPE_LONGROPE } };
+    } kinds[] = {
+        { "none", ROPE_NONE }, { "linear", ROPE_LINEAR }, { "yarn", ROPE_YARN }, { "longrope", ROPE_LONGROPE }
+    };
     m->rope_base = read_float(r, "rope.freq_base", 10000.0, 1.5, 1e12);
     m->window_rope_base = m->rope_base;
     if (m->arch->traits & ARCH_WINDOW_ROPE)
@@ -226,7 +228,8 @@ static void read_vocab(model_spec *m, reader *r)
     if (!t)
         r->s = fail(r->err, E_FORMAT, "%s: tensor 'token_embd.weight' is missing: this file holds no weights", file);
     else if (t->ne[1] > DIM_MAX)
-        r->s = fail(r->err, E_RANGE, "%s: a vocabulary of %llu tokens is too large", file, (unsigned long long)t->ne[1]);
+        r->s = fail(r->err, E_RANGE, "%s: a vocabulary of %llu tokens is too large", file,
+                    (unsigned long long)t->ne[1]);
     else if (tokens && tokens->n != t->ne[1])
         r->s = fail(r->err, E_FORMAT, "%s: %llu tokens, but token_embd.weight has %llu rows", file,
                     (unsigned long long)tokens->n, (unsigned long long)t->ne[1]);

@@ -35,7 +35,7 @@ typedef struct model_spec {
     uint32_t window; /* a position sees itself and the window - 1 before it; 0: all layers are global */
     bool is_window[MODEL_MAX_LAYERS];
 
-    uint32_t act_formats; /* bit 1 << kernels_act of every format that its matrices take: set with the tensors, bind.c */
+    uint32_t act_formats; /* bit 1 << kernels_act of every format that its matrices take; bind.c sets it */
 } model_spec;
 
 /* Reads and checks the keys. Errors name the file and the key: E_UNSUPPORTED (architecture, experts, ...), E_FORMAT,

@@ -1,0 +1,214 @@
+/* sample.c: from logits to one token. The order of everything is docs/NUMERICS.md §8.
+ *
+ *     logits -> penalties -> divided by the temperature -> top-k -> top-p -> min-p -> draw
+ *
+ * Candidates are taken in descending order, ties by ascending id, from a heap: only as many are ordered as the filters
+ * or the draw ask for. Allocates nothing: the engine owns one array of candidates. */
+#include <string.h>
+
+#include "engine/engine_int.h"
+#include "engine/generate.h"
+#include "kernels/maths.h"
+
+/* ---- random numbers ---- */
+
+/* Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). Counter: position low, high, choice, 0. */
+uint32_t sample_random(uint64_t seed, uint64_t position, uint32_t choice)
+{
+    uint32_t c[4] = { (uint32_t)position, (uint32_t)(position >> 32), choice, 0 };
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
+        uint32_t next[4] = { (uint32_t)(b >> 32) ^ c[1] ^ k0, (uint32_t)b, (uint32_t)(a >> 32) ^ c[3] ^ k1,
+                             (uint32_t)a };
+        memcpy(c, next, sizeof c);
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    return c[0];
+}
+
+/* ---- options ---- */
+
+void sampling_options_init(sampling_options *o)
+{
+    *o = (sampling_options){
+        .size = sizeof *o,
+        .temperature = 0.8f,
+        .top_k = 40,
+        .top_p = 0.95f,
+        .min_p = 0.05f,
+        .repeat_penalty = 1.0f,
+        .repeat_last_n = 64,
+    };
+}
+
+status sampling_options_check(const sampling_options *o, error *err)
+{
+    const struct {
+        const char *name;
+        float value, low, high;
+    } floats[] = {
+        { "temperature", o->temperature, 0.0f, 100.0f },
+        { "top_p", o->top_p, 0.0f, 1.0f },
+        { "min_p", o->min_p, 0.0f, 1.0f },
+        { "repeat_penalty", o->repeat_penalty, 0.01f, 100.0f },
+        { "presence_penalty", o->presence_penalty, -100.0f, 100.0f },
+        { "frequency_penalty", o->frequency_penalty, -100.0f, 100.0f },
+    };
+    if (o->size != sizeof *o)
+        return fail(err, E_RANGE, "sampling_options.size is %zu, not %zu", o->size, sizeof *o);
+    for (size_t i = 0; i < ARRAY_LEN(floats); i++)
+        if (!(floats[i].value >= floats[i].low && floats[i].value <= floats[i].high))
+            return fail(err, E_RANGE, "%s is %g, it must be %g to %g", floats[i].name, (double)floats[i].value,
+                        (double)floats[i].low, (double)floats[i].high);
+    if (o->repeat_last_n > SAMPLING_REPEAT_LAST)
+        return fail(err, E_RANGE, "repeat_last_n is %u, the limit is %d", o->repeat_last_n, SAMPLING_REPEAT_LAST);
+    if (o->n_logprobs > SAMPLING_LOGPROBS)
+        return fail(err, E_RANGE, "n_logprobs is %u, the limit is %d", o->n_logprobs, SAMPLING_LOGPROBS);
+    if (o->n_stops > SAMPLING_STOPS)
+        return fail(err, E_RANGE, "%u stop strings, the limit is %d", o->n_stops, SAMPLING_STOPS);
+    for (uint32_t i = 0; i < o->n_stops; i++) {
+        size_t n = o->stops[i] ? strlen(o->stops[i]) : 0;
+        if (n == 0 || n > SAMPLING_STOP_BYTES)
+            return fail(err, E_RANGE, "stop string %u has %zu bytes, it must have 1 to %d", i, n, SAMPLING_STOP_BYTES);
+    }
+    return OK;
+}
+
+/* ---- candidates ---- */
+
+static bool before(candidate a, candidate b)
+{
+    return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
+}
+
+static void sift(candidate *c, size_t n, size_t i)
+{
+    candidate moving = c[i];
+    for (size_t child = 2 * i + 1; child < n; child = 2 * i + 1) {
+        if (child + 1 < n && before(c[child + 1], c[child]))
+            child++;
+        if (!before(c[child], moving))
+            break;
+        c[i] = c[child];
+        i = child;
+    }
+    c[i] = moving;
+}
+
+/* Moves the first of a heap of *n to position *n - 1 and shrinks it: popped candidates lie at the array's end, the
+ * first at the very end. */
+static candidate pop(candidate *c, size_t *n)
+{
+    candidate first = c[0], last = c[--*n];
+    c[0] = last;
+    if (*n)
+        sift(c, *n, 0);
+    c[*n] = first;
+    return first;
+}
+
+/* Temperature and penalties over the logits; returns how many candidates there are (not those that weigh nothing). */
+static size_t gather(engine *e, const session *s, const float *logits, const sampling_options *o)
+{
+    uint32_t n_window = o->repeat_last_n < s->length ? o->repeat_last_n : s->length;
+    bool penalties = o->repeat_penalty != 1.0f || o->presence_penalty != 0.0f || o->frequency_penalty != 0.0f;
+    const int32_t *window = s->tokens + s->length - n_window;
+    size_t n_vocab = e->info.n_vocab, n = 0;
+    float by = o->temperature > 0.0f ? 1.0f / o->temperature : 1.0f;
+    for (uint32_t i = 0; penalties && i < n_window; i++)
+        e->counts[window[i]]++;
+    for (size_t i = 0; i < n_vocab; i++) {
+        float x = logits[i];
+        uint16_t count = e->counts[i];
+        if (count) {
+            x = x > 0.0f ? x / o->repeat_penalty : x * o->repeat_penalty;
+            x = x - (float)count * o->frequency_penalty - o->presence_penalty;
+        }
+        e->work[i] = x * by;
+    }
+    for (uint32_t i = 0; penalties && i < n_window; i++)
+        e->counts[window[i]] = 0;
+    /* exp(x) is exactly 0 below -80: such candidates can never be drawn */
+    float floor = e->work[e->k.argmax(e->work, n_vocab)] - 80.0f;
+    for (size_t i = 0; i < n_vocab; i++)
+        if (e->work[i] >= floor)
+            e->candidates[n++] = (candidate){ e->work[i], (int32_t)i };
+    return n;
+}
+
+/* Weight of the candidate that was popped as number i (from 0) of `all`. */
+static double weight(const candidate *c, size_t all, size_t i, float top)
+{
+    return (double)kernels_expf(c[all - 1 - i].logit - top);
+}
+
+/* The draw among n candidates, of which `top` is the largest logit. Nothing is filtered: the first candidate at which
+ * the running sum exceeds u times the sum of all (in order of ids) is it. Else the kept ones are counted first: those
+ * among the k first, while the sum before is below top_p of the sum over the k (or over all), and the weight is not
+ * below min_p; then the same among them. */
+static int32_t draw(engine *e, size_t n, float top, const sampling_options *o, double u)
+{
+    candidate *c = e->candidates;
+    size_t all = n, k = o->top_k && o->top_k < n ? o->top_k : n, n_kept = 0, i = 0;
+    double total = 0.0, kept = 0.0, sum = 0.0;
+    for (i = 0; k == all && i < all; i++)
+        total += (double)kernels_expf(c[i].logit - top);
+    for (i = n / 2; i-- > 0;)
+        sift(c, n, i);
+    for (i = 0; k < all && i < k; i++) {
+        pop(c, &n);
+        total += weight(c, all, i, top);
+    }
+    bool filtered = k < all || o->top_p < 1.0f || o->min_p > 0.0f;
+    while (filtered && n_kept < k && !(o->top_p < 1.0f && n_kept && kept >= (double)o->top_p * total)) {
+        if (all - n == n_kept)
+            pop(c, &n);
+        double w = weight(c, all, n_kept, top);
+        if (n_kept && w < (double)o->min_p)
+            break;
+        kept += w;
+        n_kept++;
+    }
+    double goal = u * (filtered ? kept : total);
+    size_t last = (filtered ? n_kept : all) - 1;
+    for (i = 0;; i++) {
+        if (all - n == i)
+            pop(c, &n);
+        sum += weight(c, all, i, top);
+        if (sum > goal || i == last)
+            return c[all - 1 - i].token;
+    }
+}
+
+/* ---- reports ---- */
+
+/* The n likeliest, in order, by one pass: most tokens are below the last of the list. */
+static uint32_t likeliest(const float *logits, size_t n_vocab, uint32_t n, double log_sum, token_logprob *out)
+{
+    uint32_t have = 0;
+    for (size_t i = 0; i < n_vocab && n; i++) {
+        if (have == n && logits[i] <= out[n - 1].logprob)
+            continue;
+        uint32_t at = have < n ? have++ : n - 1;
+        for (; at > 0 && logits[i] > out[at - 1].logprob; at--)
+            out[at] = out[at - 1];
+        out[at] = (token_logprob){ (int32_t)i, logits[i] };
+    }
+    for (uint32_t i = 0; i < have; i++)
+        out[i].logprob = (float)((double)out[i].logprob - log_sum);
+    return have;
+}
+
+void engine_sample(engine *e, const session *s, const float *logits, const sampling_options *o, sampled *out)
+{
+    double log_sum = engine_log_sum(e, logits);
+    out->n_top = o->n_logprobs ? likeliest(logits, e->info.n_vocab, o->n_logprobs, log_sum, out->top) : 0;
+    size_t n = gather(e, s, logits, o), best = e->k.argmax(e->work, e->info.n_vocab);
+    out->token = (int32_t)best;
+    if (o->temperature > 0.0f && n > 1)
+        out->token = draw(e, n, e->work[best], o,
+                          (double)(sample_random(o->seed, s->length, o->choice) >> 8) * 0x1p-24);
+    out->logprob = (float)((double)logits[out->token] - log_sum);
+}
