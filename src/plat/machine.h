@@ -1,0 +1,39 @@
+/* machine.h: what this machine has, as this process may use it. Linux: /proc, /sys and the cgroup (version 1 and 2).
+ * Any thread. Nothing here fails: what cannot be read is 0 or "". */
+#ifndef PLAT_MACHINE_H
+#define PLAT_MACHINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef struct machine_cpu {
+    char name[128];        /* "AMD Ryzen 7 5800X 8-Core Processor" */
+    int online;            /* logical processors of the machine */
+    int allowed;           /* of them this process may run on (affinity) */
+    double quota;          /* processors' worth of time that the cgroup grants; 0: no limit */
+    int physical;          /* cores without their hyper-threads among the allowed ones */
+    int threads;           /* compute threads to start: the least of physical and quota, at least 1 */
+    uint64_t l1d_bytes, l2_bytes, l3_bytes; /* of the first processor */
+} machine_cpu;
+void machine_read_cpu(machine_cpu *out);
+
+typedef struct machine_memory {
+    uint64_t total_bytes;     /* of the machine */
+    uint64_t available_bytes; /* that can be taken now without swapping (MemAvailable) */
+    uint64_t limit_bytes;     /* the tightest cgroup limit above this process; 0: none */
+    uint64_t limit_used_bytes; /* of that limit, taken already, without page cache that can go */
+    uint64_t usable_bytes;    /* what may be taken now: the least of available and limit - used */
+} machine_memory;
+void machine_read_memory(machine_memory *out);
+
+/* "Linux 6.1.0 x86_64" into text. */
+char *machine_system(char *text, size_t bytes);
+/* "mains", "battery" or "unknown". */
+const char *machine_power(void);
+
+/* The folder of the running program. */
+status machine_program_dir(char *out, size_t bytes, error *err) MUST_CHECK;
+
+#endif
