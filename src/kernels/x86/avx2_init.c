@@ -4,4 +4,5 @@
 void kernels_avx2(kernels *k)
 {
     k->level = "avx2";
+    kernels_avx2_mul(k);
 }

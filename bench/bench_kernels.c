@@ -1,0 +1,84 @@
+/* Speed of the matrix kernels, one thread: for each type and level, one token over weights that do not fit a cache
+ * (decode: GB/s of weights counts) and 64 tokens over weights that fit (prefill: GMAC/s counts). Best of several runs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "kernels/kernels.h"
+#include "plat/cpu.h"
+#include "quant/quant.h"
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+typedef struct shape {
+    size_t rows, cols, tokens;
+    int runs;
+} shape;
+
+/* Best seconds of one product. */
+static double time_mul(const kernels *k, int type, const shape *s, size_t *bytes)
+{
+    size_t panels = s->rows / 16, act = kernels_act_bytes(kernels_act_format(type), s->cols);
+    *bytes = kernels_matrix_bytes(type, s->rows, s->cols);
+    uint8_t *w = mem_aligned(64, *bytes), *a = mem_aligned(64, s->tokens * act);
+    float *x = mem_alloc(s->cols * 4), *out = mem_aligned(64, s->tokens * s->rows * 4);
+    if (!w || !a || !x || !out)
+        exit(1);
+    memset(w, 0x2A, *bytes); /* scales and floats: small and ordinary */
+    for (size_t i = 0; i < s->cols; i++)
+        x[i] = (float)(i % 17) - 8.0f;
+    for (size_t t = 0; t < s->tokens; t++)
+        k->quantize[kernels_act_format(type)](x, s->cols, a + t * act);
+    double best = 1e9;
+    for (int r = 0; r < s->runs; r++) {
+        double start = now();
+        k->mul[type](w, panels, s->cols, a, act, s->tokens, out, s->rows);
+        double seconds = now() - start;
+        best = seconds < best ? seconds : best;
+    }
+    mem_free_aligned(w), mem_free_aligned(a), mem_free_aligned(out), mem_free(x);
+    return best;
+}
+
+static void bench(const kernels *k)
+{
+    static const int types[] = { QUANT_Q4_K, QUANT_Q6_K, QUANT_Q8_0, QUANT_Q4_0, QUANT_Q4_1,  QUANT_Q5_0,
+                                 QUANT_Q5_1, QUANT_Q5_K, QUANT_Q3_K, QUANT_Q2_K, QUANT_IQ4_NL, QUANT_IQ4_XS,
+                                 QUANT_MXFP4, QUANT_F16, QUANT_BF16, QUANT_F32 };
+    int slow = !strcmp(k->level, "portable") ? 1 : 0;
+    printf("%-9s %-7s %22s %22s %16s\n", k->level, "type", "1 token: GB/s  GMAC/s", "4 tokens:      GMAC/s",
+           "64 tokens: GMAC/s");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        shape decode = { slow ? 1024 : 16384, 4096, 1, slow ? 2 : 5 };
+        shape few = { slow ? 64 : 1024, 2048, 4, slow ? 2 : 9 }, prefill = { slow ? 16 : 512, 2048, 64, slow ? 2 : 9 };
+        size_t bytes, ignored;
+        double d = time_mul(k, types[i], &decode, &bytes), f = time_mul(k, types[i], &few, &ignored);
+        double p = time_mul(k, types[i], &prefill, &ignored);
+        printf("%-9s %-7s %14.1f %7.1f %22.1f %16.1f\n", k->level, quant_name((uint32_t)types[i]),
+               (double)bytes / d * 1e-9, (double)(decode.rows * decode.cols) / d * 1e-9,
+               (double)(few.rows * few.cols * few.tokens) / f * 1e-9,
+               (double)(prefill.rows * prefill.cols * prefill.tokens) / p * 1e-9);
+    }
+}
+
+int main(void)
+{
+    static const unsigned levels[] = { 0, CPU_AVX2, CPU_AVX2 | CPU_AVX512 };
+    static const char *const names[] = { "portable", "avx2", "avx512" };
+    const char *only = getenv("HEARTH_ISA");
+    for (int i = 0; i < 3; i++) {
+        if ((cpu_detect() & levels[i]) != levels[i] || (only && *only && strcmp(only, names[i])))
+            continue;
+        kernels k;
+        kernels_init(&k, levels[i]);
+        bench(&k);
+    }
+    return 0;
+}

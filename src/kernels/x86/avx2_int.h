@@ -1,0 +1,85 @@
+/* avx2_int.h: the functions of docs/NUMERICS.md on eight floats at once, bit for bit those of maths.c, and loads of part
+ * of a vector. For files compiled with -mavx2 -mfma -mf16c. Private to kernels/. */
+#ifndef KERNELS_X86_AVX2_INT_H
+#define KERNELS_X86_AVX2_INT_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __m256 exp8(__m256 x)
+{
+    const __m256 round = _mm256_set1_ps(0x1.8p23f);
+    __m256 zero = _mm256_cmp_ps(x, _mm256_set1_ps(-80.0f), _CMP_LT_OQ);
+    __m256 t = _mm256_min_ps(x, _mm256_set1_ps(88.0f)); /* x < 88 ? x : 88, NaN gives 88 */
+    __m256 n = _mm256_mul_ps(t, _mm256_set1_ps(0x1.715476p+0f));
+    n = _mm256_sub_ps(_mm256_add_ps(n, round), round);
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e43p-1f), t);
+    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-0x1.05c61p-29f), r);
+    __m256 p = _mm256_fmadd_ps(_mm256_set1_ps(0x1.6a2314p-10f), r, _mm256_set1_ps(0x1.123a8ep-7f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0x1.5558f6p-5f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0x1.555490p-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0x1.fffffcp-2f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+    __m256i scale = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_andnot_ps(zero, _mm256_mul_ps(p, _mm256_castsi256_ps(scale)));
+}
+
+INLINE __m256 negate8(__m256 x)
+{
+    return _mm256_xor_ps(x, _mm256_set1_ps(-0.0f));
+}
+
+INLINE __m256 silu8(__m256 x)
+{
+    return _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), exp8(negate8(x))));
+}
+
+INLINE __m256 gelu8(__m256 x)
+{
+    __m256 c = _mm256_fmadd_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(0x1.2444f2p-4f), _mm256_set1_ps(0x1.988454p+0f));
+    return _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), exp8(negate8(_mm256_mul_ps(x, c)))));
+}
+
+INLINE __m256 tanh8(__m256 x)
+{
+    __m256 sign = _mm256_and_ps(x, _mm256_set1_ps(-0.0f)), a = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+    __m256 z = _mm256_mul_ps(x, x);
+    __m256 q = _mm256_fmadd_ps(_mm256_set1_ps(-0x1.75e1a8p-8f), z, _mm256_set1_ps(0x1.522692p-6f));
+    q = _mm256_fmadd_ps(q, z, _mm256_set1_ps(-0x1.b83c58p-5f));
+    q = _mm256_fmadd_ps(q, z, _mm256_set1_ps(0x1.110726p-3f));
+    q = _mm256_fmadd_ps(q, z, _mm256_set1_ps(-0x1.555532p-2f));
+    __m256 small = _mm256_fmadd_ps(_mm256_mul_ps(x, z), q, x);
+    __m256 e = _mm256_add_ps(exp8(_mm256_add_ps(a, a)), _mm256_set1_ps(1.0f));
+    __m256 large = _mm256_sub_ps(_mm256_set1_ps(1.0f), _mm256_div_ps(_mm256_set1_ps(2.0f), e));
+    large = _mm256_xor_ps(large, sign);
+    return _mm256_blendv_ps(large, small, _mm256_cmp_ps(a, _mm256_set1_ps(0.625f), _CMP_LT_OQ));
+}
+
+/* The first n (0..8) floats, the rest zero. */
+INLINE __m256i first8(size_t n)
+{
+    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? (int)n : 8), index);
+}
+
+/* tree16 from lanes 0..7 and 8..15. */
+INLINE float sum16(__m256 low, __m256 high)
+{
+    __m256 a = _mm256_add_ps(low, high);
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+
+INLINE int32_t load32(const void *p)
+{
+    int32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
+#endif
