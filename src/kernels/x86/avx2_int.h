@@ -1,5 +1,5 @@
-/* avx2_int.h: the functions of docs/NUMERICS.md on eight floats at once, bit for bit those of maths.c, and loads of part
- * of a vector. For files compiled with -mavx2 -mfma -mf16c. Private to kernels/. */
+/* avx2_int.h: the functions of docs/NUMERICS.md on eight floats at once, bit for bit those of maths.c, and loads of
+ * part of a vector. For files compiled with -mavx2 -mfma -mf16c. Private to kernels/. */
 #ifndef KERNELS_X86_AVX2_INT_H
 #define KERNELS_X86_AVX2_INT_H
 

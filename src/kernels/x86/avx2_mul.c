@@ -113,7 +113,7 @@ INLINE __m256i table_of(const spec s)
     return _mm256_broadcastsi128_si256(_mm_add_epi8(t, _mm_set1_epi8((char)s.offset)));
 }
 
-/* ---- types of 32 values -------------------------------------------------------------------------------------------- */
+/* ---- types of 32 values ---- */
 
 INLINE __m256 scale8(const spec s, const uint8_t *scales, int h)
 {
@@ -129,7 +129,8 @@ INLINE __m256 scale8(const spec s, const uint8_t *scales, int h)
 INLINE void panel_32(const spec s, const uint8_t *codes, const uint8_t *scales, size_t n, const char *acts,
                      size_t stride, size_t nt, float *out, size_t out_stride)
 {
-    const size_t code_bytes = 64u * (size_t)(s.low + s.high), scale_bytes = s.type == QUANT_MXFP4 ? 16 : s.min ? 64 : 32;
+    const size_t code_bytes = 64u * (size_t)(s.low + s.high);
+    const size_t scale_bytes = s.type == QUANT_MXFP4 ? 16 : s.min ? 64 : 32;
     const size_t cols = n * 32;
     const __m256i ones = _mm256_set1_epi16(1), table = table_of(s);
     __m256 acc[TILE][2];
@@ -159,12 +160,12 @@ INLINE void panel_32(const spec s, const uint8_t *codes, const uint8_t *scales, 
     }
 }
 
-/* ---- K types ------------------------------------------------------------------------------------------------------- */
+/* ---- K types ---- */
 
 /* Scales of one block of 16 rows, ready for vpmaddwd: [..][half]. */
 typedef struct k_scales {
-    __m256i c[16][2];    /* the scale of sub-block j, twice in each row's lane */
-    __m256i pair[8][2];  /* factors of the sums of 16 activations 2j and 2j + 1: mins, or scales where codes have an offset */
+    __m256i c[16][2];   /* the scale of sub-block j, twice in each row's lane */
+    __m256i pair[8][2]; /* factors of the sums of 16 activations 2j, 2j + 1: mins, or scales if codes have an offset */
     __m256 d[2], m[2];
 } k_scales;
 
@@ -176,7 +177,7 @@ INLINE void double16(__m128i c, bool is_signed, __m256i out[2])
     const __m256i eight = _mm256_set1_epi16(8);
     __m256i v = _mm256_broadcastsi128_si256(c);
     if (is_signed) {
-        const __m256i up = _mm256_slli_epi16(low, 8); /* the byte into the high half; 0x00 below it is row 0, shifted out */
+        const __m256i up = _mm256_slli_epi16(low, 8); /* the byte into the high half; below it row 0, shifted out */
         out[0] = _mm256_srai_epi16(_mm256_shuffle_epi8(v, up), 8);
         out[1] = _mm256_srai_epi16(_mm256_shuffle_epi8(v, _mm256_add_epi16(up, _mm256_slli_epi16(eight, 8))), 8);
         return;
@@ -335,7 +336,7 @@ INLINE void panel_256(const spec s, const uint8_t *codes, const uint8_t *scales,
     }
 }
 
-/* ---- drivers ------------------------------------------------------------------------------------------------------- */
+/* ---- drivers ---- */
 
 INLINE void mul(const spec s, const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,
                 size_t n_tokens, float *out, size_t out_stride)
