@@ -1,0 +1,269 @@
+/* ledger.c: opening, and everything that appends. */
+#include "ledger/ledger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ledger/ledger_int.h"
+#include "plat/clock.h"
+#include "plat/paths.h"
+
+/* ---- open ---- */
+
+/* The file exists and is the owner's alone before SQLite sees it: its -wal and -shm copy that mode. */
+static status claim_file(const char *path, ledger_mode mode, error *err)
+{
+    struct stat st;
+    int flags = O_RDONLY | O_CLOEXEC | (mode == LEDGER_WRITE ? O_CREAT : 0);
+    if (mode == LEDGER_WRITE) {
+        status s = path_make_parents(path, err);
+        if (s)
+            return s;
+    }
+    int fd = open(path, flags, 0600);
+    if (fd < 0)
+        return errno == ENOENT ? fail(err, E_NOTFOUND, "%s: is not there: nothing was measured yet", path)
+                               : fail(err, E_IO, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return fail(err, E_IO, "%s: is not a plain file", path);
+    }
+    if ((st.st_mode & 077) && st.st_uid == geteuid() && fchmod(fd, 0600) != 0 && mode == LEDGER_WRITE) {
+        close(fd);
+        return fail(err, E_IO, "%s: others may read it, and that cannot be changed: %s", path, strerror(errno));
+    }
+    close(fd);
+    return OK;
+}
+
+static status open_database(ledger *l, ledger_mode mode, error *err)
+{
+    int rc = sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
+    if (rc != SQLITE_OK)
+        return sql_fail(l, rc, "opening it", err);
+    sqlite3_extended_result_codes(l->db, 1);
+    sqlite3_busy_timeout(l->db, 10000);
+    /* A ledger is data from a stranger as much as any file: its schema may call nothing. FULL: a case that was
+     * appended survives a power cut, for one fsync a case. */
+    static const char writing[] = "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;"
+                                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+    static const char reading[] = "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON;";
+    return sql_script(l, "opening it", err, mode == LEDGER_WRITE ? writing : reading);
+}
+
+status ledger_open(ledger **out, const char *path, ledger_mode mode, error *err)
+{
+    status s = OK;
+    ledger *l = mem_zero(sizeof *l);
+    if (!l)
+        return fail(err, E_NOMEM, "no memory for the ledger");
+    if (path) {
+        l->path = mem_strdup(path);
+        if (!l->path)
+            s = fail(err, E_NOMEM, "no memory for the ledger");
+    } else {
+        s = path_of(&l->path, PATH_DATA, "ledger.db", err);
+    }
+    if (!s)
+        s = claim_file(l->path, mode, err);
+    if (!s)
+        s = open_database(l, mode, err);
+    if (!s)
+        s = schema_prepare(l, mode, err);
+    if (s) {
+        ledger_close(&l);
+        return s;
+    }
+    *out = l;
+    return OK;
+}
+
+void ledger_close(ledger **l)
+{
+    if (!*l)
+        return;
+    sqlite3_close(((*l)->db));
+    mem_free((*l)->path);
+    mem_free(*l);
+    *l = NULL;
+}
+
+const char *ledger_path(const ledger *l)
+{
+    return l->path;
+}
+
+/* ---- ids made of content ---- */
+
+static void add_text(digest *d, const char *s)
+{
+    digest_field(d, s ? s : "", s ? strlen(s) : 0);
+}
+
+static void add_number(digest *d, uint64_t n)
+{
+    char text[24];
+    add_text(d, (snprintf(text, sizeof text, "%llu", (unsigned long long)n), text));
+}
+
+static void close_hex(digest **d, char out[DIGEST_HEX])
+{
+    uint8_t bytes[DIGEST_BYTES] = { 0 };
+    digest_close(d, bytes);
+    digest_hex(bytes, out);
+}
+
+void ledger_evidence_id(const ledger_evidence *e, char out[DIGEST_HEX])
+{
+    out[0] = 0;
+    digest *d = digest_open();
+    if (!d)
+        return;
+    const char *fields[] = { "evidence 1", e->source, e->model, e->numerics, e->kv_type, e->context_rule,
+                             e->constrained ? "1" : "0", e->sampling };
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        add_text(d, fields[i]);
+    close_hex(&d, out);
+}
+
+void ledger_machine_id(const ledger_machine *m, char out[DIGEST_HEX])
+{
+    out[0] = 0;
+    digest *d = digest_open();
+    if (!d)
+        return;
+    add_text(d, "machine 1");
+    add_text(d, m->cpu);
+    add_number(d, (uint64_t)m->cores);
+    add_number(d, m->memory_bytes);
+    add_text(d, m->system);
+    close_hex(&d, out);
+}
+
+/* ---- append ---- */
+
+static const char *const outcomes[] = { "pass", "wrong", "malformed" };
+
+const char *ledger_outcome_name(ledger_outcome o)
+{
+    return (unsigned)o < ARRAY_LEN(outcomes) ? outcomes[o] : "wrong";
+}
+
+status ledger_begin(ledger *l, const ledger_run *run, const ledger_evidence *e, char id[UUID_TEXT], error *err)
+{
+    static const char doing[] = "beginning a run";
+    char machine[DIGEST_HEX], evidence[DIGEST_HEX], new_id[UUID_TEXT];
+    const ledger_machine *m = &run->machine;
+    int64_t now = clock_utc_us();
+    ledger_machine_id(m, machine);
+    ledger_evidence_id(e, evidence);
+    if (!machine[0] || !evidence[0])
+        return fail(err, E_NOMEM, "no memory for a digest");
+    status s = uuid_v7(new_id, err);
+    if (!s)
+        s = sql_begin(l, doing, err);
+    if (s)
+        return s;
+    s = sql_run(l, doing, err, "INSERT INTO machine (id, at_us, cpu, cores, memory_bytes, system)"
+                " VALUES (?, ?, ?, ?, ?, ?)", "titiit", machine, now, m->cpu, (int64_t)m->cores,
+                (int64_t)m->memory_bytes, m->system);
+    if (!s)
+        s = sql_run(l, doing, err, "INSERT INTO evidence (id, at_us, source, model, numerics, kv_type, context_rule,"
+                    " constrained, sampling) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "titttttit", evidence, now,
+                    e->source, e->model, e->numerics, e->kv_type, e->context_rule, (int64_t)e->constrained,
+                    e->sampling);
+    if (!s)
+        s = sql_run(l, doing, err, "INSERT INTO run (id, at_us, machine, evidence, task, provider, place, model_name,"
+                    " version, threads, isa, power) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "tittttttt" "itt",
+                    new_id, now, machine, evidence, run->task, run->provider, run->place, run->model, run->version,
+                    (int64_t)run->threads, run->isa, run->power);
+    s = sql_end(l, s, doing, err);
+    if (!s)
+        memcpy(id, new_id, UUID_TEXT);
+    return s;
+}
+
+/* Stores a text once; its digest goes to `out`, or "" when there is nothing to keep. */
+static status put_text(ledger *l, const char *text, bool keep, char out[DIGEST_HEX], error *err)
+{
+    out[0] = 0;
+    if (!keep || !text)
+        return OK;
+    digest_of(text, strlen(text), out);
+    return sql_run(l, "storing a text", err, "INSERT INTO text (digest, at_us, body) VALUES (?, ?, ?)", "tit", out,
+                   clock_utc_us(), text);
+}
+
+static status put_grade(ledger *l, const char *answer, const ledger_grade *g, error *err)
+{
+    char id[UUID_TEXT];
+    if (!(g->score >= 0 && g->score <= 1))
+        return fail(err, E_RANGE, "a score of %g: scores are 0 to 1", g->score);
+    status s = uuid_v7(id, err);
+    if (s)
+        return s;
+    return sql_run(l, "appending a grade", err, "INSERT INTO grade (id, at_us, answer, grader, score, outcome)"
+                   " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (answer, grader) DO NOTHING", "tittdt", id, clock_utc_us(),
+                   answer, g->grader, g->score, ledger_outcome_name(g->outcome));
+}
+
+status ledger_append_answer(ledger *l, const char *run, const ledger_answer *a, const ledger_grade *grade,
+                            char id[UUID_TEXT], error *err)
+{
+    static const char doing[] = "appending an answer";
+    char new_id[UUID_TEXT], text[DIGEST_HEX], prompt[DIGEST_HEX];
+    status s = uuid_v7(new_id, err);
+    if (!s)
+        s = sql_begin(l, doing, err);
+    if (s)
+        return s;
+    s = put_text(l, a->text, a->keep_text, text, err);
+    if (!s)
+        s = put_text(l, a->prompt_text, a->keep_text, prompt, err);
+    if (!s)
+        s = sql_run(l, doing, err, "INSERT INTO answer (id, at_us, run, case_id, repeat_no, prompt, text, prompt_text,"
+                    " finish, n_prompt, n_output, n_cached, prefill_us, decode_us, ttft_us, total_us, mean_logprob)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "titti" "tttt" "iiiiiii" "d", new_id,
+                    clock_utc_us(), run, a->case_id, (int64_t)a->repeat, a->prompt, text, prompt, a->finish,
+                    a->n_prompt, a->n_output, a->n_cached, a->prefill_us, a->decode_us, a->ttft_us, a->total_us,
+                    a->mean_logprob);
+    if (!s && grade)
+        s = put_grade(l, new_id, grade, err);
+    s = sql_end(l, s, doing, err);
+    if (!s)
+        memcpy(id, new_id, UUID_TEXT);
+    return s;
+}
+
+status ledger_append_grade(ledger *l, const char *answer, const ledger_grade *grade, error *err)
+{
+    return put_grade(l, answer, grade, err);
+}
+
+status ledger_append_failure(ledger *l, const char *run, const char *case_id, const char *kind, const char *sentence,
+                             error *err)
+{
+    char id[UUID_TEXT];
+    status s = uuid_v7(id, err);
+    if (s)
+        return s;
+    return sql_run(l, "appending a failure", err, "INSERT INTO failure (id, at_us, run, case_id, kind, sentence)"
+                   " VALUES (?, ?, ?, ?, ?, ?)", "tit" "ttt", id, clock_utc_us(), run, case_id, kind, sentence);
+}
+
+status ledger_append_fact(ledger *l, const char *run, const char *name, double value, const char *unit, error *err)
+{
+    char id[UUID_TEXT];
+    if (!isfinite(value))
+        return fail(err, E_RANGE, "fact %s: not a number", name);
+    status s = uuid_v7(id, err);
+    if (s)
+        return s;
+    return sql_run(l, "appending a fact", err, "INSERT INTO fact (id, at_us, run, name, value, unit)"
+                   " VALUES (?, ?, ?, ?, ?, ?)", "titt" "dt", id, clock_utc_us(), run, name, value, unit);
+}

@@ -1,0 +1,480 @@
+/* The ledger: what goes in comes out, nothing is ever changed, and neither a kill nor a full disk hurts it. */
+#include "lib/check.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "ledger/ledger.h"
+
+static char dir[64], path[96];
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/hearth-ledger-XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(path, sizeof path, "%s/ledger.db", dir);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        char file[128];
+        snprintf(file, sizeof file, "%s%s", path, ends[i]);
+        unlink(file);
+    }
+    return rmdir(dir);
+}
+
+static const ledger_run the_run = {
+    .machine = { "A CPU", 2, 8ull << 30, "Linux 6.1 x86_64" }, .task = "demo", .provider = "local:m.gguf",
+    .place = "local", .model = "m.gguf", .version = "0.1.0", .threads = 2, .isa = "avx2", .power = "mains",
+};
+static const ledger_evidence the_evidence = { "local", "aaaa", "1", "f16", "", false, "{\"temperature\":0}" };
+
+static ledger_answer answer_of(const char *case_id, const char *text)
+{
+    return (ledger_answer){ .case_id = case_id, .prompt = "promptdigest", .text = text, .prompt_text = "ask: x",
+                            .keep_text = true, .finish = "stop", .n_prompt = 10, .n_output = 3, .n_cached = -1,
+                            .prefill_us = 100, .decode_us = 200, .ttft_us = 110, .total_us = 310,
+                            .mean_logprob = NAN };
+}
+
+static const ledger_grade pass = { "g1", 1, LEDGER_PASS };
+
+static status append(ledger *l, const char *run, const char *case_id, error *err)
+{
+    char id[UUID_TEXT];
+    ledger_answer a = answer_of(case_id, "an answer");
+    return ledger_append_answer(l, run, &a, &pass, id, err);
+}
+
+static int64_t count(const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *s = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return n;
+}
+
+static void what_goes_in_comes_out(void **state)
+{
+    (void)state;
+    ledger *l = NULL;
+    char run[UUID_TEXT], id[UUID_TEXT], evidence[DIGEST_HEX];
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    assert_ok(ledger_begin(l, &the_run, &the_evidence, run, err));
+    ledger_answer a = answer_of("c1", "yes \"quoted\" ''; DROP TABLE answer; \xc3\xa9");
+    a.repeat = 2;
+    assert_ok(ledger_append_answer(l, run, &a, &pass, id, err));
+    assert_ok(append(l, run, "c2", err));
+    assert_ok(ledger_append_failure(l, run, "c3", "timeout", "no answer in 120 s", err));
+    assert_ok(ledger_append_fact(l, run, "decode_per_s", 41.25, "1/s", err));
+    assert_int_equal(ledger_append_fact(l, run, "x", NAN, "1", NULL), E_RANGE);
+
+    ledger_evidence_id(&the_evidence, evidence);
+    ledger_rows rows = { 0 };
+    assert_ok(ledger_find_answers(l, "demo", evidence, &rows, err));
+    assert_int_equal(rows.n, 2);
+    assert_string_equal(rows.rows[0].id, id);
+    assert_string_equal(rows.rows[0].case_id, "c1");
+    assert_int_equal(rows.rows[0].repeat, 2);
+    assert_int_equal(rows.rows[0].n_cached, -1);
+    assert_int_equal(rows.rows[0].total_us, 310);
+    assert_string_equal(rows.rows[0].isa, "avx2");
+    char *text = NULL;
+    assert_ok(ledger_find_text(l, rows.rows[0].text, &text, err));
+    assert_string_equal(text, a.text);
+    mem_free(text);
+    ledger_rows_close(&rows);
+
+    ledger_sources src = { 0 };
+    assert_ok(ledger_find_sources(l, "demo", &src, err));
+    assert_int_equal(src.n, 1);
+    assert_int_equal(src.rows[0].n_answers, 2);
+    assert_string_equal(src.rows[0].evidence.model, "aaaa");
+    assert_string_equal(src.rows[0].evidence_id, evidence);
+    ledger_sources_close(&src);
+    assert_ok(ledger_find_sources(l, "other", &src, err));
+    assert_int_equal(src.n, 0);
+    ledger_sources_close(&src);
+
+    double v = 0;
+    uint32_t failures = 0;
+    assert_ok(ledger_find_fact(l, "demo", evidence, NULL, "decode_per_s", &v, NULL, err));
+    assert_true(v == 41.25);
+    assert_int_equal(ledger_find_fact(l, "demo", evidence, "another machine", "decode_per_s", &v, NULL, NULL),
+                     E_NOTFOUND);
+    assert_ok(ledger_count_failures(l, "demo", evidence, &failures, err));
+    assert_int_equal(failures, 1);
+    assert_ok(ledger_verify(l, err));
+    struct stat st;
+    char wal[128];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(stat(wal, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    ledger_close(&l);
+    ledger_close(&l);
+}
+
+static void every_field_of_the_evidence_counts(void **state)
+{
+    (void)state;
+    char base[DIGEST_HEX], other[DIGEST_HEX];
+    ledger_evidence_id(&the_evidence, base);
+    ledger_evidence v[] = { the_evidence, the_evidence, the_evidence, the_evidence, the_evidence, the_evidence,
+                            the_evidence };
+    v[0].source = "openai:x#y";
+    v[1].model = "bbbb";
+    v[2].numerics = "2";
+    v[3].kv_type = "q8_0";
+    v[4].context_rule = "4096";
+    v[5].constrained = true;
+    v[6].sampling = "{\"temperature\":1}";
+    for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+        ledger_evidence_id(&v[i], other);
+        assert_string_not_equal(base, other);
+    }
+    ledger_evidence shifted = { "localaaaa", "", "1", "f16", "", false, "{\"temperature\":0}" };
+    ledger_evidence_id(&shifted, other);
+    assert_string_not_equal(base, other);
+}
+
+static void regrading_adds_and_never_changes(void **state)
+{
+    (void)state;
+    ledger *l = NULL;
+    char run[UUID_TEXT], id[UUID_TEXT];
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    assert_ok(ledger_begin(l, &the_run, &the_evidence, run, err));
+    ledger_answer a = answer_of("c1", "x");
+    assert_ok(ledger_append_answer(l, run, &a, &pass, id, err));
+    ledger_grade g2 = { "g2", 0.5, LEDGER_WRONG }, again = { "g1", 0, LEDGER_MALFORMED }, got, bad = { "g3", 1.5, 0 };
+    assert_ok(ledger_append_grade(l, id, &g2, err));
+    assert_ok(ledger_append_grade(l, id, &again, err));
+    assert_ok(ledger_find_grade(l, id, "g1", &got, err));
+    assert_true(got.score == 1 && got.outcome == LEDGER_PASS);
+    assert_ok(ledger_find_grade(l, id, "g2", &got, err));
+    assert_true(got.score == 0.5 && got.outcome == LEDGER_WRONG);
+    assert_int_equal(ledger_find_grade(l, id, "g3", &got, NULL), E_NOTFOUND);
+    assert_int_equal(ledger_append_grade(l, id, &bad, NULL), E_RANGE);
+    ledger_close(&l);
+}
+
+/* Straight to SQLite, as somebody with the sqlite3 shell would. */
+static void nothing_can_be_changed_from_outside(void **state)
+{
+    (void)state;
+    ledger *l = NULL;
+    char run[UUID_TEXT];
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    assert_ok(ledger_begin(l, &the_run, &the_evidence, run, err));
+    assert_ok(append(l, run, "c1", err));
+    assert_ok(ledger_append_failure(l, run, "c2", "timeout", NULL, err));
+    assert_ok(ledger_append_fact(l, run, "n", 1, "1", err));
+    ledger_close(&l);
+    static const char *const tables[] = { "machine", "evidence", "run", "answer", "grade", "failure", "fact",
+                                          "schema_version" };
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    char sql[160];
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        snprintf(sql, sizeof sql, "UPDATE %s SET at_us = 0", tables[i]);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL) & 0xff, SQLITE_CONSTRAINT);
+        snprintf(sql, sizeof sql, "DELETE FROM %s", tables[i]);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL) & 0xff, SQLITE_CONSTRAINT);
+        snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO %s SELECT * FROM %s", tables[i], tables[i]);
+        int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+        assert_true(rc == SQLITE_OK ? i < 2 : (rc & 0xff) == SQLITE_CONSTRAINT);
+    }
+    assert_int_equal(sqlite3_exec(db, "UPDATE text SET body = 'x'", NULL, NULL, NULL) & 0xff, SQLITE_CONSTRAINT);
+    assert_int_equal(sqlite3_exec(db, "INSERT OR REPLACE INTO text SELECT digest, 0, 'x' FROM text", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(count("SELECT COUNT(*) FROM text WHERE body = 'x' OR at_us = 0"), 0);
+    assert_int_equal(count("SELECT COUNT(*) FROM answer WHERE at_us > 0"), 1);
+}
+
+static void purged_text_is_gone_from_the_file(void **state)
+{
+    (void)state;
+    static const char needle[] = "NEEDLE-91c2-unlikely";
+    ledger *l = NULL;
+    char run[UUID_TEXT], id[UUID_TEXT], other[UUID_TEXT];
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    assert_ok(ledger_begin(l, &the_run, &the_evidence, run, err));
+    ledger_run run2 = the_run;
+    run2.task = "other";
+    assert_ok(ledger_begin(l, &run2, &the_evidence, other, err));
+    ledger_answer a = answer_of("c1", needle), shared = answer_of("c2", "shared text");
+    assert_ok(ledger_append_answer(l, run, &a, &pass, id, err));
+    assert_ok(ledger_append_answer(l, run, &shared, &pass, id, err));
+    assert_ok(ledger_append_answer(l, other, &shared, &pass, id, err));
+    uint64_t n = 0;
+    assert_ok(ledger_purge_text(l, "demo", &n, err));
+    assert_int_equal(n, 1);
+    assert_ok(ledger_verify(l, err));
+    ledger_close(&l);
+    assert_int_equal(count("SELECT COUNT(*) FROM answer"), 3);
+    assert_int_equal(count("SELECT COUNT(*) FROM text"), 2);
+    FILE *f = fopen(path, "rb");
+    char *bytes = mem_zero(1 << 20);
+    size_t got = fread(bytes, 1, 1 << 20, f);
+    assert_null(memmem(bytes, got, needle, strlen(needle)));
+    mem_free(bytes);
+    fclose(f);
+}
+
+static void secret_leaves_no_text_and_no_digest(void **state)
+{
+    (void)state;
+    ledger *l = NULL;
+    char run[UUID_TEXT], id[UUID_TEXT];
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    assert_ok(ledger_begin(l, &the_run, &the_evidence, run, err));
+    ledger_answer a = answer_of("c1", "yes");
+    a.keep_text = false;
+    assert_ok(ledger_append_answer(l, run, &a, &pass, id, err));
+    ledger_close(&l);
+    assert_int_equal(count("SELECT COUNT(*) FROM text"), 0);
+    assert_int_equal(count("SELECT COUNT(*) FROM answer WHERE text = '' AND prompt_text = ''"), 1);
+}
+
+static void wrong_files_are_refused(void **state)
+{
+    (void)state;
+    ledger *l = NULL;
+    error e = { 0 };
+    assert_int_equal(ledger_open(&l, path, LEDGER_READ, &e), E_NOTFOUND);
+    assert_non_null(strstr(e.text, "nothing was measured"));
+    FILE *f = fopen(path, "w");
+    for (int i = 0; i < 300; i++)
+        fputs("this is no database at all\n", f);
+    fclose(f);
+    assert_int_equal(ledger_open(&l, path, LEDGER_WRITE, &e), E_FORMAT);
+    assert_non_null(strstr(e.text, path));
+    unlink(path);
+    sqlite3 *db = NULL;
+    sqlite3_open(path, &db);
+    sqlite3_exec(db, "CREATE TABLE mine (x)", NULL, NULL, NULL);
+    sqlite3_close(db);
+    assert_int_equal(ledger_open(&l, path, LEDGER_WRITE, &e), E_FORMAT);
+    assert_non_null(strstr(e.text, "not a ledger"));
+    unlink(path);
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    ledger_close(&l);
+    sqlite3_open(path, &db);
+    assert_int_equal(sqlite3_exec(db, "INSERT INTO schema_version VALUES (99, 0)", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(ledger_open(&l, path, LEDGER_WRITE, &e), E_FORMAT);
+    assert_non_null(strstr(e.text, "newer hearth"));
+    assert_int_equal(ledger_open(&l, dir, LEDGER_WRITE, &e), E_IO);
+    assert_null(l);
+}
+
+static void reading_never_writes(void **state)
+{
+    (void)state;
+    ledger *l = NULL;
+    char run[UUID_TEXT];
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    ledger_close(&l);
+    assert_ok(ledger_open(&l, path, LEDGER_READ, err));
+    assert_int_not_equal(ledger_begin(l, &the_run, &the_evidence, run, NULL), OK);
+    ledger_close(&l);
+}
+
+/* A child appends cases as fast as it can and reports each finished one; it is killed at a random moment. Whatever it
+ * reported must be there, whole, and the next process can go on. */
+static void killed_at_any_moment(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 12; round++) {
+        int pipe_fd[2];
+        assert_int_equal(pipe(pipe_fd), 0);
+        int64_t before = round ? count("SELECT COUNT(*) FROM answer") : 0;
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            ledger *l = NULL;
+            char run[UUID_TEXT], name[32];
+            if (ledger_open(&l, path, LEDGER_WRITE, NULL) || ledger_begin(l, &the_run, &the_evidence, run, NULL))
+                _exit(1);
+            for (int i = 0;; i++) {
+                snprintf(name, sizeof name, "r%dc%d", round, i);
+                if (append(l, run, name, NULL) || write(pipe_fd[1], "x", 1) != 1)
+                    _exit(1);
+            }
+        }
+        close(pipe_fd[1]);
+        usleep(20000 + (unsigned)(round * 7919 % 37) * 1000);
+        kill(child, SIGKILL);
+        int how;
+        waitpid(child, &how, 0);
+        assert_true(WIFSIGNALED(how));
+        int64_t reported = 0;
+        char bytes[4096];
+        for (ssize_t n; (n = read(pipe_fd[0], bytes, sizeof bytes)) > 0;)
+            reported += n;
+        close(pipe_fd[0]);
+        if (access(path, F_OK) != 0)
+            continue; /* killed before it began */
+        ledger *l = NULL;
+        assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+        assert_ok(ledger_verify(l, err));
+        ledger_close(&l);
+        int64_t there = count("SELECT COUNT(*) FROM answer") - before;
+        assert_true(there == reported || there == reported + 1);
+        assert_int_equal(count("SELECT COUNT(*) FROM answer WHERE id NOT IN (SELECT answer FROM grade)"), 0);
+        assert_int_equal(count("SELECT COUNT(*) FROM answer WHERE text NOT IN (SELECT digest FROM text)"), 0);
+    }
+    assert_true(count("SELECT COUNT(*) FROM answer") > 20);
+}
+
+/* Files may not grow beyond a limit: what a full disk does. */
+static void a_full_disk_is_said_and_harms_nothing(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGXFSZ, SIG_IGN);
+        struct rlimit limit = { 2 << 20, 2 << 20 };
+        setrlimit(RLIMIT_FSIZE, &limit);
+        ledger *l = NULL;
+        error e = { 0 };
+        char run[UUID_TEXT], name[32];
+        if (ledger_open(&l, path, LEDGER_WRITE, NULL) || ledger_begin(l, &the_run, &the_evidence, run, NULL))
+            _exit(100);
+        for (int i = 0; i < 5000; i++) {
+            snprintf(name, sizeof name, "c%d", i);
+            status s = append(l, run, name, &e);
+            if (s) {
+                fprintf(stderr, "after %d cases: %s\n", i, e.text);
+                /* the handle is still of use: reading works, and nothing half-done is seen */
+                uint32_t n;
+                bool said = s == E_IO && strstr(e.text, path) && strstr(e.text, "what was finished is kept");
+                _exit(said && i > 20 && ledger_count_failures(l, "demo", "x", &n, NULL) == OK ? i % 50 + 1 : 101);
+            }
+        }
+        _exit(102);
+    }
+    int how;
+    waitpid(child, &how, 0);
+    assert_true(WIFEXITED(how));
+    assert_in_range(WEXITSTATUS(how), 1, 50);
+    ledger *l = NULL;
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    assert_ok(ledger_verify(l, err));
+    char run[UUID_TEXT];
+    assert_ok(ledger_begin(l, &the_run, &the_evidence, run, err));
+    assert_ok(append(l, run, "after", err));
+    ledger_close(&l);
+    assert_int_equal((count("SELECT COUNT(*) FROM answer") - 1) % 50 + 1, WEXITSTATUS(how));
+    assert_int_equal(count("SELECT COUNT(*) FROM answer WHERE id NOT IN (SELECT answer FROM grade)"), 0);
+}
+
+static void two_processes_at_once(void **state)
+{
+    (void)state;
+    pid_t child[3];
+    for (int c = 0; c < 3; c++) {
+        child[c] = fork();
+        if (child[c] == 0) {
+            ledger *l = NULL;
+            char run[UUID_TEXT], name[32];
+            int bad = ledger_open(&l, path, LEDGER_WRITE, NULL) != OK ||
+                      ledger_begin(l, &the_run, &the_evidence, run, NULL) != OK;
+            for (int i = 0; !bad && i < 40; i++) {
+                snprintf(name, sizeof name, "p%dc%d", c, i);
+                bad = append(l, run, name, NULL) != OK;
+            }
+            _exit(bad);
+        }
+    }
+    for (int c = 0; c < 3; c++) {
+        int how;
+        waitpid(child[c], &how, 0);
+        assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    }
+    assert_int_equal(count("SELECT COUNT(*) FROM answer"), 120);
+    assert_int_equal(count("SELECT COUNT(*) FROM machine"), 1);
+    assert_int_equal(count("SELECT COUNT(*) FROM evidence"), 1);
+    assert_int_equal(count("SELECT COUNT(*) FROM run"), 3);
+}
+
+static status everything(error *err)
+{
+    ledger *l = NULL;
+    char run[UUID_TEXT], evidence[DIGEST_HEX], *text = NULL;
+    ledger_rows rows = { 0 };
+    ledger_sources src = { 0 };
+    ledger_evidence_id(&the_evidence, evidence);
+    status s = ledger_open(&l, path, LEDGER_WRITE, err);
+    if (!s)
+        s = ledger_begin(l, &the_run, &the_evidence, run, err);
+    if (!s)
+        s = append(l, run, "c", err);
+    if (!s)
+        s = ledger_find_sources(l, NULL, &src, err);
+    if (!s)
+        s = ledger_find_answers(l, "demo", src.rows[0].evidence_id, &rows, err);
+    if (!s)
+        s = ledger_find_text(l, rows.rows[0].text, &text, err);
+    mem_free(text);
+    ledger_rows_close(&rows);
+    ledger_sources_close(&src);
+    ledger_close(&l);
+    return s;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    assert_ok(everything(err));
+    int failures = 0;
+    for (uint64_t n = 1; n < 200; n++) {
+        error e = { 0 };
+        mem_fail_at(n);
+        status s = everything(&e);
+        mem_fail_at(0);
+        failures += s != OK;
+        assert_true(s == OK || (s == E_NOMEM && e.text[0]));
+    }
+    assert_true(failures > 5);
+    assert_ok(everything(err));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_goes_in_comes_out), TEST(every_field_of_the_evidence_counts),
+        TEST(regrading_adds_and_never_changes), TEST(nothing_can_be_changed_from_outside),
+        TEST(purged_text_is_gone_from_the_file), TEST(secret_leaves_no_text_and_no_digest),
+        TEST(wrong_files_are_refused), TEST(reading_never_writes), TEST(killed_at_any_moment),
+        TEST(a_full_disk_is_said_and_harms_nothing), TEST(two_processes_at_once), TEST(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
