@@ -50,8 +50,8 @@ static status open_database(ledger *l, ledger_mode mode, error *err)
     sqlite3_busy_timeout(l->db, 10000);
     /* A ledger is data from a stranger as much as any file: its schema may call nothing. FULL: a case that was
      * appended survives a power cut, for one fsync a case. */
-    static const char writing[] = "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;"
-                                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+    static const char writing[] = "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL;"
+                                  "PRAGMA recursive_triggers = ON; PRAGMA synchronous = FULL;";
     static const char reading[] = "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON;";
     return sql_script(l, "opening it", err, mode == LEDGER_WRITE ? writing : reading);
 }
@@ -137,11 +137,12 @@ void ledger_machine_id(const ledger_machine *m, char out[DIGEST_HEX])
     digest *d = digest_open();
     if (!d)
         return;
+    /* Not the system: a kernel update does not make it another machine. Memory in whole GiB: what a kernel reports as
+     * total differs a little from boot to boot. */
     add_text(d, "machine 1");
     add_text(d, m->cpu);
     add_number(d, (uint64_t)m->cores);
-    add_number(d, m->memory_bytes);
-    add_text(d, m->system);
+    add_number(d, (m->memory_bytes + (1u << 29)) >> 30);
     close_hex(&d, out);
 }
 

@@ -170,7 +170,7 @@ status ledger_find_fact(ledger *l, const char *task, const char *evidence_id, co
 status ledger_count_failures(ledger *l, const char *task, const char *evidence_id, uint32_t *out,
                              error *err) MUST_CHECK;
 
-/* The id a machine has in the ledger: a digest of its facts. */
+/* The id a machine has in the ledger: a digest of processor, cores and memory. */
 void ledger_machine_id(const ledger_machine *m, char out[DIGEST_HEX]);
 
 /* ---- care ---- */
