@@ -23,7 +23,7 @@ typedef struct vocab vocab;
 enum {
     VOCAB_MAX_TOKENS = 1 << 22,
     VOCAB_MAX_TOKEN_BYTES = 1 << 16, /* of one token's text */
-    VOCAB_MAX_TEXT = 1 << 28,        /* bytes of text in one vocab_encode */
+    VOCAB_MAX_TEXT = 1 << 25,        /* bytes of text in one vocab_encode */
 };
 
 /* Reads the keys tokenizer.* of file. Close with vocab_close.
@@ -104,7 +104,7 @@ typedef enum vocab_type {
 
 vocab_kind vocab_kind_of(const vocab *v);
 const char *vocab_kind_name(const vocab *v); /* "byte-level BPE", ... */
-const char *vocab_pretok_name(const vocab *v); /* "smollm"; "" where there is none */
+span vocab_pretok_name(const vocab *v); /* "smollm"; empty where there is none */
 int32_t vocab_n_tokens(const vocab *v);
 size_t vocab_bytes(const vocab *v); /* memory it holds */
 size_t vocab_max_piece(const vocab *v); /* bytes of the longest piece */
