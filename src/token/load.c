@@ -2,7 +2,7 @@
  *
  *     model            "gpt2" byte-level BPE, "llama" SentencePiece BPE, "t5" Unigram, "bert" WordPiece, "gemma4" BPE
  *     pre              which pre-tokeniser (byte-level BPE only)
- *     tokens           strings; in GPT-2's alphabet of 256 printable characters (byte-level BPE) or with U+2581 for space
+ *     tokens           strings; in GPT-2's alphabet of 256 characters (byte-level BPE) or with U+2581 for spaces
  *     scores           f32, log probabilities (Unigram) or merge order (SentencePiece BPE: higher first)
  *     token_type       i32, vocab_type
  *     merges           "left right" in order of rank
@@ -138,11 +138,10 @@ static int hex_byte(span t)
         return -1;
     int value = 0;
     for (int i = 3; i < 5; i++) {
-        char c = t.p[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (d < 0)
+        const char *digits = "0123456789ABCDEFabcdef", *d = strchr(digits, t.p[i]);
+        if (!d || !*d)
             return -1;
-        value = value * 16 + d;
+        value = value * 16 + (int)(d - digits) - (d - digits > 15 ? 6 : 0);
     }
     return value;
 }
@@ -348,9 +347,12 @@ static status load_charsmap(vocab *v, const gguf *file, error *err)
     if (!a->is_array || (a->type != GGUF_U8 && a->type != GGUF_I8))
         return fail(err, E_FORMAT, "%s is not an array of bytes", key);
     const unsigned char *p = a->data;
-    uint64_t array = a->bytes < 4 ? UINT64_MAX : (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24;
+    uint64_t array = 0; /* bytes of the double array */
+    for (unsigned i = 0; i < 4 && i < a->bytes; i++)
+        array |= (uint64_t)p[i] << (8 * i);
     if (a->bytes > 1 << 26 || array % 4 || array < 4 || array + 4 >= a->bytes || p[a->bytes - 1] != 0)
-        return fail(err, E_FORMAT, "%s: %llu bytes, but its parts do not fit into that", key, (unsigned long long)a->bytes);
+        return fail(err, E_FORMAT, "%s: %llu bytes, but its parts do not fit into that", key,
+                    (unsigned long long)a->bytes);
     v->charsmap = mem_alloc(a->bytes - 4);
     if (!v->charsmap)
         return fail(err, E_NOMEM, "no memory for the vocabulary");
@@ -427,8 +429,8 @@ static status find_kind(vocab *v, const gguf *file, error *err)
         if (span_is(model, kind_table[i].model))
             k = &kind_table[i];
     if (!k)
-        return fail(err, E_UNSUPPORTED, "tokenizer.ggml.model '%.*s' is not known; hearth reads gpt2, llama, t5, bert and "
-                    "gemma4 vocabularies", (int)(model.n < 40 ? model.n : 40), model.p);
+        return fail(err, E_UNSUPPORTED, "tokenizer.ggml.model '%.*s' is not known; hearth reads gpt2, llama, t5, bert "
+                    "and gemma4 vocabularies", (int)(model.n < 40 ? model.n : 40), model.p);
     v->kind = k->kind;
     v->bos = k->bos;
     v->eos = k->eos;

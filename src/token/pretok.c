@@ -103,7 +103,7 @@ const char *pretok_nearest(const char *name, char text[64])
     return found ? text : NULL;
 }
 
-/* ---- compiling: recursive descent; the rows are ours, so a mistake in one is an assertion-like E_FORMAT ----------- */
+/* ---- compiling: recursive descent ------------------------------------------------------------------------------- */
 
 typedef struct compiler {
     pretok *p;

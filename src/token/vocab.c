@@ -176,7 +176,10 @@ vocab_kind vocab_kind_of(const vocab *v) { return v->kind; }
 int32_t vocab_n_tokens(const vocab *v) { return v->n_tokens; }
 size_t vocab_bytes(const vocab *v) { return v->bytes; }
 size_t vocab_max_piece(const vocab *v) { return v->max_piece; }
-vocab_type vocab_type_of(const vocab *v, int32_t id) { return exists(v, id) ? (vocab_type)v->type[id] : VOCAB_UNDEFINED; }
+vocab_type vocab_type_of(const vocab *v, int32_t id)
+{
+    return exists(v, id) ? (vocab_type)v->type[id] : VOCAB_UNDEFINED;
+}
 float vocab_score(const vocab *v, int32_t id) { return exists(v, id) ? v->score[id] : 0; }
 int32_t vocab_bos(const vocab *v) { return v->bos; }
 int32_t vocab_eos(const vocab *v) { return v->eos; }

@@ -1,9 +1,9 @@
 /* vocab_int.h: what a vocab is made of (private to token/).
  *
  * Token texts lie one after the other in one block; token i is text[text_at[i] .. text_at[i + 1]). Byte-level BPE has a
- * second block with the bytes each token stands for; in the other kinds `piece` is what is written (U+2581 as a space).
- * `words` finds a token by what the encoder has in hands: bytes for byte-level BPE, the token's text otherwise. Control,
- * unknown and byte tokens are not in it, so that no text can become one of them by merging. */
+ * second block with the bytes each token stands for; in the other kinds `piece` is what is written (U+2581 as a
+ * space). `words` finds a token by what the encoder has in hands: bytes for byte-level BPE, the token's text otherwise.
+ * Control, unknown and byte tokens are not in it, so that no text can become one of them by merging. */
 #ifndef TOKEN_VOCAB_INT_H
 #define TOKEN_VOCAB_INT_H
 

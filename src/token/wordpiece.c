@@ -104,7 +104,7 @@ status encode_wordpiece(encoder *e, const char *text, size_t n)
         i += unicode_read(text + i, &code);
         utf8proc_int32_t parts[32] = { (utf8proc_int32_t)code };
         utf8proc_ssize_t k = 1;
-        if (e->v->strip_accents) /* the marks are dropped, so their order, all that decomposing whole texts adds, is nothing */
+        if (e->v->strip_accents) /* the order of marks, all that a whole text adds, is nothing: they are dropped */
             k = utf8proc_decompose_char((utf8proc_int32_t)code, parts, 32, UTF8PROC_DECOMPOSE, NULL);
         for (utf8proc_ssize_t p = 0; p < k && p < 32 && !st; p++)
             st = add_code(e, b, (uint32_t)parts[p], &n_chars);
