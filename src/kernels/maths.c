@@ -56,7 +56,7 @@ float kernels_tanhf(float x)
         return fmaf(x * z, q, x);
     }
     float y = 1.0f - 2.0f / (kernels_expf(2.0f * a) + 1.0f);
-    return x < 0.0f ? -y : y;
+    return copysignf(y, x);
 }
 
 /* ---- f64 ---- */

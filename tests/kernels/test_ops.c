@@ -208,6 +208,8 @@ static void every_level_attends_alike(void **state)
             for (size_t i = 0; i < n_q; i++) {
                 int32_t last = (int32_t)test_below((uint32_t)n);
                 qs[i] = (kernels_query){ q + i * dim, (int32_t)test_below((uint32_t)last + 1), last, s + i * stride };
+                if (i && test_below(3)) /* heads of one group see the same positions */
+                    qs[i].first = qs[i - 1].first, qs[i].last = qs[i - 1].last;
                 qt[i] = qs[i];
                 qt[i].state = t + i * stride;
             }

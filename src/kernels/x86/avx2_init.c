@@ -5,4 +5,6 @@ void kernels_avx2(kernels *k)
 {
     k->level = "avx2";
     kernels_avx2_mul(k);
+    kernels_avx2_float(k);
+    kernels_avx2_attn(k);
 }

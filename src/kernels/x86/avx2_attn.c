@@ -1,0 +1,200 @@
+/* Attention for AVX2. Queries of one KV head go through the pages in groups of up to four, so that a key or value is
+ * loaded and widened once for all of them.
+ *
+ * Scores: 16 keys lie in 16 lanes (two registers), one chain over the head dimension each. Values: 8 dimensions lie in
+ * 8 lanes, one chain over the positions each. Few queries take more keys or dimensions at once: eight chains hide the
+ * latency of the multiplier. */
+#include <math.h>
+
+#include "kernels/levels_int.h"
+#include "kernels/x86/avx2_int.h"
+
+enum { GROUP = 4, CHAINS = 8 }; /* queries at once; registers that accumulate */
+
+/* Values i..i+7 of a page. */
+INLINE __m256 page8(enum kernels_kv kv, const void *page, size_t i)
+{
+    if (kv == KV_F32)
+        return _mm256_loadu_ps((const float *)page + i);
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)page + i)));
+}
+
+/* Scores of `blocks` x 8 keys from `at` of a page for n queries; score[i] points at those of query i. */
+INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, size_t at, const int n,
+                   const int blocks, const float *const q[GROUP], float *const score[GROUP])
+{
+    const size_t dim = a->head_dim, base = at * dim; /* (at / 16) * dim * 16 */
+    __m256 acc[GROUP][CHAINS];
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++)
+            acc[i][b] = _mm256_setzero_ps();
+    for (size_t d = 0; d < dim; d++)
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++) {
+            __m256 key = page8(kv, page, base + 16 * d + 16 * dim * ((size_t)b / 2) + 8 * ((size_t)b % 2));
+#pragma GCC unroll 4
+            for (int i = 0; i < n; i++)
+                acc[i][b] = _mm256_fmadd_ps(_mm256_broadcast_ss(q[i] + d), key, acc[i][b]);
+        }
+    const __m256 scale = _mm256_set1_ps(a->scale), cap = _mm256_set1_ps(a->softcap);
+    for (int i = 0; i < n; i++)
+        for (int b = 0; b < blocks; b++) {
+            __m256 s = _mm256_mul_ps(acc[i][b], scale);
+            if (a->softcap != 0.0f)
+                s = _mm256_mul_ps(cap, tanh8(_mm256_mul_ps(s, _mm256_div_ps(_mm256_set1_ps(1.0f), cap))));
+            _mm256_storeu_ps(score[i] + 8 * b, s);
+        }
+}
+
+/* Adds p * value over positions [from, to) of a page to n weighted sums, `blocks` x 8 dimensions from d on. */
+INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, int to, size_t d, const int n,
+                   const int blocks, const float *const p[GROUP], float *const out[GROUP])
+{
+    __m256 acc[GROUP][CHAINS];
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++)
+            acc[i][b] = _mm256_loadu_ps(out[i] + d + 8 * (size_t)b);
+    for (int at = from; at < to; at++) {
+        size_t index = ((size_t)KERNELS_PAGE + (size_t)at) * dim + d;
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++) {
+            __m256 v = page8(kv, page, index + 8 * (size_t)b);
+#pragma GCC unroll 4
+            for (int i = 0; i < n; i++)
+                acc[i][b] = _mm256_fmadd_ps(_mm256_broadcast_ss(p[i] + at), v, acc[i][b]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 8
+        for (int b = 0; b < blocks; b++)
+            _mm256_storeu_ps(out[i] + d + 8 * (size_t)b, acc[i][b]);
+}
+
+/* Scores of the span become weights: outside [first, last] they are +0. Maximum and sum go into the state. */
+INLINE void weigh(float *p, int first, int last, float *state)
+{
+    for (int i = first & ~15; i < first; i++)
+        p[i] = -INFINITY; /* exp gives +0, and they are no maximum */
+    for (int i = last + 1; i < ((last + 16) & ~15); i++)
+        p[i] = -INFINITY;
+    __m256 m[2] = { _mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY) };
+    for (int i = first & ~15; i <= last; i += 16)
+        for (int h = 0; h < 2; h++)
+            m[h] = _mm256_max_ps(_mm256_loadu_ps(p + i + 8 * h), m[h]);
+    __m256 v = _mm256_max_ps(m[0], m[1]);
+    __m128 w = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    w = _mm_max_ps(w, _mm_movehl_ps(w, w));
+    state[0] = _mm_cvtss_f32(_mm_max_ss(w, _mm_movehdup_ps(w)));
+    const __m256 top = _mm256_set1_ps(state[0]);
+    __m256 lane[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+    for (int i = first & ~15; i <= last; i += 16)
+        for (int h = 0; h < 2; h++) {
+            __m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(p + i + 8 * h), top));
+            _mm256_storeu_ps(p + i + 8 * h, e);
+            lane[h] = _mm256_add_ps(lane[h], e);
+        }
+    state[1] = sum16(lane[0], lane[1]);
+}
+
+/* A group of n queries with a common [first, last] within the span (positions relative to it). */
+INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int first, int last,
+                         const kernels_query *queries, const int n)
+{
+    _Alignas(32) float p[GROUP][KERNELS_SPAN];
+    const size_t dim = a->head_dim;
+    const float *q[GROUP];
+    float *score[GROUP], *out[GROUP];
+    for (int i = 0; i < n; i++)
+        q[i] = queries[i].q;
+    const int wide = n == 1 ? 8 : n == 2 ? 4 : 2; /* blocks of 8 keys or dimensions */
+    for (int at = first & ~15, step; at <= last; at += step) {
+        step = at % (8 * wide) == 0 && at + 8 * wide <= ((last + 16) & ~15) ? 8 * wide : 16;
+        for (int i = 0; i < n; i++)
+            score[i] = p[i] + at;
+        if (step == 8 * wide)
+            scores(kv, a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, wide, q, score);
+        else
+            scores(kv, a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, 2, q, score);
+    }
+    for (int i = 0; i < n; i++) {
+        float *state = queries[i].state;
+        memset(state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *state);
+        weigh(p[i], first, last, state);
+        out[i] = state + KERNELS_STATE_HEADER;
+    }
+    for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
+        int base = page * KERNELS_PAGE;
+        int from = first > base ? first - base : 0, to = last - base < KERNELS_PAGE ? last - base + 1 : KERNELS_PAGE;
+        const float *weights[GROUP];
+        for (int i = 0; i < n; i++)
+            weights[i] = p[i] + base;
+        size_t d = 0;
+        for (; d + 8 * (size_t)wide <= dim; d += 8 * (size_t)wide)
+            values(kv, dim, pages[page], from, to, d, n, wide, weights, out);
+        for (; d < dim; d += 8)
+            values(kv, dim, pages[page], from, to, d, n, 1, weights, out);
+    }
+}
+
+static void attend_empty(const kernels_attn *a, const kernels_query *q)
+{
+    memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
+}
+
+INLINE void attend(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int32_t span,
+                   const kernels_query *queries, size_t n_queries)
+{
+    const int32_t begin = span * KERNELS_SPAN;
+    pages += begin / KERNELS_PAGE;
+    for (size_t i = 0, n; i < n_queries; i += n) {
+        const kernels_query *q = &queries[i];
+        n = 1;
+        int32_t first = q->first > begin ? q->first - begin : 0, last = q->last - begin;
+        last = last < KERNELS_SPAN ? last : KERNELS_SPAN - 1;
+        if (first > last) {
+            attend_empty(a, q);
+            continue;
+        }
+        while (n < GROUP && i + n < n_queries && q[n].first == q->first && q[n].last == q->last)
+            n++;
+        if (n == 4)
+            attend_group(kv, a, pages, first, last, q, 4);
+        else if (n == 3)
+            attend_group(kv, a, pages, first, last, q, 3);
+        else if (n == 2)
+            attend_group(kv, a, pages, first, last, q, 2);
+        else
+            attend_group(kv, a, pages, first, last, q, 1);
+    }
+}
+
+static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
+                       size_t n_queries)
+{
+    attend(KV_F16, a, pages, span, queries, n_queries);
+}
+
+static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
+                       size_t n_queries)
+{
+    attend(KV_F32, a, pages, span, queries, n_queries);
+}
+
+static void attend_finish(const float *state, size_t head_dim, float *out)
+{
+    const __m256 inverse = _mm256_set1_ps(state[1] == 0.0f ? 0.0f : 1.0f / state[1]);
+    for (size_t d = 0; d < head_dim; d += 8)
+        _mm256_storeu_ps(out + d, _mm256_mul_ps(_mm256_loadu_ps(state + KERNELS_STATE_HEADER + d), inverse));
+}
+
+void kernels_avx2_attn(kernels *k)
+{
+    k->attend[KV_F16] = attend_f16;
+    k->attend[KV_F32] = attend_f32;
+    k->attend_finish = attend_finish;
+}
