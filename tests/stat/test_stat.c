@@ -87,7 +87,7 @@ static void rate_intervals_match_statsmodels(void **state)
     NEAR(none.high, 1, 0);
 }
 
-/* The meaning of "exact": over every true rate, the one-sided bound errs at most alpha of the time. Summed, not drawn. */
+/* The meaning of "exact": at every true rate the one-sided bound errs at most alpha of the time. Summed, not drawn. */
 static void clopper_pearson_never_covers_less(void **state)
 {
     (void)state;
@@ -202,7 +202,7 @@ static void ebh_promotes_by_rank(void **state)
     (void)state;
     const double log_e[] = { log(100), log(3), log(50), log(27), 0 };
     bool promoted[5];
-    /* k / (alpha j) = 100, 50, 33.3, 25, 20 for j = 1 … 5; sorted 100, 50, 27, 3, 1: the second is the last that holds. */
+    /* k / (alpha j) = 100, 50, 33.3, 25, 20 for j = 1 … 5; sorted 100, 50, 27, 3, 1: the second still holds. */
     assert_int_equal(stat_ebh(log_e, 5, .05, promoted), 2);
     assert_true(promoted[0] && !promoted[1] && promoted[2] && !promoted[3] && !promoted[4]);
     const double low[] = { log(99), log(49) };
