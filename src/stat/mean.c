@@ -13,7 +13,8 @@ static double clamp(double x)
 }
 
 /* Does the capital of the bets that the mean exceeds m ever reach exp(need)? The bet on score t uses only what came
- * before it: lambda_t = sqrt(2 need / (n s2)), s2 = (1/4 + sum (x_i - mean_i)^2) / t, mean_i = (1/2 + sum x) / (i + 1). */
+ * before it: lambda_t = sqrt(2 need / (n s2)), s2 = (1/4 + sum (x_i - mean_i)^2) / t,
+ * mean_i = (1/2 + sum x) / (i + 1). */
 static bool rejects(const double *x, size_t n, bool mirror, double m, double need)
 {
     double sum = 0.5, squares = 0.25, log_capital = 0;
