@@ -39,7 +39,9 @@ INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, 
                 acc[i][b] = _mm256_fmadd_ps(_mm256_broadcast_ss(q[i] + d), key, acc[i][b]);
         }
     const __m256 scale = _mm256_set1_ps(a->scale), cap = _mm256_set1_ps(a->softcap);
+#pragma GCC unroll 4
     for (int i = 0; i < n; i++)
+#pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m256 s = _mm256_mul_ps(acc[i][b], scale);
             if (a->softcap != 0.0f)

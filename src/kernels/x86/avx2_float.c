@@ -28,7 +28,9 @@ INLINE void float_block(int type, const char *panels, size_t panel_bytes, size_t
                         float *out, size_t out_stride, const int np, const int nt)
 {
     __m256 acc[4][6][2];
+#pragma GCC unroll 4
     for (int p = 0; p < np; p++)
+#pragma GCC unroll 6
         for (int t = 0; t < nt; t++)
             acc[p][t][0] = acc[p][t][1] = _mm256_setzero_ps();
     for (size_t k = 0; k < cols; k++)
@@ -43,7 +45,9 @@ INLINE void float_block(int type, const char *panels, size_t panel_bytes, size_t
                 acc[p][t][1] = _mm256_fmadd_ps(w[1], x, acc[p][t][1]);
             }
         }
+#pragma GCC unroll 4
     for (int p = 0; p < np; p++)
+#pragma GCC unroll 6
         for (int t = 0; t < nt; t++) {
             _mm256_storeu_ps(out + (size_t)t * out_stride + (size_t)p * ROWS, acc[p][t][0]);
             _mm256_storeu_ps(out + (size_t)t * out_stride + (size_t)p * ROWS + 8, acc[p][t][1]);
