@@ -29,6 +29,8 @@ ALL_CFLAGS = $(BASE) $(WARN) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) $(ISAFLAGS)
 
 $(BUILD)/src/kernels/x86/avx2_%.o:   ISAFLAGS := -mavx2 -mfma -mf16c
 $(BUILD)/src/kernels/x86/avx512_%.o: ISAFLAGS := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
+# the portable kernels rely on the vectoriser, which -O2 keeps on a short leash
+$(BUILD)/src/kernels/portable%.o:    ISAFLAGS := -O3
 
 # ---- what there is -------------------------------------------------------------------------------------------------
 ARCH     := $(shell $(CC) -dumpmachine | cut -d- -f1)

@@ -16,45 +16,57 @@ _Static_assert(32 * 255 * 127 < 1 << 24, "sums of 32 are exact in f32");
 
 typedef int8_t codes32[8][ROWS][4]; /* signed codes of 32 values: [group][row][value] */
 
-/* Value of each code, so that offsets and tables are one thing. */
-static void value_table(int type, int8_t value[256])
+/* What is subtracted from the codes of a type, and the table that gives their values. */
+static int offset_of(int type)
 {
-    int offset = 0;
-    if (type == QUANT_Q4_0)
-        offset = 8;
-    if (type == QUANT_Q5_0)
-        offset = 16;
-    if (type == QUANT_Q6_K)
-        offset = 32;
-    if (type == QUANT_Q3_K)
-        offset = 4;
-    const int8_t *table = NULL;
-    if (type == QUANT_IQ4_NL || type == QUANT_IQ4_XS)
-        table = quant_iq4_values;
-    if (type == QUANT_MXFP4)
-        table = quant_e2m1_doubled;
-    for (int u = 0; u < 256; u++)
-        value[u] = table ? table[u & 15] : (int8_t)(u - offset);
+    switch (type) {
+    case QUANT_Q4_0: return 8;
+    case QUANT_Q5_0: return 16;
+    case QUANT_Q6_K: return 32;
+    case QUANT_Q3_K: return 4;
+    default: return 0;
+    }
 }
 
-static void unpack32(const layout *l, const int8_t value[256], const uint8_t *p, codes32 out)
+static const int8_t *table_of(int type)
 {
-    const uint8_t *high = p + 64 * l->low;
-    for (int g = 0; g < 8; g++)
-        for (int i = 0; i < 64; i++) {
-            int u = 0;
-            if (l->low == 4)
-                u = p[64 * (g & 3) + i] >> (g & 4) & 15;
-            else if (l->low == 2)
-                u = p[64 * (g >> 2) + i] >> (2 * (g & 3)) & 3;
-            else
-                u = p[64 * g + i];
-            if (l->high == 1)
-                u |= (high[i] >> g & 1) << l->low;
-            else if (l->high == 2)
-                u |= (high[64 * (g >> 2) + i] >> (2 * (g & 3)) & 3) << l->low;
-            out[g][i / 4][i % 4] = value[u];
-        }
+    if (type == QUANT_IQ4_NL || type == QUANT_IQ4_XS)
+        return quant_iq4_values;
+    return type == QUANT_MXFP4 ? quant_e2m1_doubled : NULL;
+}
+
+/* ORs bits [from, from + bits) of 64 bytes, shifted to `to`, into a group of codes. */
+static void take_bits(const uint8_t *restrict p, int from, int bits, int to, uint8_t *restrict out)
+{
+    const int mask = (1 << bits) - 1;
+    for (int i = 0; i < 64; i++)
+        out[i] |= (uint8_t)((p[i] >> from & mask) << to);
+}
+
+static void take_plane(const uint8_t *p, int bits, int to, uint8_t out[8][64])
+{
+    for (int g = 0; g < 8; g++) {
+        if (bits == 8)
+            memcpy(out[g], p + 64 * g, 64);
+        else if (bits == 4)
+            take_bits(p + 64 * (g & 3), g & 4, 4, to, out[g]);
+        else if (bits == 2)
+            take_bits(p + 64 * (g >> 2), 2 * (g & 3), 2, to, out[g]);
+        else
+            take_bits(p, g, 1, to, out[g]);
+    }
+}
+
+static void unpack32(const layout *l, int offset, const int8_t *table, const uint8_t *p, codes32 out)
+{
+    uint8_t u[8][64] = { { 0 } };
+    take_plane(p, l->low, 0, u);
+    if (l->high)
+        take_plane(p + 64 * l->low, l->high, l->low, u);
+    int8_t *to = &out[0][0][0];
+    const uint8_t *from = &u[0][0];
+    for (int i = 0; i < 512; i++)
+        to[i] = table ? table[from[i]] : (int8_t)(from[i] - offset);
 }
 
 static void load_f16(const uint8_t *p, float out[ROWS])
@@ -162,8 +174,8 @@ static void mul_int(int type, const void *panels, size_t n_panels, size_t cols, 
     size_t n = cols / l->block, panel_bytes = kernels_panel_bytes(type, cols);
     bool has_min = type == QUANT_Q4_1 || type == QUANT_Q5_1 || type == QUANT_Q2_K || type == QUANT_Q4_K ||
                    type == QUANT_Q5_K;
-    int8_t value[256];
-    value_table(type, value);
+    const int offset = offset_of(type);
+    const int8_t *table = table_of(type);
     for (size_t p = 0; p < n_panels; p++) {
         const uint8_t *codes = (const uint8_t *)panels + p * panel_bytes, *scales = codes + n * l->code_bytes;
         for (size_t t = 0; t < n_tokens; t++)
@@ -174,7 +186,7 @@ static void mul_int(int type, const void *panels, size_t n_panels, size_t cols, 
             unpack_scales(type, scales + b * l->scale_bytes, &s);
             size_t per32 = l->code_bytes / (l->block / 32u);
             for (size_t i = 0; i < l->block / 32u; i++)
-                unpack32(l, value, codes + b * l->code_bytes + i * per32, w[i]);
+                unpack32(l, offset, table, codes + b * l->code_bytes + i * per32, w[i]);
             for (size_t t = 0; t < n_tokens; t++)
                 block_token(l, w, &s, has_min, (const char *)acts + t * act_stride, cols, b,
                             out + t * out_stride + p * ROWS);

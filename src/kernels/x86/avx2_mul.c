@@ -10,7 +10,6 @@
 #include "kernels/levels_int.h"
 #include "kernels/x86/avx2_int.h"
 #include "quant/blocks.h"
-#include "quant/half.h"
 
 /* vpmaddubsw gives 2 products; `fold` of them are added in 16 bits. Activations are -127..127. */
 _Static_assert(8 * 2 * 15 * 127 <= INT16_MAX, "4 bits: eight groups");
@@ -119,10 +118,11 @@ INLINE __m256 scale8(const spec s, const uint8_t *scales, int h)
 {
     if (s.type != QUANT_MXFP4)
         return half8(scales + 16 * h);
-    float d[8];
-    for (int r = 0; r < 8; r++)
-        d[r] = half_from_e8m0(scales[8 * h + r]);
-    return _mm256_loadu_ps(d);
+    __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(scales + 8 * h)));
+    __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+    __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x200000), e); /* 2^(e - 128) below 2^-126 */
+    __m256i is_normal = _mm256_cmpgt_epi32(e, _mm256_set1_epi32(1));
+    return _mm256_castsi256_ps(_mm256_blendv_epi8(small, normal, is_normal));
 }
 
 /* One panel times nt tokens. acts is the first token's row. */
@@ -338,6 +338,12 @@ INLINE void panel_256(const spec s, const uint8_t *codes, const uint8_t *scales,
 
 /* ---- drivers ---- */
 
+INLINE bool is_k(const spec s) /* known when compiling: each type has the code of its own block only */
+{
+    return s.type == QUANT_Q2_K || s.type == QUANT_Q3_K || s.type == QUANT_Q4_K || s.type == QUANT_Q5_K ||
+           s.type == QUANT_Q6_K || s.type == QUANT_IQ4_XS;
+}
+
 INLINE void mul(const spec s, const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,
                 size_t n_tokens, float *out, size_t out_stride)
 {
@@ -349,7 +355,7 @@ INLINE void mul(const spec s, const void *panels, size_t n_panels, size_t cols, 
             const char *a = (const char *)acts + t * act_stride;
             float *o = out + t * out_stride + p * ROWS;
             size_t nt = n_tokens - t < TILE ? n_tokens - t : TILE;
-            if (l->block == 32) {
+            if (!is_k(s)) {
                 if (nt == 1)
                     panel_32(s, codes, scales, n, a, act_stride, 1, o, out_stride);
                 else

@@ -4,4 +4,5 @@
 void kernels_avx512(kernels *k)
 {
     k->level = "avx512";
+    kernels_avx512_mul(k);
 }
