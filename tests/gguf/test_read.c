@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "gguf/make.h"
 #include "gguf/write.h"
@@ -289,6 +291,77 @@ static void writer_and_reader_agree(void **state)
     unlink(copy);
 }
 
+/* A full disk, stood in for by the limit on file sizes: the writer says so and leaves nothing behind. */
+static void a_full_disk_is_reported(void **state)
+{
+    (void)state;
+    char path[256], part[300];
+    error e;
+    gguf_writer *w = NULL;
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = (struct rlimit){ 64 << 10, old.rlim_max };
+    signal(SIGXFSZ, SIG_IGN);
+    assert_ok(gguf_writer_open(&w, test_path(path, "full.gguf"), err));
+    gguf_writer_tensor(w, "x", QUANT_I8, 1, (const uint64_t[]){ 1 << 20 });
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    static const char chunk[1 << 16];
+    for (int i = 0; i < 16; i++)
+        gguf_writer_data(w, chunk, sizeof chunk);
+    status s = gguf_writer_finish(&w, &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    expect(s, E_IO, &e, "full.gguf: cannot be written: File too large");
+    snprintf(part, sizeof part, "%s.part", path);
+    assert_int_not_equal(access(part, F_OK), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* Writes and opens a split model while allocation n fails, for every n. */
+static void every_allocation_fails_once(void **state)
+{
+    (void)state;
+    char p[2][256];
+    test_path(p[0], "f-00001-of-00002.gguf");
+    test_path(p[1], "f-00002-of-00002.gguf");
+    write_part(p[0], 0, 2, 2, "a");
+    write_part(p[1], 1, 2, 2, "b");
+    error e;
+    status s = E_NOMEM;
+    for (uint64_t n = 1; s; n++) {
+        gguf *g = NULL;
+        mem_fail_at(n);
+        s = gguf_open(&g, p[0], &e);
+        mem_fail_at(0);
+        assert_true(s == OK || s == E_NOMEM);
+        gguf_close(&g);
+    }
+    s = E_NOMEM;
+    for (uint64_t n = 1; s; n++) {
+        gguf_writer *w = NULL;
+        mem_fail_at(n);
+        s = gguf_writer_open(&w, p[0], &e);
+        if (!s) {
+            gguf_writer_str(w, "k", "v");
+            for (uint64_t i = 0; i < 100; i++) {
+                char name[16];
+                snprintf(name, sizeof name, "t%d", (int)i);
+                gguf_writer_tensor(w, name, QUANT_F32, 1, (const uint64_t[]){ 1 });
+            }
+            for (int i = 0; i < 100; i++)
+                gguf_writer_data(w, "abcd", 4);
+            s = gguf_writer_finish(&w, &e);
+        }
+        mem_fail_at(0);
+        assert_true(s == OK || s == E_NOMEM || s == E_RANGE); /* a buffer does not say which */
+        assert_null(w);
+    }
+    gguf *g = NULL;
+    assert_ok(gguf_open(&g, p[0], err) == E_FORMAT ? OK : E_IO); /* no longer a first part of two */
+    assert_null(g);
+    unlink(p[0]);
+    unlink(p[1]);
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static size_t resident_bytes(void)
@@ -379,6 +452,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(tensors_by_name),
         cmocka_unit_test(split_models),
         cmocka_unit_test(writer_and_reader_agree),
+        cmocka_unit_test(a_full_disk_is_reported),
+        cmocka_unit_test(every_allocation_fails_once),
         cmocka_unit_test(released_pages_leave_the_process_but_not_the_cache),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

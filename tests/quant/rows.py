@@ -58,7 +58,7 @@ def error(x, y, w):
 
 
 def measures(x, w):
-    """What is minimised: name → weights (None: plain squares). "guarded" is what llama-quantize itself aims at: the
+    """What is minimised: name → weights (None: plain squares). "guarded" is close to what llama-quantize aims at: the
     importance times sqrt(mean square of the block + x^2)."""
     blocks = x.astype(np.float64).reshape(-1, 256)
     mean = np.repeat((blocks * blocks).mean(axis=1), 256).reshape(x.shape)
