@@ -7,8 +7,8 @@
 #include "base/str.h"
 #include "engine/engine_int.h"
 #include "gguf/gguf.h"
-#include "plat/cores.h"
 #include "plat/cpu.h"
+#include "plat/machine.h"
 #include "quant/quant.h"
 
 enum {
@@ -51,7 +51,11 @@ static status check_options(engine_options *o, error *err)
         return fail(err, E_RANGE, "a batch of %u rows: the limit is %d", o->batch, BATCH_MAX);
     if (o->kv_type != ENGINE_KV_F16 && o->kv_type != ENGINE_KV_F32)
         return fail(err, E_RANGE, "kv type %d is not known", (int)o->kv_type);
-    o->n_threads = o->n_threads ? o->n_threads : cores_usable();
+    if (!o->n_threads) {
+        machine_cpu cpu;
+        machine_read_cpu(&cpu);
+        o->n_threads = cpu.threads < POOL_MAX_THREADS ? cpu.threads : POOL_MAX_THREADS;
+    }
     o->n_sessions = o->n_sessions ? o->n_sessions : 1;
     o->batch = o->batch ? o->batch : BATCH_DEFAULT;
     return OK;
