@@ -69,6 +69,15 @@ $(BUILD)/%.o: %.c
 	@$(if $(Q),echo "  CC    $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# What the sources are, as one number: hearth and its helpers only talk to helpers of the same build.
+BUILD_ID := $(shell cat Makefile src/*/*.[ch] $(foreach d,$(ISA_DIRS),src/kernels/$(d)/*.[ch]) 2>/dev/null | cksum)
+$(BUILD)/gen/build_number.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define HEARTH_BUILD_ID "$(VERSION)-$(firstword $(BUILD_ID))"' | cmp -s - $@ || \
+	    echo '#define HEARTH_BUILD_ID "$(VERSION)-$(firstword $(BUILD_ID))"' > $@
+$(BUILD)/src/plat/build_id.o: $(BUILD)/gen/build_number.h
+FORCE:
+
 $(BUILD)/libhearth.a: $(call obj,$(LIB_SRC))
 $(BUILD)/libmodules.a: $(call obj,$(MODULES))
 $(BUILD)/lib%.a:

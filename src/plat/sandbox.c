@@ -1,0 +1,199 @@
+/* sandbox.c: the layers. Order matters: namespace (needs one thread), Landlock (its calls are not in the allow-list),
+ * seccomp last. */
+#include "plat/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Newer than Debian 12's kernel headers: names of our own for the bits of later Landlock versions. */
+#define LL_FS_TRUNCATE (1ull << 14)   /* ABI 3 */
+#define LL_FS_IOCTL_DEV (1ull << 15)  /* ABI 5 */
+#define LL_NET_BIND (1ull << 0)       /* ABI 4 */
+#define LL_NET_CONNECT (1ull << 1)
+#define LL_SCOPE_UNIX (1ull << 0)     /* ABI 6 */
+#define LL_SCOPE_SIGNAL (1ull << 1)
+#define LL_RULE_NET_PORT 2
+
+struct ll_ruleset {
+    uint64_t fs, net, scoped;
+};
+struct ll_port {
+    uint64_t access, port;
+};
+
+/* ---- Landlock ---- */
+
+static void allow_path(int ruleset, const char *path)
+{
+    struct landlock_path_beneath_attr rule = { 0 };
+    struct stat st;
+    rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+    if (rule.parent_fd < 0)
+        return;
+    rule.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE;
+    if (fstat(rule.parent_fd, &st) == 0 && S_ISDIR(st.st_mode))
+        rule.allowed_access |= LANDLOCK_ACCESS_FS_READ_DIR;
+    syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    close(rule.parent_fd);
+}
+
+/* The ruleset's attributes for this kernel, and how long the struct is that it knows. */
+static size_t ruleset_for(int abi, sandbox_kind kind, struct ll_ruleset *out)
+{
+    out->fs = (1ull << 13) - 1; /* ABI 1: execute ... make_sym */
+    if (abi >= 2)
+        out->fs |= LANDLOCK_ACCESS_FS_REFER;
+    if (abi >= 3)
+        out->fs |= LL_FS_TRUNCATE;
+    if (abi >= 5)
+        out->fs |= LL_FS_IOCTL_DEV;
+    if (abi >= 4)
+        out->net = LL_NET_BIND | LL_NET_CONNECT;
+    if (abi >= 6)
+        out->scoped = LL_SCOPE_SIGNAL | (kind == SANDBOX_COMPUTE ? LL_SCOPE_UNIX : 0);
+    return abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
+}
+
+static void enter_landlock(const sandbox_options *o, sandbox_report *r)
+{
+    struct ll_ruleset attr = { 0 };
+    int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    r->landlock_abi = abi > 0 ? abi : 0;
+    if (abi <= 0)
+        return;
+    size_t bytes = ruleset_for(abi, o->kind, &attr);
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, bytes, 0);
+    if (ruleset < 0)
+        return;
+    for (size_t i = 0; i < o->n_read_paths; i++)
+        allow_path(ruleset, o->read_paths[i]);
+    for (size_t i = 0; abi >= 4 && i < o->n_ports; i++) {
+        struct ll_port rule = { LL_NET_CONNECT, o->ports[i] };
+        syscall(SYS_landlock_add_rule, ruleset, LL_RULE_NET_PORT, &rule, 0);
+    }
+    r->landlock = syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    close(ruleset);
+}
+
+/* ---- seccomp ---- */
+
+static const int compute_calls[] = {
+    /* memory */
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(mincore),
+    SCMP_SYS(mlock), SCMP_SYS(munlock), SCMP_SYS(msync),
+    /* descriptors that are there */
+    SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(preadv), SCMP_SYS(write), SCMP_SYS(writev),
+    SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(close),
+    SCMP_SYS(fstat), SCMP_SYS(lseek), SCMP_SYS(fadvise64), SCMP_SYS(readahead), SCMP_SYS(dup), SCMP_SYS(fcntl),
+    /* threads, signals to itself, time */
+    SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(set_tid_address), SCMP_SYS(gettid),
+    SCMP_SYS(getpid), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_setaffinity),
+    SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_getparam), SCMP_SYS(getcpu),
+    SCMP_SYS(membarrier), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
+    /* questions */
+    SCMP_SYS(getrandom), SCMP_SYS(getrusage), SCMP_SYS(sysinfo), SCMP_SYS(uname),
+};
+
+static const int network_denied[] = {
+    SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(open), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(listen),
+    SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
+    SCMP_SYS(pidfd_getfd), SCMP_SYS(io_uring_setup), SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(mount),
+    SCMP_SYS(umount2), SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(chroot), SCMP_SYS(pivot_root), SCMP_SYS(bpf),
+    SCMP_SYS(perf_event_open), SCMP_SYS(keyctl), SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(userfaultfd),
+    SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(memfd_create), SCMP_SYS(creat), SCMP_SYS(mkdir),
+    SCMP_SYS(mkdirat), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat),
+    SCMP_SYS(renameat2), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
+    SCMP_SYS(truncate), SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchownat),
+};
+
+/* A rule for a call that this architecture does not have is no loss. */
+static int rule(scmp_filter_ctx f, uint32_t action, int call)
+{
+    int e = seccomp_rule_add(f, action, call, 0);
+    return e == -EDOM || e == -EINVAL || e == -EACCES ? 0 : e;
+}
+
+static int compute_rules(scmp_filter_ctx f)
+{
+    int e = 0;
+    for (size_t i = 0; i < ARRAY_LEN(compute_calls) && !e; i++)
+        e = rule(f, SCMP_ACT_ALLOW, compute_calls[i]);
+    /* threads yes, processes no: every clone must ask for a thread */
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    /* memory never becomes code */
+    static const int mapping[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect) };
+    for (size_t i = 0; i < ARRAY_LEN(mapping) && !e; i++)
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, mapping[i], 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    /* fstat() of the C library is newfstatat(fd, "", …, AT_EMPTY_PATH) */
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
+                             SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
+    return e;
+}
+
+static int network_rules(scmp_filter_ctx f)
+{
+    int e = 0;
+    const uint32_t deny = SCMP_ACT_ERRNO(EPERM);
+    for (size_t i = 0; i < ARRAY_LEN(network_denied) && !e; i++)
+        e = rule(f, deny, network_denied[i]);
+    if (!e)
+        e = seccomp_rule_add(f, deny, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    for (int access = O_WRONLY; access <= O_RDWR && !e; access++) {
+        e = seccomp_rule_add(f, deny, SCMP_SYS(openat), 1,
+                             SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, (scmp_datum_t)access));
+    }
+    if (!e)
+        e = rule(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2));
+    return e;
+}
+
+static status enter_seccomp(sandbox_kind kind, error *err)
+{
+    scmp_filter_ctx f = seccomp_init(kind == SANDBOX_COMPUTE ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_ALLOW);
+    if (!f)
+        return fail(err, E_UNSUPPORTED, "sandbox: libseccomp cannot make a filter here");
+    int e = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (!e)
+        e = kind == SANDBOX_COMPUTE ? compute_rules(f) : network_rules(f);
+    if (!e)
+        e = seccomp_load(f);
+    seccomp_release(f);
+    return e ? fail(err, E_UNSUPPORTED, "sandbox: the kernel does not take the seccomp filter (error %d)", -e) : OK;
+}
+
+status sandbox_enter(const sandbox_options *o, sandbox_report *report, error *err)
+{
+    *report = (sandbox_report){ 0 };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return fail(err, E_UNSUPPORTED, "sandbox: no_new_privs is refused");
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (o->kind == SANDBOX_COMPUTE)
+        report->empty_network = unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 || unshare(CLONE_NEWNET) == 0;
+    enter_landlock(o, report);
+    status s = enter_seccomp(o->kind, err);
+    report->seccomp = s == OK;
+    return s;
+}

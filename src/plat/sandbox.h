@@ -1,0 +1,52 @@
+/* sandbox.h: what a process gives up for good. Called once, while it has one thread.
+ *
+ * SANDBOX_COMPUTE (the worker): an allow-list of system calls. Memory, threads, clocks, and reading, writing and
+ * message-passing on descriptors that are already there; everything else answers EPERM (clone3 answers ENOSYS, so that
+ * the C library falls back to clone, whose flags can be checked). Opening a file, any socket, exec, fork, signalling
+ * another process are among what is denied. Around it, where the kernel allows: a Landlock domain without rights and an
+ * empty network namespace.
+ * SANDBOX_NETWORK (egress): may connect and read a few files, may not exec, listen, trace, or write files; Landlock
+ * limits it to the given folders and ports.
+ *
+ * seccomp is the layer that must be there; the others are reported. */
+#ifndef PLAT_SANDBOX_H
+#define PLAT_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef enum sandbox_kind { SANDBOX_COMPUTE, SANDBOX_NETWORK } sandbox_kind;
+
+enum { SANDBOX_PATHS_MAX = 16, SANDBOX_CHECKS_MAX = 32 };
+
+typedef struct sandbox_options {
+    sandbox_kind kind;
+    const char *read_paths[SANDBOX_PATHS_MAX]; /* NETWORK: files and folders that stay readable; missing ones are */
+    size_t n_read_paths;                       /* skipped */
+    uint16_t ports[4];                         /* NETWORK: TCP ports it may connect to */
+    size_t n_ports;
+} sandbox_options;
+
+typedef struct sandbox_check {
+    const char *name; /* "socket(AF_INET)" */
+    int error;        /* errno of the attempt; 0: it succeeded */
+    bool denied;
+} sandbox_check;
+
+typedef struct sandbox_report {
+    bool seccomp, landlock, empty_network;
+    int landlock_abi; /* 0: the kernel has none */
+    sandbox_check checks[SANDBOX_CHECKS_MAX];
+    size_t n_checks;
+} sandbox_report;
+
+/* Enters; fills the layers of *report. E_UNSUPPORTED: no seccomp here. */
+status sandbox_enter(const sandbox_options *o, sandbox_report *report, error *err) MUST_CHECK;
+
+/* Really attempts each forbidden call (harmlessly) and adds the results to *report. True when all were denied. */
+bool sandbox_test(sandbox_kind kind, sandbox_report *report);
+
+#endif

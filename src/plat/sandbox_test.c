@@ -1,0 +1,162 @@
+/* sandbox_test.c: the self-test. Each attempt is made so that it does no harm where it succeeds; "denied" is EPERM,
+ * which none of them would answer by itself (exec of a file that is not there says ENOENT, ...). */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "plat/sandbox.h"
+
+static long try_socket_inet(void)
+{
+    return syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+}
+
+static long try_socket_inet6(void)
+{
+    return syscall(SYS_socket, AF_INET6, SOCK_DGRAM, 0);
+}
+
+static long try_socket_unix(void)
+{
+    return syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0);
+}
+
+static long try_socket_netlink(void)
+{
+    return syscall(SYS_socket, AF_NETLINK, SOCK_RAW, 0);
+}
+
+static long try_connect(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(9) };
+    return syscall(SYS_connect, -1, &a, sizeof a);
+}
+
+static long try_bind(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET };
+    return syscall(SYS_bind, -1, &a, sizeof a);
+}
+
+static long try_listen(void)
+{
+    return syscall(SYS_listen, -1, 1);
+}
+
+static long try_open(void)
+{
+    return syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY | O_CLOEXEC, 0);
+}
+
+static long try_open_write(void)
+{
+    return syscall(SYS_openat, AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC, 0);
+}
+
+static long try_unlink(void)
+{
+    return syscall(SYS_unlinkat, AT_FDCWD, "/nonexistent/hearth-self-test", 0);
+}
+
+static long try_exec(void)
+{
+    static char *none[] = { NULL };
+    return syscall(SYS_execve, "/nonexistent/hearth-self-test", none, none);
+}
+
+/* A fork that succeeded would leave a child: it ends at once. */
+static long try_fork(void)
+{
+    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0)
+        syscall(SYS_exit_group, 0);
+    return pid;
+}
+
+static long try_ptrace(void)
+{
+    return syscall(SYS_ptrace, PTRACE_ATTACH, -1, 0, 0);
+}
+
+static long try_vm_read(void)
+{
+    struct iovec none = { 0 };
+    return syscall(SYS_process_vm_readv, getppid(), &none, 1, &none, 1, 0);
+}
+
+static long try_io_uring(void)
+{
+    return syscall(SYS_io_uring_setup, 0, NULL);
+}
+
+static long try_kill(void)
+{
+    return syscall(SYS_kill, -0x7fffffff, 0);
+}
+
+static long try_code(void)
+{
+    static _Alignas(65536) unsigned char page[65536];
+    long r = syscall(SYS_mprotect, page, sizeof page, PROT_READ | PROT_EXEC);
+    if (r == 0)
+        syscall(SYS_mprotect, page, sizeof page, PROT_READ | PROT_WRITE);
+    return r;
+}
+
+static long try_memfd(void)
+{
+    return syscall(SYS_memfd_create, "hearth", 0x80000000u);
+}
+
+static const struct attempt {
+    const char *name;
+    long (*run)(void);
+    bool compute, network; /* forbidden in which sandbox */
+    bool descriptor;       /* what it returns when it succeeds must be closed */
+} attempts[] = {
+    { "socket(AF_INET)", try_socket_inet, true, false, true },
+    { "socket(AF_INET6)", try_socket_inet6, true, false, true },
+    { "socket(AF_UNIX)", try_socket_unix, true, false, true },
+    { "socket(AF_NETLINK)", try_socket_netlink, true, false, true },
+    { "connect", try_connect, true, false, false },
+    { "bind", try_bind, true, false, false },
+    { "listen", try_listen, true, true, false },
+    { "open for reading", try_open, true, false, true },
+    { "open for writing", try_open_write, true, true, true },
+    { "unlink", try_unlink, true, true, false },
+    { "exec", try_exec, true, true, false },
+    { "fork", try_fork, true, true, false },
+    { "ptrace", try_ptrace, true, true, false },
+    { "process_vm_readv", try_vm_read, true, true, false },
+    { "io_uring_setup", try_io_uring, true, true, true },
+    { "kill", try_kill, true, true, false },
+    { "mprotect(PROT_EXEC)", try_code, true, false, false },
+    { "memfd_create", try_memfd, true, true, true },
+};
+
+bool sandbox_test(sandbox_kind kind, sandbox_report *report)
+{
+    bool all = true;
+    for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
+        const struct attempt *a = &attempts[i];
+        if (!(kind == SANDBOX_COMPUTE ? a->compute : a->network) || report->n_checks == SANDBOX_CHECKS_MAX)
+            continue;
+        errno = 0;
+        long r = a->run();
+        int e = r >= 0 ? 0 : errno;
+        if (r >= 0 && a->descriptor)
+            close((int)r);
+        report->checks[report->n_checks++] = (sandbox_check){ a->name, e, e == EPERM };
+        all = all && e == EPERM;
+    }
+    return all;
+}

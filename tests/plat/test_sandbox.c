@@ -1,0 +1,138 @@
+/* The sandboxes deny what they say, really attempted, and still let the work be done. Each in a child of its own. */
+#include "lib/check.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "plat/msg.h"
+#include "plat/sandbox.h"
+
+static void *add_one(void *p)
+{
+    ++*(int *)p;
+    return NULL;
+}
+
+/* What a worker needs after it is locked up: memory, threads, messages. Returns what failed, 0 for nothing. */
+static int can_work(int fd)
+{
+    int n = 0, pair_end = fd;
+    pthread_t t;
+    if (pthread_create(&t, NULL, add_one, &n) != 0 || pthread_join(t, NULL) != 0 || n != 1)
+        return 1;
+    char *big = malloc(64 << 20);
+    if (!big)
+        return 2;
+    memset(big, 1, 64 << 20);
+    free(big);
+    msg_link l;
+    msg m;
+    bool got = false;
+    error err;
+    msg_link_open(&l, pair_end);
+    if (msg_send_text(&l, MSG_TEXT, 1, "alive", 100, &err) != OK)
+        return 3;
+    if (msg_receive(&l, &m, &got, 1000, &err) != OK || !got || m.n_fds != 1)
+        return 4;
+    /* a descriptor that came with a message can be mapped and read */
+    void *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, m.fds[0], 0);
+    return p == MAP_FAILED ? 5 : 0;
+}
+
+static void compute(void **state)
+{
+    (void)state;
+    int fds[2];
+    assert_ok(msg_pair(fds, err));
+    pid_t pid = fork();
+    if (pid == 0) {
+        sandbox_options o = { .kind = SANDBOX_COMPUTE };
+        sandbox_report r;
+        error err;
+        close(fds[0]);
+        if (sandbox_enter(&o, &r, &err) != OK)
+            _exit(100);
+        if (!sandbox_test(SANDBOX_COMPUTE, &r)) {
+            for (size_t i = 0; i < r.n_checks; i++)
+                if (!r.checks[i].denied)
+                    fprintf(stderr, "not denied: %s (errno %d)\n", r.checks[i].name, r.checks[i].error);
+            _exit(101);
+        }
+        if (r.n_checks < 16 || !r.seccomp)
+            _exit(102);
+        fprintf(stderr, "landlock %d (ABI %d), empty network %d\n", r.landlock, r.landlock_abi, r.empty_network);
+        _exit(can_work(fds[1]));
+    }
+    close(fds[1]);
+    msg_link l;
+    msg m;
+    bool got = false;
+    msg_link_open(&l, fds[0]);
+    assert_ok(msg_receive(&l, &m, &got, 5000, err));
+    assert_true(got);
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    int fd = fileno(f);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    assert_ok(msg_send(&l, MSG_OPEN, 0, "{}", 2, &fd, 1, 1000, err));
+    int how;
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 0);
+    fclose(f);
+    msg_link_close(&l);
+}
+
+static void network(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        sandbox_options o = { .kind = SANDBOX_NETWORK, .read_paths = { "/etc" }, .n_read_paths = 1, .ports = { 443 },
+                              .n_ports = 1 };
+        sandbox_report r;
+        error err;
+        if (sandbox_enter(&o, &r, &err) != OK)
+            _exit(100);
+        if (!sandbox_test(SANDBOX_NETWORK, &r))
+            _exit(101);
+        int s = socket(AF_INET, SOCK_STREAM, 0);
+        FILE *f = fopen("/etc/hosts", "r");
+        FILE *no = r.landlock ? fopen("/proc/self/maps", "r") : NULL;
+        pthread_t t;
+        int n = 0;
+        _exit(s < 0 ? 1 : !f ? 2 : no ? 3 : pthread_create(&t, NULL, add_one, &n) ? 4 : 0);
+    }
+    int how;
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 0);
+}
+
+/* The self-test is worth something: outside of a sandbox it says so. */
+static void outside(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        sandbox_report r = { 0 };
+        _exit(sandbox_test(SANDBOX_COMPUTE, &r) ? 1 : 0);
+    }
+    int how;
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    assert_int_equal(how, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(compute), cmocka_unit_test(network),
+                                        cmocka_unit_test(outside) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
