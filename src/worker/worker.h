@@ -1,0 +1,11 @@
+/* worker.h: the message loop of the inference process. README.md lists the messages. The process's main thread. */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include "base/status.h"
+#include "plat/sandbox.h"
+
+/* Serves fd until the front closes it, says CLOSE, or breaks the protocol (then E_FORMAT). Says HELLO first. */
+status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, error *err) MUST_CHECK;
+
+#endif

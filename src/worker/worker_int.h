@@ -1,0 +1,36 @@
+/* worker_int.h: the worker's own. */
+#ifndef WORKER_WORKER_INT_H
+#define WORKER_WORKER_INT_H
+
+#include <stdbool.h>
+
+#include "base/js.h"
+#include "chat/chat.h"
+#include "engine/engine.h"
+#include "engine/generate.h"
+#include "plat/msg.h"
+
+typedef struct worker {
+    msg_link link;
+    engine *engine;
+    session *session;
+    chat *chat;          /* NULL: no_chat says why */
+    error no_chat;
+    /* whose tokens the session holds: they are reused by the same scope only, when either request is private */
+    char *scope;
+    bool scope_closed;
+    bool over;           /* the front is gone or said CLOSE */
+    status broken;       /* it broke the protocol */
+} worker;
+
+/* Sends JSON and frees it. False when the front is gone (w->over is set). */
+bool worker_send(worker *w, msg_type type, uint32_t request, js *payload);
+bool worker_send_error(worker *w, uint32_t request, status code, const char *kind, const char *text, int64_t n_prompt,
+                       int64_t n_context);
+/* Looks, without waiting, for what the front wants while `request` runs; true: stop it. */
+bool worker_interrupted(worker *w, uint32_t request);
+
+/* Runs one COMPLETE to its DONE or ERROR. payload is the request's JSON. */
+void worker_answer(worker *w, uint32_t request, const js *payload);
+
+#endif
