@@ -1,0 +1,229 @@
+/* stream.c: see the header. Strict: what is not understood is an error of the provider, never a shorter answer. */
+#include "egress/stream.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+void stream_init(stream *s, bool want_tokens)
+{
+    *s = (stream){ .want_tokens = want_tokens, .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1 };
+}
+
+static void read_usage(stream *s, const js *chunk)
+{
+    const js *u = js_get(chunk, "usage");
+    int64_t v;
+    if (js_int(js_get(u, "prompt_tokens"), &v) && v >= 0)
+        s->prompt_tokens = v;
+    if (js_int(js_get(u, "completion_tokens"), &v) && v >= 0)
+        s->completion_tokens = v;
+    if (js_int(js_get(js_get(u, "prompt_tokens_details"), "cached_tokens"), &v) && v >= 0)
+        s->cached_tokens = v;
+}
+
+static void read_model(stream *s, const js *chunk)
+{
+    const char *m = js_text(js_get(chunk, "model"));
+    size_t n = m ? strlen(m) : 0;
+    if (n > 0 && n < sizeof s->model && !s->model[0])
+        memcpy(s->model, m, n + 1);
+}
+
+static status read_finish(stream *s, const js *choice, error *err)
+{
+    static const struct {
+        const char *theirs, *ours, *refusal;
+    } reasons[] = {
+        { "stop", "stop", NULL },
+        { "length", "length", NULL },
+        { "eos", "stop", NULL },
+        { "content_filter", NULL, "the provider's content filter stopped the answer" },
+        { "tool_calls", NULL, "the provider answered with tool calls, which were not asked for" },
+        { "function_call", NULL, "the provider answered with a function call, which was not asked for" },
+    };
+    const js *f = js_get(choice, "finish_reason");
+    if (!f || js_is(f, JS_NULL))
+        return OK;
+    for (size_t i = 0; js_is(f, JS_STRING) && i < ARRAY_LEN(reasons); i++)
+        if (strcmp(js_text(f), reasons[i].theirs) == 0) {
+            if (!reasons[i].ours)
+                return fail(err, E_PROVIDER, "%s", reasons[i].refusal);
+            s->finish = reasons[i].ours;
+            s->finished = true;
+            return OK;
+        }
+    return fail(err, E_PROVIDER, "the provider ended with an unknown finish_reason");
+}
+
+static js *one_token(const js *t)
+{
+    static const char digits[] = "0123456789abcdef";
+    const js *text = js_get(t, "token"), *bytes = js_get(t, "bytes");
+    double logprob = NAN;
+    js *j = js_object();
+    buf hex = BUF_INIT(1 << 17);
+    bool ok = js_double(js_get(t, "logprob"), &logprob) && js_is(text, JS_STRING);
+    size_t n = js_is(bytes, JS_ARRAY) ? js_len(bytes) : js_len(text);
+    for (size_t i = 0; i < n && ok; i++) {
+        int64_t b = -1;
+        if (js_is(bytes, JS_ARRAY))
+            ok = js_int(js_at(bytes, i), &b) && b >= 0 && b <= 255;
+        else
+            b = (unsigned char)js_text(text)[i];
+        buf_char(&hex, digits[(b >> 4) & 15]);
+        buf_char(&hex, digits[b & 15]);
+    }
+    ok = ok && !hex.failed && js_set(j, "id", js_new_int(-1)) && js_set(j, "logprob", js_new_double(logprob)) &&
+         js_set(j, "hex", js_new_string(buf_text(&hex)));
+    buf_clear(&hex);
+    if (ok)
+        return j;
+    js_free(j);
+    return NULL;
+}
+
+static status read_logprobs(stream *s, const js *choice, error *err)
+{
+    const js *list = js_get(js_get(choice, "logprobs"), "content");
+    for (size_t i = 0; i < js_len(list); i++) {
+        const js *t = js_at(list, i), *top = js_get(t, "top_logprobs");
+        double logprob = 0;
+        js *j = one_token(t), *alternatives = js_array();
+        bool ok = j && js_double(js_get(t, "logprob"), &logprob);
+        for (size_t k = 0; k < js_len(top) && ok; k++)
+            ok = js_push(alternatives, one_token(js_at(top, k)));
+        ok = js_set(j, "top", alternatives) && ok;
+        if (!ok) {
+            js_free(j);
+            return fail(err, E_PROVIDER, "the provider sent log-probabilities that make no sense");
+        }
+        s->sum_logprob += logprob;
+        s->n_logprobs++;
+        if (!s->want_tokens)
+            js_free(j);
+        else if (!s->token(s->user, j))
+            return fail(err, E_CANCELLED, "cancelled");
+    }
+    return OK;
+}
+
+static status emit_text(stream *s, const js *content, error *err)
+{
+    if (!content || js_is(content, JS_NULL))
+        return OK;
+    if (!js_is(content, JS_STRING))
+        return fail(err, E_PROVIDER, "the provider sent content that is not text");
+    size_t n = js_len(content);
+    s->text_bytes += n;
+    if (s->text_bytes > STREAM_ANSWER_MAX)
+        return fail(err, E_PROVIDER, "the provider's answer is over %d bytes", (int)STREAM_ANSWER_MAX);
+    if (n > 0 && s->finished)
+        return fail(err, E_PROVIDER, "the provider went on after it had finished");
+    if (n > 0 && !s->text(s->user, js_text(content), n))
+        return fail(err, E_CANCELLED, "cancelled");
+    return OK;
+}
+
+/* A document that is an error instead of an answer. */
+static status check_error(const js *doc, const char *data, size_t n, error *err)
+{
+    char text[300];
+    const js *e = js_get(doc, "error");
+    if (!e || js_is(e, JS_NULL))
+        return OK;
+    stream_error_text(data, n, text, sizeof text);
+    return fail(err, E_PROVIDER, "the provider says: %s", text[0] ? text : "an error without a message");
+}
+
+/* part: "delta" of a chunk, "message" of a whole answer. */
+static status read_document(stream *s, const char *data, size_t n, const char *part, error *err)
+{
+    js *doc = NULL;
+    error why;
+    if (js_parse(&doc, data, n, "answer", 1, &why) != OK)
+        return fail(err, E_PROVIDER, "the provider sent what is no JSON (%.200s)", why.text);
+    status r = check_error(doc, data, n, err);
+    const js *choices = js_get(doc, "choices");
+    if (!r && (!js_is(doc, JS_OBJECT) || !js_is(choices, JS_ARRAY)))
+        r = fail(err, E_PROVIDER, "the provider sent JSON without choices");
+    if (!r) {
+        read_usage(s, doc);
+        read_model(s, doc);
+    }
+    for (size_t i = 0; i < js_len(choices) && !r; i++) {
+        const js *choice = js_at(choices, i), *body = js_get(choice, part);
+        int64_t index = 0;
+        if (!js_is(choice, JS_OBJECT) || (js_get(choice, "index") && !js_int(js_get(choice, "index"), &index)) || index)
+            r = fail(err, E_PROVIDER, "the provider sent another choice than the one that was asked for");
+        else if (body && !js_is(body, JS_OBJECT) && !js_is(body, JS_NULL))
+            r = fail(err, E_PROVIDER, "the provider sent a choice whose %s is no object", part);
+        else if (js_len(js_get(body, "tool_calls")) > 0)
+            r = fail(err, E_PROVIDER, "the provider answered with tool calls, which were not asked for");
+        if (!r)
+            r = read_logprobs(s, choice, err);
+        if (!r)
+            r = emit_text(s, js_get(body, "content"), err);
+        if (!r)
+            r = read_finish(s, choice, err);
+    }
+    js_free(doc);
+    return r;
+}
+
+status stream_event(stream *s, const char *data, size_t n, error *err)
+{
+    if (s->ended)
+        return OK; /* some servers add an empty event */
+    if (n == 6 && memcmp(data, "[DONE]", 6) == 0) {
+        s->ended = true;
+        return OK;
+    }
+    return read_document(s, data, n, "delta", err);
+}
+
+status stream_whole(stream *s, const char *data, size_t n, error *err)
+{
+    return read_document(s, data, n, "message", err);
+}
+
+status stream_end(const stream *s, error *err)
+{
+    if (s->finished)
+        return OK;
+    return fail(err, E_PROVIDER, s->text_bytes || s->ended ? "the provider's answer broke off without a finish_reason"
+                                                           : "the provider sent an empty answer");
+}
+
+js *stream_done(const stream *s, bool cancelled)
+{
+    js *j = js_object();
+    js_set(j, "finish", js_new_string(cancelled ? "cancelled" : s->finish));
+    js_set(j, "prompt_tokens", js_new_int(s->prompt_tokens));
+    js_set(j, "cached_tokens", js_new_int(s->cached_tokens));
+    js_set(j, "completion_tokens", js_new_int(s->completion_tokens));
+    js_set(j, "mean_logprob", s->n_logprobs ? js_new_double(s->sum_logprob / (double)s->n_logprobs) : js_null());
+    js_set(j, "model", js_new_string(s->model));
+    return j;
+}
+
+void stream_error_text(const char *data, size_t n, char *out, size_t out_bytes)
+{
+    js *doc = NULL;
+    out[0] = 0;
+    if (js_parse(&doc, data, n, "answer", 1, NULL) != OK)
+        return;
+    const js *e = js_get(doc, "error");
+    const js *places[] = { js_get(e, "message"), e, js_get(doc, "message"), js_get(doc, "detail") };
+    const char *text = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(places) && !text; i++)
+        text = js_is(places[i], JS_STRING) ? js_text(places[i]) : NULL;
+    size_t len = text ? strlen(text) : 0;
+    if (len >= out_bytes)
+        len = utf8_complete(text, out_bytes - 1);
+    for (size_t i = 0; i < len; i++)
+        out[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i];
+    out[len] = 0;
+    js_free(doc);
+}

@@ -1,0 +1,45 @@
+/* stream.h: an OpenAI chat completion, streamed or whole, to hearth's events. Owner thread.
+ *
+ *   bytes -> stream_json (one chunk) ... -> stream_end
+ * The text goes to `text` as it comes; stream_end says whether it was a complete answer. */
+#ifndef EGRESS_STREAM_H
+#define EGRESS_STREAM_H
+
+#include "base/buf.h"
+#include "base/js.h"
+#include "base/status.h"
+
+enum { STREAM_ANSWER_MAX = 8 << 20 }; /* bytes of one answer's text */
+
+typedef struct stream {
+    /* false: nobody wants more */
+    bool (*text)(void *user, const char *text, size_t n);
+    bool (*token)(void *user, js *token); /* takes the JSON of a TOKEN message */
+    void *user;
+    bool want_tokens;
+
+    bool finished;         /* a finish reason came */
+    bool ended;            /* [DONE] came */
+    const char *finish;    /* "stop" or "length" */
+    int64_t prompt_tokens, cached_tokens, completion_tokens; /* -1: not said */
+    double sum_logprob;
+    int64_t n_logprobs;
+    size_t text_bytes;
+    char model[128];
+} stream;
+
+void stream_init(stream *s, bool want_tokens);
+/* The data of one event: a chunk, or "[DONE]". E_PROVIDER: it makes no sense; E_CANCELLED: nobody wants more. */
+status stream_event(stream *s, const char *data, size_t n, error *err) MUST_CHECK;
+/* A whole answer that was not streamed. */
+status stream_whole(stream *s, const char *data, size_t n, error *err) MUST_CHECK;
+/* At the end of the bytes: E_PROVIDER when the answer was cut off. */
+status stream_end(const stream *s, error *err) MUST_CHECK;
+/* DONE's JSON. */
+js *stream_done(const stream *s, bool cancelled);
+
+/* The message of an error document ({"error": {"message"}}, {"error": "text"}, {"message"}...), made printable and
+ * short; "" when there is none. */
+void stream_error_text(const char *data, size_t n, char *out, size_t out_bytes);
+
+#endif
