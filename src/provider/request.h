@@ -56,6 +56,8 @@ typedef struct request_sampling {
 typedef struct request {
     const char *id;        /* correlates logs; no meaning. NULL: none */
     privacy_class privacy; /* decided before; request_init says private */
+    const char *scope;     /* who asks (an API key's name, a task): the KV prefixes of private and secret requests */
+                           /* are reused only by requests of an equal scope. NULL: a scope of its own, never reused */
     const char *task;      /* which task and case this is: replay finds its answer by them. NULL: none */
     const char *case_id;
 

@@ -1,0 +1,392 @@
+/* config.c: see the header. Everything a config points at lives in its arena. */
+#include "provider/config.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/yaml.h"
+#include "plat/paths.h"
+#include "provider/url.h"
+
+enum { CONFIG_PROVIDERS_MAX = 64, CONFIG_KEYS_MAX = 256, CONFIG_ARENA = 4 << 20 };
+
+static const char *const place_names[] = { "local", "on-premises", "remote" };
+
+const char *provider_place_name(provider_place p)
+{
+    return (size_t)p < ARRAY_LEN(place_names) ? place_names[p] : "remote";
+}
+
+/* ---- reading fields ---- */
+
+typedef struct reader {
+    const yaml_file *f;
+    config *c;
+    error *err;
+} reader;
+
+static status copy_text(reader *r, const yaml *node, const char **out)
+{
+    const char *text;
+    if (!node)
+        return OK;
+    status s = yaml_str(r->f, node, &text, r->err);
+    if (s)
+        return s;
+    if (strlen(text) != node->len)
+        return yaml_error(r->f, node, r->err, "%s: a zero byte", node->key ? node->key : "text");
+    char *copy = arena_strndup(r->c->memory, text, node->len);
+    if (!copy)
+        return fail(r->err, E_NOMEM, "no memory for the configuration");
+    *out = copy;
+    return OK;
+}
+
+static status read_class(reader *r, const yaml *node, privacy_class *out)
+{
+    const char *text;
+    if (!node)
+        return OK;
+    status s = yaml_str(r->f, node, &text, r->err);
+    if (s)
+        return s;
+    if (!privacy_class_parse(text, out))
+        return yaml_error(r->f, node, r->err, "default_class '%s' is none of public, internal, private, secret", text);
+    return OK;
+}
+
+static bool name_ok(const char *s)
+{
+    static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t n = strlen(s);
+    return n >= 1 && n <= 64 && strspn(s, good) == n;
+}
+
+static status read_name(reader *r, const yaml *map, const char **out)
+{
+    const yaml *node = yaml_get(map, "name");
+    if (!node)
+        return yaml_error(r->f, map, r->err, "an entry without a name");
+    status s = copy_text(r, node, out);
+    if (!s && !name_ok(*out))
+        s = yaml_error(r->f, node, r->err, "name '%.80s': 1 to 64 letters, digits, '.', '_' or '-'", *out);
+    return s;
+}
+
+static status read_listen(reader *r, const yaml *node)
+{
+    const char *text;
+    uint64_t port;
+    if (!node)
+        return OK;
+    status s = yaml_str(r->f, node, &text, r->err);
+    if (s)
+        return s;
+    const char *colon = strrchr(text, ':'), *host = text, *end = colon;
+    if (host[0] == '[') {
+        host++;
+        end = strchr(host, ']');
+        if (!end || end + 1 != colon)
+            end = NULL;
+    }
+    if (!colon || !end || end == host || !str_u64(colon + 1, &port) || port == 0 || port > 65535)
+        return yaml_error(r->f, node, r->err, "listen '%.80s': write ADDRESS:PORT, as in 127.0.0.1:5150", text);
+    r->c->listen_host = arena_strndup(r->c->memory, host, (size_t)(end - host));
+    r->c->listen_port = (uint16_t)port;
+    return r->c->listen_host ? OK : fail(r->err, E_NOMEM, "no memory for the configuration");
+}
+
+static status read_mem(reader *r, const yaml *node)
+{
+    const char *text;
+    if (!node)
+        return OK;
+    status s = yaml_str(r->f, node, &text, r->err);
+    if (!s && !str_bytes(text, &r->c->mem_bytes))
+        s = yaml_error(r->f, node, r->err, "mem '%.80s': a size like 512M, 6GiB", text);
+    return s;
+}
+
+static status read_price(reader *r, const yaml *node, config_provider *p)
+{
+    static const char *const known[] = { "input", "output" };
+    double *const to[] = { &p->price_input, &p->price_output };
+    if (!node)
+        return OK;
+    if (node->kind != YAML_MAP)
+        return yaml_error(r->f, node, r->err, "price: write {input: N, output: N}, US dollars per million tokens");
+    status s = yaml_known_keys(r->f, node, known, ARRAY_LEN(known), r->err);
+    for (size_t i = 0; i < ARRAY_LEN(known) && !s; i++) {
+        const yaml *field = yaml_get(node, known[i]);
+        if (!field)
+            return yaml_error(r->f, node, r->err, "price: '%s' is missing", known[i]);
+        s = yaml_f64(r->f, field, to[i], r->err);
+        if (!s && !(*to[i] >= 0))
+            s = yaml_error(r->f, field, r->err, "price: %s is negative", known[i]);
+    }
+    return s;
+}
+
+/* ---- one provider ---- */
+
+static status read_place(reader *r, const yaml *map, config_provider *p)
+{
+    const char *text;
+    const yaml *node = yaml_get(map, "place");
+    bool weights = strcmp(p->kind, "openai") != 0;
+    p->place = weights ? PLACE_LOCAL : PLACE_REMOTE;
+    if (!node)
+        return OK;
+    status s = yaml_str(r->f, node, &text, r->err);
+    if (s)
+        return s;
+    for (size_t i = 0; i < ARRAY_LEN(place_names); i++)
+        if (strcmp(text, place_names[i]) == 0) {
+            if ((i == PLACE_LOCAL) != weights)
+                return yaml_error(r->f, node, r->err, "place '%s' does not go with kind '%s': %s", text, p->kind,
+                                  "local means weights in a worker of hearth, a URL is on-premises or remote");
+            p->place = (provider_place)i;
+            return OK;
+        }
+    return yaml_error(r->f, node, r->err, "place '%.80s' is none of on-premises, remote", text);
+}
+
+/* Which fields a kind needs and which it may have. */
+static status check_fields(reader *r, const yaml *map, const config_provider *p)
+{
+    static const struct {
+        const char *kind, *needs[3], *may_not[6];
+    } rules[] = {
+        { "local", { "model" }, { "url", "file", "key_file", "key_env", "price" } },
+        { "openai", { "url", "model" }, { "file" } },
+        { "replay", { "file" }, { "url", "model", "key_file", "key_env", "price" } },
+    };
+    for (size_t k = 0; k < ARRAY_LEN(rules); k++) {
+        if (strcmp(p->kind, rules[k].kind) != 0)
+            continue;
+        for (size_t i = 0; i < ARRAY_LEN(rules[k].needs) && rules[k].needs[i]; i++)
+            if (!yaml_get(map, rules[k].needs[i]))
+                return yaml_error(r->f, map, r->err, "provider '%s': kind %s needs '%s'", p->name, p->kind,
+                                  rules[k].needs[i]);
+        for (size_t i = 0; i < ARRAY_LEN(rules[k].may_not) && rules[k].may_not[i]; i++)
+            if (yaml_get(map, rules[k].may_not[i]))
+                return yaml_error(r->f, yaml_get(map, rules[k].may_not[i]), r->err,
+                                  "provider '%s': kind %s has no '%s'", p->name, p->kind, rules[k].may_not[i]);
+        return OK;
+    }
+    return yaml_error(r->f, yaml_get(map, "kind"), r->err,
+                      "provider '%s': kind '%.80s' is none of local, openai, replay", p->name, p->kind);
+}
+
+static status check_url(reader *r, const yaml *map, const config_provider *p)
+{
+    url u;
+    error why;
+    const yaml *node = yaml_get(map, "url");
+    if (!node)
+        return OK;
+    if (url_parse(p->url, &u, &why) != OK)
+        return yaml_error(r->f, node, r->err, "provider '%s': %s", p->name, why.text);
+    if (!u.tls && !u.loopback && p->place == PLACE_REMOTE)
+        return yaml_error(r->f, node, r->err, "provider '%s': http:// would send prompts and key in clear text: %s",
+                          p->name, "use https://, or say place: on-premises if this is your own network");
+    if (p->key_file[0] && p->key_env[0])
+        return yaml_error(r->f, map, r->err, "provider '%s': key_file or key_env, not both", p->name);
+    return OK;
+}
+
+static status read_provider(reader *r, const yaml *map, config_provider *p)
+{
+    static const char *const known[] = { "name", "kind",     "url",     "model", "file",
+                                         "place", "key_file", "key_env", "price" };
+    if (map->kind != YAML_MAP)
+        return yaml_error(r->f, map, r->err, "providers: each entry is a map {name, kind, ...}");
+    *p = (config_provider){ "", "", "", "", "", PLACE_REMOTE, "", "", NAN, NAN };
+    const struct {
+        const char *key;
+        const char **to;
+    } texts[] = { { "kind", &p->kind }, { "url", &p->url },           { "model", &p->model },
+                  { "file", &p->file }, { "key_file", &p->key_file }, { "key_env", &p->key_env } };
+    status s = yaml_known_keys(r->f, map, known, ARRAY_LEN(known), r->err);
+    if (!s)
+        s = read_name(r, map, &p->name);
+    if (!s && config_find(r->c, p->name))
+        s = yaml_error(r->f, map, r->err, "provider '%s' is there twice", p->name);
+    if (!s && !yaml_get(map, "kind"))
+        s = yaml_error(r->f, map, r->err, "provider '%s': 'kind' is missing (local, openai or replay)", p->name);
+    for (size_t i = 0; i < ARRAY_LEN(texts) && !s; i++)
+        s = copy_text(r, yaml_get(map, texts[i].key), texts[i].to);
+    if (!s)
+        s = check_fields(r, map, p);
+    if (!s)
+        s = read_place(r, map, p);
+    if (!s)
+        s = check_url(r, map, p);
+    return s ? s : read_price(r, yaml_get(map, "price"), p);
+}
+
+static status read_key(reader *r, const yaml *map, config_key *k)
+{
+    static const char *const known[] = { "name", "key_file", "key_env", "default_class" };
+    if (map->kind != YAML_MAP)
+        return yaml_error(r->f, map, r->err, "keys: each entry is a map {name, key_file | key_env, default_class}");
+    *k = (config_key){ "", "", "", r->c->default_class };
+    status s = yaml_known_keys(r->f, map, known, ARRAY_LEN(known), r->err);
+    if (!s)
+        s = read_name(r, map, &k->name);
+    for (size_t i = 0; i < r->c->n_keys && !s; i++)
+        if (strcmp(r->c->keys[i].name, k->name) == 0)
+            s = yaml_error(r->f, map, r->err, "key '%s' is there twice", k->name);
+    if (!s)
+        s = copy_text(r, yaml_get(map, "key_file"), &k->key_file);
+    if (!s)
+        s = copy_text(r, yaml_get(map, "key_env"), &k->key_env);
+    if (!s && !k->key_file[0] == !k->key_env[0])
+        s = yaml_error(r->f, map, r->err, "key '%s': exactly one of key_file and key_env", k->name);
+    return s ? s : read_class(r, yaml_get(map, "default_class"), &k->default_class);
+}
+
+/* ---- the whole file ---- */
+
+static status list_of(reader *r, const yaml *root, const char *key, size_t max, size_t size, const yaml **first,
+                      void *out)
+{
+    const yaml *node = yaml_get(root, key);
+    void *list = NULL;
+    *first = NULL;
+    if (!node || (node->kind == YAML_SCALAR && node->len == 0))
+        return OK;
+    size_t n = yaml_count(node);
+    if (node->kind != YAML_SEQ || n > max)
+        return yaml_error(r->f, node, r->err, "%s: a list of at most %zu entries", key, max);
+    if (n > 0 && !(list = arena_alloc(r->c->memory, n * size)))
+        return fail(r->err, E_NOMEM, "no memory for the configuration");
+    *first = node->child;
+    memcpy(out, &list, sizeof list);
+    return OK;
+}
+
+static status read_root(reader *r, const yaml *root)
+{
+    static const char *const known[] = { "version", "listen", "mem", "default_class", "keys", "providers" };
+    const yaml *node;
+    int64_t version = 0;
+    if (root->kind != YAML_MAP)
+        return yaml_error(r->f, root, r->err, "the configuration is not a map");
+    status s = yaml_known_keys(r->f, root, known, ARRAY_LEN(known), r->err);
+    if (!s && !yaml_get(root, "version"))
+        s = yaml_error(r->f, root, r->err, "'version: 1' is missing");
+    if (!s)
+        s = yaml_i64(r->f, yaml_get(root, "version"), &version, r->err);
+    if (!s && version != 1)
+        s = yaml_error(r->f, yaml_get(root, "version"), r->err, "version %lld: this hearth reads version 1",
+                       (long long)version);
+    if (!s)
+        s = read_listen(r, yaml_get(root, "listen"));
+    if (!s)
+        s = read_mem(r, yaml_get(root, "mem"));
+    if (!s)
+        s = read_class(r, yaml_get(root, "default_class"), &r->c->default_class);
+    if (!s)
+        s = list_of(r, root, "keys", CONFIG_KEYS_MAX, sizeof *r->c->keys, &node, &r->c->keys);
+    for (; !s && node; node = node->next)
+        if (!(s = read_key(r, node, &r->c->keys[r->c->n_keys])))
+            r->c->n_keys++;
+    if (!s)
+        s = list_of(r, root, "providers", CONFIG_PROVIDERS_MAX, sizeof *r->c->providers, &node, &r->c->providers);
+    for (; !s && node; node = node->next)
+        if (!(s = read_provider(r, node, &r->c->providers[r->c->n_providers])))
+            r->c->n_providers++;
+    return s;
+}
+
+static config *config_default(error *err)
+{
+    config *c = mem_zero(sizeof *c);
+    arena *memory = mem_zero(sizeof *memory);
+    if (!c || !memory) {
+        mem_free(c);
+        mem_free(memory);
+        (void)fail(err, E_NOMEM, "no memory for the configuration");
+        return NULL;
+    }
+    *memory = (arena)ARENA_INIT(CONFIG_ARENA);
+    c->memory = memory;
+    c->path = "";
+    c->listen_host = "127.0.0.1";
+    c->listen_port = 5150;
+    c->default_class = PRIVACY_PRIVATE;
+    return c;
+}
+
+static status config_read(config **out, const yaml_file *f, const char *path, error *err)
+{
+    config *c = config_default(err);
+    if (!c)
+        return E_NOMEM;
+    reader r = { f, c, err };
+    status s = f->root ? read_root(&r, f->root) : OK;
+    if (!s && !(c->path = arena_strndup(c->memory, path, strlen(path))))
+        s = fail(err, E_NOMEM, "no memory for the configuration");
+    if (s)
+        config_close(&c);
+    else
+        *out = c;
+    return s;
+}
+
+status config_parse(config **out, const char *text, size_t n, const char *name, error *err)
+{
+    yaml_file *f = NULL;
+    status s = yaml_parse(&f, text, n, name, err);
+    if (!s)
+        s = config_read(out, f, name, err);
+    yaml_close(&f);
+    return s;
+}
+
+status config_open(config **out, const char *path, error *err)
+{
+    char *usual = NULL;
+    yaml_file *f = NULL;
+    status s = path ? OK : path_of(&usual, PATH_CONFIG, "config.yaml", err);
+    /* without a home there is no file either */
+    if (!path && (s == E_NOTFOUND || (!s && access(usual, F_OK) != 0 && errno == ENOENT))) {
+        mem_free(usual);
+        config *c = config_default(err);
+        if (!c)
+            return E_NOMEM;
+        *out = c;
+        return OK;
+    }
+    if (!s)
+        s = yaml_load(&f, path ? path : usual, err);
+    if (!s)
+        s = config_read(out, f, path ? path : usual, err);
+    yaml_close(&f);
+    mem_free(usual);
+    return s;
+}
+
+void config_close(config **c)
+{
+    if (!*c)
+        return;
+    arena *memory = (*c)->memory;
+    arena_clear(memory);
+    mem_free(memory);
+    mem_free(*c);
+    *c = NULL;
+}
+
+const config_provider *config_find(const config *c, const char *name)
+{
+    for (size_t i = 0; c && i < c->n_providers; i++)
+        if (strcmp(c->providers[i].name, name) == 0)
+            return &c->providers[i];
+    return NULL;
+}

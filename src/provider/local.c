@@ -1,0 +1,180 @@
+/* local.c: weights in a worker. The files are opened here once and stay open: a worker that is started again gets the
+ * same bytes, so the digest in the evidence stays true. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gguf/gguf.h"
+#include "plat/cores.h"
+#include "provider/models.h"
+#include "provider/provider_int.h"
+
+typedef struct local {
+    helper worker;
+    int fds[MSG_FDS_MAX];
+    size_t n_fds;
+    js *settings; /* of OPEN */
+    int64_t changed[MSG_FDS_MAX]; /* mtime in ns when opened */
+} local;
+
+static const char *const kept[] = { "HEARTH_ISA", "HEARTH_FAIL_ALLOC", NULL };
+
+static int64_t changed_at(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec : -1;
+}
+
+static status open_files(local *l, const char *path, error *err)
+{
+    char part[PROC_PATH_MAX];
+    status s = OK;
+    for (unsigned i = 0; !s; i++) {
+        struct stat st;
+        s = gguf_part_path(path, i, part, sizeof part, err);
+        if (s == E_RANGE && i > 0)
+            return OK;
+        if (s)
+            return s;
+        if (l->n_fds == MSG_FDS_MAX)
+            return fail(err, E_UNSUPPORTED, "%s: a model of more than %d files: join them first", path,
+                        (int)MSG_FDS_MAX);
+        int fd = open(part, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return fail(err, errno == ENOENT ? E_NOTFOUND : E_IO, "%s: %s", part, strerror(errno));
+        l->fds[l->n_fds++] = fd;
+        if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+            s = fail(err, E_IO, "%s: not a regular file", part);
+        l->changed[i] = changed_at(fd);
+    }
+    return s;
+}
+
+static js *settings_of(const char *name, const config *cfg)
+{
+    js *j = js_object();
+    js_set(j, "name", js_new_string(name));
+    js_set(j, "context", js_new_int(cfg ? cfg->context : 0));
+    js_set(j, "threads", js_new_int(cfg && cfg->n_threads > 0 ? cfg->n_threads : cores_usable()));
+    js_set(j, "mem", js_new_int(cfg && cfg->mem_bytes < INT64_MAX ? (int64_t)cfg->mem_bytes : 0));
+    js_set(j, "exact", js_new_bool(cfg && cfg->exact));
+    if (!js_set(j, "kv", js_new_string("f16"))) {
+        js_free(j);
+        return NULL;
+    }
+    return j;
+}
+
+static status start(local *l, js **opened, error *err)
+{
+    for (size_t i = 0; i < l->n_fds; i++)
+        if (changed_at(l->fds[i]) != l->changed[i])
+            return fail(err, E_PROVIDER, "the model's file was changed while it was in use: open it again");
+    status s = helper_start(&l->worker, err);
+    return s ? s : helper_open(&l->worker, l->settings, l->fds, l->n_fds, opened, err);
+}
+
+static status local_complete(provider *p, const request *r, call *c, error *err)
+{
+    local *l = p->own;
+    js *payload = request_to_js(r), *opened = NULL;
+    status s = payload ? OK : fail(err, E_NOMEM, "no memory for a request");
+    if (!s && l->worker.running && proc_wait(&l->worker.process, 0)) {
+        char how[128];
+        log_line(LOG_LEVEL_WARN, "hearth-worker %s; starting it again", proc_how_ended(&l->worker.process, how,
+                 sizeof how));
+        helper_stop(&l->worker);
+    }
+    if (!s && !l->worker.running) {
+        s = start(l, &opened, err);
+        js_free(opened);
+        if (s) {
+            c->fault.kind = FAULT_UNREACHABLE;
+            c->fault_set = true;
+        }
+    }
+    if (!s)
+        s = helper_complete(&l->worker, payload, c, err);
+    js_free(payload);
+    return s;
+}
+
+static void local_close(provider *p)
+{
+    local *l = p->own;
+    helper_stop(&l->worker);
+    for (size_t i = 0; i < l->n_fds; i++)
+        close(l->fds[i]);
+    js_free(l->worker.hello);
+    js_free(l->settings);
+    mem_free(l);
+}
+
+static int local_process(const provider *p)
+{
+    const local *l = p->own;
+    return l->worker.running ? l->worker.process.pid : 0;
+}
+
+static const provider_ops ops = { local_complete, local_close, local_process };
+
+/* Copies what OPENED says; false without memory. */
+static bool describe(provider *p, const js *opened)
+{
+    provider_info *i = &p->info;
+    const struct {
+        const char *key, **to;
+    } texts[] = { { "numerics", &i->numerics }, { "kv", &i->kv_type }, { "isa", &i->isa }, { "arch", &i->arch },
+                  { "file_type", &i->file_type } };
+    for (size_t k = 0; k < ARRAY_LEN(texts); k++) {
+        const char *text = js_text(js_get(opened, texts[k].key));
+        *texts[k].to = provider_keep(p, text ? text : "");
+        if (!*texts[k].to)
+            return false;
+    }
+    int64_t v;
+    i->context = js_int(js_get(opened, "context"), &v) ? (uint32_t)v : 0;
+    i->context_train = js_int(js_get(opened, "context_train"), &v) ? (uint32_t)v : 0;
+    i->n_threads = js_int(js_get(opened, "threads"), &v) ? (int)v : 0;
+    i->n_params = js_int(js_get(opened, "params"), &v) ? (uint64_t)v : 0;
+    i->budget_bytes = js_int(js_get(opened, "budget"), &v) ? (uint64_t)v : 0;
+    i->has_template = js_bool(js_get(opened, "template"), false);
+    return true;
+}
+
+status local_open(provider *p, const char *model, const config *cfg, error *err)
+{
+    char *path = NULL, digest[65];
+    js *opened = NULL;
+    local *l = mem_zero(sizeof *l);
+    if (!l)
+        return fail(err, E_NOMEM, "no memory for a provider");
+    l->worker.program = "hearth-worker";
+    l->worker.keep = kept;
+    p->own = l;
+    p->ops = &ops;
+    status s = models_find(&path, model, err);
+    if (!s)
+        s = open_files(l, path, err);
+    if (!s) {
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        p->info.model = provider_keep(p, name);
+        l->settings = settings_of(name, cfg);
+        if (!p->info.model || !l->settings)
+            s = fail(err, E_NOMEM, "no memory for a provider");
+    }
+    if (!s)
+        s = start(l, &opened, err);
+    if (!s)
+        s = models_digest(l->fds, l->n_fds, digest, err);
+    if (!s && (!(p->info.model_digest = provider_keep(p, digest)) || !describe(p, opened)))
+        s = fail(err, E_NOMEM, "no memory for a provider");
+    if (!p->info.model_digest)
+        p->info.model_digest = "";
+    js_free(opened);
+    mem_free(path);
+    return s;
+}

@@ -1,0 +1,31 @@
+/* models.h: MODEL on the command line: a path, or the name of a file in the models directory. Any thread. */
+#ifndef PROVIDER_MODELS_H
+#define PROVIDER_MODELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* The path of MODEL's (first) file; free with mem_free. A word with a slash, or one that names an existing file, is a
+ * path. Anything else is looked for in the models directory: exactly, without regard to case, with or without ".gguf"
+ * or the "-00001-of-0000N" of a split model, and at last as a beginning that only one model has.
+ * E_NOTFOUND names the near ones, or says where models belong; E_IO. */
+status models_find(char **path, const char *model, error *err) MUST_CHECK;
+
+typedef struct model_file {
+    char *name;     /* without ".gguf" and part number */
+    char *path;     /* of the (first) file */
+    uint64_t bytes; /* of all parts */
+    int64_t modified_s; /* UTC seconds */
+} model_file;
+
+/* All models of the models directory, by name; free with models_free. A missing directory is an empty list. */
+status models_list(model_file **out, size_t *n, error *err) MUST_CHECK;
+void models_free(model_file *list, size_t n);
+
+/* SHA-256 (hex) of the open files of a model: of one file itself; of several, of their hex digests in order. Digests
+ * are remembered in the cache directory by (device, inode, size, mtime), so a big file is read once. */
+status models_digest(const int *fds, size_t n, char out[65], error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,207 @@
+/* openai.c: an OpenAI-compatible server, through egress. The request's dialect is written here; the answer's is read
+ * in egress, so that nothing from the network is parsed in this process. */
+#include <math.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "provider/provider_int.h"
+#include "provider/url.h"
+
+enum { OPENAI_TOP_LOGPROBS = 20, OPENAI_STOPS = 4 };
+
+typedef struct openai {
+    helper egress;
+    js *settings;          /* of OPEN */
+    const char *keep[5];   /* environment of egress: its own key's variable and nobody else's */
+    bool vendor;           /* api.openai.com itself: newer names of fields */
+} openai;
+
+/* ---- the request ---- */
+
+/* What would change the answer and cannot be said in this dialect is an error, never dropped. */
+static status check_fields(const request *r, error *err)
+{
+    const request_sampling *o = &r->sampling;
+    const struct {
+        bool bad;
+        const char *what;
+    } rules[] = {
+        { r->kind != REQUEST_CHAT, "raw text or token ids (use messages)" },
+        { o->top_k != 0, "top_k" },
+        { o->min_p != 0, "min_p" },
+        { o->repeat_penalty != 1, "repeat_penalty" },
+        { o->ignore_eos, "ignore_eos" },
+        { r->echo || r->score_only, "log-probabilities of the prompt" },
+        { r->n_logprobs > OPENAI_TOP_LOGPROBS, "more than 20 alternatives with log-probabilities" },
+        { o->n_stops > OPENAI_STOPS, "more than 4 stop strings" },
+        { o->seed_set && o->seed > INT64_MAX, "a seed over 63 bits" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+        if (rules[i].bad)
+            return fail(err, E_UNSUPPORTED, "an openai provider does not take %s", rules[i].what);
+    return OK;
+}
+
+static bool add_sampling(js *j, const request *r, bool vendor)
+{
+    const request_sampling *o = &r->sampling;
+    bool ok = js_set(j, "temperature", js_new_double(o->temperature));
+    if (o->top_p != 1)
+        ok = js_set(j, "top_p", js_new_double(o->top_p)) && ok;
+    if (o->presence_penalty != 0)
+        ok = js_set(j, "presence_penalty", js_new_double(o->presence_penalty)) && ok;
+    if (o->frequency_penalty != 0)
+        ok = js_set(j, "frequency_penalty", js_new_double(o->frequency_penalty)) && ok;
+    if (o->max_tokens)
+        ok = js_set(j, vendor ? "max_completion_tokens" : "max_tokens", js_new_int(o->max_tokens)) && ok;
+    if (o->seed_set)
+        ok = js_set(j, "seed", js_new_int((int64_t)o->seed)) && ok;
+    if (r->logprobs)
+        ok = js_set(j, "logprobs", js_new_bool(true)) && ok;
+    if (r->logprobs && r->n_logprobs)
+        ok = js_set(j, "top_logprobs", js_new_int(r->n_logprobs)) && ok;
+    if (o->n_stops) {
+        js *stops = js_array();
+        for (size_t i = 0; i < o->n_stops; i++)
+            ok = js_push(stops, js_new_string(o->stops[i])) && ok;
+        ok = js_set(j, "stop", stops) && ok;
+    }
+    return ok;
+}
+
+static js *body_of(const provider *p, const request *r, bool vendor)
+{
+    js *j = js_object(), *messages = js_array(), *options = js_object();
+    bool ok = js_set(j, "model", js_new_string(p->info.model));
+    for (size_t i = 0; i < r->n_messages; i++) {
+        js *m = js_object();
+        ok = js_set(m, "role", js_new_string(r->messages[i].role)) && ok;
+        ok = js_set(m, "content", js_new_string(r->messages[i].content)) && ok;
+        ok = js_push(messages, m) && ok;
+    }
+    ok = js_set(j, "messages", messages) && ok;
+    ok = add_sampling(j, r, vendor) && ok;
+    ok = js_set(j, "stream", js_new_bool(true)) && ok;
+    ok = js_set(options, "include_usage", js_new_bool(true)) && ok;
+    ok = js_set(j, "stream_options", options) && ok;
+    if (ok)
+        return j;
+    js_free(j);
+    return NULL;
+}
+
+static js *payload_of(const provider *p, const request *r, const provider_limits *l, bool vendor)
+{
+    js *j = js_object();
+    bool ok = js_set(j, "privacy", js_new_string(privacy_class_name(r->privacy)));
+    ok = js_set(j, "path", js_new_string("/chat/completions")) && ok;
+    ok = js_set(j, "body", body_of(p, r, vendor)) && ok;
+    ok = js_set(j, "connect_ms", js_new_int(l->connect_ms)) && ok;
+    ok = js_set(j, "first_ms", js_new_int(l->first_ms)) && ok;
+    ok = js_set(j, "idle_ms", js_new_int(l->idle_ms)) && ok;
+    ok = js_set(j, "timeout_ms", js_new_int(l->timeout_ms)) && ok;
+    if (ok)
+        return j;
+    js_free(j);
+    return NULL;
+}
+
+/* ---- running ---- */
+
+static status start(openai *o, error *err)
+{
+    js *opened = NULL;
+    status s = helper_start(&o->egress, err);
+    if (!s)
+        s = helper_open(&o->egress, o->settings, NULL, 0, &opened, err);
+    js_free(opened);
+    return s;
+}
+
+static status openai_complete(provider *p, const request *r, call *c, error *err)
+{
+    openai *o = p->own;
+    provider_limits given = c->limits;
+    if (!provider_allows(PROVIDER_OPENAI, p->info.place, r->privacy)) /* asked before; asked here again, on purpose */
+        return fail(err, E_DENIED, "a request of class %s does not leave", privacy_class_name(r->privacy));
+    status s = check_fields(r, err);
+    if (s)
+        return s;
+    js *payload = payload_of(p, r, &given, o->vendor);
+    if (!payload)
+        return fail(err, E_NOMEM, "no memory for a request");
+    if (o->egress.running && proc_wait(&o->egress.process, 0))
+        helper_stop(&o->egress);
+    if (!o->egress.running && (s = start(o, err)) != OK) {
+        c->fault.kind = FAULT_UNREACHABLE;
+        c->fault_set = true;
+    }
+    /* egress keeps the finer deadlines; ours come a little later, for an egress that hangs itself */
+    uint32_t *later[] = { &c->limits.timeout_ms, &c->limits.first_ms, &c->limits.idle_ms };
+    for (size_t i = 0; i < ARRAY_LEN(later); i++)
+        *later[i] += *later[i] < UINT32_MAX - 2000 ? 2000 : 0;
+    if (c->limits.first_ms < given.connect_ms + 2000)
+        c->limits.first_ms = given.connect_ms + 2000;
+    if (!s)
+        s = helper_complete(&o->egress, payload, c, err);
+    js_free(payload);
+    return s ? fail_prefix(err, s, "%s: ", p->info.name) : s;
+}
+
+static void openai_close(provider *p)
+{
+    openai *o = p->own;
+    helper_stop(&o->egress);
+    js_free(o->egress.hello);
+    js_free(o->settings);
+    mem_free(o);
+}
+
+static int openai_process(const provider *p)
+{
+    const openai *o = p->own;
+    return o->egress.running ? o->egress.process.pid : 0;
+}
+
+static const provider_ops ops = { openai_complete, openai_close, openai_process };
+
+static js *settings_of(const config_provider *c)
+{
+    js *j = js_object();
+    bool ok = js_set(j, "url", js_new_string(c->url));
+    ok = js_set(j, "place", js_new_string(provider_place_name(c->place))) && ok;
+    ok = js_set(j, "key_file", js_new_string(c->key_file)) && ok;
+    ok = js_set(j, "key_env", js_new_string(c->key_env)) && ok;
+    if (ok)
+        return j;
+    js_free(j);
+    return NULL;
+}
+
+status openai_open(provider *p, const config_provider *c, error *err)
+{
+    url u;
+    status s = url_parse(c->url, &u, err);
+    if (s)
+        return s;
+    openai *o = mem_zero(sizeof *o);
+    if (!o)
+        return fail(err, E_NOMEM, "no memory for a provider");
+    p->own = o;
+    p->ops = &ops;
+    p->info.place = c->place == PLACE_ON_PREMISES ? PLACE_ON_PREMISES : PLACE_REMOTE; /* never local */
+    p->info.price_input = c->price_input;
+    p->info.price_output = c->price_output;
+    p->info.has_template = true;
+    o->vendor = strcmp(u.host, "api.openai.com") == 0;
+    o->egress.program = "hearth-egress";
+    o->egress.keep = o->keep;
+    o->keep[0] = "SSL_CERT_FILE";
+    o->keep[1] = "SSL_CERT_DIR";
+    o->keep[2] = c->key_env[0] ? provider_keep(p, c->key_env) : NULL;
+    o->settings = settings_of(c);
+    p->info.model = provider_keep(p, c->model);
+    if (!p->info.model || !o->settings || (c->key_env[0] && !o->keep[2]))
+        return fail(err, E_NOMEM, "no memory for a provider");
+    return OK;
+}

@@ -1,0 +1,80 @@
+/* provider_int.h: what the kinds of provider share. */
+#ifndef PROVIDER_PROVIDER_INT_H
+#define PROVIDER_PROVIDER_INT_H
+
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "plat/msg.h"
+#include "plat/proc.h"
+#include "provider/provider.h"
+
+enum { CALL_MODEL_MAX = 128 };
+
+/* ---- one call of provider_complete, as the kinds see it ---- */
+typedef struct call {
+    event_fn *fn;
+    void *user;
+    provider_limits limits; /* defaults filled in */
+    uint64_t start_us, first_us, last_us; /* first_us: first token or text, 0 before; last_us: latest sign of life */
+    bool cancelled;         /* fn said so */
+    event_done end;         /* filled by the kind before it returns OK */
+    char *model;            /* CALL_MODEL_MAX bytes that live as long as the provider: a model's name from the answer */
+    event_error fault;      /* kind and details before it fails; `text` is taken from err */
+    bool fault_set;
+} call;
+
+/* Hands an event that is not the last to the caller; true: cancelled, now or before. */
+bool call_emit(call *c, const event *e);
+bool call_text(call *c, const char *text, size_t n);
+bool call_wait(call *c);
+/* Which limit has passed, as a sentence, or NULL. */
+const char *call_overdue(const call *c, uint64_t now_us);
+/* Sets the fault and ends as `return fail(...)` does. */
+status call_fail(call *c, error *err, fault_kind kind, status code, const char *format, ...) PRINTF_LIKE(5, 6);
+
+/* ---- a kind ---- */
+typedef struct provider_ops {
+    status (*complete)(provider *p, const request *r, call *c, error *err);
+    void (*close)(provider *p);
+    int (*process)(const provider *p); /* NULL: never one */
+} provider_ops;
+
+struct provider {
+    const provider_ops *ops;
+    provider_info info;
+    void *own;            /* the kind's */
+    char answered_by[CALL_MODEL_MAX];
+    arena memory;         /* strings of info and of the kind */
+    pthread_mutex_t lock; /* one request after another */
+};
+
+/* A copy that lives as long as p; NULL without memory. */
+const char *provider_keep(provider *p, const char *text);
+
+/* Each fills p->ops, p->own and the rest of p->info. On failure provider_close(p) has still to be called. */
+status local_open(provider *p, const char *model, const config *cfg, error *err) MUST_CHECK;
+status replay_open(provider *p, const char *file, error *err) MUST_CHECK;
+status openai_open(provider *p, const config_provider *c, error *err) MUST_CHECK;
+
+/* ---- a helper process on the other end of a link: worker or egress ---- */
+typedef struct helper {
+    const char *program;       /* "hearth-worker" */
+    const char *const *keep;   /* environment variables it gets */
+    proc process;
+    msg_link link;
+    bool running;
+    uint32_t next_request;
+    js *hello;                 /* its self-test; lives until the next start */
+} helper;
+
+/* Starts it and checks its HELLO: same build, all of the sandbox's self-test denied. E_PROVIDER otherwise. */
+status helper_start(helper *h, error *err) MUST_CHECK;
+/* Sends OPEN and waits for OPENED, whose JSON is *opened (js_free). E_* as the helper said; E_PROVIDER when it died.
+ * The helper has ended when this fails. */
+status helper_open(helper *h, const js *settings, const int *fds, size_t n_fds, js **opened, error *err) MUST_CHECK;
+/* Runs one request; events go to c. A helper that died or had to be killed is not running afterwards. */
+status helper_complete(helper *h, const js *payload, call *c, error *err) MUST_CHECK;
+void helper_stop(helper *h);
+
+#endif

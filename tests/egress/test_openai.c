@@ -1,0 +1,412 @@
+/* openai providers against a server that streams, lies, hangs, cuts, refuses and floods; through the real egress
+ * process. What may not leave is looked for in what the server really got. */
+#include "lib/check.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "plat/clock.h"
+#include "provider/provider.h"
+#include "provider/provider_int.h"
+
+static FILE *server_out; /* the port, then a line for each request it got */
+static int server_in, port;
+static pid_t server;
+
+static bool start_server(void)
+{
+    int in[2], out[2];
+    char line[64];
+    if (pipe(in) || pipe(out))
+        return false;
+    server = fork();
+    if (server == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        close(in[1]);
+        close(out[0]);
+        execlp("python3", "python3", "tests/egress/server.py", (char *)NULL);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    server_in = in[1];
+    server_out = fdopen(out[0], "r");
+    return fgets(line, sizeof line, server_out) && (port = (int)strtol(line, NULL, 10)) > 0;
+}
+
+/* Helpers lie two folders above the test. */
+static void find_helpers(void)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n > 0 ? n : 0] = 0;
+    for (int i = 0; i < 3 && strrchr(path, '/'); i++)
+        *strrchr(path, '/') = 0;
+    setenv("HEARTH_LIBEXEC", path, 1);
+}
+
+typedef struct outcome {
+    status s;
+    error err;
+    char text[4096];
+    size_t text_bytes, n_text, n_wait;
+    event_done done;
+    event_error fault;
+    char fault_text[1024];
+    int n_done, n_error;
+    int cancel_after; /* pieces */
+    double logprob;
+    char token[8];
+    size_t n_top;
+    char model[64];
+    double seconds;
+} outcome;
+
+static int on_event(void *user, const event *e)
+{
+    outcome *o = user;
+    assert_true(o->n_done + o->n_error == 0); /* nothing comes after the last */
+    if (e->kind == EVENT_TEXT) {
+        if (o->text_bytes + e->text_bytes < sizeof o->text)
+            memcpy(o->text + o->text_bytes, e->text, e->text_bytes);
+        o->text_bytes += e->text_bytes;
+        o->n_text++;
+    } else if (e->kind == EVENT_TOKEN) {
+        o->logprob = e->token->token.logprob;
+        o->n_top = e->token->n_top;
+        snprintf(o->token, sizeof o->token, "%s", e->token->token.text);
+    } else if (e->kind == EVENT_DONE) {
+        o->done = *e->end;
+        snprintf(o->model, sizeof o->model, "%s", e->end->model);
+        o->n_done++;
+    } else if (e->kind == EVENT_ERROR) {
+        o->fault = *e->error;
+        snprintf(o->fault_text, sizeof o->fault_text, "%s", e->error->text);
+        o->n_error++;
+    } else if (e->kind == EVENT_WAIT) {
+        o->n_wait++;
+    }
+    return o->cancel_after && o->n_text >= (size_t)o->cancel_after;
+}
+
+static void open_mode(provider **p, const char *mode)
+{
+    char spec[200];
+    snprintf(spec, sizeof spec, "openai:http://127.0.0.1:%d/%s#fake", port, mode);
+    assert_ok(provider_open(p, spec, NULL, err));
+}
+
+static void ask(provider *p, outcome *o, request *r, const provider_limits *l)
+{
+    static const request_message m = { "user", "hello" };
+    static request plain;
+    if (!r) {
+        request_init(&plain);
+        plain.privacy = PRIVACY_PUBLIC;
+        plain.messages = &m;
+        plain.n_messages = 1;
+        r = &plain;
+    }
+    uint64_t start = clock_mono_us();
+    o->s = provider_complete(p, r, on_event, o, l, &o->err);
+    o->seconds = (double)(clock_mono_us() - start) * 1e-6;
+    assert_int_equal(o->n_done + o->n_error, 1);
+    assert_int_equal(o->n_error, o->s != OK);
+    if (o->s)
+        assert_string_equal(o->err.text, o->fault_text);
+}
+
+static void last_request(char *line, size_t size)
+{
+    assert_non_null(fgets(line, (int)size, server_out));
+}
+
+static void good_answers(void **state)
+{
+    (void)state;
+    provider *p;
+    char line[8192];
+    setenv("HEARTH_API_KEY", "sk-test-123", 1);
+    open_mode(&p, "normal");
+    assert_int_equal(provider_get_info(p)->place, PLACE_REMOTE); /* loopback is not local */
+    assert_int_equal(provider_process(p), 0);                    /* nothing started yet */
+    for (int i = 0; i < 2; i++) {
+        outcome o = { 0 };
+        ask(p, &o, NULL, NULL);
+        assert_int_equal(o.s, OK);
+        assert_string_equal(o.text, "Gr\xc3\xbc\xc3\x9f" "e, \xf0\x9f\x8c\x8d!");
+        assert_int_equal(o.done.finish, ANSWER_STOP);
+        assert_int_equal(o.done.prompt_tokens, 11);
+        assert_int_equal(o.done.completion_tokens, 4);
+        assert_int_equal(o.done.cached_tokens, 3);
+        assert_string_equal(o.model, "fake-1");
+        assert_true(o.done.ttft_seconds > 0 && isnan(o.done.prefill_seconds));
+        last_request(line, sizeof line);
+        assert_non_null(strstr(line, "Bearer sk-test-123"));
+        assert_non_null(strstr(line, "\"model\": \"fake\""));
+        assert_non_null(strstr(line, "/normal/chat/completions"));
+    }
+    assert_true(provider_process(p) > 0);
+    provider_close(&p);
+    outcome o = { 0 };
+    open_mode(&p, "whole");
+    ask(p, &o, NULL, NULL);
+    assert_string_equal(o.text, "whole");
+    assert_int_equal(o.done.finish, ANSWER_LENGTH);
+    provider_close(&p);
+    last_request(line, sizeof line);
+    request r;
+    static const request_message m = { "user", "hello" };
+    request_init(&r);
+    r.privacy = PRIVACY_PUBLIC;
+    r.messages = &m;
+    r.n_messages = 1;
+    r.logprobs = true;
+    r.n_logprobs = 2;
+    r.sampling.seed = 7;
+    r.sampling.seed_set = true;
+    r.sampling.max_tokens = 5;
+    o = (outcome){ 0 };
+    open_mode(&p, "logprobs");
+    ask(p, &o, &r, NULL);
+    assert_int_equal(o.s, OK);
+    assert_true(o.logprob == -0.25 && o.n_top == 2 && o.done.mean_logprob == -0.25);
+    assert_string_equal(o.token, "a");
+    last_request(line, sizeof line);
+    assert_non_null(strstr(line, "\"seed\": 7"));
+    assert_non_null(strstr(line, "\"max_tokens\": 5"));
+    r.sampling.top_k = 40;
+    o = (outcome){ 0 };
+    ask(p, &o, &r, NULL);
+    assert_int_equal(o.s, E_UNSUPPORTED);
+    assert_non_null(strstr(o.err.text, "top_k"));
+    provider_close(&p);
+}
+
+static void bad_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mode, *says;
+        fault_kind kind;
+        int http;
+    } rows[] = {
+        { "html", "content type 'text/html'", FAULT_UPSTREAM, 200 },
+        { "notjson", "no JSON", FAULT_UPSTREAM, 200 },
+        { "nochoices", "without choices", FAULT_UPSTREAM, 200 },
+        { "truncated", "broke off without a finish_reason", FAULT_UPSTREAM, 200 },
+        { "cutlength", "broke off", FAULT_UPSTREAM, 200 },
+        { "nofinish", "broke off without a finish_reason", FAULT_UPSTREAM, 200 },
+        { "limited", "HTTP 429: slow  down", FAULT_RATE_LIMITED, 429 },
+        { "broken", "HTTP 500", FAULT_UPSTREAM, 500 },
+        { "redirect", "redirects (HTTP 307)", FAULT_UPSTREAM, 307 },
+        { "endless", "over 8388608 bytes", FAULT_UPSTREAM, 200 },
+        { "endlessline", "line of the answer", FAULT_UPSTREAM, 200 },
+        { "filtered", "content filter", FAULT_UPSTREAM, 200 },
+        { "tools", "tool calls", FAULT_UPSTREAM, 200 },
+        { "second", "another choice", FAULT_UPSTREAM, 200 },
+        { "inband", "out of memory", FAULT_UPSTREAM, 200 },
+        { "empty", "empty answer", FAULT_UPSTREAM, 200 },
+        { "nothttp", "cannot be reached", FAULT_UNREACHABLE, 0 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        provider *p;
+        outcome o = { 0 };
+        char line[8192];
+        open_mode(&p, rows[i].mode);
+        ask(p, &o, NULL, NULL);
+        last_request(line, sizeof line);
+        if (o.s != E_PROVIDER || !strstr(o.err.text, rows[i].says) || o.fault.kind != rows[i].kind ||
+            o.fault.upstream_status != rows[i].http)
+            fail_msg("%s: status %d, kind %s, http %d: %s", rows[i].mode, (int)o.s, fault_kind_name(o.fault.kind),
+                     o.fault.upstream_status, o.err.text);
+        assert_true(o.fault.kind != FAULT_RATE_LIMITED || o.fault.retry_after_s == 7);
+        assert_null(strstr(o.err.text, "sk-test"));
+        /* the same egress goes on working */
+        int pid = provider_process(p);
+        o = (outcome){ 0 };
+        ask(p, &o, NULL, NULL);
+        last_request(line, sizeof line);
+        assert_int_equal(o.s, E_PROVIDER);
+        assert_int_equal(provider_process(p), pid);
+        provider_close(&p);
+    }
+}
+
+static void deadlines(void **state)
+{
+    (void)state;
+    provider *p;
+    char line[8192];
+    outcome o = { 0 };
+    open_mode(&p, "hang");
+    ask(p, &o, NULL, &(provider_limits){ .first_ms = 300 });
+    assert_int_equal(o.fault.kind, FAULT_TIMEOUT);
+    assert_non_null(strstr(o.err.text, "did not begin"));
+    assert_true(o.seconds < 2 && o.n_wait >= 2);
+    last_request(line, sizeof line);
+    provider_close(&p);
+    o = (outcome){ 0 };
+    open_mode(&p, "stall");
+    ask(p, &o, NULL, &(provider_limits){ .idle_ms = 300 });
+    assert_int_equal(o.fault.kind, FAULT_TIMEOUT);
+    assert_non_null(strstr(o.err.text, "in the middle"));
+    assert_string_equal(o.text, "so far ");
+    last_request(line, sizeof line);
+    provider_close(&p);
+    o = (outcome){ 0 };
+    open_mode(&p, "slow");
+    ask(p, &o, NULL, &(provider_limits){ .timeout_ms = 700 });
+    assert_int_equal(o.fault.kind, FAULT_TIMEOUT);
+    assert_non_null(strstr(o.err.text, "not complete"));
+    last_request(line, sizeof line);
+    o = (outcome){ .cancel_after = 3 };
+    ask(p, &o, NULL, NULL);
+    assert_int_equal(o.s, OK);
+    assert_int_equal(o.done.finish, ANSWER_CANCELLED);
+    assert_true(o.seconds < 2 && o.n_text < 8);
+    last_request(line, sizeof line);
+    provider_close(&p);
+    /* nobody there */
+    o = (outcome){ 0 };
+    assert_ok(provider_open(&p, "openai:http://127.0.0.1:1/v1#fake", NULL, err));
+    ask(p, &o, NULL, NULL);
+    assert_int_equal(o.fault.kind, FAULT_UNREACHABLE);
+    provider_close(&p);
+}
+
+static void a_dead_egress(void **state)
+{
+    (void)state;
+    provider *p;
+    char line[8192];
+    outcome o = { 0 };
+    open_mode(&p, "normal");
+    ask(p, &o, NULL, NULL);
+    last_request(line, sizeof line);
+    int pid = provider_process(p);
+    kill(pid, SIGKILL);
+    usleep(50000);
+    o = (outcome){ 0 };
+    ask(p, &o, NULL, NULL);
+    assert_int_equal(o.s, OK);
+    assert_int_not_equal(provider_process(p), pid);
+    last_request(line, sizeof line);
+    provider_close(&p);
+}
+
+static void classes(void **state)
+{
+    (void)state;
+    provider *p;
+    char text[400], line[8192];
+    config *c = NULL;
+    snprintf(text, sizeof text, "version: 1\nproviders:\n  - {name: rack, kind: openai, model: m, place: on-premises, "
+             "url: \"http://127.0.0.1:%d/normal\"}\n", port);
+    assert_ok(config_parse(&c, text, strlen(text), "config.yaml", err));
+    static const struct {
+        bool rack;
+        privacy_class privacy;
+        bool goes;
+    } rows[] = {
+        { false, PRIVACY_PUBLIC, true },    { false, PRIVACY_INTERNAL, false }, { false, PRIVACY_PRIVATE, false },
+        { false, PRIVACY_SECRET, false },   { true, PRIVACY_PUBLIC, true },     { true, PRIVACY_INTERNAL, true },
+        { true, PRIVACY_PRIVATE, false },   { true, PRIVACY_SECRET, false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        request_message m = { "user", rows[i].goes ? "fine" : "CANARY-7761" };
+        outcome o = { 0 };
+        request r;
+        request_init(&r);
+        assert_int_equal(r.privacy, PRIVACY_PRIVATE); /* when nobody says */
+        r.messages = &m;
+        r.n_messages = 1;
+        r.privacy = rows[i].privacy;
+        if (rows[i].rack)
+            assert_ok(provider_open(&p, "rack", c, err));
+        else
+            open_mode(&p, "normal");
+        ask(p, &o, &r, NULL);
+        assert_int_equal(o.s, rows[i].goes ? OK : E_DENIED);
+        if (rows[i].goes)
+            last_request(line, sizeof line);
+        else
+            assert_int_equal(provider_process(p), 0); /* egress was not even started */
+        provider_close(&p);
+    }
+    config_close(&c);
+    /* the next thing the server sees is the next thing sent: nothing was left over from a refused request */
+    outcome o = { 0 };
+    open_mode(&p, "whole");
+    ask(p, &o, NULL, NULL);
+    last_request(line, sizeof line);
+    assert_null(strstr(line, "CANARY"));
+    provider_close(&p);
+}
+
+/* Egress does not trust the front: a private request that gets as far as its socket is refused there, and a message of
+ * an unknown type ends it. */
+static void egress_itself(void **state)
+{
+    (void)state;
+    helper h = { .program = "hearth-egress" };
+    js *settings = js_object(), *opened = NULL, *payload;
+    char url[100], line[8192];
+    error e;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/whole/", port);
+    js_set(settings, "url", js_new_string(url));
+    js_set(settings, "place", js_new_string("remote"));
+    assert_ok(helper_start(&h, err));
+    assert_ok(helper_open(&h, settings, NULL, 0, &opened, err));
+    js_free(opened);
+    js_free(settings);
+    static const char *const said[] = { "private", "secret", "internal", "unheard-of", NULL, "public" };
+    for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+        call c = { .limits = { 5000, 5000, 5000, 5000 }, .start_us = clock_mono_us(), .last_us = clock_mono_us() };
+        char model[CALL_MODEL_MAX];
+        c.model = model;
+        payload = js_object();
+        if (said[i])
+            js_set(payload, "privacy", js_new_string(said[i]));
+        js_set(payload, "path", js_new_string("/chat/completions"));
+        js_set(payload, "body", js_new_string(i == 5 ? "fine" : "CANARY"));
+        status s = helper_complete(&h, payload, &c, &e);
+        assert_int_equal(s, i == 5 ? OK : E_DENIED);
+        assert_true(i == 5 || c.fault.kind == FAULT_DENIED);
+        js_free(payload);
+    }
+    last_request(line, sizeof line);
+    assert_null(strstr(line, "CANARY"));
+    assert_ok(msg_send_text(&h.link, (msg_type)999, 1, "", 100, err));
+    assert_true(proc_wait(&h.process, 5000));
+    char how[100];
+    assert_string_equal(proc_how_ended(&h.process, how, sizeof how), "ended with exit status 3");
+    helper_stop(&h);
+    js_free(h.hello);
+}
+
+int main(void)
+{
+    find_helpers();
+    if (!start_server()) {
+        printf("python3 is not there\n");
+        return 77;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_answers),  cmocka_unit_test(bad_answers), cmocka_unit_test(deadlines),
+        cmocka_unit_test(a_dead_egress), cmocka_unit_test(classes),     cmocka_unit_test(egress_itself),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    close(server_in);
+    waitpid(server, NULL, 0);
+    return failed;
+}

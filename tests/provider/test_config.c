@@ -1,0 +1,165 @@
+/* config.yaml: what it means, and that each slip is named with its line. Also URLs and the place rule. */
+#include "lib/check.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "provider/config.h"
+#include "provider/provider.h"
+#include "provider/url.h"
+
+static status parse(config **c, const char *text, error *err)
+{
+    return config_parse(c, text, strlen(text), "config.yaml", err);
+}
+
+static void whole(void **state)
+{
+    (void)state;
+    config *c = NULL;
+    assert_ok(parse(&c,
+                    "version: 1\nlisten: \"[::1]:8080\"\nmem: 6GiB\ndefault_class: internal\n"
+                    "keys:\n  - {name: laptop, key_file: /etc/k}\n"
+                    "  - {name: ci, key_env: CI_KEY, default_class: public}\n"
+                    "providers:\n"
+                    "  - {name: cloud, kind: openai, url: \"https://api.openai.com/v1\", model: gpt, key_env: K, "
+                    "price: {input: 0.15, output: 0.6}}\n"
+                    "  - {name: rack, kind: openai, url: \"http://10.0.0.7:8000/v1\", model: q, place: on-premises}\n"
+                    "  - {name: small, kind: local, model: smol}\n"
+                    "  - {name: old, kind: replay, file: answers.jsonl}\n", err));
+    assert_string_equal(c->listen_host, "::1");
+    assert_int_equal(c->listen_port, 8080);
+    assert_true(c->mem_bytes == 6ull << 30);
+    assert_int_equal(c->n_keys, 2);
+    assert_int_equal(c->keys[0].default_class, PRIVACY_INTERNAL);
+    assert_int_equal(c->keys[1].default_class, PRIVACY_PUBLIC);
+    assert_int_equal(c->n_providers, 4);
+    assert_int_equal(config_find(c, "cloud")->place, PLACE_REMOTE);
+    assert_true(config_find(c, "cloud")->price_output == 0.6);
+    assert_int_equal(config_find(c, "rack")->place, PLACE_ON_PREMISES);
+    assert_true(isnan(config_find(c, "rack")->price_input));
+    assert_int_equal(config_find(c, "small")->place, PLACE_LOCAL);
+    assert_null(config_find(c, "none"));
+    provider_place place;
+    assert_ok(provider_place_of("rack", c, &place, err));
+    assert_int_equal(place, PLACE_ON_PREMISES);
+    assert_ok(provider_place_of("openai:http://127.0.0.1:8000/v1#m", c, &place, err));
+    assert_int_equal(place, PLACE_REMOTE); /* loopback may proxy: never local */
+    assert_ok(provider_place_of("local:small", c, &place, err));
+    assert_int_equal(place, PLACE_LOCAL);
+    config_close(&c);
+    assert_null(c);
+    assert_ok(parse(&c, "", err));
+    assert_string_equal(c->listen_host, "127.0.0.1");
+    assert_int_equal(c->listen_port, 5150);
+    assert_int_equal(c->default_class, PRIVACY_PRIVATE);
+    config_close(&c);
+}
+
+static void slips(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says, *line;
+    } rows[] = {
+        { "listen: 127.0.0.1:1\n", "version", ":1" },
+        { "version: 2\n", "reads version 1", ":1" },
+        { "version: 1\nlissten: x\n", "listen", ":2" },
+        { "version: 1\nlisten: localhost\n", "ADDRESS:PORT", ":2" },
+        { "version: 1\nlisten: 127.0.0.1:70000\n", "ADDRESS:PORT", ":2" },
+        { "version: 1\nmem: lots\n", "6GiB", ":2" },
+        { "version: 1\ndefault_class: hidden\n", "public, internal, private, secret", ":2" },
+        { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m}\n", "needs 'url'", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: opena, model: m}\n", "none of local, openai", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: local, model: m, modell: x}\n", "model", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: local, model: m, url: x}\n", "has no 'url'", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: local, model: m, place: remote}\n", "does not go with", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h/\", place: local}\n",
+          "does not go with", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"http://h.example/v1\"}\n",
+          "clear text", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"ftp://h\"}\n", "https://", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: local, model: m}\n  - {name: a, kind: local, model: n}\n",
+          "twice", ":4" },
+        { "version: 1\nproviders:\n  - {name: \"a b\", kind: local, model: m}\n", "letters", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", price: {input: -1, "
+          "output: 1}}\n", "negative", ":3" },
+        { "version: 1\nproviders: {a: b}\n", "a list", ":2" },
+        { "version: 1\nkeys:\n  - {name: a}\n", "exactly one", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", key: sk-123}\n",
+          "unknown key 'key'", ":3" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        config *c = NULL;
+        error e = { 0 };
+        status s = parse(&c, rows[i].text, &e);
+        if (s != E_FORMAT || !strstr(e.text, rows[i].says) || !strstr(e.text, rows[i].line) || c)
+            fail_msg("row %zu: status %d: %s", i, (int)s, e.text);
+        assert_null(strstr(e.text, "sk-123"));
+    }
+}
+
+static void urls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *host;
+        int port;
+        bool tls, loopback;
+    } good[] = {
+        { "https://api.openai.com/v1", "api.openai.com", 443, true, false },
+        { "http://LOCALHOST:8000", "localhost", 8000, false, true },
+        { "http://[::1]:99/x", "::1", 99, false, true },
+        { "http://127.0.0.1", "127.0.0.1", 80, false, true },
+        { "https://127.0.0.1.evil.example/", "127.0.0.1.evil.example", 443, true, false },
+    };
+    static const char *const bad[] = { "",  "https://", "https:///x", "https://a@b/", "https://a:0/", "https://a:99999",
+                                       "https://a b/", "https://a/?x=1", "https://a/#f", "file:///etc/passwd",
+                                       "https://[::1", "https://a\\b", "https://a:80:80x" };
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        url u;
+        assert_ok(url_parse(good[i].text, &u, err));
+        assert_string_equal(u.host, good[i].host);
+        assert_int_equal(u.port, good[i].port);
+        assert_int_equal(u.tls, good[i].tls);
+        assert_int_equal(u.loopback, good[i].loopback);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        url u;
+        error e;
+        if (url_parse(bad[i], &u, &e) != E_FORMAT)
+            fail_msg("accepted '%s'", bad[i]);
+    }
+}
+
+static void specs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        status s;
+        const char *says;
+    } rows[] = {
+        { "openai:https://h", E_FORMAT, "URL#MODEL" },
+        { "openai:https://h#", E_FORMAT, "URL#MODEL" },
+        { "openai:http://h.example#m", E_DENIED, "clear text" },
+        { "opanai:https://h#m", E_FORMAT, "kinds" },
+        { "", E_FORMAT, "local:MODEL" },
+        { "replay:/nonexistent/x.jsonl", E_NOTFOUND, "x.jsonl" },
+        { "local:/nonexistent/x.gguf", E_NOTFOUND, "x.gguf" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        provider *p = NULL;
+        error e = { 0 };
+        status s = provider_open(&p, rows[i].spec, NULL, &e);
+        if (s != rows[i].s || !strstr(e.text, rows[i].says) || p)
+            fail_msg("%s: status %d: %s", rows[i].spec, (int)s, e.text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(whole), cmocka_unit_test(slips), cmocka_unit_test(urls),
+                                        cmocka_unit_test(specs) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
