@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "gguf/gguf.h"
-#include "plat/cores.h"
+#include "plat/machine.h"
 #include "provider/models.h"
 #include "provider/provider_int.h"
 
@@ -53,12 +53,15 @@ static status open_files(local *l, const char *path, error *err)
     return s;
 }
 
+/* The worker cannot read /proc or /sys: it is told how many threads there are. */
 static js *settings_of(const char *name, const config *cfg)
 {
     js *j = js_object();
+    machine_cpu cpu;
+    machine_read_cpu(&cpu);
     js_set(j, "name", js_new_string(name));
     js_set(j, "context", js_new_int(cfg ? cfg->context : 0));
-    js_set(j, "threads", js_new_int(cfg && cfg->n_threads > 0 ? cfg->n_threads : cores_usable()));
+    js_set(j, "threads", js_new_int(cfg && cfg->n_threads > 0 ? cfg->n_threads : cpu.threads));
     js_set(j, "mem", js_new_int(cfg && cfg->mem_bytes < INT64_MAX ? (int64_t)cfg->mem_bytes : 0));
     js_set(j, "exact", js_new_bool(cfg && cfg->exact));
     if (!js_set(j, "kv", js_new_string("f16"))) {
