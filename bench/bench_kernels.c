@@ -68,6 +68,44 @@ static void bench(const kernels *k)
     }
 }
 
+/* Attention of n_q query heads of one KV head over 4096 positions: multiplications of q·k and p·v a second. */
+static double time_attend(const kernels *k, enum kernels_kv kv, size_t head_dim, size_t n_q)
+{
+    enum { SPANS = 8, PAGES = SPANS * KERNELS_SPAN / KERNELS_PAGE };
+    size_t bytes = kernels_page_bytes(kv, head_dim), state = KERNELS_STATE_HEADER + head_dim;
+    uint8_t *pages = mem_aligned(64, PAGES * bytes);
+    float *q = mem_aligned(64, n_q * head_dim * 4), *s = mem_aligned(64, n_q * state * 4);
+    const void *page[PAGES];
+    kernels_query queries[8];
+    if (!pages || !q || !s)
+        exit(1);
+    for (size_t i = 0; i < PAGES; i++)
+        page[i] = pages + i * bytes;
+    for (size_t i = 0; i < n_q; i++)
+        queries[i] = (kernels_query){ q + i * head_dim, 0, SPANS * KERNELS_SPAN - 1, s + i * state };
+    kernels_attn a = { head_dim, 0.125f, 0.0f };
+    double best = 1e9;
+    for (int r = 0; r < 9; r++) {
+        double start = now();
+        for (int32_t span = 0; span < SPANS; span++)
+            k->attend[kv](&a, page, span, queries, n_q);
+        double seconds = now() - start;
+        best = seconds < best ? seconds : best;
+    }
+    mem_free_aligned(pages), mem_free_aligned(q), mem_free_aligned(s);
+    return (double)(2 * n_q * head_dim * SPANS * KERNELS_SPAN) / best * 1e-9;
+}
+
+static void bench_attend(const kernels *k)
+{
+    static const size_t dims[] = { 64, 128, 256 };
+    for (int kv = 0; kv < KV_TYPES; kv++)
+        for (size_t d = 0; d < 3; d++)
+            printf("%-9s attention %s, head_dim %3zu, GMAC/s at 1, 2, 4 heads: %6.1f %6.1f %6.1f\n", k->level,
+                   kv == KV_F16 ? "F16" : "F32", dims[d], time_attend(k, (enum kernels_kv)kv, dims[d], 1),
+                   time_attend(k, (enum kernels_kv)kv, dims[d], 2), time_attend(k, (enum kernels_kv)kv, dims[d], 4));
+}
+
 int main(void)
 {
     static const unsigned levels[] = { 0, CPU_AVX2, CPU_AVX2 | CPU_AVX512 };
@@ -79,6 +117,7 @@ int main(void)
         kernels k;
         kernels_init(&k, levels[i]);
         bench(&k);
+        bench_attend(&k);
     }
     return 0;
 }

@@ -74,6 +74,8 @@ size_t kernels_matrix_bytes(int type, size_t rows, size_t cols)
 size_t kernels_act_bytes(enum kernels_act format, size_t cols)
 {
     size_t bytes = cols * 4;
+    if (bytes % 2048 == 0) /* rows a multiple of 4 KiB apart would share the sets of the first-level cache */
+        bytes += 64;
     if (format == ACT_Q8_32)
         bytes = cols + cols / 32 * 4 + cols / 32 * 4;
     if (format == ACT_Q8_256)

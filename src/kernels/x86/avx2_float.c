@@ -64,13 +64,15 @@ INLINE void mul_float(int type, const void *panels, size_t n_panels, size_t cols
         for (size_t t = 0; t < n_tokens;) {
             const char *a = (const char *)acts + t * stride;
             float *o = out + t * out_stride + p * ROWS;
-            size_t left = n_tokens - t, nt = left >= 6 ? 6 : left >= 3 ? 3 : 1;
+            size_t left = n_tokens - t, nt = left >= 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
             if (np == 4)
                 float_block(type, w, bytes, cols, a, stride, o, out_stride, 4, 1);
             else if (nt == 6)
                 float_block(type, w, bytes, cols, a, stride, o, out_stride, 1, 6);
-            else if (nt == 3)
-                float_block(type, w, bytes, cols, a, stride, o, out_stride, 1, 3);
+            else if (nt == 4)
+                float_block(type, w, bytes, cols, a, stride, o, out_stride, 1, 4);
+            else if (nt == 2)
+                float_block(type, w, bytes, cols, a, stride, o, out_stride, 1, 2);
             else
                 float_block(type, w, bytes, cols, a, stride, o, out_stride, 1, 1);
             t += nt;

@@ -5,4 +5,5 @@ void kernels_avx512(kernels *k)
 {
     k->level = "avx512";
     kernels_avx512_mul(k);
+    kernels_avx512_float(k);
 }
