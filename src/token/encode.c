@@ -101,19 +101,25 @@ static size_t special_until(const joined *j, size_t at, size_t *part)
     return until;
 }
 
-/* The longest special token at `at`; -1: none. Control tokens must end by `until`. */
+/* The longest special token at `at`; -1: none. Control tokens must end by `until` and match byte by byte; user-defined
+ * tokens match the text as SentencePiece sees it, where a space and U+2581 are the same. */
 static int32_t special_at(const vocab *v, const joined *j, size_t at, size_t until, size_t *len)
 {
     int32_t found = -1;
     uint32_t node = 0;
-    for (size_t i = at; i < j->n; i++) {
-        node = trie_step(v->special, node, (unsigned char)j->text[i]);
+    for (size_t i = at; i < j->n;) {
+        bool mark = vocab_raw(v) && j->n - i >= 3 && !memcmp(j->text + i, SPACE_MARK, 3);
+        node = trie_step(v->special, node, mark ? ' ' : (unsigned char)j->text[i]);
         if (!node)
             break;
+        i += mark ? 3 : 1;
         int32_t id = v->special->nodes[node].id;
-        if (id >= 0 && (v->type[id] == VOCAB_USER_DEFINED || i < until)) {
+        if (id < 0)
+            continue;
+        span text = pool_get(&v->text, id);
+        if (v->type[id] == VOCAB_USER_DEFINED || (i <= until && text.n == i - at && !memcmp(text.p, j->text + at, text.n))) {
             found = id;
-            *len = i + 1 - at;
+            *len = i - at;
         }
     }
     return found;

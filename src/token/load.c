@@ -320,18 +320,31 @@ static status build_score_order(vocab *v, error *err)
     return OK;
 }
 
-/* A trie of the tokens whose type is in the mask (bit = 1 << type). */
-static status build_trie(vocab *v, trie **out, unsigned types, error *err)
+/* A trie of the tokens whose type is in the mask (bit = 1 << type), by their texts, on request with spaces for marks. */
+static status build_trie(vocab *v, trie **out, unsigned types, bool spaces, error *err)
 {
     trie_entry *e = mem_array((size_t)v->n_tokens, sizeof *e);
-    if (!e)
+    char *texts = spaces ? mem_alloc(v->text.at[v->n_tokens] + 1) : NULL;
+    if (!e || (spaces && !texts)) {
+        mem_free(e);
+        mem_free(texts);
         return fail(err, E_NOMEM, "no memory for the vocabulary");
-    size_t n = 0;
-    for (int32_t i = 0; i < v->n_tokens; i++)
-        if ((types >> v->type[i] & 1) && pool_get(&v->text, i).n)
-            e[n++] = (trie_entry){ pool_get(&v->text, i), i };
+    }
+    size_t n = 0, used = 0;
+    for (int32_t i = 0; i < v->n_tokens; i++) {
+        span s = pool_get(&v->text, i);
+        if (!(types >> v->type[i] & 1) || !s.n)
+            continue;
+        if (spaces) {
+            s.n = unmark(s, texts + used);
+            s.p = texts + used;
+            used += s.n;
+        }
+        e[n++] = (trie_entry){ s, i };
+    }
     status st = trie_build(out, e, n, err);
     mem_free(e);
+    mem_free(texts);
     if (!st)
         v->bytes += trie_bytes(*out);
     return st;
@@ -376,9 +389,9 @@ static status build_kind(vocab *v, const gguf *file, error *err)
     if (!st && v->kind == VOCAB_BPE)
         st = pretok_compile(&v->splitter, v->row, err);
     if (!st && (v->kind == VOCAB_UNIGRAM || v->kind == VOCAB_WORDPIECE))
-        st = build_trie(v, &v->pieces, normal, err);
+        st = build_trie(v, &v->pieces, normal, false, err);
     if (!st && v->kind == VOCAB_UNIGRAM)
-        st = build_trie(v, &v->user, 1u << VOCAB_USER_DEFINED, err);
+        st = build_trie(v, &v->user, 1u << VOCAB_USER_DEFINED, false, err);
     if (!st && v->kind == VOCAB_UNIGRAM)
         st = load_charsmap(v, file, err);
     float lowest = 0;
@@ -392,10 +405,15 @@ static status build_kind(vocab *v, const gguf *file, error *err)
 
 static status build_specials(vocab *v, error *err)
 {
-    status st = build_trie(v, &v->special, 1u << VOCAB_CONTROL | 1u << VOCAB_UNKNOWN | 1u << VOCAB_USER_DEFINED, err);
-    for (unsigned i = 0; !st && i < 256; i++)
+    const unsigned types = 1u << VOCAB_CONTROL | 1u << VOCAB_UNKNOWN | 1u << VOCAB_USER_DEFINED;
+    status st = build_trie(v, &v->special, types, vocab_raw(v), err);
+    if (st)
+        return st;
+    for (unsigned i = 0; i < 256; i++)
         v->special_start[i] = v->special->root[i] != 0;
-    return st;
+    if (vocab_raw(v) && v->special->root[' '])
+        v->special_start[(unsigned char)SPACE_MARK[0]] = true;
+    return OK;
 }
 
 /* ---- kinds ------------------------------------------------------------------------------------------------------- */

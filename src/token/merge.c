@@ -53,17 +53,23 @@ static inline uint32_t pair_order(const vocab *v, int32_t left, int32_t right, c
     return v->score_order[id];
 }
 
-/* Splits the word into its first symbols: bytes or characters. Returns how many (at most max are written). */
+/* Splits the word into its first symbols: bytes or characters. Returns how many (at most max are written).
+ * Some byte-level vocabularies lack rare control bytes: such a byte is left out, and its neighbours meet, as in the
+ * tokenizers that made these vocabularies. */
 static size_t first_symbols(const vocab *v, const char *text, size_t n, symbol *s, size_t max)
 {
     size_t count = 0;
     bool raw = vocab_raw(v);
-    for (size_t i = 0; i < n; count++) {
+    for (size_t i = 0; i < n;) {
         uint32_t code;
         size_t len = raw ? unicode_read(text + i, &code) : 1;
-        if (count < max) {
-            s[count].start = (uint32_t)i;
-            s[count].id = raw ? vocab_word(v, text + i, len) : v->byte_id[(unsigned char)text[i]];
+        int32_t id = !raw ? v->byte_id[(unsigned char)text[i]] : count < max ? vocab_word(v, text + i, len) : -1;
+        if (raw || id >= 0) {
+            if (count < max) {
+                s[count].start = (uint32_t)i;
+                s[count].id = id;
+            }
+            count++;
         }
         i += len;
     }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "gguf/gguf.h"
+#include "serve.h"
 #include "token/vocab.h"
 
 #define SEPARATOR "\n__ggml_vocab_test__\n"
@@ -115,8 +116,10 @@ static void test_pairs(void **state)
     assert_true(n_pairs >= EXPECTED_PAIRS);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && !strcmp(argv[1], "--serve"))
+        return serve_vocab(argv[2]);
     const char *cache = getenv("HEARTH_CACHE");
     static char path[4096];
     snprintf(path, sizeof path, "%s/vocabs", cache ? cache : "build/cache");
