@@ -117,7 +117,8 @@ static int32_t special_at(const vocab *v, const joined *j, size_t at, size_t unt
         if (id < 0)
             continue;
         span text = pool_get(&v->text, id);
-        if (v->type[id] == VOCAB_USER_DEFINED || (i <= until && text.n == i - at && !memcmp(text.p, j->text + at, text.n))) {
+        bool same = text.n == i - at && !memcmp(text.p, j->text + at, text.n);
+        if (v->type[id] == VOCAB_USER_DEFINED || (same && i <= until)) {
             found = id;
             *len = i - at;
         }

@@ -320,7 +320,7 @@ static status build_score_order(vocab *v, error *err)
     return OK;
 }
 
-/* A trie of the tokens whose type is in the mask (bit = 1 << type), by their texts, on request with spaces for marks. */
+/* A trie of the tokens whose type is in the mask (bit = 1 << type), by their texts; `spaces`: with spaces for marks. */
 static status build_trie(vocab *v, trie **out, unsigned types, bool spaces, error *err)
 {
     trie_entry *e = mem_array((size_t)v->n_tokens, sizeof *e);

@@ -6,17 +6,14 @@ Strings: code points assigned in Unicode 15.0; scripts, emoji sequences, combini
 contractions, texts of special tokens. Each string is encoded with and without special tokens.
 N strings for each model: HEARTH_HF_STRINGS, default 10000. The seed is printed (HEARTH_SEED).
 """
-import json, os, random, struct, subprocess, sys, unicodedata
+import os, random, struct, subprocess, sys, unicodedata
 
 try:
-    import gguf
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from hf_peers import BUILD, CACHE, GEMMA, GEMMA_OWN, SMOLLM2, gemma3, smollm2
 except ImportError as e:
     print(f"python package {e.name} is not there: it needs the network once (tools/venv)")
     sys.exit(77)
 
-BUILD = os.environ.get("HEARTH_BUILD", "build")
-CACHE = os.environ.get("HEARTH_CACHE", "build/cache")
 N = int(os.environ.get("HEARTH_HF_STRINGS", "10000"))
 SEED = int(os.environ.get("HEARTH_SEED", "20240607"))
 SPECIAL = 1
@@ -40,35 +37,6 @@ class Hearth:
         b = self.p.stdout.read(n)
         assert len(b) == n, "the test program ended"
         return b
-
-
-def strings_of(reader, key):
-    f = reader.fields[key]
-    return [bytes(f.parts[i]).decode() for i in f.data]
-
-
-def smollm2(path):
-    r = gguf.GGUFReader(path)
-    tokens = strings_of(r, "tokenizer.ggml.tokens")
-    merges = [tuple(m.split(" ")) for m in strings_of(r, "tokenizer.ggml.merges")]
-    types = r.fields["tokenizer.ggml.token_type"].contents()
-    t = Tokenizer(models.BPE(vocab={s: i for i, s in enumerate(tokens)}, merges=merges))
-    t.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    t.decoder = decoders.ByteLevel()
-    t.add_special_tokens([AddedToken(s, normalized=False) for s, k in zip(tokens, types) if k == 3])
-    return t, [s for s, k in zip(tokens, types) if k == 3]
-
-
-def gemma3(path, model):
-    """Which added tokens are special is not the same in tokenizer.json and in the file: the file's view counts."""
-    r = gguf.GGUFReader(model)
-    types = r.fields["tokenizer.ggml.token_type"].contents()
-    with open(path, encoding="utf-8") as f:
-        j = json.load(f)
-    j["added_tokens"] = [a | {"special": types[a["id"]] == 3} for a in j["added_tokens"] if a["id"] < len(types)]
-    special = [a["content"] for a in j["added_tokens"] if a["special"] and "unused" not in a["content"]]
-    return Tokenizer.from_str(json.dumps(j)), special + ["<unused7>", "[multimodal]", "<start_of_image>"]
 
 
 def assigned(ranges):
@@ -142,13 +110,11 @@ def lossy(hf, ids, text):
 def main():
     print(f"seed {SEED}; tokenizers {__import__('tokenizers').__version__}")
     bad, ran = 0, 0
-    model = f"{CACHE}/SmolLM2-135M-Instruct.Q4_1.gguf"
-    if os.path.exists(model):
-        bad += compare("SmolLM2", Hearth(model), *smollm2(model))
+    if os.path.exists(SMOLLM2):
+        bad += compare("SmolLM2", Hearth(SMOLLM2), *smollm2(SMOLLM2))
         ran += 1
-    model, own = f"{CACHE}/gemma-3-270m-q4_k_m.gguf", f"{CACHE}/gemma3-tokenizer.json"
-    if os.path.exists(model) and os.path.exists(own):
-        bad += compare("Gemma 3", Hearth(model), *gemma3(own, model))
+    if os.path.exists(GEMMA) and os.path.exists(GEMMA_OWN):
+        bad += compare("Gemma 3", Hearth(GEMMA), *gemma3(GEMMA_OWN, GEMMA))
         ran += 1
     if bad:
         return 1
