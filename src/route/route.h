@@ -8,7 +8,8 @@
  *  1. total and deterministic: every input has one choice and a reason;
  *  2. class private, secret or unknown never yields a place but local; internal never yields remote;
  *  3. monotone: better local evidence never turns local into cloud or refuse;
- *  4. a number that is missing (NAN, no cases) never argues for local.
+ *  4. a number that is missing (NAN, no cases) never argues for local; it only may keep a task that is local already
+ *     (SUSPECT: in doubt the current route stays).
  *
  * States:  UNPROVEN --measured--> CANDIDATE --all requirements met--> LOCAL --in doubt--> SUSPECT --met again--> LOCAL
  *          CANDIDATE or SUSPECT --shown to be below--> CLOUD (only where the class allows one; else CANDIDATE) */

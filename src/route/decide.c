@@ -1,0 +1,241 @@
+/* decide.c: the rule. Pure: everything it knows is in its argument.
+ *
+ *   1. class -> the farthest place that is allowed (unknown class: private)
+ *   2. the local side against its requirements: a complete suite, the bar, the margin to the cloud where both were
+ *      measured, the task's limits, the memory there is
+ *   3. met: local. In doubt and local before: local, suspect. Otherwise the cloud where there is an allowed one,
+ *      and else a refusal that says what is missing.
+ * Bounds: the bar is compared with the lower end of the two-sided 95 % interval that every table shows; the margin with
+ * the one-sided 95 % bound (Tango) of the paired difference. */
+#include "route/route.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "stat/stat.h"
+
+typedef enum verdict { UNKNOWN, FAILED, MET } verdict;
+
+/* What the steps find out about the local side, and the words for it. */
+typedef struct finding {
+    bool usable, measured, complete;
+    verdict bar, margin, limits;
+    bool compared;  /* with a measured cloud */
+    bool disproved; /* something is known to be below its requirement */
+    buf words;
+} finding;
+
+const char *route_choice_name(route_choice c)
+{
+    static const char *const names[] = { "refuse", "cloud", "local" };
+    return (unsigned)c < ARRAY_LEN(names) ? names[c] : names[0];
+}
+
+const char *route_state_name(route_state s)
+{
+    static const char *const names[] = { "unproven", "candidate", "local", "suspect", "cloud" };
+    return (unsigned)s < ARRAY_LEN(names) ? names[s] : names[0];
+}
+
+static privacy_class class_of(const route_input *in)
+{
+    return in->class_known && (unsigned)in->privacy <= PRIVACY_SECRET ? in->privacy : PRIVACY_PRIVATE;
+}
+
+static bool cloud_allowed(const route_input *in)
+{
+    return in->cloud.present && in->cloud.place != PRIVACY_LOCAL && privacy_allows(class_of(in), in->cloud.place);
+}
+
+/* ---- the local side ---- */
+
+static void judge_bar(const route_input *in, finding *f)
+{
+    const route_side *l = &in->local;
+    if (!in->has_bar)
+        return;
+    f->bar = !f->complete || !(l->lower >= in->bar) ? FAILED : MET;
+    if (l->upper < in->bar)
+        f->disproved = true;
+    buf_printf(&f->words, " (%.1f to %.1f %%): %s the bar of %.0f %%", 100 * l->lower, 100 * l->upper,
+               f->bar == MET ? "above" : f->disproved ? "below" : "not proven above", 100 * in->bar);
+}
+
+static void judge_margin(const route_input *in, finding *f)
+{
+    if (!cloud_allowed(in) || in->cloud.n == 0)
+        return;
+    f->compared = true;
+    stat_pairs p = { in->paired_w, in->paired_t, in->paired_l };
+    uint64_t n = p.w + p.t + p.l;
+    f->margin = FAILED;
+    if (n == 0 || !(in->margin > 0 && in->margin < 1)) {
+        buf_printf(&f->words, "; no case was answered by both sides");
+        return;
+    }
+    double lower = stat_tango_lower(p, 0.95);
+    if (lower > -in->margin)
+        f->margin = MET;
+    else if (stat_tango(p, 0.90).high < -in->margin)
+        f->disproved = true;
+    buf_printf(&f->words, "; against %s on %llu cases: only local right %u, only cloud right %u, so at most %.1f points "
+               "worse, %s the margin of %.0f", in->cloud.provider, (unsigned long long)n, in->paired_w, in->paired_l,
+               fmax(0, -100 * lower), f->margin == MET ? "within" : "not within", 100 * in->margin);
+}
+
+/* One limit: value and limit, NAN where not known or not set. */
+static void judge_limit(finding *f, double value, double limit, const char *over, const char *missing)
+{
+    if (isnan(limit))
+        return;
+    if (isnan(value)) {
+        f->limits = FAILED;
+        buf_str(&f->words, missing);
+    } else if (!(value <= limit)) {
+        f->limits = FAILED;
+        f->disproved = true;
+        buf_printf(&f->words, over, value, limit);
+    }
+}
+
+static void judge_limits(const route_input *in, finding *f)
+{
+    const route_side *l = &in->local;
+    f->limits = MET;
+    judge_limit(f, l->latency_p95_ms, in->limit_latency_p95_ms,
+                "; 95 %% of its answers take up to %.0f ms, the limit is %.0f ms",
+                l->elsewhere ? "; its speed was measured on another machine only, and there is a limit"
+                             : "; its speed is not known, and there is a limit");
+    judge_limit(f, l->cost_usd, in->limit_cost_usd, "; an answer costs $%.5f, the limit is $%.5f",
+                "; its cost is not known, and there is a limit");
+    judge_limit(f, l->n ? 100.0 * l->n_malformed / l->n : NAN, 100 * in->limit_malformed,
+                "; %.1f %% of its answers are malformed, the limit is %.1f %%", "");
+    double gib = 1.0 / (1 << 30);
+    judge_limit(f, l->peak_bytes * gib, in->memory_limit_bytes ? (double)in->memory_limit_bytes * gib : NAN,
+                "; it took %.2f GiB, and %.2f GiB may be used", "; its memory was not measured");
+}
+
+static void judge_local(const route_input *in, finding *f)
+{
+    const route_side *l = &in->local;
+    f->usable = l->present && l->place == PRIVACY_LOCAL;
+    f->measured = f->usable && l->n > 0;
+    f->complete = f->measured && l->n_cases > 0 && l->n >= l->n_cases;
+    if (!f->usable) {
+        buf_str(&f->words, "no local model was measured: `hearth measure ");
+        buf_printf(&f->words, "%s --on local:MODEL`", in->task);
+        return;
+    }
+    if (!f->measured) {
+        buf_printf(&f->words, l->n_stale ? "what was measured with %s does not count any more" : "%s is not measured",
+                   l->provider);
+        if (l->stale[0])
+            buf_printf(&f->words, ": %s", l->stale);
+        return;
+    }
+    buf_printf(&f->words, "%u of %u right", l->n_pass, l->n);
+    judge_bar(in, f);
+    judge_margin(in, f);
+    judge_limits(in, f);
+    if (!f->complete)
+        buf_printf(&f->words, "; only %u of %u cases are answered", l->n, l->n_cases);
+    if (f->bar == UNKNOWN && !f->compared)
+        buf_str(&f->words, ", but the task sets no bar and no cloud answered it to compare with");
+}
+
+static bool proven(const finding *f)
+{
+    bool judged = f->bar == MET || f->margin == MET;
+    return f->complete && judged && f->bar != FAILED && f->margin != FAILED && f->limits == MET;
+}
+
+/* ---- the other side ---- */
+
+static bool cloud_affordable(const route_input *in)
+{
+    return isnan(in->limit_cost_usd) || isnan(in->cloud.cost_usd) || in->cloud.cost_usd <= in->limit_cost_usd;
+}
+
+static void why_no_cloud(const route_input *in, buf *words)
+{
+    privacy_class c = class_of(in);
+    if (!in->class_known || (unsigned)in->privacy > PRIVACY_SECRET)
+        buf_str(words, "; its class is not known, so it counts as private and stays on this machine");
+    else if (c >= PRIVACY_PRIVATE)
+        buf_printf(words, "; it is %s, so no other machine may see it", privacy_class_name(c));
+    else if (!in->cloud.present)
+        buf_str(words, "; no cloud is configured");
+    else if (!cloud_allowed(in))
+        buf_printf(words, "; it is %s, and %s is %s", privacy_class_name(c), in->cloud.provider,
+                   privacy_place_name(in->cloud.place));
+    else
+        buf_printf(words, "; %s costs $%.5f an answer, the limit is $%.5f", in->cloud.provider, in->cloud.cost_usd,
+                   in->limit_cost_usd);
+}
+
+static void take_side(route_decision *out, const route_side *side)
+{
+    memcpy(out->provider, side->provider, sizeof out->provider);
+    memcpy(out->evidence, side->evidence, sizeof out->evidence);
+    memcpy(out->run, side->run, sizeof out->run);
+    out->place = side->place;
+}
+
+static route_state state_without_local(const route_input *in, const finding *f, route_choice choice)
+{
+    if (choice == ROUTE_CLOUD && (f->disproved || in->previous == ROUTE_STATE_CLOUD))
+        return ROUTE_STATE_CLOUD;
+    return f->measured ? ROUTE_CANDIDATE : ROUTE_UNPROVEN;
+}
+
+static void choose(const route_input *in, finding *f, route_decision *out)
+{
+    bool was_local = in->previous == ROUTE_STATE_LOCAL || in->previous == ROUTE_SUSPECT;
+    if (proven(f)) {
+        out->choice = ROUTE_LOCAL;
+        out->state = ROUTE_STATE_LOCAL;
+        take_side(out, &in->local);
+        if (!f->compared)
+            buf_str(&f->words, in->cloud.present ? "; no allowed cloud was measured, so the bar alone decides"
+                                                 : "; no cloud is configured, so the bar alone decides");
+    } else if (f->usable && was_local && !f->disproved) {
+        out->choice = ROUTE_LOCAL;
+        out->state = ROUTE_SUSPECT;
+        take_side(out, &in->local);
+        buf_str(&f->words, "; in doubt it stays local as before: measure it again");
+    } else if (cloud_allowed(in) && cloud_affordable(in)) {
+        out->choice = ROUTE_CLOUD;
+        out->state = state_without_local(in, f, ROUTE_CLOUD);
+        take_side(out, &in->cloud);
+        buf_printf(&f->words, "; %s (%s) may take it", in->cloud.provider, privacy_place_name(in->cloud.place));
+        if (in->cloud.n > 0)
+            buf_printf(&f->words, ", %u of %u right there", in->cloud.n_pass, in->cloud.n);
+    } else {
+        out->choice = ROUTE_REFUSE;
+        out->state = state_without_local(in, f, ROUTE_REFUSE);
+        out->place = PRIVACY_LOCAL;
+        memcpy(out->evidence, in->local.evidence, sizeof out->evidence);
+        memcpy(out->run, in->local.run, sizeof out->run);
+        why_no_cloud(in, &f->words);
+    }
+}
+
+void route_decide(const route_input *in, route_decision *out)
+{
+    finding f = { .words = BUF_INIT(4096) };
+    memset(out, 0, sizeof *out);
+    judge_local(in, &f);
+    choose(in, &f, out);
+    out->complete = f.complete;
+    out->met_bar = f.bar == MET;
+    out->met_margin = f.margin != FAILED;
+    out->met_limits = f.limits == MET;
+    const char *words = buf_text(&f.words);
+    if (f.words.failed || !words[0]) /* the reason is never empty, also without memory */
+        words = out->choice == ROUTE_LOCAL ? "its evidence meets the task's requirements"
+                                           : "its evidence does not meet the task's requirements";
+    size_t n = utf8_complete(words, strnlen(words, sizeof out->reason - 1));
+    memcpy(out->reason, words, n);
+    buf_clear(&f.words);
+}

@@ -1,0 +1,236 @@
+/* route_decide over its whole discretised input space: every combination of the levels below, once. The choices are kept
+ * in one array, so that monotonicity is a comparison of neighbours. */
+#include "lib/check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "route/route.h"
+#include "stat/stat.h"
+
+enum axis { CLASS, LOCAL_AT, CLOUD_AT, COUNT, PASS, MALFORMED, BAR, PAIRS, LATENCY, MEMORY, COST, PREVIOUS, AXES };
+static const int levels[AXES] = { 6, 3, 4, 3, 5, 2, 4, 4, 4, 4, 3, 5 };
+static size_t stride[AXES], total;
+
+/* Levels go from worse to better where an axis is local evidence (PASS, MALFORMED, PAIRS from 1 on, LATENCY and MEMORY
+ * from 1 on, COUNT). */
+static void build(route_input *in, size_t index)
+{
+    int at[AXES];
+    for (int a = 0; a < AXES; a++)
+        at[a] = (int)(index / stride[a] % (size_t)levels[a]);
+    memset(in, 0, sizeof *in);
+    strcpy(in->task, "t");
+    in->class_known = at[CLASS] != 4;
+    in->privacy = at[CLASS] == 5 ? (privacy_class)77 : at[CLASS] == 4 ? PRIVACY_PUBLIC : (privacy_class)at[CLASS];
+    in->limit_latency_p95_ms = at[LATENCY] ? 1000 : NAN;
+    in->limit_cost_usd = at[COST] ? 0.001 : NAN;
+    in->limit_malformed = 0.1;
+    in->memory_limit_bytes = at[MEMORY] ? 1u << 30 : 0;
+    in->previous = (route_state)at[PREVIOUS];
+    in->majority = in->regex = NAN;
+    in->has_bar = at[BAR] > 0;
+    in->bar = (double[]){ 0, 0.3, 0.8, 0.999 }[at[BAR]];
+    in->margin = 0.1;
+
+    route_side *l = &in->local, *c = &in->cloud;
+    l->present = at[LOCAL_AT] > 0;
+    l->place = at[LOCAL_AT] == 2 ? PRIVACY_REMOTE : PRIVACY_LOCAL; /* 2: a caller's mistake must not pass */
+    strcpy(l->provider, "local:m");
+    l->n_cases = 60;
+    l->n = (uint32_t[]){ 0, 40, 60 }[at[COUNT]];
+    l->n_malformed = l->n && !at[MALFORMED] ? 10 : 0;
+    l->n_pass = l->n ? (uint32_t)((l->n - l->n_malformed) * (double[]){ 0, 0.2, 0.7, 0.9, 1 }[at[PASS]]) : 0;
+    l->n_wrong = l->n - l->n_pass - l->n_malformed;
+    stat_interval i = stat_clopper_pearson(l->n_pass, l->n, 0.95);
+    l->pass = l->n ? (double)l->n_pass / l->n : NAN;
+    l->lower = l->n ? i.low : NAN;
+    l->upper = l->n ? i.high : NAN;
+    l->latency_p95_ms = (double[]){ NAN, NAN, 5000, 500 }[at[LATENCY]];
+    l->peak_bytes = (double[]){ NAN, NAN, 4e9, 1e8 }[at[MEMORY]];
+    c->present = at[CLOUD_AT] > 0;
+    c->place = at[CLOUD_AT] == 1 ? PRIVACY_REMOTE : at[CLOUD_AT] == 2 ? PRIVACY_ON_PREMISES : PRIVACY_LOCAL;
+    strcpy(c->provider, "cloud");
+    c->cost_usd = (double[]){ NAN, 0.01, 0.0001 }[at[COST]];
+    c->n = at[PAIRS] ? 60 : 0;
+    c->n_cases = 60;
+    c->n_pass = at[PAIRS] ? 55 : 0;
+    static const uint32_t w[] = { 0, 0, 2, 9 }, t[] = { 0, 35, 56, 51 }, lost[] = { 0, 25, 2, 0 };
+    in->paired_w = w[at[PAIRS]];
+    in->paired_t = t[at[PAIRS]];
+    in->paired_l = lost[at[PAIRS]];
+}
+
+static int level_of(size_t index, int axis)
+{
+    return (int)(index / stride[axis] % (size_t)levels[axis]);
+}
+
+static unsigned char *choices;
+
+static int decide_all(void **state)
+{
+    (void)state;
+    total = 1;
+    for (int a = AXES - 1; a >= 0; a--) {
+        stride[a] = total;
+        total *= (size_t)levels[a];
+    }
+    choices = mem_zero(total);
+    return choices ? 0 : -1;
+}
+
+static int drop_all(void **state)
+{
+    (void)state;
+    mem_free(choices);
+    return 0;
+}
+
+static void total_deterministic_and_private(void **state)
+{
+    (void)state;
+    size_t seen[3] = { 0 };
+    route_input in;
+    route_decision d, again;
+    for (size_t i = 0; i < total; i++) {
+        build(&in, i);
+        route_decide(&in, &d);
+        assert_in_range(d.choice, ROUTE_REFUSE, ROUTE_LOCAL);
+        assert_in_range(d.state, ROUTE_UNPROVEN, ROUTE_STATE_CLOUD);
+        assert_true(d.reason[0] && memchr(d.reason, 0, sizeof d.reason));
+        choices[i] = (unsigned char)(d.choice | d.state << 4);
+        seen[d.choice]++;
+        int class = level_of(i, CLASS);
+        bool stays = class >= PRIVACY_PRIVATE;
+        if (stays && (d.choice == ROUTE_CLOUD || d.place != PRIVACY_LOCAL || d.state == ROUTE_STATE_CLOUD))
+            fail_msg("private left: point %zu, %s", i, d.reason);
+        if (class == PRIVACY_INTERNAL && d.place == PRIVACY_REMOTE)
+            fail_msg("internal went remote: point %zu, %s", i, d.reason);
+        assert_int_equal(d.choice == ROUTE_REFUSE, d.provider[0] == 0);
+        if (d.choice == ROUTE_LOCAL)
+            assert_true(d.place == PRIVACY_LOCAL && level_of(i, LOCAL_AT) == 1 && !strcmp(d.provider, "local:m"));
+        if (d.choice == ROUTE_CLOUD)
+            assert_true(d.place != PRIVACY_LOCAL && !strcmp(d.provider, "cloud"));
+        if (i % 11 == 0) {
+            memset(&again, 0xA5, sizeof again);
+            route_decide(&in, &again);
+            assert_memory_equal(&d, &again, sizeof d);
+        }
+    }
+    printf("%zu points: %zu refuse, %zu cloud, %zu local\n", total, seen[0], seen[1], seen[2]);
+    assert_true(seen[0] > 1000 && seen[1] > 1000 && seen[2] > 1000);
+}
+
+/* One step up on an axis of local evidence, everything else equal, never takes a task away from local. */
+static void better_evidence_never_loses_local(void **state)
+{
+    (void)state;
+    static const struct {
+        int axis, from;
+    } better[] = { { PASS, 0 }, { MALFORMED, 0 }, { PAIRS, 1 }, { LATENCY, 2 }, { MEMORY, 2 } };
+    for (size_t b = 0; b < ARRAY_LEN(better); b++)
+        for (size_t i = 0; i < total; i++) {
+            int level = level_of(i, better[b].axis);
+            if (level < better[b].from || level + 1 >= levels[better[b].axis])
+                continue;
+            int before = choices[i] & 15, after = choices[i + stride[better[b].axis]] & 15;
+            if (before == ROUTE_LOCAL && after != ROUTE_LOCAL)
+                fail_msg("axis %d: local at point %zu, not at the better one", better[b].axis, i);
+        }
+}
+
+/* A missing number (latency, memory; no answers; an incomplete suite) is never better than a good one, and by itself
+ * makes nothing local that was not local before. */
+static void missing_numbers_never_argue_for_local(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < total; i++) {
+        if ((choices[i] & 15) != ROUTE_LOCAL || (choices[i] >> 4) == ROUTE_SUSPECT)
+            continue;
+        assert_int_equal(level_of(i, COUNT), 2);
+        assert_true(level_of(i, LATENCY) == 0 || level_of(i, LATENCY) == 3);
+        assert_true(level_of(i, MEMORY) == 0 || level_of(i, MEMORY) == 3);
+        assert_true(level_of(i, BAR) > 0 || level_of(i, PAIRS) > 0);
+    }
+    for (size_t i = 0; i < total; i++)
+        if ((choices[i] >> 4) == ROUTE_SUSPECT)
+            assert_true(level_of(i, PREVIOUS) == ROUTE_STATE_LOCAL || level_of(i, PREVIOUS) == ROUTE_SUSPECT);
+}
+
+static route_input good(void)
+{
+    route_input in = { .task = "invoice", .class_known = true, .privacy = PRIVACY_PRIVATE, .has_bar = true, .bar = 0.8,
+                       .margin = 0.1, .limit_latency_p95_ms = NAN, .limit_cost_usd = NAN, .limit_malformed = NAN,
+                       .majority = NAN, .regex = NAN };
+    route_side *l = &in.local;
+    l->present = true;
+    strcpy(l->provider, "local:m");
+    l->n_cases = l->n = 60;
+    l->n_pass = 58;
+    l->n_wrong = 2;
+    l->pass = 58 / 60.0;
+    l->lower = 0.885;
+    l->upper = 0.996;
+    return in;
+}
+
+static void the_reason_says_what_decided(void **state)
+{
+    (void)state;
+    route_input in = good();
+    route_decision d;
+    route_decide(&in, &d);
+    assert_int_equal(d.choice, ROUTE_LOCAL);
+    assert_string_equal(d.reason, "58 of 60 right (88.5 to 99.6 %): above the bar of 80 %; no cloud is configured, so "
+                                  "the bar alone decides");
+    in.bar = 0.95;
+    route_decide(&in, &d);
+    assert_int_equal(d.choice, ROUTE_REFUSE);
+    assert_non_null(strstr(d.reason, "not proven above the bar of 95 %; it is private"));
+    in.class_known = false;
+    route_decide(&in, &d);
+    assert_non_null(strstr(d.reason, "class is not known"));
+    in = good();
+    in.local.n = in.local.n_pass = in.local.n_wrong = 0;
+    in.local.n_stale = 60;
+    strcpy(in.local.stale, "the prompt changed (60 answers)");
+    in.privacy = PRIVACY_PUBLIC;
+    route_decide(&in, &d);
+    assert_int_equal(d.choice, ROUTE_REFUSE);
+    assert_int_equal(d.state, ROUTE_UNPROVEN);
+    assert_non_null(strstr(d.reason, "the prompt changed (60 answers)"));
+    assert_non_null(strstr(d.reason, "no cloud is configured"));
+    in.local.present = false;
+    route_decide(&in, &d);
+    assert_non_null(strstr(d.reason, "hearth measure invoice --on local:MODEL"));
+}
+
+static void a_reason_is_there_also_without_memory(void **state)
+{
+    (void)state;
+    route_input in = good();
+    route_decision d;
+    for (uint64_t n = 1; n < 6; n++) {
+        mem_fail_at(n);
+        route_decide(&in, &d);
+        mem_fail_at(0);
+        assert_int_equal(d.choice, ROUTE_LOCAL);
+        assert_true(d.reason[0] != 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(total_deterministic_and_private),
+        cmocka_unit_test(better_evidence_never_loses_local),
+        cmocka_unit_test(missing_numbers_never_argue_for_local),
+        cmocka_unit_test(the_reason_says_what_decided),
+        cmocka_unit_test(a_reason_is_there_also_without_memory),
+    };
+    return cmocka_run_group_tests(tests, decide_all, drop_all);
+}
