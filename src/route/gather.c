@@ -1,0 +1,363 @@
+/* gather.c: a task's facts from the ledger.
+ *
+ * The ledger's sources (one evidence each, newest first) become sides:
+ *   another sampling than the task asks for     -> stale as a whole
+ *   a newer source of the same provider exists  -> stale as a whole; the difference says what changed
+ *   otherwise                                   -> tallied against today's prompts and graders
+ * Recordings are evidence of how somebody answered once, but nobody to send a task to: they make no side. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "ledger/tally.h"
+#include "route/route.h"
+#include "stat/stat.h"
+#include "task/evidence.h"
+
+enum { SIDES_MAX = 64 };
+
+typedef struct side_work {
+    route_side side;
+    signed char *outcome; /* [case], NULL: not measured */
+} side_work;
+
+typedef struct work {
+    ledger *l;
+    const task *t;
+    const route_settings *s;
+    char *sampling;
+    side_work sides[SIDES_MAX];
+    size_t n;
+} work;
+
+static void copy_name(char *to, size_t room, const char *from)
+{
+    size_t n = strnlen(from, room - 1);
+    memcpy(to, from, n);
+    to[n] = 0;
+}
+
+static const route_candidate *find_candidate(const route_settings *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_candidates; i++)
+        if (strcmp(s->candidates[i].name, name) == 0)
+            return &s->candidates[i];
+    return NULL;
+}
+
+static side_work *find_side(work *w, const char *provider)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (strcmp(w->sides[i].side.provider, provider) == 0)
+            return &w->sides[i];
+    return NULL;
+}
+
+static side_work *new_side(work *w, const char *provider, privacy_place place)
+{
+    if (w->n == SIDES_MAX)
+        return NULL;
+    side_work *x = &w->sides[w->n++];
+    route_side *r = &x->side;
+    memset(x, 0, sizeof *x);
+    r->present = true;
+    r->place = place;
+    copy_name(r->provider, sizeof r->provider, provider);
+    r->n_cases = (uint32_t)w->t->n_cases;
+    r->pass = r->lower = r->upper = r->score = r->score_lower = r->score_upper = NAN;
+    r->latency_p95_ms = r->ttft_p50_ms = r->decode_per_s = r->prefill_per_s = r->peak_bytes = NAN;
+    r->cost_usd = place == PRIVACY_LOCAL ? 0 : NAN;
+    return x;
+}
+
+static void add_stale(route_side *r, const char *why, uint32_t n)
+{
+    size_t at = strlen(r->stale);
+    r->n_stale += n;
+    snprintf(r->stale + at, sizeof r->stale - at, "%s%s", at ? "; " : "", why);
+}
+
+static const char *what_differs(const ledger_evidence *old, const ledger_evidence *new)
+{
+    const struct {
+        const char *a, *b, *says;
+    } fields[] = {
+        { old->source, new->source, "its address changed" },
+        { old->model, new->model, "the model file changed" },
+        { old->numerics, new->numerics, "hearth's arithmetic changed" },
+        { old->kv_type, new->kv_type, "the KV type changed" },
+        { old->context_rule, new->context_rule, "the context limit changed" },
+        { old->sampling, new->sampling, "the sampling options changed" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        if (strcmp(fields[i].a, fields[i].b) != 0)
+            return fields[i].says;
+    return "the output constraint changed";
+}
+
+/* ---- one source ---- */
+
+static void set_rates(route_side *r, const tally *t, const double *scores, size_t n_scores)
+{
+    stat_interval i = stat_clopper_pearson(t->n_pass, t->n, 0.95), m = stat_mean_interval(scores, n_scores, 0.95);
+    r->n = t->n;
+    r->n_pass = t->n_pass;
+    r->n_wrong = t->n_wrong;
+    r->n_malformed = t->n_malformed;
+    if (t->n == 0)
+        return;
+    r->pass = (double)t->n_pass / t->n;
+    r->lower = i.low;
+    r->upper = i.high;
+    double sum = 0;
+    for (size_t k = 0; k < n_scores; k++)
+        sum += scores[k];
+    r->score = sum / (double)n_scores;
+    r->score_lower = m.low;
+    r->score_upper = m.high;
+}
+
+static void set_speed(route_side *r, const tally_speed *here)
+{
+    r->latency_p95_ms = here->answer_p95_ms;
+    r->ttft_p50_ms = here->ttft_p50_ms;
+    r->decode_per_s = here->decode_per_s;
+    r->prefill_per_s = here->prefill_per_s;
+}
+
+static status fill_speed(work *w, side_work *x, const tally *t, const ledger_source *src, error *err)
+{
+    route_side *r = &x->side;
+    tally_speed v = { 0 };
+    status s = tally_measure_speed(t, w->s->machine, &v, err);
+    if (s)
+        return s;
+    r->elsewhere = v.n == 0 && t->n > 0;
+    set_speed(r, &v);
+    error none;
+    double peak;
+    s = ledger_find_fact(w->l, w->t->id, src->evidence_id, NULL, "peak_bytes", &peak, NULL, &none);
+    if (s && s != E_NOTFOUND)
+        return fail(err, s, "%s", none.text);
+    if (!s)
+        r->peak_bytes = peak;
+    return ledger_count_failures(w->l, w->t->id, src->evidence_id, &r->n_failed, err);
+}
+
+static status fill_tally(work *w, side_work *x, const ledger_source *src, const tally_key *keys, error *err)
+{
+    ledger_rows rows = { 0 };
+    tally t = { 0 };
+    size_t n_cases = w->t->n_cases, n_scores = 0;
+    double *scores = mem_array(n_cases + 1, sizeof *scores);
+    status s = scores ? ledger_find_answers(w->l, w->t->id, src->evidence_id, &rows, err)
+                      : fail(err, E_NOMEM, "no memory for %zu scores", n_cases);
+    if (!s)
+        s = tally_make(w->l, &rows, keys, n_cases, (uint32_t)w->t->sampling.repeats, &t, err);
+    if (!s) {
+        for (size_t k = 0; k < n_cases; k++)
+            if (t.outcome[k] != TALLY_OPEN)
+                scores[n_scores++] = t.score[k];
+        set_rates(&x->side, &t, scores, n_scores);
+        char why[ROUTE_NAME_BYTES];
+        if (tally_stale_text(&t, why, sizeof why)[0])
+            add_stale(&x->side, why, t.stale_prompt + t.stale_case + t.ungraded);
+        s = fill_speed(w, x, &t, src, err);
+    }
+    if (!s) {
+        x->outcome = t.outcome;
+        t.outcome = NULL;
+    }
+    tally_clear(&t);
+    ledger_rows_close(&rows);
+    mem_free(scores);
+    return s;
+}
+
+static status fill_side(work *w, side_work *x, const ledger_source *src, error *err)
+{
+    task_case_key *by_task = NULL;
+    size_t n = w->t->n_cases;
+    tally_key *keys = mem_array(n + 1, sizeof *keys);
+    status s = keys ? task_case_keys(w->t, src->provider, &by_task, err)
+                    : fail(err, E_NOMEM, "no memory for the keys of %zu cases", n);
+    for (size_t i = 0; !s && i < n; i++)
+        keys[i] = (tally_key){ by_task[i].c->id, by_task[i].prompt, by_task[i].grader };
+    if (!s) {
+        copy_name(x->side.evidence, sizeof x->side.evidence, src->evidence_id);
+        copy_name(x->side.run, sizeof x->side.run, src->run);
+        copy_name(x->side.model, sizeof x->side.model, src->model_name);
+        x->side.measured_us = src->last_us;
+        s = fill_tally(w, x, src, keys, err);
+    }
+    mem_free(by_task);
+    mem_free(keys);
+    return s;
+}
+
+/* newest: the newest source of the same provider, or NULL when this is it. */
+static status add_source(work *w, const ledger_source *src, const ledger_source *newest, error *err)
+{
+    privacy_place place = privacy_place_of(src->place);
+    const route_candidate *c = find_candidate(w->s, src->provider);
+    if (str_starts(src->evidence.source, "replay:") || (place != PRIVACY_LOCAL && !c))
+        return OK;
+    if (c)
+        place = c->place; /* what the config says today */
+    side_work *x = find_side(w, src->provider);
+    if (!x)
+        x = new_side(w, src->provider, place);
+    if (!x)
+        return OK; /* more than anybody measures by hand; the newest are in */
+    const char *why = newest ? what_differs(&src->evidence, &newest->evidence) : NULL;
+    if (!newest && strcmp(src->evidence.sampling, w->sampling) != 0)
+        why = "the sampling options changed";
+    if (!why)
+        return fill_side(w, x, src, err);
+    char text[96];
+    snprintf(text, sizeof text, "%s (%u answers)", why, src->n_answers);
+    add_stale(&x->side, text, src->n_answers);
+    return OK;
+}
+
+static status add_sources(work *w, error *err)
+{
+    ledger_sources src = { 0 };
+    status s = ledger_find_sources(w->l, w->t->id, &src, err);
+    for (size_t i = 0; !s && i < src.n; i++) {
+        const ledger_source *newest = NULL;
+        for (size_t k = 0; k < i && !newest; k++)
+            if (strcmp(src.rows[k].provider, src.rows[i].provider) == 0)
+                newest = &src.rows[k];
+        s = add_source(w, &src.rows[i], newest, err);
+    }
+    ledger_sources_close(&src);
+    return s;
+}
+
+/* ---- choosing the two sides ---- */
+
+static bool meets_bar(const work *w, const route_side *r)
+{
+    return r->n > 0 && r->n >= r->n_cases && w->t->bar >= 0 && r->lower >= w->t->bar;
+}
+
+static bool better_local(const work *w, const route_side *a, const route_side *b)
+{
+    bool ma = meets_bar(w, a), mb = meets_bar(w, b);
+    if (ma != mb)
+        return ma;
+    if ((a->n > 0) != (b->n > 0))
+        return a->n > 0;
+    return a->n > 0 && a->lower > b->lower;
+}
+
+static bool better_cloud(const work *w, const route_side *a, const route_side *b)
+{
+    bool fa = privacy_allows(w->t->privacy, a->place), fb = privacy_allows(w->t->privacy, b->place);
+    return fa != fb ? fa : a->n > 0 && b->n == 0;
+}
+
+static side_work *pick(work *w, bool local)
+{
+    side_work *best = NULL;
+    for (size_t i = 0; i < w->n; i++) {
+        side_work *x = &w->sides[i];
+        if ((x->side.place == PRIVACY_LOCAL) != local)
+            continue;
+        if (!best || (local ? better_local(w, &x->side, &best->side) : better_cloud(w, &x->side, &best->side)))
+            best = x;
+    }
+    return best;
+}
+
+static void set_pairs(const side_work *local, const side_work *cloud, size_t n_cases, route_input *out)
+{
+    if (!local || !cloud || !local->outcome || !cloud->outcome)
+        return;
+    for (size_t k = 0; k < n_cases; k++) {
+        if (local->outcome[k] == TALLY_OPEN || cloud->outcome[k] == TALLY_OPEN)
+            continue;
+        bool a = local->outcome[k] == LEDGER_PASS, b = cloud->outcome[k] == LEDGER_PASS;
+        out->paired_w += a && !b;
+        out->paired_t += a == b;
+        out->paired_l += !a && b;
+    }
+}
+
+/* In the config's order, so that of equals the first named comes first. */
+static void add_candidates(work *w)
+{
+    for (size_t i = 0; i < w->s->n_candidates; i++) {
+        const route_candidate *c = &w->s->candidates[i];
+        if (c->recording || find_side(w, c->name))
+            continue;
+        side_work *x = new_side(w, c->name, c->place);
+        if (x && c->place != PRIVACY_LOCAL)
+            x->side.cost_usd = c->cost_per_answer;
+    }
+}
+
+static double limit_of(double v)
+{
+    return v >= 0 ? v : NAN;
+}
+
+static status set_task(const task *t, route_input *out, error *err)
+{
+    task_baselines b = { 0 };
+    copy_name(out->task, sizeof out->task, t->id);
+    out->class_known = true;
+    out->privacy = t->privacy;
+    out->has_bar = t->bar >= 0;
+    out->bar = t->bar;
+    out->has_margin = t->margin >= 0;
+    out->margin = task_margin(t);
+    out->limit_latency_p95_ms = limit_of(t->limits.latency_p95_ms);
+    out->limit_cost_usd = limit_of(t->limits.cost_usd);
+    out->limit_malformed = limit_of(t->limits.malformed);
+    out->majority = out->regex = NAN;
+    status s = task_baseline(t, &b, err);
+    if (s)
+        return s;
+    if (b.constant && b.majority.n)
+        out->majority = (double)b.majority.pass / (double)b.majority.n;
+    if (b.has_rules && b.rules.n)
+        out->regex = (double)b.rules.pass / (double)b.rules.n;
+    task_baselines_clear(&b);
+    return OK;
+}
+
+status route_gather(ledger *l, const struct task *t, const route_settings *settings, route_input *out, error *err)
+{
+    route_input in = { 0 };
+    work *w = mem_zero(sizeof *w);
+    if (!w)
+        return fail(err, E_NOMEM, "no memory for the facts of task %s", t->id);
+    w->l = l;
+    w->t = t;
+    w->s = settings;
+    status s = task_sampling_key(t, &w->sampling, err);
+    add_candidates(w);
+    if (!s && l)
+        s = add_sources(w, err);
+    if (!s)
+        s = set_task(t, &in, err);
+    if (!s) {
+        side_work *local = pick(w, true), *cloud = pick(w, false);
+        if (local)
+            in.local = local->side;
+        if (cloud)
+            in.cloud = cloud->side;
+        set_pairs(local, cloud, t->n_cases, &in);
+        in.memory_limit_bytes = settings->memory_limit_bytes;
+        *out = in;
+    }
+    for (size_t i = 0; i < w->n; i++)
+        mem_free(w->sides[i].outcome);
+    mem_free(w->sampling);
+    mem_free(w);
+    return s;
+}
