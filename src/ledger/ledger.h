@@ -172,6 +172,8 @@ status ledger_count_failures(ledger *l, const char *task, const char *evidence_i
 
 /* The id a machine has in the ledger: a digest of processor, cores and memory. */
 void ledger_machine_id(const ledger_machine *m, char out[DIGEST_HEX]);
+/* The machine that this process runs on: read once, lives for ever. Any thread. */
+const ledger_machine *ledger_this_machine(void);
 
 /* ---- care ---- */
 

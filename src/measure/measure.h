@@ -15,15 +15,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/status.h"
 #include "ledger/ledger.h"
+#include "ledger/tally.h"
 #include "provider/provider.h"
 
 struct task; /* task/task.h */
 
-/* E_DENIED with the user's sentence when the task's class forbids this place (and its cases are not synthetic). */
-status measure_allowed(const struct task *t, const char *provider_name, provider_place place, error *err) MUST_CHECK;
+/* E_DENIED with the user's sentence when the task's class forbids this place and its cases are not synthetic. A
+ * recording (replay) sends nothing and is always allowed. */
+status measure_allowed(const struct task *t, const char *provider_name, provider_kind kind, provider_place place,
+                       error *err) MUST_CHECK;
 
 /* Who is asked: a provider, or in tests something worse. */
 typedef status measure_ask(void *user, const request *r, event_fn *fn, void *fn_user, const provider_limits *limits,
@@ -48,15 +50,6 @@ typedef struct measure_options {
     const volatile int *stop;  /* NULL, or nonzero asks to end after what is finished: E_CANCELLED */
 } measure_options;
 
-/* Rates are tokens per second over all tokens; NAN where the provider does not say. */
-typedef struct measure_speed {
-    uint32_t n;                /* answers it rests on: this machine, threads, ISA and power source only */
-    double prefill_per_s, decode_per_s;
-    double ttft_p50_ms, ttft_p95_ms;   /* nearest rank */
-    double answer_p50_ms, answer_p95_ms;
-    double peak_bytes;         /* NAN: not known */
-} measure_speed;
-
 typedef struct measure_result {
     char run[UUID_TEXT];       /* "" when nothing had to be asked or graded */
     char evidence[DIGEST_HEX];
@@ -67,23 +60,23 @@ typedef struct measure_result {
     double score, score_lower, score_upper;   /* mean of scores, 95 % */
     double majority, regex;    /* baselines' pass rates on the same cases; NAN: the task has none */
     double resolution;         /* half width of the interval that this many cases give at worst */
-    measure_speed speed;
+    tally_speed speed;         /* on this machine, in the setting of the newest answer */
+    double peak_bytes;         /* most memory the provider's process held; NAN: not known */
+    char stale[256];           /* why older answers do not count; "" when none are stale */
     double seconds;            /* of this run */
 } measure_result;
 
-/* out is written also when E_CANCELLED or E_PROVIDER ends the run early: it then tells what is there. */
+/* out is written also when E_CANCELLED or E_PROVIDER ends the run early: it then tells what is there. The task's cases
+ * are loaded. */
 status measure_task(ledger *l, const struct task *t, const provider_info *who, measure_ask *ask, void *user,
                     const measure_options *o, measure_result *out, error *err) MUST_CHECK;
 /* measure_ask for a provider *. */
 status measure_ask_provider(void *p, const request *r, event_fn *fn, void *fn_user, const provider_limits *limits,
                             error *err);
 
-/* The evidence under which this provider answers this task. Strings in *out are borrowed from who and from `keep`,
- * which is (re)filled. */
-status measure_evidence(const struct task *t, const provider_info *who, buf *keep, ledger_evidence *out,
+/* The evidence under which this provider answers this task. Strings in *out are borrowed from who and from *keep, which
+ * the caller frees (mem_free). */
+status measure_evidence(const struct task *t, const provider_info *who, char **keep, ledger_evidence *out,
                         error *err) MUST_CHECK;
-
-/* What this machine is, for runs and facts: read once. */
-status measure_machine(ledger_machine *out, error *err) MUST_CHECK;
 
 #endif

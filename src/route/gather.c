@@ -131,7 +131,9 @@ static status fill_speed(work *w, side_work *x, const tally *t, const ledger_sou
 {
     route_side *r = &x->side;
     tally_speed v = { 0 };
-    status s = tally_measure_speed(t, w->s->machine, &v, err);
+    char here[DIGEST_HEX];
+    ledger_machine_id(ledger_this_machine(), here);
+    status s = tally_measure_speed(t, w->s->machine ? w->s->machine : here, &v, err);
     if (s)
         return s;
     r->elsewhere = v.n == 0 && t->n > 0;

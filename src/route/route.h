@@ -105,7 +105,7 @@ typedef struct route_candidate {
 typedef struct route_settings {
     const route_candidate *candidates;
     size_t n_candidates;
-    const char *machine;       /* ledger_machine_id of this machine; NULL: any machine's speed counts */
+    const char *machine;       /* whose speed counts: a ledger_machine_id; NULL: this machine's */
     uint64_t memory_limit_bytes; /* 0: not known */
 } route_settings;
 

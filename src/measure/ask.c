@@ -1,0 +1,187 @@
+/* ask.c: one case put to a provider. A provider is a stranger: its text must be UTF-8 and bounded, its counts and times
+ * plausible against our own clock, its model the one it was opened as; an answer that ends without having said so, or
+ * that comes from another model, is no answer. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "measure/measure_int.h"
+#include "plat/clock.h"
+#include "privacy/privacy.h"
+
+typedef struct listening {
+    session *s;
+    reply *out;
+    uint64_t began_us, first_us; /* first_us 0: no text yet */
+    uint32_t timeout_ms;
+    bool timed_out, stopped, too_long, done, model_differs;
+    event_done end;              /* numbers only */
+} listening;
+
+static bool differs(const char *said, const char *known)
+{
+    return said && said[0] && known && known[0] && strcmp(said, known) != 0;
+}
+
+static void hear_text(listening *x, const event *e)
+{
+    if (!x->first_us && e->text_bytes)
+        x->first_us = clock_mono_us();
+    buf_add(&x->out->text, e->text, e->text_bytes);
+    x->too_long = x->out->text.failed;
+}
+
+static void hear_end(listening *x, const event *e)
+{
+    x->done = true;
+    x->end = *e->end;
+    const provider_info *who = x->s->who;
+    if (who->kind == PROVIDER_LOCAL)
+        x->model_differs = differs(e->end->model_digest, who->model_digest) ||
+                           differs(e->end->numerics, who->numerics);
+}
+
+static int hear(void *user, const event *e)
+{
+    listening *x = user;
+    switch (e->kind) {
+    case EVENT_TEXT: hear_text(x, e); break;
+    case EVENT_DONE: hear_end(x, e); return 0;
+    case EVENT_ERROR:
+        snprintf(x->out->kind, sizeof x->out->kind, "%s", fault_kind_name(e->error->kind));
+        x->out->denied = e->error->kind == FAULT_DENIED;
+        return 0;
+    case EVENT_PREFILL: measure_tell(x->s, false, e->done, e->total); break;
+    default: break;
+    }
+    if (x->s->o->stop && *x->s->o->stop)
+        x->stopped = true;
+    if (clock_mono_us() - x->began_us > (uint64_t)x->timeout_ms * 1000 + 2000000) /* the provider should have, itself */
+        x->timed_out = true;
+    return x->stopped || x->timed_out || x->too_long;
+}
+
+static int64_t micros(double seconds, uint64_t most_us)
+{
+    if (!(seconds >= 0) || seconds * 1e6 > (double)most_us)
+        return -1;
+    return (int64_t)(seconds * 1e6);
+}
+
+static int64_t count_or_unknown(int64_t n)
+{
+    return n >= 0 && n <= 1 << 30 ? n : -1;
+}
+
+/* Our own clock is the judge: what a provider says of its times must fit into it. */
+static void set_numbers(listening *x, uint64_t total_us)
+{
+    ledger_answer *a = &x->out->row;
+    const event_done *d = &x->end;
+    uint64_t most = total_us + total_us / 20 + 10000;
+    a->finish = answer_finish_name(d->finish);
+    a->n_prompt = count_or_unknown(d->prompt_tokens);
+    a->n_output = count_or_unknown(d->completion_tokens);
+    a->n_cached = count_or_unknown(d->cached_tokens);
+    a->prefill_us = micros(d->prefill_seconds, most);
+    a->decode_us = micros(d->decode_seconds, most);
+    if (a->prefill_us >= 0 && a->decode_us >= 0 && (uint64_t)(a->prefill_us + a->decode_us) > most)
+        a->prefill_us = a->decode_us = -1;
+    a->ttft_us = micros(d->ttft_seconds, most);
+    if (a->ttft_us < 0 && x->first_us)
+        a->ttft_us = (int64_t)(x->first_us - x->began_us);
+    /* A recording replays its own time: our clock would say how fast a file is read. */
+    a->total_us = x->s->who->kind == PROVIDER_REPLAY ? micros(d->total_seconds, UINT64_MAX / 2) : (int64_t)total_us;
+    a->mean_logprob = isfinite(d->mean_logprob) ? d->mean_logprob : NAN;
+    x->out->peak_bytes = d->peak_bytes;
+}
+
+static status failure(reply *out, const char *kind, status code, error *err, const char *sentence)
+{
+    snprintf(out->kind, sizeof out->kind, "%s", kind);
+    return fail(err, code, "%s", sentence);
+}
+
+static status judge(listening *x, status answered, error *err)
+{
+    reply *out = x->out;
+    uint64_t total_us = clock_mono_us() - x->began_us;
+    if (x->stopped)
+        return fail(err, E_CANCELLED, "stopped");
+    if (x->timed_out)
+        return failure(out, "timeout", E_PROVIDER, err, "the provider hung: no end of its answer in time");
+    if (x->too_long)
+        return failure(out, "garbage", E_PROVIDER, err, "the provider's answer has no end: over 8 MiB");
+    if (answered) {
+        if (!out->kind[0])
+            snprintf(out->kind, sizeof out->kind, "%s", status_name(answered));
+        return answered;
+    }
+    if (!x->done || (x->end.finish != ANSWER_STOP && x->end.finish != ANSWER_LENGTH))
+        return failure(out, "garbage", E_PROVIDER, err, "the provider's answer broke off without an end");
+    if (x->model_differs)
+        return failure(out, "wrong-model", E_PROVIDER, err, "the answer came from another model than was opened");
+    if (!utf8_valid(buf_text(&out->text), out->text.len) || memchr(buf_text(&out->text), 0, out->text.len))
+        return failure(out, "garbage", E_PROVIDER, err, "the provider's answer is not UTF-8 text");
+    set_numbers(x, total_us);
+    return OK;
+}
+
+static void set_request(session *s, const task_case *c, uint32_t repeat, const task_messages *m, request *r)
+{
+    const task_sampling *p = &s->t->sampling;
+    request_init(r);
+    r->privacy = s->t->synthetic && s->who->place != PLACE_LOCAL ? PRIVACY_PUBLIC : s->t->privacy;
+    r->task = s->t->id;
+    r->case_id = c->id;
+    if (m->plain && !s->who->has_template) {
+        r->kind = REQUEST_TEXT;
+        r->text = m->items[0].content;
+    } else {
+        r->kind = REQUEST_CHAT;
+        r->messages = (const request_message *)m->items; /* two pointers each: asserted below */
+        r->n_messages = m->n;
+    }
+    r->sampling.temperature = p->temperature;
+    r->sampling.max_tokens = (uint32_t)p->max_tokens;
+    r->sampling.seed = (uint64_t)p->seed + repeat;
+    r->sampling.seed_set = true;
+    for (size_t i = 0; i < p->n_stop && i < REQUEST_STOPS_MAX; i++)
+        r->sampling.stops[r->sampling.n_stops++] = p->stop[i];
+}
+_Static_assert(sizeof(task_message) == sizeof(request_message) &&
+                   offsetof(task_message, content) == offsetof(request_message, content),
+               "a task's message is a request's message");
+
+/* The rendered prompt as it is kept in the ledger, for people to read. */
+static char *prompt_as_text(const task_messages *m)
+{
+    buf b = BUF_INIT(TASK_PROMPT_BYTES_MAX + 65536);
+    for (size_t i = 0; i < m->n; i++) {
+        if (!m->plain)
+            buf_printf(&b, "%s[%s]\n", i ? "\n" : "", m->items[i].role);
+        buf_str(&b, m->items[i].content);
+    }
+    return buf_take(&b);
+}
+
+status ask_case(session *s, const task_case *c, uint32_t repeat, reply *out, char **prompt_text, error *err)
+{
+    task_messages m = { 0 };
+    request r;
+    status st = task_render(s->t, s->prompt, c->input, c->id, &m, err);
+    if (st)
+        return st;
+    set_request(s, c, repeat, &m, &r);
+    provider_limits limits = { .timeout_ms = s->o->case_timeout_ms ? s->o->case_timeout_ms : 120000 };
+    limits.idle_ms = limits.first_ms = limits.timeout_ms;
+    listening x = { .s = s, .out = out, .began_us = clock_mono_us(), .timeout_ms = limits.timeout_ms };
+    st = s->ask(s->user, &r, hear, &x, &limits, err);
+    st = judge(&x, st, err);
+    if (!st && privacy_keeps_text(s->t->privacy))
+        *prompt_text = prompt_as_text(&m);
+    task_messages_clear(&m);
+    return st;
+}

@@ -1,0 +1,128 @@
+/* summary.c: what the ledger holds under this evidence, in numbers. Always read from the ledger, never from what a run
+ * believes it wrote. */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "measure/measure_int.h"
+#include "plat/clock.h"
+#include "stat/stat.h"
+
+status measure_read(session *s, error *err)
+{
+    char id[DIGEST_HEX];
+    tally_clear(&s->tally);
+    ledger_rows_close(&s->rows);
+    ledger_evidence_id(&s->evidence, id);
+    status st = ledger_find_answers(s->l, s->t->id, id, &s->rows, err);
+    return st ? st : tally_make(s->l, &s->rows, s->keys, s->n_keys, s->repeats, &s->tally, err);
+}
+
+static status sum_scores(session *s, measure_result *r, error *err)
+{
+    const tally *t = &s->tally;
+    double *scores = mem_array(t->n_keys + 1, sizeof *scores), sum = 0;
+    size_t n = 0;
+    if (!scores)
+        return fail(err, E_NOMEM, "no memory for %zu scores", t->n_keys);
+    for (size_t k = 0; k < t->n_keys; k++)
+        if (t->outcome[k] != TALLY_OPEN)
+            sum += scores[n++] = t->score[k];
+    stat_interval i = stat_mean_interval(scores, n, 0.95);
+    r->score = n ? sum / (double)n : NAN;
+    r->score_lower = i.low;
+    r->score_upper = i.high;
+    mem_free(scores);
+    return OK;
+}
+
+static void sum_rates(const tally *t, measure_result *r)
+{
+    stat_interval i = stat_clopper_pearson(t->n_pass, t->n, 0.95);
+    r->n = t->n;
+    r->n_pass = t->n_pass;
+    r->n_wrong = t->n_wrong;
+    r->n_malformed = t->n_malformed;
+    r->pass = t->n ? (double)t->n_pass / t->n : NAN;
+    r->pass_lower = i.low;
+    r->pass_upper = i.high;
+    stat_interval worst = stat_clopper_pearson(t->n / 2, t->n, 0.95);
+    r->resolution = (worst.high - worst.low) / 2;
+}
+
+static status sum_baselines(const task *t, measure_result *r, error *err)
+{
+    task_baselines b = { 0 };
+    r->majority = r->regex = NAN;
+    status st = task_baseline(t, &b, err);
+    if (st)
+        return st;
+    if (b.constant && b.majority.n)
+        r->majority = (double)b.majority.pass / (double)b.majority.n;
+    if (b.has_rules && b.rules.n)
+        r->regex = (double)b.rules.pass / (double)b.rules.n;
+    task_baselines_clear(&b);
+    return OK;
+}
+
+static status append_facts(session *s, const measure_result *r, error *err)
+{
+    const struct {
+        const char *name, *unit;
+        double value;
+    } facts[] = {
+        { "prefill_tokens_per_s", "1/s", r->speed.prefill_per_s },
+        { "decode_tokens_per_s", "1/s", r->speed.decode_per_s },
+        { "ttft_p50_ms", "ms", r->speed.ttft_p50_ms },
+        { "ttft_p95_ms", "ms", r->speed.ttft_p95_ms },
+        { "answer_p50_ms", "ms", r->speed.answer_p50_ms },
+        { "answer_p95_ms", "ms", r->speed.answer_p95_ms },
+        { "peak_bytes", "bytes", s->peak_bytes },
+    };
+    status st = OK;
+    for (size_t i = 0; !st && s->n_asked && i < ARRAY_LEN(facts); i++)
+        if (isfinite(facts[i].value) && (i < 6 || facts[i].value > 0))
+            st = ledger_append_fact(s->l, s->run, facts[i].name, facts[i].value, facts[i].unit, err);
+    return st;
+}
+
+static status find_peak(session *s, const char *evidence, measure_result *r, error *err)
+{
+    error none;
+    r->peak_bytes = NAN;
+    status st = ledger_find_fact(s->l, s->t->id, evidence, NULL, "peak_bytes", &r->peak_bytes, NULL, &none);
+    return st && st != E_NOTFOUND ? fail(err, st, "%s", none.text) : OK;
+}
+
+status measure_summary(session *s, measure_result *out, error *err)
+{
+    measure_result r = { 0 };
+    char machine[DIGEST_HEX];
+    ledger_machine_id(ledger_this_machine(), machine);
+    ledger_evidence_id(&s->evidence, r.evidence);
+    memcpy(r.run, s->run, sizeof r.run);
+    r.n_cases = (uint32_t)s->n_keys;
+    r.n_asked = s->n_asked;
+    r.n_kept = s->n_kept;
+    r.n_regraded = s->n_regraded;
+    r.n_failed = s->n_failed;
+    r.seconds = (double)(clock_mono_us() - s->began_us) / 1e6;
+    status st = measure_read(s, err);
+    if (!st) {
+        sum_rates(&s->tally, &r);
+        st = sum_scores(s, &r, err);
+    }
+    if (!st)
+        st = sum_baselines(s->t, &r, err);
+    if (!st)
+        st = tally_measure_speed(&s->tally, machine, &r.speed, err);
+    if (!st)
+        st = append_facts(s, &r, err);
+    if (!st)
+        st = find_peak(s, r.evidence, &r, err);
+    if (!st) {
+        tally_stale_text(&s->tally, r.stale, sizeof r.stale);
+        *out = r;
+    }
+    return st;
+}
