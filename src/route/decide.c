@@ -80,8 +80,8 @@ static void judge_margin(const route_input *in, finding *f)
     else if (stat_tango(p, 0.90).high < -in->margin)
         f->disproved = true;
     buf_printf(&f->words, "; against %s on %llu cases: only local right %u, only cloud right %u, so at most %.1f "
-               "points worse, %s the margin of %.0f", in->cloud.provider, (unsigned long long)n, in->paired_w, in->paired_l,
-               fmax(0, -100 * lower), f->margin == MET ? "within" : "not within", 100 * in->margin);
+               "points worse, %s the margin of %.0f", in->cloud.provider, (unsigned long long)n, in->paired_w,
+               in->paired_l, fmax(0, -100 * lower), f->margin == MET ? "within" : "not within", 100 * in->margin);
 }
 
 /* One limit: value and limit, NAN where not known or not set. */
