@@ -111,12 +111,23 @@ static uint32_t word(const uint8_t *p)
     return v;
 }
 
+/* Bit j of b into bit 4 of byte j. */
+static uint64_t spread_fifth_bits(uint8_t b)
+{
+    uint64_t t = (b * 0x0101010101010101u) & 0x8040201008040201u; /* byte j keeps bit j */
+    return ((t + 0x7F7F7F7F7F7F7F7Fu) >> 7 & 0x0101010101010101u) << 4;
+}
+
 /* qh of the Q5 types as bits: bit j belongs to value j. */
 static void split_q5(const uint8_t *qs, const uint8_t qh[4], uint8_t *codes)
 {
     split_nibbles16(qs, codes);
-    for (int j = 0; j < 32; j++)
-        codes[j] |= (uint8_t)((qh[j / 8] >> (j % 8) & 1) << 4);
+    for (int i = 0; i < 4; i++) {
+        uint64_t eight;
+        memcpy(&eight, codes + 8 * i, 8);
+        eight |= spread_fifth_bits(qh[i]);
+        memcpy(codes + 8 * i, &eight, 8);
+    }
 }
 
 static void join_q5(const uint8_t *codes, uint8_t *qs, uint8_t qh[4])
@@ -311,6 +322,17 @@ static void block_get(const layout *l, int type, int row, const uint8_t *codes_i
     }
 }
 
+/* Values of one row, every sixteenth of the panel. */
+static void float_put(size_t width, const uint8_t *row, size_t n, uint8_t *out)
+{
+    if (width == 2)
+        for (size_t k = 0; k < n; k++)
+            memcpy(out + k * ROWS * 2, row + k * 2, 2);
+    else
+        for (size_t k = 0; k < n; k++)
+            memcpy(out + k * ROWS * 4, row + k * 4, 4);
+}
+
 void kernels_pack(int type, const void *file_rows, size_t row_bytes, int n_rows, size_t cols, void *panel)
 {
     const layout *l = layout_of(type);
@@ -322,8 +344,7 @@ void kernels_pack(int type, const void *file_rows, size_t row_bytes, int n_rows,
     for (int r = 0; r < n_rows; r++) {
         const uint8_t *row = (const uint8_t *)file_rows + (size_t)r * row_bytes;
         if (!l->low) {
-            for (size_t k = 0; k < n; k++)
-                memcpy(out + (k * ROWS + (size_t)r) * l->file_bytes, row + k * l->file_bytes, l->file_bytes);
+            float_put(l->file_bytes, row, n, out + (size_t)r * l->file_bytes);
             continue;
         }
         for (size_t b = 0; b < n; b++)

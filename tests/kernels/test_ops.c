@@ -105,6 +105,10 @@ static void norms_and_elementwise(void **state)
             x[n / 2] = 2.0f, x[n - 1] = 2.0f;
             assert_int_equal(portable.argmax(x, n), n / 2);
             assert_int_equal(k->argmax(x, n), n / 2);
+            for (size_t i = 0; i < n; i++)
+                a[i] = i < n / 2 ? NAN : -INFINITY;
+            assert_int_equal(portable.argmax(a, n), 0);
+            assert_int_equal(k->argmax(a, n), 0);
             if (n % 2 == 0) {
                 memcpy(a, x, n * 4), memcpy(b, x, n * 4);
                 BOTH("rope_norm", rope_norm(a, w, n), rope_norm(b, w, n));
@@ -241,6 +245,7 @@ static void every_level_stores_alike(void **state)
             for (int v = 0; v < n_levels; v++)
                 for (int at = 0; at < 64; at += 1 + (int)test_below(9)) {
                     test_inputs(WILD, dim, key), test_inputs(WILD, dim, value);
+                    key[0] = NAN, key[1] = -INFINITY;
                     key[dim / 2] = 1e9f, value[dim / 2] = -65519.9f, value[0] = 65520.0f;
                     portable.kv_store[kv](a, dim, at, key, value);
                     level[v].kv_store[kv](b, dim, at, key, value);

@@ -194,8 +194,30 @@ static void attend_finish(const float *state, size_t head_dim, float *out)
         _mm256_storeu_ps(out + d, _mm256_mul_ps(_mm256_loadu_ps(state + KERNELS_STATE_HEADER + d), inverse));
 }
 
+/* ---- storing: keys go to every sixteenth place, values to one row ---- */
+
+INLINE __m128i narrow8(const float *x)
+{
+    __m256 v = _mm256_min_ps(_mm256_loadu_ps(x), _mm256_set1_ps(65504.0f));
+    return _mm256_cvtps_ph(_mm256_max_ps(v, _mm256_set1_ps(-65504.0f)), _MM_FROUND_TO_NEAREST_INT);
+}
+
+static void store_f16(void *page, size_t head_dim, int at, const float *key, const float *value)
+{
+    uint16_t *k = (uint16_t *)page + (size_t)at / 16 * head_dim * 16 + (size_t)at % 16;
+    uint16_t *v = (uint16_t *)page + (KERNELS_PAGE + (size_t)at) * head_dim;
+    for (size_t d = 0; d < head_dim; d += 8) {
+        uint16_t eight[8];
+        _mm_storeu_si128((__m128i *)(void *)eight, narrow8(key + d));
+        for (size_t i = 0; i < 8; i++)
+            k[16 * (d + i)] = eight[i];
+        _mm_storeu_si128((__m128i *)(void *)(v + d), narrow8(value + d));
+    }
+}
+
 void kernels_avx2_attn(kernels *k)
 {
+    k->kv_store[KV_F16] = store_f16;
     k->attend[KV_F16] = attend_f16;
     k->attend[KV_F32] = attend_f32;
     k->attend_finish = attend_finish;

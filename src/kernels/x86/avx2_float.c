@@ -293,18 +293,31 @@ static void layer_norm(const float *x, const float *weight, const float *bias, s
     map(map_affine, out, weight, bias, r, n, out);
 }
 
-static void softmax(const float *x, size_t n, float *out)
+/* The largest value; NaN is passed over. */
+INLINE float maximum(const float *x, size_t n)
 {
-    float m = -INFINITY;
+    __m256 v = _mm256_set1_ps(-INFINITY);
     size_t i = 0;
-    if (n >= 8) {
-        __m256 v = _mm256_set1_ps(m);
-        for (; i + 8 <= n; i += 8)
-            v = _mm256_max_ps(_mm256_loadu_ps(x + i), v);
-        m = largest8(v);
-    }
+    for (; i + 8 <= n; i += 8)
+        v = _mm256_max_ps(_mm256_loadu_ps(x + i), v);
+    float m = largest8(v);
     for (; i < n; i++)
         m = x[i] > m ? x[i] : m;
+    return m;
+}
+
+static size_t argmax(const float *x, size_t n)
+{
+    float m = maximum(x, n);
+    for (size_t i = 0; m > -INFINITY && i < n; i++)
+        if (x[i] == m)
+            return i;
+    return 0;
+}
+
+static void softmax(const float *x, size_t n, float *out)
+{
+    float m = maximum(x, n);
     map(map_exp, x, NULL, NULL, m, n, out);
     map(map_scale, out, NULL, NULL, 1.0f / sum(out, n, false), n, out);
 }
@@ -371,6 +384,7 @@ void kernels_avx2_float(kernels *k)
     k->rms_norm = rms_norm;
     k->layer_norm = layer_norm;
     k->softmax = softmax;
+    k->argmax = argmax;
     k->rope_norm = rope_norm;
     k->rope_neox = rope_neox;
 }
