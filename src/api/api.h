@@ -1,0 +1,34 @@
+/* api.h: HTTP dialects over the providers. One dialect file turns JSON into the neutral request and the neutral events
+ * back into its own chunks; routes.c is the table of paths.
+ *
+ * Order, for every request that asks a model: its class (class_of), then the route (route_gather, route_decide), then
+ * the provider. What the class forbids is refused before a provider is opened.
+ *
+ * api_handle is an http_handler: it may run on many threads at once; providers answer one request at a time. */
+#ifndef API_API_H
+#define API_API_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "http/http.h"
+#include "provider/config.h"
+
+typedef struct api api;
+
+typedef struct api_options {
+    const config *config;    /* borrowed, outlives the api */
+    const char *model;       /* default MODEL of requests that name none that exists; NULL: none */
+    const char *bin_dir;     /* where the program is: tasks are searched near it; may be NULL */
+    const char *machine;     /* this machine's id in the ledger; NULL: unknown */
+    uint64_t memory_bytes;   /* what models may use; 0: unknown */
+} api_options;
+
+status api_open(api **out, const api_options *o, error *err) MUST_CHECK;
+/* After http_close: no handler runs any more. Ends the workers. */
+void api_close(api **a);
+
+/* user is the api *. */
+void api_handle(void *user, http_request *r);
+
+#endif

@@ -1,0 +1,100 @@
+/* api_int.h: what the dialects share. */
+#ifndef API_API_INT_H
+#define API_API_INT_H
+
+#include <pthread.h>
+
+#include "api/api.h"
+#include "base/js.h"
+#include "provider/provider.h"
+#include "route/route.h"
+#include "task/task.h"
+
+/* ---- faults: how a request that cannot be answered is told so (reply.c) ---- */
+
+/* What went wrong, in the neutral terms of request.h; param names the field, or is "". */
+typedef struct api_fault {
+    fault_kind kind;
+    int http; /* 0: fault_http(kind) */
+    char param[128];
+    char text[ERROR_TEXT_BYTES];
+    int64_t n_prompt, n_context;
+    double retry_after_s;
+} api_fault;
+
+/* Both return false, so that a reader can end in `return api_refuse(…)`. */
+bool api_refuse(api_fault *f, fault_kind kind, const char *param, const char *format, ...) PRINTF_LIKE(4, 5);
+bool api_refuse_status(api_fault *f, const char *param, const error *err);
+/* The fault as the object {"error":{…}} of OpenAI's dialect. NULL without memory. */
+js *api_fault_js(const api_fault *f);
+void api_reply_fault(http_request *r, const api_fault *f);
+/* Takes body. */
+void api_reply_js(http_request *r, int code, js *body);
+
+/* ---- fields: nothing is dropped silently (fields.c) ---- */
+
+typedef enum field_rule {
+    FIELD_READ,    /* the dialect reads it */
+    FIELD_IGNORED, /* changes nothing about the answer */
+    FIELD_NEUTRAL, /* not done: accepted only as null, false, 0, "" or empty, or its `neutral` text */
+} field_rule;
+typedef struct field {
+    const char *name;
+    field_rule rule;
+    const char *neutral; /* FIELD_NEUTRAL: a further harmless value, or NULL */
+} field;
+/* False: a field that is unknown (the nearest is named) or that would change the answer and is not done. */
+bool api_check_fields(const js *object, const field *fields, size_t n, const char *where, api_fault *f);
+
+/* Typed readers: absent or null leaves *out; a wrong type or a value outside low..high is a fault naming the field. */
+bool api_read_number(const js *object, const char *name, double low, double high, double *out, api_fault *f);
+bool api_read_whole(const js *object, const char *name, int64_t low, int64_t high, int64_t *out, api_fault *f);
+bool api_read_bool(const js *object, const char *name, bool *out, api_fault *f);
+bool api_read_text(const js *object, const char *name, const char **out, api_fault *f);
+
+/* ---- providers that are open (pool.c) ---- */
+
+typedef struct pooled pooled;
+/* Opens spec, or finds it open. One local model is loaded at a time: another one waits for its answers and is unloaded.
+ * Every take has its api_give. */
+status api_take(api *a, const char *spec, pooled **out, provider **p, error *err) MUST_CHECK;
+void api_give(api *a, pooled *p);
+
+struct api {
+    api_options options;
+    pthread_mutex_t lock;
+    pthread_cond_t given;
+    pooled *pool;
+};
+
+/* ---- who asks, and where it may go (target.c) ---- */
+
+/* The request's answerer, decided: class first, then route. */
+typedef struct target {
+    privacy_class privacy;
+    char task[72];          /* "" for a plain model */
+    char spec[ROUTE_NAME_BYTES];
+    bool routed;            /* by the evidence in `decision` */
+    route_decision decision;
+    task *t;                /* owned; NULL for a plain model */
+    task_messages messages; /* owned: the measured prompt, rendered */
+} target;
+
+/* model: the request's field; input: its `input` object or NULL; messages: what the caller said. *rendered says that
+ * the task's own messages take their place. */
+bool api_target(api *a, const http_request *r, const char *model, const js *input, const request_message *messages,
+                size_t n_messages, target *out, api_fault *f);
+void api_target_clear(target *t);
+/* x-hearth-route, -provider, -class, -reason, -evidence, -task. */
+void api_set_headers(http_request *r, const target *t);
+
+/* The key of the request: false is a 401. Without keys in the config everybody on loopback may ask. */
+bool api_authorised(const api *a, const http_request *r, privacy_class *default_class);
+
+/* ---- the dialects' handlers, for routes.c ---- */
+void api_openai_chat(api *a, http_request *r);
+void api_openai_models(api *a, http_request *r);
+void api_openai_model(api *a, http_request *r);
+void api_health(api *a, http_request *r);
+
+#endif

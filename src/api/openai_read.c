@@ -1,0 +1,280 @@
+/* openai_read.c: a chat request's JSON to the neutral request. Every field is in a table; what is not done is refused
+ * by name, because a field that is dropped changes the answer and nobody knows. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/openai_int.h"
+#include "base/mem.h"
+
+static const field chat_fields[] = {
+    { "model", FIELD_READ, NULL },
+    { "messages", FIELD_READ, NULL },
+    { "input", FIELD_READ, NULL },
+    { "stream", FIELD_READ, NULL },
+    { "stream_options", FIELD_READ, NULL },
+    { "max_tokens", FIELD_READ, NULL },
+    { "max_completion_tokens", FIELD_READ, NULL },
+    { "temperature", FIELD_READ, NULL },
+    { "top_p", FIELD_READ, NULL },
+    { "top_k", FIELD_READ, NULL },
+    { "min_p", FIELD_READ, NULL },
+    { "repeat_penalty", FIELD_READ, NULL },
+    { "repeat_last_n", FIELD_READ, NULL },
+    { "presence_penalty", FIELD_READ, NULL },
+    { "frequency_penalty", FIELD_READ, NULL },
+    { "seed", FIELD_READ, NULL },
+    { "stop", FIELD_READ, NULL },
+    { "logprobs", FIELD_READ, NULL },
+    { "top_logprobs", FIELD_READ, NULL },
+    { "n", FIELD_READ, NULL },
+    { "response_format", FIELD_READ, NULL },
+    { "user", FIELD_IGNORED, NULL },
+    { "metadata", FIELD_IGNORED, NULL },
+    { "store", FIELD_IGNORED, NULL },
+    { "service_tier", FIELD_IGNORED, NULL },
+    { "safety_identifier", FIELD_IGNORED, NULL },
+    { "prediction", FIELD_IGNORED, NULL },
+    { "prompt_cache_key", FIELD_IGNORED, NULL },
+    { "parallel_tool_calls", FIELD_IGNORED, NULL },
+    { "logit_bias", FIELD_NEUTRAL, NULL },
+    { "tools", FIELD_NEUTRAL, NULL },
+    { "tool_choice", FIELD_NEUTRAL, "none" },
+    { "functions", FIELD_NEUTRAL, NULL },
+    { "function_call", FIELD_NEUTRAL, "none" },
+    { "modalities", FIELD_NEUTRAL, NULL },
+    { "audio", FIELD_NEUTRAL, NULL },
+    { "reasoning_effort", FIELD_NEUTRAL, "none" },
+    { "verbosity", FIELD_NEUTRAL, "medium" },
+    { "web_search_options", FIELD_NEUTRAL, NULL },
+};
+
+static const field message_fields[] = {
+    { "role", FIELD_READ, NULL },          { "content", FIELD_READ, NULL },
+    { "name", FIELD_NEUTRAL, NULL },       { "refusal", FIELD_NEUTRAL, NULL },
+    { "tool_calls", FIELD_NEUTRAL, NULL }, { "tool_call_id", FIELD_NEUTRAL, NULL },
+    { "audio", FIELD_NEUTRAL, NULL },      { "function_call", FIELD_NEUTRAL, NULL },
+    { "annotations", FIELD_IGNORED, NULL }, { "reasoning_content", FIELD_IGNORED, NULL },
+    { "reasoning", FIELD_IGNORED, NULL },
+};
+
+static bool no_memory(api_fault *f)
+{
+    return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+}
+
+/* ---- messages ---- */
+
+static bool join_parts(chat_call *c, const js *parts, const char *where, const char **out, api_fault *f)
+{
+    buf text = BUF_INIT(REQUEST_BYTES_MAX);
+    for (size_t i = 0; i < js_len(parts); i++) {
+        const js *part = js_at(parts, i), *type = js_get(part, "type"), *piece = js_get(part, "text");
+        char path[96];
+        snprintf(path, sizeof path, "%s.content[%zu]", where, i);
+        if (!js_is(type, JS_STRING) || strcmp(js_text(type), "text") != 0 || !js_is(piece, JS_STRING)) {
+            buf_clear(&text);
+            return api_refuse(f, FAULT_INVALID, path, "%s is of type '%s'; only text can be read here", path,
+                              js_is(type, JS_STRING) ? js_text(type) : "?");
+        }
+        if (memchr(js_text(piece), 0, js_len(piece))) {
+            buf_clear(&text);
+            return api_refuse(f, FAULT_INVALID, path, "%s holds a zero byte", path);
+        }
+        buf_add(&text, js_text(piece), js_len(piece));
+    }
+    char *copy = text.failed ? NULL : arena_strndup(&c->memory, buf_text(&text), text.len);
+    buf_clear(&text);
+    *out = copy;
+    return copy ? true : no_memory(f);
+}
+
+static bool read_content(chat_call *c, const js *message, const char *where, const char **out, api_fault *f)
+{
+    const js *content = js_get(message, "content");
+    *out = "";
+    if (!content || js_is(content, JS_NULL))
+        return true;
+    if (js_is(content, JS_ARRAY))
+        return join_parts(c, content, where, out, f);
+    if (!js_is(content, JS_STRING))
+        return api_refuse(f, FAULT_INVALID, where, "%s.content must be a string or a list of parts", where);
+    if (memchr(js_text(content), 0, js_len(content)))
+        return api_refuse(f, FAULT_INVALID, where, "%s.content holds a zero byte", where);
+    *out = js_text(content);
+    return true;
+}
+
+static bool read_role(const js *message, const char *where, const char **out, api_fault *f)
+{
+    static const char *const roles[][2] = {
+        { "system", "system" }, { "developer", "system" }, { "user", "user" }, { "assistant", "assistant" },
+    };
+    const js *role = js_get(message, "role");
+    for (size_t i = 0; js_is(role, JS_STRING) && i < ARRAY_LEN(roles); i++) {
+        if (strcmp(js_text(role), roles[i][0]) == 0) {
+            *out = roles[i][1];
+            return true;
+        }
+    }
+    return api_refuse(f, FAULT_INVALID, where, "%s.role must be system, developer, user or assistant", where);
+}
+
+static bool read_messages(chat_call *c, api_fault *f)
+{
+    const js *list = js_get(c->body, "messages");
+    if (!list || js_is(list, JS_NULL))
+        return c->input ? true : api_refuse(f, FAULT_INVALID, "messages", "'messages' is missing");
+    size_t n = js_len(list);
+    if (!js_is(list, JS_ARRAY) || (!n && !c->input) || n > REQUEST_MESSAGES_MAX)
+        return api_refuse(f, FAULT_INVALID, "messages", "'messages' must be a list of 1 to %d messages",
+                          REQUEST_MESSAGES_MAX);
+    request_message *messages = arena_alloc(&c->memory, (n + 1) * sizeof *messages);
+    if (!messages)
+        return no_memory(f);
+    for (size_t i = 0; i < n; i++) {
+        const js *message = js_at(list, i);
+        char where[32], prefix[34];
+        snprintf(where, sizeof where, "messages[%zu]", i);
+        snprintf(prefix, sizeof prefix, "%s.", where);
+        if (!js_is(message, JS_OBJECT))
+            return api_refuse(f, FAULT_INVALID, where, "%s must be an object", where);
+        if (!api_check_fields(message, message_fields, ARRAY_LEN(message_fields), prefix, f) ||
+            !read_role(message, where, &messages[i].role, f) ||
+            !read_content(c, message, where, &messages[i].content, f))
+            return false;
+    }
+    c->neutral.messages = messages;
+    c->neutral.n_messages = n;
+    return true;
+}
+
+/* ---- sampling ---- */
+
+static bool read_stops(chat_call *c, api_fault *f)
+{
+    const js *stop = js_get(c->body, "stop");
+    if (!stop || js_is(stop, JS_NULL))
+        return true;
+    bool one = js_is(stop, JS_STRING);
+    size_t n = one ? 1 : js_len(stop);
+    if ((!one && !js_is(stop, JS_ARRAY)) || n > REQUEST_STOPS_MAX)
+        return api_refuse(f, FAULT_INVALID, "stop", "'stop' must be a string or a list of at most %d strings",
+                          REQUEST_STOPS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const js *text = one ? stop : js_at(stop, i);
+        if (!js_is(text, JS_STRING) || !js_len(text) || js_len(text) > REQUEST_STOP_BYTES_MAX ||
+            memchr(js_text(text), 0, js_len(text)))
+            return api_refuse(f, FAULT_INVALID, "stop", "each 'stop' must be a string of 1 to %d bytes",
+                              REQUEST_STOP_BYTES_MAX);
+        c->neutral.sampling.stops[c->neutral.sampling.n_stops++] = js_text(text);
+    }
+    return true;
+}
+
+static bool read_lengths(chat_call *c, api_fault *f)
+{
+    int64_t old_name = 0, new_name = 0;
+    if (!api_read_whole(c->body, "max_tokens", 1, REQUEST_TOKENS_MAX, &old_name, f) ||
+        !api_read_whole(c->body, "max_completion_tokens", 1, REQUEST_TOKENS_MAX, &new_name, f))
+        return false;
+    if (old_name && new_name && old_name != new_name)
+        return api_refuse(f, FAULT_INVALID, "max_completion_tokens",
+                          "'max_tokens' and 'max_completion_tokens' contradict each other");
+    c->neutral.sampling.max_tokens = (uint32_t)(new_name ? new_name : old_name);
+    return true;
+}
+
+static bool read_logprobs(chat_call *c, api_fault *f)
+{
+    int64_t top = 0;
+    if (!api_read_bool(c->body, "logprobs", &c->neutral.logprobs, f) ||
+        !api_read_whole(c->body, "top_logprobs", 0, 20, &top, f))
+        return false;
+    if (top && !c->neutral.logprobs)
+        return api_refuse(f, FAULT_INVALID, "top_logprobs", "'top_logprobs' needs 'logprobs': true");
+    c->neutral.n_logprobs = (uint32_t)top;
+    return true;
+}
+
+static bool read_sampling(chat_call *c, api_fault *f)
+{
+    request_sampling *s = &c->neutral.sampling;
+    int64_t top_k = 0, last_n = 64, seed = 0;
+    s->temperature = 1;
+    bool ok = api_read_number(c->body, "temperature", 0, 2, &s->temperature, f) &&
+              api_read_number(c->body, "top_p", 0, 1, &s->top_p, f) &&
+              api_read_number(c->body, "min_p", 0, 1, &s->min_p, f) &&
+              api_read_number(c->body, "repeat_penalty", 0.01, 100, &s->repeat_penalty, f) &&
+              api_read_number(c->body, "presence_penalty", -2, 2, &s->presence_penalty, f) &&
+              api_read_number(c->body, "frequency_penalty", -2, 2, &s->frequency_penalty, f) &&
+              api_read_whole(c->body, "top_k", 0, 1 << 20, &top_k, f) &&
+              api_read_whole(c->body, "repeat_last_n", 0, 4096, &last_n, f) &&
+              api_read_whole(c->body, "seed", INT64_MIN, INT64_MAX, &seed, f);
+    s->top_k = (uint32_t)top_k;
+    s->repeat_last_n = (uint32_t)last_n;
+    s->seed = (uint64_t)seed;
+    s->seed_set = js_is(js_get(c->body, "seed"), JS_NUMBER);
+    return ok && read_stops(c, f) && read_lengths(c, f) && read_logprobs(c, f);
+}
+
+/* ---- the rest ---- */
+
+/* A task is asked as it was measured: what would change that is refused. */
+static bool check_task_fields(const chat_call *c, api_fault *f)
+{
+    static const char *const fixed[] = {
+        "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "repeat_last_n", "presence_penalty",
+        "frequency_penalty", "seed", "stop", "max_tokens", "max_completion_tokens",
+    };
+    if (strncmp(c->model, "task:", 5) != 0)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+        const js *v = js_get(c->body, fixed[i]);
+        if (v && !js_is(v, JS_NULL))
+            return api_refuse(f, FAULT_INVALID, fixed[i], "'%s' is fixed by the task: it was measured so", fixed[i]);
+    }
+    return true;
+}
+
+static bool read_options(chat_call *c, api_fault *f)
+{
+    const js *options = js_get(c->body, "stream_options"), *format = js_get(c->body, "response_format");
+    const js *input = js_get(c->body, "input");
+    static const field stream_fields[] = {
+        { "include_usage", FIELD_READ, NULL },
+        { "include_obfuscation", FIELD_IGNORED, NULL },
+    };
+    static const field format_fields[] = { { "type", FIELD_NEUTRAL, "text" } };
+    int64_t n = 1;
+    if (input && !js_is(input, JS_NULL)) {
+        if (!js_is(input, JS_OBJECT))
+            return api_refuse(f, FAULT_INVALID, "input", "'input' must be an object of the task's variables");
+        c->input = input;
+    }
+    return api_read_bool(c->body, "stream", &c->stream, f) && api_read_whole(c->body, "n", 1, 1, &n, f) &&
+           api_check_fields(options, stream_fields, ARRAY_LEN(stream_fields), "stream_options.", f) &&
+           api_read_bool(options, "include_usage", &c->include_usage, f) &&
+           api_check_fields(format, format_fields, ARRAY_LEN(format_fields), "response_format.", f);
+}
+
+bool openai_read_chat(span body, chat_call *c, api_fault *f)
+{
+    error e = { 0 };
+    c->memory = (arena)ARENA_INIT(2 * REQUEST_BYTES_MAX);
+    c->model = "";
+    request_init(&c->neutral);
+    c->neutral.kind = REQUEST_CHAT;
+    if (js_parse(&c->body, body.p, body.n, "body", 1, &e))
+        return api_refuse_status(f, "", &e);
+    if (!js_is(c->body, JS_OBJECT))
+        return api_refuse(f, FAULT_INVALID, "", "the body must be a JSON object");
+    return api_check_fields(c->body, chat_fields, ARRAY_LEN(chat_fields), "", f) &&
+           api_read_text(c->body, "model", &c->model, f) && read_options(c, f) && read_messages(c, f) &&
+           check_task_fields(c, f) && read_sampling(c, f);
+}
+
+void openai_chat_clear(chat_call *c)
+{
+    js_free(c->body);
+    arena_clear(&c->memory);
+}

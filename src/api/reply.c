@@ -1,0 +1,102 @@
+/* reply.c: answers and faults as JSON. Deterministic failures are 4xx, because clients try 5xx again. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api_int.h"
+
+enum { REPLY_BYTES_MAX = 64 << 20 };
+
+static void set_fault(api_fault *f, fault_kind kind, const char *param)
+{
+    memset(f, 0, sizeof *f);
+    f->kind = kind;
+    snprintf(f->param, sizeof f->param, "%s", param ? param : "");
+}
+
+bool api_refuse(api_fault *f, fault_kind kind, const char *param, const char *format, ...)
+{
+    set_fault(f, kind, param);
+    error e;
+    va_list args;
+    va_start(args, format);
+    fail_v(&e, E_FORMAT, format, args);
+    va_end(args);
+    memcpy(f->text, e.text, sizeof f->text);
+    return false;
+}
+
+static fault_kind kind_of(status code)
+{
+    static const fault_kind kinds[] = {
+        [OK] = FAULT_INTERNAL,          [E_NOMEM] = FAULT_INTERNAL,      [E_IO] = FAULT_INTERNAL,
+        [E_FORMAT] = FAULT_INVALID,     [E_UNSUPPORTED] = FAULT_INVALID, [E_RANGE] = FAULT_INVALID,
+        [E_NOTFOUND] = FAULT_NOTFOUND,  [E_NOFIT] = FAULT_NOFIT,         [E_CANCELLED] = FAULT_INTERNAL,
+        [E_PROVIDER] = FAULT_UPSTREAM,  [E_DENIED] = FAULT_DENIED,       [E_EXISTS] = FAULT_INTERNAL,
+    };
+    return (size_t)code < ARRAY_LEN(kinds) ? kinds[code] : FAULT_INTERNAL;
+}
+
+bool api_refuse_status(api_fault *f, const char *param, const error *err)
+{
+    set_fault(f, kind_of(err->code), param);
+    memcpy(f->text, err->text, sizeof f->text);
+    return false;
+}
+
+/* The words that OpenAI's clients know; `code` is what they look at for a prompt that is too long. */
+static const char *type_of(const api_fault *f)
+{
+    int http = f->http ? f->http : fault_http(f->kind);
+    if (f->kind == FAULT_CONTEXT)
+        return "exceed_context_size_error";
+    switch (http) {
+    case 401: return "authentication_error";
+    case 403: return "permission_error";
+    case 404: return "not_found_error";
+    case 429: return "rate_limit_error";
+    case 503: return "unavailable_error";
+    default: return http < 500 ? "invalid_request_error" : "server_error";
+    }
+}
+
+js *api_fault_js(const api_fault *f)
+{
+    js *e = js_object(), *body = js_object();
+    js_set(e, "message", js_new_string(f->text));
+    js_set(e, "type", js_new_string(type_of(f)));
+    js_set(e, "param", f->param[0] ? js_new_string(f->param) : js_null());
+    js_set(e, "code", f->kind == FAULT_CONTEXT ? js_new_string("context_length_exceeded")
+                                               : js_new_string(fault_kind_name(f->kind)));
+    if (f->kind == FAULT_CONTEXT) {
+        js_set(e, "n_prompt_tokens", js_new_int(f->n_prompt));
+        js_set(e, "n_ctx", js_new_int(f->n_context));
+    }
+    js_set(body, "error", e);
+    return body;
+}
+
+void api_reply_js(http_request *r, int code, js *body)
+{
+    buf text = BUF_INIT(REPLY_BYTES_MAX);
+    js_write(body, JS_COMPACT, &text);
+    buf_char(&text, '\n');
+    if (!body || text.failed)
+        http_reply(r, 500, "text/plain", "no memory\n", 10);
+    else
+        http_reply(r, code, "application/json", buf_text(&text), text.len);
+    buf_clear(&text);
+    js_free(body);
+}
+
+void api_reply_fault(http_request *r, const api_fault *f)
+{
+    int code = f->http ? f->http : fault_http(f->kind);
+    char seconds[24];
+    if (f->retry_after_s > 0 || code == 503) {
+        snprintf(seconds, sizeof seconds, "%.0f", f->retry_after_s > 1 ? f->retry_after_s : 1);
+        http_set(r, "Retry-After", seconds);
+    }
+    if (code >= 500 && code != 503)
+        http_set(r, "X-Should-Retry", "false");
+    api_reply_js(r, code, api_fault_js(f));
+}

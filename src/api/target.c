@@ -1,0 +1,220 @@
+/* target.c: who asks and where it may go. The class is known before anything else is looked at, and it only rises:
+ * the task's, the key's, the header's label, joined by max. What is not understood is private. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api_int.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "ledger/ledger.h"
+
+/* ---- keys ---- */
+
+enum { KEY_BYTES_MAX = 4096 };
+
+/* The key's own bytes, from its file or the environment; false when it cannot be had: then nobody has it. */
+static bool read_key(const config_key *k, char out[KEY_BYTES_MAX])
+{
+    if (k->key_env[0]) {
+        const char *value = getenv(k->key_env);
+        if (!value || !*value || strlen(value) >= KEY_BYTES_MAX)
+            return false;
+        memcpy(out, value, strlen(value) + 1);
+        return true;
+    }
+    FILE *f = fopen(k->key_file, "re");
+    if (!f)
+        return false;
+    size_t n = fread(out, 1, KEY_BYTES_MAX - 1, f);
+    fclose(f);
+    out[n] = '\0';
+    span text = span_trim(span_of(out));
+    memmove(out, text.p, text.n);
+    out[text.n] = '\0';
+    return text.n > 0;
+}
+
+/* Takes as long for a near miss as for a far one. */
+static bool same_key(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    unsigned differ = n != m;
+    for (size_t i = 0; i < n; i++)
+        differ |= (unsigned)(a[i] ^ b[i < m ? i : 0]);
+    return !differ;
+}
+
+bool api_authorised(const api *a, const http_request *r, privacy_class *default_class)
+{
+    const config *c = a->options.config;
+    *default_class = c->default_class;
+    if (!c->n_keys)
+        return true;
+    const char *given = http_header(r, "x-api-key"), *bearer = http_header(r, "authorization");
+    if (bearer && str_starts(bearer, "Bearer "))
+        given = bearer + 7;
+    bool found = false;
+    for (size_t i = 0; given && *given && i < c->n_keys; i++) {
+        char key[KEY_BYTES_MAX];
+        if (read_key(&c->keys[i], key) && same_key(given, key)) {
+            *default_class = c->keys[i].default_class;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* ---- class ---- */
+
+static bool label_of(const http_request *r, privacy_class *out, api_fault *f)
+{
+    const char *label = http_header(r, "x-hearth-class");
+    if (label && !privacy_class_parse(label, out))
+        return api_refuse(f, FAULT_INVALID, "x-hearth-class", "the class '%s' is not one of public, internal, private, "
+                          "secret", label);
+    return true;
+}
+
+/* ---- tasks ---- */
+
+/* What the caller said, as the task's variables. *own: an object that the caller of this must free. */
+static bool task_input(const task *t, const js *input, const request_message *messages, size_t n, js **own,
+                       api_fault *f)
+{
+    if (input && n)
+        return api_refuse(f, FAULT_INVALID, "input", "give either 'input' or one user message, not both");
+    if (input) {
+        *own = js_copy(input);
+        return *own ? true : api_refuse(f, FAULT_INTERNAL, "", "no memory");
+    }
+    if (n != 1 || strcmp(messages[0].role, "user") != 0)
+        return api_refuse(f, FAULT_INVALID, "messages", "task '%s' is asked with exactly one user message (it becomes "
+                          "the variable 'input') or with the field 'input'; %zu messages were given: the measured "
+                          "prompt is the task's own", t->id, n);
+    *own = js_object();
+    if (!js_set(*own, "input", js_new_string(messages[0].content)))
+        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+    return true;
+}
+
+static bool render_task(target *out, const js *input, const request_message *messages, size_t n, api_fault *f)
+{
+    const task *t = out->t;
+    if (t->caller_prompt)
+        return true; /* the caller's own messages are what is asked */
+    js *variables = NULL;
+    error e = { 0 };
+    bool ok = task_input(t, input, messages, n, &variables, f);
+    if (ok && task_render(t, task_prompt_for(t, out->spec), variables, NULL, &out->messages, &e))
+        ok = api_refuse(f, FAULT_INVALID, "input", "%s", e.text);
+    js_free(variables);
+    return ok;
+}
+
+enum { CANDIDATES_MAX = 64 };
+
+/* The providers of the config as the router sees them. */
+static size_t list_candidates(const config *c, route_candidate *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_providers && n < CANDIDATES_MAX; i++) {
+        const config_provider *p = &c->providers[i];
+        out[n++] = (route_candidate){ .name = p->name,
+                                      .place = privacy_place_of(provider_place_name(p->place)),
+                                      .recording = strcmp(p->kind, "replay") == 0,
+                                      .cost_per_answer = p->place == PLACE_LOCAL ? 0 : p->price_output / 1e6 };
+    }
+    return n;
+}
+
+static status decide(api *a, const task *t, privacy_class privacy, route_decision *out, error *err)
+{
+    route_candidate candidates[CANDIDATES_MAX];
+    route_settings settings = { .candidates = candidates,
+                                .n_candidates = list_candidates(a->options.config, candidates),
+                                .machine = a->options.machine,
+                                .memory_limit_bytes = a->options.memory_bytes };
+    ledger *l = NULL;
+    status s = ledger_open(&l, NULL, LEDGER_READ, err);
+    if (s == E_NOTFOUND)
+        s = OK; /* nothing was measured yet: the router says so */
+    route_input *facts = mem_zero(sizeof *facts);
+    if (!s && !facts)
+        s = fail(err, E_NOMEM, "no memory to route");
+    if (!s)
+        s = route_gather(l, t, &settings, facts, err);
+    if (!s) {
+        facts->privacy = privacy;
+        facts->class_known = true;
+        route_decide(facts, out);
+    }
+    mem_free(facts);
+    ledger_close(&l);
+    return s;
+}
+
+static bool target_task(api *a, const char *name, const js *input, const request_message *messages, size_t n,
+                        privacy_class label, target *out, api_fault *f)
+{
+    error e = { 0 };
+    snprintf(out->task, sizeof out->task, "%s", name);
+    if (strchr(name, '/') || strchr(name, '.'))
+        return api_refuse(f, FAULT_INVALID, "model", "'%s' is not the name of a task", name);
+    if (task_open(&out->t, name, a->options.bin_dir, &e) || task_load_cases(out->t, &e))
+        return api_refuse_status(f, "model", &e);
+    out->privacy = privacy_class_join(out->t->privacy, label);
+    if (decide(a, out->t, out->privacy, &out->decision, &e))
+        return api_refuse_status(f, "", &e);
+    out->routed = true;
+    if (out->decision.choice == ROUTE_REFUSE)
+        return api_refuse(f, FAULT_DENIED, "model", "task '%s' is refused: %s", name, out->decision.reason);
+    snprintf(out->spec, sizeof out->spec, "%s", out->decision.provider);
+    return render_task(out, input, messages, n, f);
+}
+
+bool api_target(api *a, const http_request *r, const char *model, const js *input, const request_message *messages,
+                size_t n_messages, target *out, api_fault *f)
+{
+    privacy_class default_class, label = PRIVACY_PUBLIC;
+    if (!api_authorised(a, r, &default_class)) {
+        api_refuse(f, FAULT_DENIED, "", "a key is required: Authorization: Bearer KEY, or x-api-key");
+        f->http = 401;
+        return false;
+    }
+    if (!label_of(r, &label, f))
+        return false;
+    if (str_starts(model, "task:"))
+        return target_task(a, model + 5, input, messages, n_messages, label, out, f);
+    if (input)
+        return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
+    out->privacy = privacy_class_join(default_class, label);
+    const char *spec = *model || !a->options.model ? model : a->options.model;
+    if (!*spec)
+        return api_refuse(f, FAULT_INVALID, "model", "'model' is missing: a model's name, or task:NAME");
+    snprintf(out->spec, sizeof out->spec, "%s", spec);
+    return true;
+}
+
+void api_target_clear(target *t)
+{
+    task_messages_clear(&t->messages);
+    task_close(&t->t);
+}
+
+void api_set_headers(http_request *r, const target *t)
+{
+    http_set(r, "x-hearth-class", privacy_class_name(t->privacy));
+    http_set(r, "x-hearth-provider", t->spec);
+    if (!t->routed) {
+        http_set(r, "x-hearth-reason", "the request names the model");
+        return;
+    }
+    http_set(r, "x-hearth-task", t->task);
+    http_set(r, "x-hearth-route", route_choice_name(t->decision.choice));
+    http_set(r, "x-hearth-state", route_state_name(t->decision.state));
+    http_set(r, "x-hearth-reason", t->decision.reason);
+    if (t->decision.evidence[0])
+        http_set(r, "x-hearth-evidence", t->decision.evidence);
+}

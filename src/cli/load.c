@@ -1,0 +1,68 @@
+#include "cli/load.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "gguf/gguf.h"
+#include "plat/machine.h"
+#include "provider/models.h"
+
+int load_check(const char *command_name, const load_options *o)
+{
+    if (o->context < 0 || o->context > (1 << 24))
+        return usage_error(command_name, "--ctx must be from 1 to %d", 1 << 24);
+    if (o->threads < 0 || o->threads > 256)
+        return usage_error(command_name, "--threads must be from 1 to 256");
+    return EXIT_OK;
+}
+
+static bool show_bar(void *user, uint64_t done, uint64_t total)
+{
+    int *shown = user, percent = total ? (int)(done * 100 / total) : 100;
+    if (percent != *shown) {
+        *shown = percent;
+        fprintf(stderr, "\rloading %3d %%", percent);
+        fflush(stderr);
+    }
+    return false;
+}
+
+void load_engine_options(const load_options *o, engine_options *out)
+{
+    engine_options_init(out);
+    out->context = (uint32_t)o->context;
+    out->n_threads = (int)o->threads;
+    out->exact = o->exact;
+    out->isa = o->isa;
+    out->mem_bytes = o->mem;
+    if (o->exact)
+        out->kv_type = ENGINE_KV_F32;
+}
+
+status load_model(engine **out, const char *model, const load_options *o, error *err)
+{
+    char *path = NULL;
+    gguf *file = NULL;
+    engine_options options;
+    int shown = -1;
+    load_engine_options(o, &options);
+    if (!options.mem_bytes) {
+        machine_memory memory;
+        machine_read_memory(&memory);
+        options.mem_bytes = memory.usable_bytes;
+    }
+    if (cli_is_terminal(STDERR_FILENO)) {
+        options.progress = show_bar;
+        options.user = &shown;
+    }
+    status s = models_find(&path, model, err);
+    if (!s)
+        s = gguf_open(&file, path, err);
+    if (!s)
+        s = engine_open(out, file, &options, err);
+    if (shown >= 0)
+        fprintf(stderr, "\r             \r");
+    mem_free(path);
+    return s;
+}

@@ -1,0 +1,34 @@
+/* load.h: opening a MODEL in this process, for the commands that compute. */
+#ifndef CLI_LOAD_H
+#define CLI_LOAD_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "cli/cli.h"
+#include "engine/engine.h"
+
+typedef struct load_options {
+    int64_t context, threads;
+    uint64_t mem;
+    bool exact;
+    const char *isa;
+} load_options;
+
+/* Rows of a command's option table. */
+#define LOAD_OPTIONS(o)                                                                                                \
+    { "ctx", 'c', OPTION_INT, &(o).context, "N", "most tokens of a conversation (default: the model's, to 8192)" },    \
+    { "threads", 't', OPTION_INT, &(o).threads, "N", "compute threads (default: the physical cores)" },                \
+    { "mem", 0, OPTION_BYTES, &(o).mem, "SIZE", "refuse to take more memory than this, such as 2GiB" },                \
+    { "exact", 0, OPTION_FLAG, &(o).exact, NULL, "the reference path: F32 weights and activations (slow, large)" },    \
+    { "isa", 0, OPTION_TEXT, &(o).isa, "LEVEL", "kernels: portable, avx2, avx512 (default: the best)" }
+
+/* EXIT_OK, or the usage error that was printed. */
+int load_check(const char *command_name, const load_options *o);
+void load_engine_options(const load_options *o, engine_options *out);
+
+/* Finds MODEL, denies this process the network, opens the model (with a bar on a terminal). The engine has no budget of
+ * its own but what may be taken now. */
+status load_model(engine **out, const char *model, const load_options *o, error *err) MUST_CHECK;
+
+#endif
