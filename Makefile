@@ -88,7 +88,7 @@ link = @$(if $(Q),echo "  LINK  $@";) $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(fil
 
 $(BUILD)/hearth: $(call obj,src/cli/main.c $(CLI)) $(BUILD)/libmodules.a
 	$(link) $(LIBS_hearth)
-$(BUILD)/hearth-%: $(BUILD)/src/cli/%_main.o $(BUILD)/libmodules.a
+$(BUILD)/hearth-%: $(BUILD)/src/cli/%_main.o $(call obj,src/cli/options.c src/cli/terminal.c) $(BUILD)/libmodules.a
 	$(link) $(LIBS_$*)
 
 # ---- tests: tests/MODULE/test_*.c (cmocka), tests/*/test_*.{sh,py}; one process each, registered nowhere -----------

@@ -11,6 +11,10 @@ static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
 static const command commands[] = {
+    { "fit", cmd_fit, "this machine, and what of the models fits it" },
+    { "show", cmd_show, "what a model file says of itself" },
+    { "tokenize", cmd_tokenize, "what a model sees of a text" },
+    { "perplexity", cmd_perplexity, "how well a model foretells a text" },
     { "help", cmd_help, "this list, or the page of one command" },
     { "version", cmd_version, "version of the program" },
 };

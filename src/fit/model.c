@@ -15,7 +15,20 @@ enum { PROCESS_BYTES = 6 << 20 };
 /* Pages of the file that are mapped while repacking goes. */
 enum { WINDOW_BYTES = GGUF_RELEASE_STEP };
 
-static status read_header(const gguf *g, const engine_options *o, fit_model *out, uint32_t *main_type, error *err)
+/* What a prompt's token is multiplied with: all but the embedding, of which it takes a row, and the head, which only
+ * the last token of a prompt needs. */
+static uint64_t prefill_params(const gguf *g, const fit_model *f, uint32_t n_embd)
+{
+    uint64_t table = (uint64_t)f->n_vocab * n_embd * (gguf_tensor_find(g, "output.weight") ? 2 : 1);
+    return f->n_params > table ? f->n_params - table : f->n_params;
+}
+
+typedef struct header {
+    uint32_t main_type;
+    uint64_t prefill_params;
+} header;
+
+static status read_header(const gguf *g, const engine_options *o, fit_model *out, header *h, error *err)
 {
     model_spec *spec = mem_zero(sizeof *spec);
     model_sizes sizes;
@@ -34,13 +47,14 @@ static status read_header(const gguf *g, const engine_options *o, fit_model *out
         out->n_vocab = spec->n_vocab;
         out->context_train = spec->context_train;
         out->context = out->budget.context;
-        *main_type = sizes.main_type;
+        h->main_type = sizes.main_type;
+        h->prefill_params = prefill_params(g, out, spec->n_embd);
     }
     mem_free(spec);
     return s;
 }
 
-static void expect_speed(const fit_machine *m, uint32_t type, fit_model *out)
+static void expect_speed(const fit_machine *m, const header *h, fit_model *out)
 {
     const engine_budget *b = &out->budget;
     double read = m->read_bytes_per_s * FIT_DECODE_SHARE, macs = 0;
@@ -49,8 +63,8 @@ static void expect_speed(const fit_machine *m, uint32_t type, fit_model *out)
         out->decode_per_s = read / (double)b->token_bytes;
         out->decode_full_per_s = read / full;
     }
-    if (fit_measure_type(m, type, &macs, NULL) == OK && out->n_params)
-        out->prefill_per_s = macs * FIT_PREFILL_SHARE / (double)out->n_params;
+    if (fit_measure_type(m, h->main_type, &macs, NULL) == OK && h->prefill_params)
+        out->prefill_per_s = macs * FIT_PREFILL_SHARE / (double)h->prefill_params;
 }
 
 static void base_name(const char *path, char *out, size_t bytes)
@@ -64,7 +78,7 @@ static void base_name(const char *path, char *out, size_t bytes)
 status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out, error *err)
 {
     gguf *g = NULL;
-    uint32_t type = 0;
+    header h = { 0 };
     memset(out, 0, sizeof *out);
     base_name(path, out->name, sizeof out->name);
     status s = gguf_open(&g, path, err);
@@ -72,7 +86,7 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
         return s;
     engine_options free_of_budget = *o;
     free_of_budget.mem_bytes = 0;
-    s = read_header(g, &free_of_budget, out, &type, err);
+    s = read_header(g, &free_of_budget, out, &h, err);
     for (int i = 0; !s && i < gguf_n_files(g); i++)
         out->file_bytes += gguf_file_bytes(g, i);
     gguf_close(&g);
@@ -85,7 +99,7 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
         out->have_bytes = o->mem_bytes;
     out->fits = out->need_bytes <= out->have_bytes;
     if (m->read_bytes_per_s > 0)
-        expect_speed(m, type, out);
+        expect_speed(m, &h, out);
     return OK;
 }
 

@@ -1,0 +1,125 @@
+/* fit against the engine itself: what is predicted is what is taken; what does not fit is said so with a way out. */
+#include "lib/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "fit/fit.h"
+#include "gguf/gguf.h"
+#include "kernels/kernels.h"
+#include "quant/quant.h"
+
+static fit_machine machine;
+static char model[4096];
+
+static engine_options options_of(uint32_t context)
+{
+    engine_options o;
+    engine_options_init(&o);
+    o.context = context;
+    return o;
+}
+
+static void prediction_is_the_allocation(void **state)
+{
+    (void)state;
+    static const uint32_t contexts[] = { 64, 512, 2048 };
+    for (size_t i = 0; i < ARRAY_LEN(contexts); i++) {
+        engine_options o = options_of(contexts[i]);
+        fit_model f;
+        gguf *g = NULL;
+        engine *e = NULL;
+        assert_ok(fit_model_file(model, &o, &machine, &f, err));
+        assert_ok(gguf_open(&g, model, err));
+        assert_ok(engine_open(&e, g, &o, err));
+        const engine_budget *real = engine_memory(e);
+        assert_int_equal(f.budget.weights_bytes, real->weights_bytes);
+        assert_int_equal(f.budget.kv_bytes, real->kv_bytes);
+        assert_int_equal(f.budget.scratch_bytes, real->scratch_bytes);
+        assert_int_equal(f.budget.total_bytes, real->total_bytes);
+        assert_int_equal(f.context, contexts[i]);
+        assert_true(f.decode_per_s > f.decode_full_per_s && f.decode_full_per_s > 0 && f.prefill_per_s > 0);
+        engine_close(&e);
+    }
+}
+
+static void a_budget_is_obeyed_and_a_way_out_named(void **state)
+{
+    (void)state;
+    engine_options o = options_of(8192);
+    fit_model f;
+    assert_ok(fit_model_file(model, &o, &machine, &f, err));
+    o.mem_bytes = f.need_bytes - 1;
+    fit_model tight;
+    assert_ok(fit_model_file(model, &o, &machine, &tight, err));
+    assert_false(tight.fits);
+    uint32_t largest = 0;
+    assert_ok(fit_largest_context(model, &o, &machine, &largest, err));
+    assert_in_range(largest, 64, 8191);
+    o.context = largest;
+    assert_ok(fit_model_file(model, &o, &machine, &tight, err));
+    assert_true(tight.fits);
+    o.context = largest + 64;
+    assert_ok(fit_model_file(model, &o, &machine, &tight, err));
+    assert_false(tight.fits);
+    o.mem_bytes = 1 << 20;
+    assert_ok(fit_largest_context(model, &o, &machine, &largest, err));
+    assert_int_equal(largest, 0);
+    buf line = BUF_INIT(1000);
+    fit_arithmetic(&tight, &line);
+    assert_non_null(strstr(buf_text(&line), "weights"));
+    assert_non_null(strstr(buf_text(&line), " = "));
+    buf_clear(&line);
+}
+
+static void the_machine_is_measured(void **state)
+{
+    (void)state;
+    assert_true(machine.read_bytes_per_s > 1e8); /* no machine that runs this is slower than 0.1 GB/s */
+    double rate = 0;
+    for (uint32_t type = 0; type < KERNELS_TYPES; type++) {
+        assert_ok(fit_measure_type(&machine, type, &rate, err));
+        assert_int_equal(rate > 0, kernels_supports((int)type));
+    }
+    js *o = fit_machine_js(&machine);
+    double d = 0;
+    assert_true(js_double(js_get(o, "read_bytes_per_s"), &d) && d > 1e8);
+    js_free(o);
+}
+
+static void damaged_files_name_themselves(void **state)
+{
+    (void)state;
+    engine_options o = options_of(0);
+    fit_model f;
+    error e;
+    assert_int_equal(fit_model_file("/nonexistent/x.gguf", &o, &machine, &f, &e), E_NOTFOUND);
+    assert_non_null(strstr(e.text, "/nonexistent/x.gguf"));
+}
+
+static int measure(void **state)
+{
+    (void)state;
+    return fit_measure_machine(&machine, 1, NULL) != OK;
+}
+
+int main(void)
+{
+    const char *cache = getenv("HEARTH_CACHE");
+    snprintf(model, sizeof model, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : "build/cache");
+    if (access(model, R_OK)) {
+        printf("%s is not there: skipped for want of the network\n", model);
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prediction_is_the_allocation),
+        cmocka_unit_test(a_budget_is_obeyed_and_a_way_out_named),
+        cmocka_unit_test(the_machine_is_measured),
+        cmocka_unit_test(damaged_files_name_themselves),
+    };
+    return cmocka_run_group_tests(tests, measure, NULL);
+}
