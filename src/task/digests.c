@@ -1,0 +1,135 @@
+/* digests.c: the digests that evidence is keyed by: what was asked, about what, and how it was graded. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "task/task_int.h"
+
+static void text_field(digest *d, const char *s)
+{
+    digest_field(d, s, strlen(s));
+}
+
+static void finish(digest *d, char out[DIGEST_HEX])
+{
+    uint8_t raw[DIGEST_BYTES] = { 0 };
+    digest_close(&d, raw);
+    digest_hex(raw, out);
+}
+
+static void messages_digest(const char *what, bool plain, const task_message *m, size_t n, char out[DIGEST_HEX])
+{
+    digest *d = digest_open();
+    if (!d) {
+        memset(out, '0', DIGEST_HEX - 1); /* matches no evidence */
+        out[DIGEST_HEX - 1] = 0;
+        return;
+    }
+    text_field(d, what);
+    text_field(d, plain ? "plain" : "chat");
+    for (size_t i = 0; i < n; i++) {
+        text_field(d, m[i].role);
+        text_field(d, m[i].content);
+    }
+    finish(d, out);
+}
+
+void task_prompt_digest(const task_prompt *prompt, char out[DIGEST_HEX])
+{
+    messages_digest("hearth prompt 1", prompt->plain, prompt->messages, prompt->n_messages, out);
+}
+
+void task_messages_digest(const task_messages *m, char out[DIGEST_HEX])
+{
+    messages_digest("hearth messages 1", m->plain, m->items, m->n, out);
+}
+
+void task_system_digest(const task_message *messages, size_t n, char out[DIGEST_HEX])
+{
+    digest *d = digest_open();
+    memset(out, '0', DIGEST_HEX - 1);
+    out[DIGEST_HEX - 1] = 0;
+    if (!d)
+        return;
+    text_field(d, "hearth system 1");
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(messages[i].role, "system"))
+            text_field(d, messages[i].content);
+    finish(d, out);
+}
+
+/* The canonical text of v as one field; "null" where there is none. */
+static status js_field(digest *d, const js *v, error *err)
+{
+    buf b = BUF_INIT(64u << 20);
+    js_write(v, JS_CANONICAL, &b);
+    status s = buf_ok(&b, "a digest", err);
+    if (!s)
+        digest_field(d, b.data, b.len);
+    buf_clear(&b);
+    return s;
+}
+
+status task_grader_digest(const task *t, char out[DIGEST_HEX], error *err)
+{
+    digest *d = digest_open();
+    if (!d)
+        return task_no_memory(err);
+    const uint8_t version[1] = { GRADE_VERSION };
+    text_field(d, "hearth graders 1");
+    digest_field(d, version, sizeof version);
+    status s = js_field(d, t->memory->graders, err);
+    if (!s)
+        s = js_field(d, t->memory->output, err);
+    if (s)
+        digest_close(&d, NULL);
+    else
+        finish(d, out);
+    return s;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp((*(const task_case *const *)a)->id, (*(const task_case *const *)b)->id);
+}
+
+status task_suite_digest(const task *t, char out[DIGEST_HEX], error *err)
+{
+    const task_case **sorted = mem_array(t->n_cases + 1, sizeof *sorted);
+    digest *d = sorted ? digest_open() : NULL;
+    status s = d ? OK : task_no_memory(err);
+    for (size_t i = 0; sorted && i < t->n_cases; i++)
+        sorted[i] = &t->cases[i];
+    if (!s) {
+        qsort(sorted, t->n_cases, sizeof *sorted, by_id);
+        text_field(d, "hearth suite 1");
+    }
+    for (size_t i = 0; i < t->n_cases && !s; i++) {
+        text_field(d, sorted[i]->id);
+        text_field(d, sorted[i]->cluster ? sorted[i]->cluster : "");
+        s = js_field(d, sorted[i]->input, err);
+        if (!s)
+            s = js_field(d, sorted[i]->expected, err);
+    }
+    if (!s)
+        finish(d, out);
+    else if (d)
+        digest_close(&d, NULL);
+    mem_free(sorted);
+    return s;
+}
+
+status task_case_digest(const task_case *c, char out[DIGEST_HEX], error *err)
+{
+    digest *d = digest_open();
+    if (!d)
+        return task_no_memory(err);
+    text_field(d, "hearth case 1");
+    status s = js_field(d, c->input, err);
+    if (!s)
+        s = js_field(d, c->expected, err);
+    if (s)
+        digest_close(&d, NULL);
+    else
+        finish(d, out);
+    return s;
+}

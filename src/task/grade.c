@@ -1,0 +1,229 @@
+/* grade.c: the table of graders, reading `graders`, and the task's grade from theirs. What the rows do is
+ * in grade_text.c, grade_number.c and grade_json.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "task/task_int.h"
+
+enum { ANSWER_BYTES_MAX = 16 << 20 };
+
+const grade_type grade_table[] = {
+    { "exact", { "ignore_case", "ignore_space", "ignore_punctuation" }, read_exact, run_exact, ideal_text },
+    { "label", { "ignore_case" }, read_label, run_label, ideal_text },
+    { "contains", { "values", "ignore_case" }, read_contains, run_contains, ideal_list },
+    { "contains-all", { "values", "ignore_case" }, read_contains, run_contains, ideal_list },
+    { "contains-any", { "values", "ignore_case" }, read_contains, run_contains, ideal_list },
+    { "not-contains", { "values", "ignore_case" }, read_contains, run_not_contains, NULL },
+    { "regex", { "pattern", "ignore_case", "full" }, read_regex, run_regex, ideal_regex },
+    { "number", { "abs", "rel", "take", "decimal", "units" }, read_number, run_number, ideal_number },
+    { "json-fields", { "fields", "extra" }, read_fields, run_json_fields, ideal_json },
+    { "key-facts", { "values", "ignore_case" }, read_contains, run_key_facts, ideal_list },
+    { "max-words", { "max" }, read_limit, run_max_words, NULL },
+    { "min-words", { "min" }, read_limit, run_min_words, NULL },
+    { "numbers-in-input", { "decimal" }, read_number, run_numbers_in_input, NULL },
+};
+const size_t grade_table_rows = ARRAY_LEN(grade_table);
+
+static const char *const outcomes[] = { "pass", "wrong", "malformed" };
+
+const char *grade_outcome_name(grade_outcome o)
+{
+    return outcomes[(unsigned)o < ARRAY_LEN(outcomes) ? o : GRADE_MALFORMED];
+}
+
+bool grade_outcome_parse(const char *name, grade_outcome *out)
+{
+    for (size_t i = 0; name && i < ARRAY_LEN(outcomes); i++)
+        if (!strcmp(name, outcomes[i])) {
+            *out = (grade_outcome)i;
+            return true;
+        }
+    return false;
+}
+
+size_t grade_types(const char *const **names)
+{
+    static const char *list[ARRAY_LEN(grade_table)] = {
+        "exact", "label", "contains", "contains-all", "contains-any", "not-contains", "regex", "number", "json-fields",
+        "key-facts", "max-words", "min-words", "numbers-in-input",
+    };
+    *names = list;
+    return ARRAY_LEN(list);
+}
+
+const char *grade_name(const task *t, size_t grader)
+{
+    return t->graders[grader].type->name;
+}
+
+/* ---- reading ---- */
+
+static status known_settings(task_reader *r, const yaml *node, const grade_type *type)
+{
+    const char *keys[4 + TASK_SETTINGS_MAX] = { "type", "weight", "threshold", "key" };
+    size_t n = 4;
+    for (size_t i = 0; i < TASK_SETTINGS_MAX && type->settings[i]; i++)
+        keys[n++] = type->settings[i];
+    return yaml_known_keys(r->f, node, keys, n, r->err);
+}
+
+static status read_grader(task_reader *r, const yaml *node, task_grader *g)
+{
+    const char *const *names = NULL;
+    size_t n = grade_types(&names), row = 0;
+    if (node->kind != YAML_MAP || !yaml_get(node, "type"))
+        return yaml_error(r->f, node, r->err, "a grader is a map with 'type'");
+    const yaml *type = yaml_get(node, "type"), *key = yaml_get(node, "key");
+    status s = task_read_word(r, type, names, n, &row);
+    if (s)
+        return s;
+    *g = (task_grader){ .type = &grade_table[row], .weight = 1, .threshold = 1 };
+    s = known_settings(r, node, g->type);
+    if (!s)
+        s = task_read_number(r, node, "weight", 0, 1e6, &g->weight);
+    if (!s)
+        s = task_read_number(r, node, "threshold", 0, 1, &g->threshold);
+    if (!s && key)
+        s = task_read_text(r, key, &g->key);
+    return s ? s : g->type->read(r, node, g);
+}
+
+status grade_read(task_reader *r, const yaml *list)
+{
+    task *t = r->t;
+    size_t n = yaml_count(list);
+    if (list->kind != YAML_SEQ || n == 0 || n > TASK_GRADERS_MAX)
+        return yaml_error(r->f, list, r->err, "'graders' is a list of 1 to %d graders", TASK_GRADERS_MAX);
+    task_grader *g = arena_alloc(r->a, n * sizeof *g);
+    t->memory->graders = g ? yaml_to_js(list) : NULL;
+    if (!t->memory->graders)
+        return task_no_memory(r->err);
+    t->graders = g;
+    status s = OK;
+    double weight = 0;
+    for (const yaml *node = list->child; node && !s; node = node->next) {
+        task_grader *one = &g[t->n_graders++]; /* counted before it is read: grade_clear frees half of one too */
+        s = read_grader(r, node, one);
+        weight += one->weight;
+    }
+    if (!s && weight <= 0)
+        s = yaml_error(r->f, list, r->err, "every grader has weight 0");
+    return s;
+}
+
+void grade_clear(task *t)
+{
+    for (size_t i = 0; i < t->n_graders; i++) {
+        regex *pattern = t->graders[i].pattern;
+        regex_close(&pattern);
+    }
+}
+
+/* ---- grading ---- */
+
+void grade_score(const task_grader *g, double score, grade *out)
+{
+    out->score = score > 1 ? 1 : score > 0 ? score : 0;
+    out->outcome = out->score >= g->threshold - 1e-12 ? GRADE_PASS : GRADE_WRONG;
+    out->reason[0] = 0;
+}
+
+status grade_malformed(grade *out, const char *reason)
+{
+    *out = (grade){ .score = 0, .outcome = GRADE_MALFORMED };
+    snprintf(out->reason, sizeof out->reason, "%s", reason);
+    return OK;
+}
+
+status grade_bad_expected(const task *t, const task_grader *g, const task_case *c, const char *wanted, error *err)
+{
+    return fail(err, E_FORMAT, "%s/cases.jsonl:%d: case '%s': the grader '%s' needs %s in 'expected%s%s'", t->dir,
+                c->line, c->id, g->type->name, wanted, g->key ? "." : "", g->key ? g->key : "");
+}
+
+status grade_expected(const task *t, const task_grader *g, const task_case *c, const js **out, error *err)
+{
+    const js *v = g->key ? js_get(c->expected, g->key) : c->expected;
+    if (!v)
+        return grade_bad_expected(t, g, c, "a value", err);
+    *out = v;
+    return OK;
+}
+
+static bool blank(const char *answer, size_t n)
+{
+    return span_trim((span){ answer, n }).n == 0;
+}
+
+/* What no grader has to look at. */
+static bool unusable(const char *answer, size_t n, grade *out)
+{
+    const char *why = n > ANSWER_BYTES_MAX         ? "the answer is too long"
+                      : blank(answer, n)           ? "the answer is empty"
+                      : !utf8_valid(answer, n)     ? "the answer is not UTF-8"
+                      : memchr(answer, 0, n)       ? "the answer holds a zero character"
+                                                   : NULL;
+    if (why)
+        (void)grade_malformed(out, why);
+    return why != NULL;
+}
+
+status grade_one(const task *t, size_t grader, const task_case *c, const char *answer, size_t n, grade *out, error *err)
+{
+    grade one = { 0 };
+    const task_grader *g = &t->graders[grader];
+    status s = OK;
+    if (!unusable(answer, n, &one))
+        s = g->type->run(t, g, c, answer, n, &one, err);
+    if (s)
+        return s;
+    if (one.outcome == GRADE_WRONG && !one.reason[0])
+        snprintf(one.reason, sizeof one.reason, "%s: %.3g, needs %.3g", g->type->name, one.score, g->threshold);
+    *out = one;
+    return OK;
+}
+
+status grade_answer(const task *t, const task_case *c, const char *answer, size_t n, grade *out, error *err)
+{
+    grade total = { .score = 0, .outcome = GRADE_PASS };
+    double sum = 0, weights = 0;
+    for (size_t i = 0; i < t->n_graders; i++) {
+        grade one;
+        status s = grade_one(t, i, c, answer, n, &one, err);
+        if (s)
+            return s;
+        sum += t->graders[i].weight * one.score;
+        weights += t->graders[i].weight;
+        if (one.outcome > total.outcome) { /* pass < wrong < malformed: the worst, with its reason */
+            total.outcome = one.outcome;
+            memcpy(total.reason, one.reason, sizeof total.reason);
+        }
+    }
+    total.score = total.outcome == GRADE_MALFORMED ? 0 : sum / weights;
+    *out = total;
+    return OK;
+}
+
+status grade_ideal(const task *t, const task_case *c, char **out, error *err)
+{
+    const js *reference = js_get(c->expected, "reference");
+    buf b = BUF_INIT(ANSWER_BYTES_MAX);
+    bool known = js_is(reference, JS_STRING);
+    status s = OK;
+    if (known)
+        buf_str(&b, js_text(reference));
+    for (size_t i = 0; i < t->n_graders && !known && !s; i++)
+        if (t->graders[i].type->ideal) {
+            s = t->graders[i].type->ideal(t, &t->graders[i], c, &b, err);
+            known = b.len > 0;
+        }
+    if (!s)
+        s = buf_ok(&b, "the ideal answer", err);
+    if (!s)
+        *out = known ? buf_take(&b) : NULL;
+    if (!s && known && !*out)
+        s = task_no_memory(err);
+    buf_clear(&b);
+    return s;
+}

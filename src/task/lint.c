@@ -1,0 +1,340 @@
+/* lint.c: what is wrong with a task before it is measured. One function a question; each adds findings. */
+#include "task/lint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "stat/stat.h"
+#include "task/lint_int.h"
+#include "task/task_int.h"
+
+typedef struct linter {
+    const task *t;
+    lint_report *r;
+    error *err;
+} linter;
+
+static status add(linter *l, lint_level level, const char *code, const char *format, ...) PRINTF_LIKE(4, 5);
+static status add(linter *l, lint_level level, const char *code, const char *format, ...)
+{
+    lint_report *r = l->r;
+    *(level == LINT_ERROR ? &r->n_errors : &r->n_warnings) += 1;
+    if (r->n == LINT_FINDINGS_MAX)
+        return OK;
+    if (r->n == r->size) {
+        size_t size = r->size ? 2 * r->size : 16;
+        lint_finding *more = mem_resize(r->findings, size * sizeof *more);
+        if (!more)
+            return task_no_memory(l->err);
+        r->findings = more;
+        r->size = size;
+    }
+    error text; /* its cut at a character boundary is what is wanted here */
+    va_list args;
+    va_start(args, format);
+    (void)fail_v(&text, E_FORMAT, format, args);
+    va_end(args);
+    char *copy = mem_strdup(text.text);
+    if (!copy)
+        return task_no_memory(l->err);
+    r->findings[r->n++] = (lint_finding){ level, code, copy };
+    return OK;
+}
+
+/* A failure of another function becomes a finding, except for want of memory. */
+static status add_failure(linter *l, const char *code, const char *prefix, status s, const error *why)
+{
+    if (s == E_NOMEM)
+        return task_no_memory(l->err);
+    return add(l, LINT_ERROR, code, "%s%s", prefix, why->text);
+}
+
+/* "tasks/a/cases.jsonl:12: case 'x': " */
+static void where(const linter *l, const task_case *c, char *out, size_t size)
+{
+    snprintf(out, size, "%.2000s/cases.jsonl:%d: case '%.128s': ", l->t->dir, c->line, c->id);
+}
+
+/* ---- one case ---- */
+
+static status lint_grader(linter *l, const task_case *c, size_t i, const char *at)
+{
+    const task *t = l->t;
+    error why;
+    grade g;
+    buf ideal = BUF_INIT(16 << 20);
+    status s = t->graders[i].type->ideal ? t->graders[i].type->ideal(t, &t->graders[i], c, &ideal, &why) : OK;
+    bool known = !s && ideal.len > 0;
+    if (!s)
+        s = buf_ok(&ideal, "the ideal answer", &why);
+    /* without an ideal answer any will do to see whether `expected` can be used at all */
+    if (!s)
+        s = grade_one(t, i, c, known ? ideal.data : "x", known ? ideal.len : 1, &g, &why);
+    buf_clear(&ideal);
+    if (s)
+        return add_failure(l, c->expected ? "bad-expected" : "no-expected", "", s, &why);
+    if (known && g.score < 1 - 1e-9)
+        return add(l, LINT_ERROR, "expected-fails", "%sits own expected answer fails '%s' (%s)", at, grade_name(t, i),
+                   g.reason);
+    return OK;
+}
+
+static status lint_case(linter *l, const task_case *c)
+{
+    char at[2400];
+    error why;
+    status s = OK;
+    where(l, c, at, sizeof at);
+    const js *reference = js_get(c->expected, "reference");
+    for (size_t i = 0; i < l->t->n_graders && !s; i++)
+        s = lint_grader(l, c, i, at);
+    if (!s && js_is(reference, JS_STRING)) {
+        grade g;
+        if (!grade_answer(l->t, c, js_text(reference), js_len(reference), &g, &why) && g.outcome != GRADE_PASS)
+            s = add(l, LINT_ERROR, "reference-fails", "%sthe reference answer does not pass (%s)", at, g.reason);
+    }
+    for (size_t v = 0; v <= l->t->n_variants && !s; v++) {
+        const task_prompt *p = v ? &l->t->variants[v - 1] : &l->t->prompt;
+        task_messages m = { false, 0, NULL };
+        status rendered = task_render(l->t, p, c->input, NULL, &m, &why);
+        if (rendered)
+            s = add_failure(l, "missing-variable", at, rendered, &why);
+        else
+            task_messages_clear(&m);
+        if (rendered)
+            break;
+    }
+    l->r->n_hard += task_case_has_tag(c, "hard");
+    return s;
+}
+
+/* ---- input members that no prompt uses ---- */
+
+typedef struct wanted {
+    const char *name;
+    bool used;
+} wanted;
+
+static bool is_wanted(void *at, const char *name, size_t n)
+{
+    wanted *w = at;
+    w->used = w->used || (strlen(w->name) == n && !memcmp(w->name, name, n));
+    return !w->used;
+}
+
+static status lint_unused(linter *l)
+{
+    const char *told[32];
+    size_t n_told = 0;
+    for (size_t i = 0; i < l->t->n_cases; i++) {
+        js_member m = { 0 };
+        while (n_told < ARRAY_LEN(told) && js_next(l->t->cases[i].input, &m)) {
+            wanted w = { m.key, false };
+            for (size_t k = 0; k < n_told && !w.used; k++)
+                w.used = !strcmp(told[k], m.key);
+            if (!w.used)
+                prompt_variables(&l->t->prompt, is_wanted, &w);
+            for (size_t v = 0; v < l->t->n_variants && !w.used; v++)
+                prompt_variables(&l->t->variants[v], is_wanted, &w);
+            if (w.used)
+                continue;
+            told[n_told++] = m.key;
+            status s = add(l, LINT_WARNING, "unused-input", "%s/cases.jsonl:%d: no prompt uses input.%.60s", l->t->dir,
+                           l->t->cases[i].line, m.key);
+            if (s)
+                return s;
+        }
+    }
+    return OK;
+}
+
+/* ---- near-duplicates and leaks ---- */
+
+static status near(void *at, size_t earlier, size_t later, double similarity)
+{
+    linter *l = at;
+    char here[2400];
+    where(l, &l->t->cases[later], here, sizeof here);
+    return add(l, LINT_ERROR, "near-duplicate", "%sthe input is nearly that of '%s' in line %d (Jaccard %.2f)", here,
+               l->t->cases[earlier].id, l->t->cases[earlier].line, similarity);
+}
+
+/* The texts of one example in a prompt: a message without variables. */
+static status lint_example(linter *l, const task_message *m, const gram_set *sets, char *const *folded)
+{
+    gram_set grams = { 0, NULL };
+    size_t n = 0;
+    char *text = text_fold(m->content, strlen(m->content), FOLD_CASE | FOLD_SPACE | FOLD_PUNCTUATION, &n);
+    status s = text ? grams_of(&grams, m->content, strlen(m->content), l->err) : task_no_memory(l->err);
+    for (size_t i = 0; i < l->t->n_cases && !s; i++) {
+        size_t words = text_count_words(span_of(folded[i]));
+        bool inside = words >= 3 && strstr(text, folded[i]);
+        if (!inside && (words < 3 || grams_similarity(&grams, &sets[i]) <= 0.5))
+            continue;
+        char here[2400];
+        where(l, &l->t->cases[i], here, sizeof here);
+        s = add(l, LINT_ERROR, "leak", "%sthe input is also an example in the prompt", here);
+    }
+    mem_free(grams.grams);
+    mem_free(text);
+    return s;
+}
+
+static status lint_texts(linter *l)
+{
+    const task *t = l->t;
+    gram_set *sets = mem_array(t->n_cases + 1, sizeof *sets);
+    char **folded = mem_array(t->n_cases + 1, sizeof *folded);
+    status s = sets && folded ? OK : task_no_memory(l->err);
+    for (size_t i = 0; i < t->n_cases && !s; i++) {
+        buf text = BUF_INIT(2 * TASK_LINE_BYTES_MAX);
+        size_t n = 0;
+        task_all_text(t->cases[i].input, &text);
+        s = buf_ok(&text, "the input", l->err);
+        if (!s)
+            s = grams_of(&sets[i], buf_text(&text), text.len, l->err);
+        if (!s && !(folded[i] = text_fold(buf_text(&text), text.len, FOLD_CASE | FOLD_SPACE | FOLD_PUNCTUATION, &n)))
+            s = task_no_memory(l->err);
+        buf_clear(&text);
+    }
+    for (size_t v = 0; v <= t->n_variants && !s; v++) {
+        const task_prompt *p = v ? &t->variants[v - 1] : &t->prompt;
+        for (size_t i = 0; i < p->n_messages && !s; i++)
+            s = lint_example(l, &p->messages[i], sets, folded);
+    }
+    if (!s) /* last: it sorts the sets anew */
+        s = grams_pairs(sets, t->n_cases, near, l, l->err);
+    for (size_t i = 0; i < t->n_cases; i++) {
+        if (sets)
+            mem_free(sets[i].grams);
+        if (folded)
+            mem_free(folded[i]);
+    }
+    mem_free(sets);
+    mem_free(folded);
+    return s;
+}
+
+/* ---- the suite as a whole ---- */
+
+static status lint_labels(linter *l)
+{
+    const task *t = l->t;
+    size_t *counts = mem_array(t->n_labels + 1, sizeof *counts), most = 0;
+    status s = counts ? OK : task_no_memory(l->err);
+    for (size_t i = 0; i < t->n_cases && !s; i++)
+        for (size_t k = 0; k < t->n_labels; k++)
+            if (js_is(t->cases[i].expected, JS_STRING) && !strcmp(js_text(t->cases[i].expected), t->labels[k]))
+                counts[k]++;
+    for (size_t k = 0; k < t->n_labels && !s; k++)
+        most = counts[k] > most ? counts[k] : most;
+    for (size_t k = 0; k < t->n_labels && most && !s; k++) {
+        l->r->n_labels_used += counts[k] > 0;
+        if (counts[k] == 0)
+            s = add(l, LINT_WARNING, "unused-label", "%s: no case expects the label '%s'", t->path, t->labels[k]);
+        else if (counts[k] * 10 < most)
+            s = add(l, LINT_WARNING, "label-balance", "%s: '%s' is expected %zu times, another label %zu times",
+                    t->path, t->labels[k], counts[k], most);
+    }
+    mem_free(counts);
+    return s;
+}
+
+static status lint_size(linter *l)
+{
+    const task *t = l->t;
+    status s = OK;
+    if (t->n_cases < 60)
+        s = add(l, LINT_WARNING, "few-cases", "%s: %zu cases; 60 or more are recommended (%zu can prove +-%.0f points)",
+                t->path, t->n_cases, t->n_cases, 100 * stat_resolution(t->n_cases, .19, .05, .8));
+    if (!s && (double)l->r->n_hard < .15 * (double)t->n_cases)
+        s = add(l, LINT_WARNING, "few-hard", "%s: %zu of %zu cases are tagged 'hard'; 15 %% or more are recommended",
+                t->path, l->r->n_hard, t->n_cases);
+    if (!s && t->sampling.temperature > 0 && t->sampling.repeats < 2)
+        s = add(l, LINT_WARNING, "no-repeats", "%s: temperature %g with one repeat measures chance", t->path,
+                t->sampling.temperature);
+    double most = stat_clopper_pearson_lower(t->n_cases, t->n_cases, .95);
+    if (!s && t->bar > most)
+        s = add(l, LINT_WARNING, "bar-unprovable", "%s: bar %g: even %zu of %zu right prove only %.3f", t->path, t->bar,
+                t->n_cases, t->n_cases, most);
+    return s;
+}
+
+static double rate(const task_score *s)
+{
+    return s->n ? (double)s->pass / (double)s->n : 0;
+}
+
+static status lint_baselines(linter *l)
+{
+    const task *t = l->t;
+    task_baselines b = { 0 };
+    status s = OK;
+    if (t->bar < 0 || task_baseline(t, &b, NULL) != OK) /* what failed was reported case by case */
+        return OK;
+    if (b.constant && rate(&b.majority) >= t->bar)
+        s = add(l, LINT_WARNING, "bar-too-low", "%s: one constant answer passes %.0f %% of the cases; the bar is %g",
+                t->path, 100 * rate(&b.majority), t->bar);
+    if (!s && b.has_rules && rate(&b.rules) >= t->bar)
+        s = add(l, LINT_WARNING, "bar-too-low", "%s: the rules pass %.0f %% of the cases; the bar is %g", t->path,
+                100 * rate(&b.rules), t->bar);
+    task_baselines_clear(&b);
+    return s;
+}
+
+status lint_loaded(const task *t, lint_report *out, error *err)
+{
+    lint_report r = { .n_cases = t->n_cases };
+    linter l = { t, &r, err };
+    status s = OK;
+    if (t->bar < 0 && t->margin < 0)
+        s = add(&l, LINT_ERROR, "no-bar", "%s: neither 'bar' nor 'margin' is set: nothing could be decided", t->path);
+    for (size_t i = 0; i < t->n_cases && !s; i++)
+        s = lint_case(&l, &t->cases[i]);
+    if (!s)
+        s = lint_unused(&l);
+    if (!s)
+        s = lint_texts(&l);
+    if (!s)
+        s = lint_labels(&l);
+    if (!s)
+        s = lint_size(&l);
+    if (!s && r.n_errors == 0)
+        s = lint_baselines(&l);
+    if (s)
+        lint_report_clear(&r);
+    else
+        *out = r;
+    return s;
+}
+
+status lint_task(const char *path_or_name, const char *bin_dir, lint_report *out, task **loaded, error *err)
+{
+    task *t = NULL;
+    error why;
+    status s = task_open(&t, path_or_name, bin_dir, &why);
+    if (!s)
+        s = task_load_cases(t, &why);
+    if (s) {
+        lint_report r = { 0 };
+        linter l = { t, &r, err };
+        s = add_failure(&l, "unreadable", "", s, &why);
+        if (!s)
+            *out = r;
+    } else {
+        s = lint_loaded(t, out, err);
+    }
+    if (!s && loaded)
+        *loaded = t;
+    else
+        task_close(&t);
+    return s;
+}
+
+void lint_report_clear(lint_report *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        mem_free(r->findings[i].text);
+    mem_free(r->findings);
+    *r = (lint_report){ 0 };
+}
