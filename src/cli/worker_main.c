@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/js.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "plat/proc.h"
@@ -17,6 +18,7 @@ int main(void)
         fprintf(stderr, "hearth-worker is started by hearth: try 'hearth run MODEL'\n");
         return EXIT_USAGE;
     }
+    js_free(js_object()); /* the JSON library seeds its hash from /dev/urandom, once, while that can be opened */
     if (sandbox_enter(&options, &report, &err) != OK) {
         log_line(LOG_LEVEL_ERROR, "worker: %s", err.text);
         return EXIT_PROVIDER;

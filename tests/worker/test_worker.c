@@ -350,7 +350,7 @@ static void refuses_in_words(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     error err = { 0 };
     const char *cache = getenv("HEARTH_CACHE");
@@ -368,6 +368,8 @@ int main(void)
         printf("open: %s\n", err.text);
         return 1;
     }
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_it_is),   cmocka_unit_test(streams_the_same_answer), cmocka_unit_test(stops),
         cmocka_unit_test(too_long),          cmocka_unit_test(log_probabilities),
