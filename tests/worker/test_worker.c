@@ -371,9 +371,10 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_what_it_is),   cmocka_unit_test(streams_the_same_answer), cmocka_unit_test(stops),
-        cmocka_unit_test(too_long),          cmocka_unit_test(log_probabilities),
-        cmocka_unit_test(dies_without_harm), cmocka_unit_test(cannot_reach_out),        cmocka_unit_test(refuses_in_words),
+        cmocka_unit_test(says_what_it_is),  cmocka_unit_test(streams_the_same_answer),
+        cmocka_unit_test(stops),            cmocka_unit_test(too_long),
+        cmocka_unit_test(log_probabilities), cmocka_unit_test(dies_without_harm),
+        cmocka_unit_test(cannot_reach_out), cmocka_unit_test(refuses_in_words),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     provider_close(&smol);
