@@ -92,8 +92,13 @@ static void set_numbers(listening *x, uint64_t total_us)
     a->ttft_us = micros(d->ttft_seconds, most);
     if (a->ttft_us < 0 && x->first_us)
         a->ttft_us = (int64_t)(x->first_us - x->began_us);
-    /* A recording replays its own time: our clock would say how fast a file is read. */
-    a->total_us = x->s->who->kind == PROVIDER_REPLAY ? micros(d->total_seconds, UINT64_MAX / 2) : (int64_t)total_us;
+    a->total_us = (int64_t)total_us;
+    if (x->s->who->kind == PROVIDER_REPLAY) { /* our clock would say how fast a file is read */
+        a->prefill_us = micros(d->prefill_seconds, UINT32_MAX * 1000ull);
+        a->decode_us = micros(d->decode_seconds, UINT32_MAX * 1000ull);
+        a->ttft_us = -1;
+        a->total_us = a->prefill_us >= 0 && a->decode_us >= 0 ? a->prefill_us + a->decode_us : -1;
+    }
     a->mean_logprob = isfinite(d->mean_logprob) ? d->mean_logprob : NAN;
     x->out->peak_bytes = d->peak_bytes;
 }

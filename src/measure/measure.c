@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "hearth.h"
 #include "measure/measure_int.h"
 #include "plat/clock.h"
@@ -31,10 +32,15 @@ status measure_ask_provider(void *p, const request *r, event_fn *fn, void *fn_us
     return provider_complete(p, r, fn, fn_user, limits, err);
 }
 
-/* Who answers, without the name it was given: a local model is its digest; the others are their address. */
-static const char *source_of(const provider_info *who)
+/* Who answers, without the name it was given: a local model is its digest, a server its address. */
+static void put_source(const provider_info *who, buf *out)
 {
-    return who->kind == PROVIDER_LOCAL ? "local" : who->name;
+    if (who->kind == PROVIDER_LOCAL)
+        buf_str(out, "local");
+    else if (who->kind == PROVIDER_OPENAI)
+        buf_printf(out, "openai:%s#%s", who->url, who->model);
+    else
+        buf_printf(out, "%s%s", str_starts(who->name, "replay:") ? "" : "replay:", who->name);
 }
 
 status measure_evidence(const struct task *t, const provider_info *who, char **keep, ledger_evidence *out, error *err)
@@ -43,14 +49,10 @@ status measure_evidence(const struct task *t, const provider_info *who, char **k
     status st = task_sampling_key(t, &sampling, err);
     if (st)
         return st;
-    bool same_prefix = who->kind == PROVIDER_REPLAY && strncmp(who->name, "replay:", 7) != 0;
+    size_t n = strlen(sampling) + 1;
     buf b = BUF_INIT(2 << 20); /* "SAMPLING\0SOURCE": one block, so that one pointer frees both */
-    buf_str(&b, sampling);
-    buf_char(&b, 0);
-    buf_printf(&b, "%s%s", same_prefix ? "replay:" : "", source_of(who));
-    if (who->kind == PROVIDER_OPENAI)
-        buf_printf(&b, " %s", who->model);
-    size_t at = strlen(sampling) + 1;
+    buf_add(&b, sampling, n);
+    put_source(who, &b);
     mem_free(sampling);
     st = buf_ok(&b, "the evidence key", err);
     if (st) {
@@ -58,7 +60,7 @@ status measure_evidence(const struct task *t, const provider_info *who, char **k
         return st;
     }
     *keep = buf_take(&b);
-    *out = (ledger_evidence){ .source = *keep + at, .model = who->model_digest, .numerics = who->numerics,
+    *out = (ledger_evidence){ .source = *keep + n, .model = who->model_digest, .numerics = who->numerics,
                               .kv_type = who->kv_type, .context_rule = "", .constrained = false, .sampling = *keep };
     return OK;
 }

@@ -201,7 +201,8 @@ status openai_open(provider *p, const config_provider *c, error *err)
     o->keep[2] = c->key_env[0] ? provider_keep(p, c->key_env) : NULL;
     o->settings = settings_of(c);
     p->info.model = provider_keep(p, c->model);
-    if (!p->info.model || !o->settings || (c->key_env[0] && !o->keep[2]))
+    p->info.url = provider_keep(p, c->url);
+    if (!p->info.model || !p->info.url || !o->settings || (c->key_env[0] && !o->keep[2]))
         return fail(err, E_NOMEM, "no memory for a provider");
     return OK;
 }

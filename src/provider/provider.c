@@ -153,7 +153,7 @@ status provider_open(provider **out, const char *spec, const config *cfg, error 
     p->memory = (arena)ARENA_INIT(PROVIDER_ARENA);
     pthread_mutex_init(&p->lock, NULL);
     p->info = (provider_info){ .name = provider_keep(p, t.name), .kind = t.kind, .place = t.place, .model = "",
-                               .model_digest = "", .numerics = "", .kv_type = "", .isa = "", .arch = "",
+                               .url = "", .model_digest = "", .numerics = "", .kv_type = "", .isa = "", .arch = "",
                                .file_type = "" };
     if (!p->info.name)
         s = fail(err, E_NOMEM, "no memory for a provider");

@@ -25,6 +25,7 @@ typedef struct provider_info {
     provider_kind kind;
     provider_place place;     /* config.h; a loopback URL is remote unless config says on-premises, and never local */
     const char *model;        /* file name without folder, or the remote model's name */
+    const char *url;          /* openai: the address that is asked, without MODEL */
     const char *model_digest; /* SHA-256 hex of the file; of split files: of their digests, in order. Local only */
     const char *numerics;     /* version of docs/NUMERICS.md */
     const char *kv_type;      /* "f16" */

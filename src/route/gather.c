@@ -21,6 +21,7 @@ enum { SIDES_MAX = 64 };
 typedef struct side_work {
     route_side side;
     signed char *outcome; /* [case], NULL: not measured */
+    const route_candidate *candidate; /* NULL: only the ledger knows it */
 } side_work;
 
 typedef struct work {
@@ -127,6 +128,23 @@ static void set_speed(route_side *r, const tally_speed *here)
     r->prefill_per_s = here->prefill_per_s;
 }
 
+/* What an answer costs on average, from the tokens of those that were measured and today's prices. */
+static void set_cost(side_work *x, const tally *t)
+{
+    double in = 0, out = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_keys * t->repeats; i++) {
+        const ledger_row *r = t->slots[i].row;
+        if (!r || r->n_prompt < 0 || r->n_output < 0)
+            continue;
+        in += (double)r->n_prompt;
+        out += (double)r->n_output;
+        n++;
+    }
+    if (x->candidate && x->side.place != PRIVACY_LOCAL && n > 0)
+        x->side.cost_usd = (in * x->candidate->price_input + out * x->candidate->price_output) / (double)n / 1e6;
+}
+
 static status fill_speed(work *w, side_work *x, const tally *t, const ledger_source *src, error *err)
 {
     route_side *r = &x->side;
@@ -163,6 +181,7 @@ static status fill_tally(work *w, side_work *x, const ledger_source *src, const 
             if (t.outcome[k] != TALLY_OPEN)
                 scores[n_scores++] = t.score[k];
         set_rates(&x->side, &t, scores, n_scores);
+        set_cost(x, &t);
         char why[ROUTE_NAME_BYTES];
         if (tally_stale_text(&t, why, sizeof why)[0])
             add_stale(&x->side, why, t.stale_prompt + t.stale_case + t.ungraded);
@@ -297,8 +316,8 @@ static void add_candidates(work *w)
         if (c->recording || find_side(w, c->name))
             continue;
         side_work *x = new_side(w, c->name, c->place);
-        if (x && c->place != PRIVACY_LOCAL)
-            x->side.cost_usd = c->cost_per_answer;
+        if (x)
+            x->candidate = c;
     }
 }
 

@@ -99,7 +99,7 @@ typedef struct route_candidate {
     const char *name;
     privacy_place place;
     bool recording;            /* replay: shown, never chosen */
-    double cost_per_answer;    /* NAN: not known */
+    double price_input, price_output; /* US dollars per million tokens; NAN: not known. Not read for local places */
 } route_candidate;
 
 typedef struct route_settings {
