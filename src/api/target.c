@@ -124,7 +124,7 @@ static size_t list_candidates(const config *c, route_candidate *out)
         out[n++] = (route_candidate){ .name = p->name,
                                       .place = privacy_place_of(provider_place_name(p->place)),
                                       .recording = strcmp(p->kind, "replay") == 0,
-                                      .cost_per_answer = p->place == PLACE_LOCAL ? 0 : p->price_output / 1e6 };
+                                      .price_input = p->price_input, .price_output = p->price_output };
     }
     return n;
 }
