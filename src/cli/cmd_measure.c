@@ -25,7 +25,7 @@ static const usage help = {
     "TASK is a folder, or the name of one in tasks/. PROVIDER is a name from config.yaml, local:MODEL, replay:FILE or\n"
     "openai:URL#MODEL. Without --on: every configured provider that may see the task's cases.\n"
     "\n"
-    "example: hearth measure support-tickets --on local:SmolLM2-135M-Instruct.Q4_1.gguf\n",
+    "example: hearth measure ticket-class --on local:SmolLM2-135M-Instruct.Q4_1.gguf\n",
 };
 
 static volatile int stop_asked;

@@ -17,7 +17,7 @@ static const usage help = {
     "Says for each task whether it can stay on this machine, and why, from what `hearth measure` kept. Without TASK:\n"
     "all tasks that are found. Exit code 1 when a task that was named is refused.\n"
     "\n"
-    "example: hearth route support-tickets --explain\n",
+    "example: hearth route ticket-class --explain\n",
 };
 
 enum { CANDIDATES_MAX = 64 };

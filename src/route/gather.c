@@ -56,6 +56,15 @@ static side_work *find_side(work *w, const char *provider)
     return NULL;
 }
 
+/* Nobody there, and no number known. */
+static void clear_side(route_side *r)
+{
+    memset(r, 0, sizeof *r);
+    r->cost_usd = NAN;
+    r->pass = r->lower = r->upper = r->score = r->score_lower = r->score_upper = NAN;
+    r->latency_p95_ms = r->ttft_p50_ms = r->decode_per_s = r->prefill_per_s = r->peak_bytes = NAN;
+}
+
 static side_work *new_side(work *w, const char *provider, privacy_place place)
 {
     if (w->n == SIDES_MAX)
@@ -63,12 +72,11 @@ static side_work *new_side(work *w, const char *provider, privacy_place place)
     side_work *x = &w->sides[w->n++];
     route_side *r = &x->side;
     memset(x, 0, sizeof *x);
+    clear_side(r);
     r->present = true;
     r->place = place;
     copy_name(r->provider, sizeof r->provider, provider);
     r->n_cases = (uint32_t)w->t->n_cases;
-    r->pass = r->lower = r->upper = r->score = r->score_lower = r->score_upper = NAN;
-    r->latency_p95_ms = r->ttft_p50_ms = r->decode_per_s = r->prefill_per_s = r->peak_bytes = NAN;
     r->cost_usd = place == PRIVACY_LOCAL ? 0 : NAN;
     return x;
 }
@@ -368,6 +376,9 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
         s = set_task(t, &in, err);
     if (!s) {
         side_work *local = pick(w, true), *cloud = pick(w, false);
+        clear_side(&in.local);
+        clear_side(&in.cloud);
+        in.local.n_cases = in.cloud.n_cases = (uint32_t)t->n_cases;
         if (local)
             in.local = local->side;
         if (cloud)
