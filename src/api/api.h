@@ -20,7 +20,6 @@ typedef struct api_options {
     const config *config;    /* borrowed, outlives the api */
     const char *model;       /* default MODEL of requests that name none that exists; NULL: none */
     const char *bin_dir;     /* where the program is: tasks are searched near it; may be NULL */
-    const char *machine;     /* this machine's id in the ledger; NULL: unknown */
     uint64_t memory_bytes;   /* what models may use; 0: unknown */
 } api_options;
 

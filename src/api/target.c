@@ -134,7 +134,6 @@ static status decide(api *a, const task *t, privacy_class privacy, route_decisio
     route_candidate candidates[CANDIDATES_MAX];
     route_settings settings = { .candidates = candidates,
                                 .n_candidates = list_candidates(a->options.config, candidates),
-                                .machine = a->options.machine,
                                 .memory_limit_bytes = a->options.memory_bytes };
     ledger *l = NULL;
     status s = ledger_open(&l, NULL, LEDGER_READ, err);

@@ -12,6 +12,9 @@ static int cmd_version(int argc, char **argv);
 
 static const command commands[] = {
     { "fit", cmd_fit, "this machine, and what of the models fits it" },
+    { "task", cmd_task, "list, show and check task folders" },
+    { "run", cmd_run, "talk to a model, or answer one prompt" },
+    { "serve", cmd_serve, "answer OpenAI clients on this machine" },
     { "show", cmd_show, "what a model file says of itself" },
     { "tokenize", cmd_tokenize, "what a model sees of a text" },
     { "perplexity", cmd_perplexity, "how well a model foretells a text" },

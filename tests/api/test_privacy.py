@@ -1,0 +1,88 @@
+"""A private request never reaches a remote provider: a recording upstream counts the bytes that arrive."""
+import http.server
+import json
+import pathlib
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lib.served import Served  # noqa: E402
+
+CANARY = "canary-4711-do-not-leave"
+arrived = []
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        arrived.append((self.headers, body))
+        chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "up",
+                 "choices": [{"index": 0, "delta": {"role": "assistant", "content": "from upstream"},
+                              "finish_reason": None}]}
+        end = {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+        usage = {**chunk, "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        for o in (chunk, end, usage):
+            self.wfile.write(f"data: {json.dumps(o)}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def log_message(self, *args):
+        pass
+
+
+upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+threading.Thread(target=upstream.serve_forever, daemon=True).start()
+
+CONFIG = f"""version: 1
+default_class: %s
+providers:
+  - {{name: cloud, kind: openai, url: "http://127.0.0.1:{upstream.server_address[1]}/v1", model: up, key_env: CLOUD_KEY}}
+"""
+
+
+def ask(s, model, headers=None, **more):
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": CANARY}], **more}).encode()
+    r = urllib.request.Request(s.url + "/v1/chat/completions", body,
+                               {"content-type": "application/json", **(headers or {})})
+    try:
+        with urllib.request.urlopen(r, timeout=60) as answer:
+            return answer.status, dict(answer.headers), answer.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, dict(e.headers), e.read().decode()
+
+
+def nothing_leaves(label, status, text):
+    assert status == 403, (label, status, text)
+    assert not arrived, (label, "bytes left")
+
+
+import os  # noqa: E402
+os.environ["CLOUD_KEY"] = "key-0815"
+
+with Served(CONFIG % "private") as s:
+    for label, headers in (("default", {}), ("raise", {"x-hearth-class": "secret"}),
+                           ("a label cannot lower", {"x-hearth-class": "public"})):
+        status, _, text = ask(s, "cloud", headers)
+        nothing_leaves(label, status, text)
+    status, _, text = ask(s, "cloud", stream=True)
+    nothing_leaves("streamed", status, text)
+    status, _, text = ask(s, "cloud", {"x-hearth-class": "publik"})
+    assert status == 400 and not arrived, text
+
+with Served(CONFIG % "public") as s:
+    status, headers, text = ask(s, "cloud")
+    assert status == 200 and "from upstream" in text, (status, text)
+    assert {k.lower(): v for k, v in headers.items()}["x-hearth-route"] == "cloud"
+    assert len(arrived) == 1 and CANARY.encode() in arrived[0][1]
+    assert arrived[0][0]["authorization"] == "Bearer key-0815"
+    arrived.clear()
+    for label in ("internal", "private", "secret"):
+        status, _, text = ask(s, "cloud", {"x-hearth-class": label})
+        nothing_leaves(label, status, text)
+    status, _, text = ask(s, "task:personal-data")
+    assert not arrived, "a private task's text left"
+print("ok")
