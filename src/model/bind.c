@@ -3,9 +3,9 @@
  * The walk makes a list of bindings: which tensor goes to which slot, how many bytes it takes repacked, at which offset
  * of the arena. Planning adds the list up; opening allocates the sum and fills it: the estimate cannot drift. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "model/model_int.h"
 #include "quant/quant.h"
@@ -112,13 +112,10 @@ static void dims_of(uint64_t d[N_DIMS], const model_spec *m)
 static void slot_name(char name[NAME_BYTES], const slot *s, int32_t layer)
 {
     const char *mark = strstr(s->name, "%u");
-    buf b = BUF_INIT(NAME_BYTES - 1);
     if (mark)
-        buf_printf(&b, "%.*s%d%s", (int)(mark - s->name), s->name, layer, mark + 2);
+        snprintf(name, NAME_BYTES, "%.*s%d%s", (int)(mark - s->name), s->name, layer, mark + 2);
     else
-        buf_str(&b, s->name);
-    memcpy(name, buf_text(&b), strlen(buf_text(&b)) + 1);
-    buf_clear(&b);
+        snprintf(name, NAME_BYTES, "%s", s->name);
 }
 
 static size_t tensor_index(const gguf *g, const gguf_tensor *t)
@@ -132,14 +129,13 @@ static status check_shape(const bindings *b, const slot *s, const gguf_tensor *t
     if (t->ne[0] == b->dims[s->cols] && t->ne[1] == b->dims[rows] && t->ne[2] == 1 && t->ne[3] == 1)
         return OK;
     char found[96], wanted[64];
-    buf w = BUF_INIT(sizeof wanted - 1);
-    buf_printf(&w, "%llu", (unsigned long long)b->dims[s->cols]);
-    if (rows != ONE)
-        buf_printf(&w, " x %llu", (unsigned long long)b->dims[rows]);
-    status st = fail(err, E_FORMAT, "%s: tensor '%s' is %s, its keys say %s", gguf_file_name(b->g), name,
-                     gguf_tensor_shape(t, found), buf_text(&w));
-    buf_clear(&w);
-    return st;
+    if (rows == ONE)
+        snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)b->dims[s->cols]);
+    else
+        snprintf(wanted, sizeof wanted, "%llu x %llu", (unsigned long long)b->dims[s->cols],
+                 (unsigned long long)b->dims[rows]);
+    return fail(err, E_FORMAT, "%s: tensor '%s' is %s, its keys say %s", gguf_file_name(b->g), name,
+                gguf_tensor_shape(t, found), wanted);
 }
 
 static status check_type(const bindings *b, const slot *s, const gguf_tensor *t, const char *name, error *err)

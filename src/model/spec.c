@@ -3,7 +3,7 @@
 #include "model/spec.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "kernels/kernels.h"
@@ -21,10 +21,7 @@ typedef struct reader {
 
 static const char *key_of(reader *r, const char *name)
 {
-    buf b = BUF_INIT(KEY_BYTES - 1);
-    buf_printf(&b, "%s.%s", r->prefix, name);
-    memcpy(r->key, buf_text(&b), strlen(buf_text(&b)) + 1);
-    buf_clear(&b);
+    snprintf(r->key, sizeof r->key, "%s.%s", r->prefix, name);
     return r->key;
 }
 

@@ -1,7 +1,9 @@
 /* Invariants of the engine on a small model of random weights, made here; and, as `test_engine logits FILE MODE`, the
  * tool by which the Python tests ask for logits. */
 #include "lib/check.h"
+#include "lib/tiny_model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,9 +78,307 @@ static int dump_logits(int argc, char **argv)
     return 0;
 }
 
+/* ---- a small model, and every way to run it ---- */
+
+enum { N = 700 }; /* beyond one softmax span of 512 positions */
+
+static const char *tiny_path(void)
+{
+    static char path[512];
+    const char *build = getenv("HEARTH_BUILD");
+    snprintf(path, sizeof path, "%s/tests/engine/tiny.gguf", build ? build : "build");
+    return path;
+}
+
+static const int32_t *text(void)
+{
+    static int32_t tokens[N];
+    uint32_t x = 1;
+    for (int i = 0; i < N; i++) {
+        x = x * 1664525u + 1013904223u;
+        tokens[i] = (int32_t)((x >> 16) % 96);
+    }
+    return tokens;
+}
+
+/* FNV-1a over the bits of logits: differs if any bit does. */
+static uint64_t add_hash(uint64_t h, const float *x, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)x;
+    h = h ? h : 1469598103934665603u;
+    for (size_t i = 0; i < n * sizeof *x; i++)
+        h = (h ^ p[i]) * 1099511628211u;
+    return h;
+}
+
+/* Hash of the logits of every position when fed in steps of `chunk` rows; with company, rows of two other sessions with
+ * other text are mixed into each step. */
+static uint64_t run_all(engine *e, uint32_t chunk, bool company)
+{
+    session *s[3] = { 0 };
+    const float *out[64];
+    uint64_t h = 0;
+    for (int i = 0; i < 3; i++)
+        assert_ok(session_open(&s[i], e, err));
+    for (uint32_t at = 0; at < N;) {
+        engine_row rows[64 * 3];
+        uint32_t n = 0, taken = 0;
+        for (; taken < chunk && at < N; taken++, at++) {
+            if (company && at % 3 == 0) {
+                uint32_t p = session_length(s[1]);
+                for (uint32_t i = 0; i < n; i++)
+                    p += rows[i].session == s[1];
+                rows[n++] = (engine_row){ s[1], text()[N - 1 - p], p, false };
+            }
+            rows[n++] = (engine_row){ s[0], text()[at], at, true };
+        }
+        assert_ok(engine_step(e, rows, n, out, err));
+        for (uint32_t i = 0; i < taken; i++)
+            h = add_hash(h, out[i], engine_get_info(e)->n_vocab);
+    }
+    for (int i = 0; i < 3; i++)
+        session_close(&s[i]);
+    return h;
+}
+
+static engine *open_tiny(int threads, const char *isa, uint32_t batch)
+{
+    engine_options o;
+    engine_options_init(&o);
+    o.n_threads = threads;
+    o.isa = isa;
+    o.batch = batch;
+    o.n_sessions = 3;
+    return open_file(tiny_path(), &o);
+}
+
+static void expect(uint64_t wanted, int threads, const char *isa, uint32_t chunk, bool company)
+{
+    engine *e = open_tiny(threads, isa, 128);
+    uint64_t found = run_all(e, chunk, company);
+    if (found != wanted)
+        fail_msg("%d threads, %s, chunks of %u%s: other logits", threads, isa ? isa : "best", chunk,
+                 company ? ", company" : "");
+    engine_close(&e);
+}
+
+static void bits_do_not_depend_on_how(void **state)
+{
+    (void)state;
+    tiny_model variants[] = { tiny_model_default(), tiny_model_default(), tiny_model_default() };
+    variants[1].arch = "gemma3";
+    variants[1].window = 100;
+    variants[1].post_norm = variants[1].qk_norm = true;
+    variants[1].n_layers = 7;
+    variants[2].arch = "qwen2";
+    variants[2].qkv_bias = true;
+    variants[2].n_heads = 3;
+    variants[2].n_kv_heads = 1;
+    variants[2].head_dim = 32;
+    variants[2].n_embd = 96;
+    for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
+        tiny_model_write(&variants[i], tiny_path());
+        engine *e = open_tiny(1, NULL, 1);
+        uint64_t wanted = run_all(e, 1, false);
+        engine_close(&e);
+        for (int threads = 1; threads <= 5; threads += 2) {
+            expect(wanted, threads, NULL, 64, false);
+            expect(wanted, threads, NULL, 7, true);
+        }
+        expect(wanted, 2, NULL, 2, false);
+        expect(wanted, 2, NULL, 1, true);
+        expect(wanted, 3, "portable", 64, false);
+        expect(wanted, 1, "portable", 5, true);
+    }
+}
+
+static void truncating_and_feeding_again_changes_nothing(void **state)
+{
+    (void)state;
+    tiny_model m = tiny_model_default();
+    tiny_model_write(&m, tiny_path());
+    engine *e = open_tiny(2, NULL, 32);
+    session *s = NULL, *other = NULL;
+    const float *logits;
+    static float first[96];
+    assert_ok(session_open(&s, e, err));
+    assert_ok(session_open(&other, e, err));
+    assert_ok(session_feed(s, text(), 300, &logits, NULL, NULL, err));
+    memcpy(first, logits, sizeof first);
+    session_truncate(s, 100);
+    assert_int_equal(session_common(s, text(), 300), 100);
+    assert_ok(session_feed(s, text() + 300, 150, NULL, NULL, NULL, err));
+    assert_ok(session_feed(other, text() + 5, 90, NULL, NULL, NULL, err)); /* takes pages that s gave back */
+    session_truncate(s, 100);
+    assert_ok(session_feed(s, text() + 100, 200, &logits, NULL, NULL, err));
+    assert_memory_equal(first, logits, sizeof first);
+    session_close(&s);
+    session_close(&other);
+    engine_close(&e);
+}
+
+static void stepping_allocates_nothing(void **state)
+{
+    (void)state;
+    engine *e = open_tiny(2, NULL, 64);
+    session *s = NULL;
+    const float *logits;
+    assert_ok(session_open(&s, e, err));
+    uint64_t before = mem_count();
+    assert_ok(session_feed(s, text(), 200, &logits, NULL, NULL, err));
+    for (int i = 200; i < 260; i++)
+        assert_ok(session_feed(s, text() + i, 1, &logits, NULL, NULL, err));
+    assert_int_equal(mem_count(), before);
+    session_close(&s);
+    engine_close(&e);
+}
+
+static void what_does_not_fit_is_said_and_changes_nothing(void **state)
+{
+    (void)state;
+    engine_options o;
+    engine_options_init(&o);
+    o.context = 128;
+    o.kv_bytes = 1; /* less than a page */
+    gguf *g = NULL;
+    engine *e = NULL;
+    error why;
+    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_int_equal(engine_open(&e, g, &o, &why), E_NOFIT);
+    o.kv_bytes = 0;
+    o.mem_bytes = 1000;
+    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_int_equal(engine_open(&e, g, &o, &why), E_NOFIT);
+    assert_non_null(strstr(why.text, "weights"));
+    o.mem_bytes = 0;
+    e = open_file(tiny_path(), &o);
+    session *s = NULL, *two = NULL;
+    assert_ok(session_open(&s, e, err));
+    assert_ok(session_open(&two, e, err));
+    assert_int_equal(session_feed(s, text(), 129, NULL, NULL, NULL, &why), E_NOFIT);
+    assert_non_null(strstr(why.text, "129"));
+    assert_non_null(strstr(why.text, "128"));
+    assert_int_equal(session_length(s), 0);
+    assert_ok(session_feed(s, text(), 100, NULL, NULL, NULL, err));
+    assert_int_equal(session_feed(two, text(), 10, NULL, NULL, NULL, &why), E_NOFIT); /* the pool's two pages are taken */
+    assert_int_equal(session_length(two), 0);
+    engine_row bad[] = { { s, 5, 100, false }, { s, 96, 101, false } };
+    assert_int_equal(engine_step(e, bad, 2, NULL, &why), E_RANGE);
+    bad[1].token = 5;
+    bad[1].position = 100;
+    assert_int_equal(engine_step(e, bad, 2, NULL, &why), E_RANGE);
+    assert_int_equal(session_length(s), 100);
+    bad[1].position = 101;
+    assert_ok(engine_step(e, bad, 2, NULL, err));
+    assert_int_equal(session_length(s), 102);
+    session_close(&s);
+    session_close(&two);
+    engine_close(&e);
+}
+
+static void scores_are_those_of_the_logits(void **state)
+{
+    (void)state;
+    engine *e = open_tiny(2, NULL, 32);
+    session *s = NULL;
+    static double scores[200];
+    const float *logits;
+    assert_ok(session_open(&s, e, err));
+    assert_ok(session_score(s, text(), 200, scores, NULL, NULL, err));
+    session_truncate(s, 0);
+    for (int i = 0; i + 1 < 200; i++) {
+        assert_ok(session_feed(s, text() + i, 1, &logits, NULL, NULL, err));
+        double sum = 0.0, top = (double)logits[0];
+        for (int k = 1; k < 96; k++)
+            top = (double)logits[k] > top ? (double)logits[k] : top;
+        for (int k = 0; k < 96; k++)
+            sum += exp((double)logits[k] - top);
+        assert_true(fabs((double)logits[text()[i + 1]] - top - log(sum) - scores[i + 1]) < 2e-6);
+    }
+    session_close(&s);
+    engine_close(&e);
+}
+
+/* ---- opening ---- */
+
+static status try_open(const tiny_model *m, error *why)
+{
+    gguf *g = NULL;
+    engine *e = NULL;
+    tiny_model_write(m, tiny_path());
+    assert_ok(gguf_open(&g, tiny_path(), err));
+    status s = engine_open(&e, g, NULL, why);
+    engine_close(&e);
+    return s;
+}
+
+static void wrong_tensors_are_named(void **state)
+{
+    (void)state;
+    error why;
+    tiny_model m = tiny_model_default();
+    m.missing = "blk.1.ffn_gate.weight";
+    assert_int_equal(try_open(&m, &why), E_FORMAT);
+    assert_non_null(strstr(why.text, "blk.1.ffn_gate.weight' is missing"));
+    m = tiny_model_default();
+    m.bent = "blk.0.attn_k.weight";
+    assert_int_equal(try_open(&m, &why), E_FORMAT);
+    assert_non_null(strstr(why.text, "96 x 32, its keys say 64 x 32"));
+    m = tiny_model_default();
+    m.extra = "blk.0.attn_sinks.weight";
+    assert_int_equal(try_open(&m, &why), E_UNSUPPORTED);
+    assert_non_null(strstr(why.text, "blk.0.attn_sinks.weight"));
+    m = tiny_model_default();
+    m.arch = "mamba";
+    assert_int_equal(try_open(&m, &why), E_UNSUPPORTED);
+    m = tiny_model_default();
+    m.n_kv_heads = 3;
+    assert_int_equal(try_open(&m, &why), E_FORMAT);
+    m = tiny_model_default();
+    m.n_layers = 100000;
+    m.missing = NULL;
+    m.n_layers = 0;
+    assert_int_equal(try_open(&m, &why), E_RANGE);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    tiny_model m = tiny_model_default();
+    tiny_model_write(&m, tiny_path());
+    status s = E_NOMEM;
+    int failures = 0;
+    for (uint64_t n = 1; s != OK; n++, failures++) {
+        error why;
+        gguf *g = NULL;
+        engine *e = NULL;
+        session *one = NULL;
+        assert_ok(gguf_open(&g, tiny_path(), err));
+        mem_fail_at(n);
+        s = engine_open(&e, g, NULL, &why);
+        if (!s)
+            s = session_open(&one, e, &why);
+        mem_fail_at(0);
+        session_close(&one);
+        engine_close(&e);
+        assert_true(s == OK || s == E_NOMEM);
+        assert_true(n < 1000);
+    }
+    assert_true(failures > 10);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 2 && !strcmp(argv[1], "logits"))
         return dump_logits(argc, argv);
-    return 0;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bits_do_not_depend_on_how),
+        cmocka_unit_test(truncating_and_feeding_again_changes_nothing),
+        cmocka_unit_test(stepping_allocates_nothing),
+        cmocka_unit_test(what_does_not_fit_is_said_and_changes_nothing),
+        cmocka_unit_test(scores_are_those_of_the_logits),
+        cmocka_unit_test(wrong_tensors_are_named),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

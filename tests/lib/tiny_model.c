@@ -1,0 +1,143 @@
+#include "lib/tiny_model.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "gguf/write.h"
+#include "lib/check.h"
+#include "quant/quant.h"
+
+typedef struct maker {
+    const tiny_model *m;
+    gguf_writer *w;
+    bool declare; /* first pass: names and shapes; second: bytes */
+    uint64_t seed;
+    unsigned turn;
+} maker;
+
+tiny_model tiny_model_default(void)
+{
+    return (tiny_model){ .arch = "llama", .n_embd = 64, .n_layers = 2, .n_ff = 96, .n_heads = 4, .n_kv_heads = 2,
+                         .head_dim = 16, .n_vocab = 96, .context = 1024 };
+}
+
+static float noise(maker *k)
+{
+    k->seed = k->seed * 6364136223846793005u + 1442695040888963407u;
+    return (float)(int32_t)(k->seed >> 32) * 0x1p-31f;
+}
+
+static bool is(const char *name, const char *which)
+{
+    return which && !strcmp(name, which);
+}
+
+/* rows 0: a vector around 1 (norms) or 0 (biases) in F32. */
+static void tensor(maker *k, const char *name, uint32_t cols, uint32_t rows, float around, float size)
+{
+    static const uint32_t types[] = { QUANT_Q8_0, QUANT_Q4_0, QUANT_Q5_1, QUANT_F16, QUANT_Q4_1, QUANT_Q5_0 };
+    uint32_t type = rows ? types[k->turn++ % ARRAY_LEN(types)] : QUANT_F32;
+    if (is(name, k->m->missing))
+        return;
+    cols += is(name, k->m->bent) ? 32 : 0;
+    if (k->declare) {
+        gguf_writer_tensor(k->w, name, type, rows ? 2 : 1, (uint64_t[]){ cols, rows ? rows : 1 });
+        return;
+    }
+    size_t bytes = (size_t)quant_row_bytes(type, cols);
+    float *x = mem_array(cols, sizeof *x);
+    char *row = mem_array(bytes, 1);
+    for (uint32_t r = 0; r < (rows ? rows : 1); r++) {
+        for (uint32_t i = 0; i < cols; i++)
+            x[i] = around + size * noise(k);
+        quant_find(type)->encode(x, row, cols, NULL);
+        gguf_writer_data(k->w, row, bytes);
+    }
+    mem_free(x);
+    mem_free(row);
+}
+
+static void layer_tensor(maker *k, uint32_t layer, const char *name, uint32_t cols, uint32_t rows, float around,
+                         float size)
+{
+    buf b = BUF_INIT(128);
+    buf_printf(&b, "blk.%u.%s", layer, name);
+    tensor(k, buf_text(&b), cols, rows, around, size);
+    buf_clear(&b);
+}
+
+static void all_tensors(maker *k)
+{
+    const tiny_model *m = k->m;
+    uint32_t e = m->n_embd, q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    tensor(k, "token_embd.weight", e, m->n_vocab, 0.0f, 1.0f);
+    tensor(k, "output_norm.weight", e, 0, 1.0f, 0.2f);
+    if (m->extra)
+        tensor(k, m->extra, e, e, 0.0f, 1.0f);
+    for (uint32_t i = 0; i < m->n_layers; i++) {
+        layer_tensor(k, i, "attn_norm.weight", e, 0, 1.0f, 0.2f);
+        layer_tensor(k, i, "attn_q.weight", e, q, 0.0f, 0.4f);
+        layer_tensor(k, i, "attn_k.weight", e, kv, 0.0f, 0.4f);
+        layer_tensor(k, i, "attn_v.weight", e, kv, 0.0f, 0.3f);
+        layer_tensor(k, i, "attn_output.weight", q, e, 0.0f, 0.3f);
+        layer_tensor(k, i, "ffn_norm.weight", e, 0, 1.0f, 0.2f);
+        layer_tensor(k, i, "ffn_gate.weight", e, m->n_ff, 0.0f, 0.3f);
+        layer_tensor(k, i, "ffn_up.weight", e, m->n_ff, 0.0f, 0.3f);
+        layer_tensor(k, i, "ffn_down.weight", m->n_ff, e, 0.0f, 0.3f);
+        if (m->post_norm) {
+            layer_tensor(k, i, "post_attention_norm.weight", e, 0, 1.0f, 0.2f);
+            layer_tensor(k, i, "post_ffw_norm.weight", e, 0, 1.0f, 0.2f);
+        }
+        if (m->qk_norm) {
+            layer_tensor(k, i, "attn_q_norm.weight", m->head_dim, 0, 1.0f, 0.2f);
+            layer_tensor(k, i, "attn_k_norm.weight", m->head_dim, 0, 1.0f, 0.2f);
+        }
+        if (m->qkv_bias) {
+            layer_tensor(k, i, "attn_q.bias", q, 0, 0.0f, 0.2f);
+            layer_tensor(k, i, "attn_k.bias", kv, 0, 0.0f, 0.2f);
+            layer_tensor(k, i, "attn_v.bias", kv, 0, 0.0f, 0.2f);
+        }
+    }
+}
+
+static void key(maker *k, const char *name, uint32_t value)
+{
+    buf b = BUF_INIT(128);
+    buf_printf(&b, "%s.%s", k->m->arch, name);
+    gguf_writer_u32(k->w, buf_text(&b), value);
+    buf_clear(&b);
+}
+
+static void float_key(maker *k, const char *name, float value)
+{
+    buf b = BUF_INIT(128);
+    buf_printf(&b, "%s.%s", k->m->arch, name);
+    gguf_writer_f32(k->w, buf_text(&b), value);
+    buf_clear(&b);
+}
+
+void tiny_model_write(const tiny_model *m, const char *path)
+{
+    maker k = { .m = m, .declare = true };
+    assert_ok(gguf_writer_open(&k.w, path, err));
+    gguf_writer_str(k.w, "general.architecture", m->arch);
+    gguf_writer_str(k.w, "general.name", "tiny");
+    key(&k, "block_count", m->n_layers);
+    key(&k, "context_length", m->context);
+    key(&k, "embedding_length", m->n_embd);
+    key(&k, "feed_forward_length", m->n_ff);
+    key(&k, "attention.head_count", m->n_heads);
+    key(&k, "attention.head_count_kv", m->n_kv_heads);
+    key(&k, "attention.key_length", m->head_dim);
+    key(&k, "attention.value_length", m->head_dim);
+    float_key(&k, "attention.layer_norm_rms_epsilon", 1e-5f);
+    if (m->window)
+        key(&k, "attention.sliding_window", m->window);
+    all_tensors(&k);
+    k.declare = false;
+    k.turn = 0;
+    k.seed = 7;
+    all_tensors(&k);
+    assert_ok(gguf_writer_finish(&k.w, err));
+}

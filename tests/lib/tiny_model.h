@@ -1,0 +1,25 @@
+/* tiny_model.h: a model of random weights in a GGUF file, small enough to run hundreds of positions in a test. The same
+ * options give the same bytes. */
+#ifndef TESTS_TINY_MODEL_H
+#define TESTS_TINY_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct tiny_model {
+    const char *arch;    /* "llama", "gemma3" ... without fused tensors */
+    uint32_t n_embd, n_layers, n_ff, n_heads, n_kv_heads, head_dim, n_vocab, context;
+    uint32_t window;     /* 0: none */
+    bool post_norm, qk_norm, qkv_bias;
+    const char *missing; /* a tensor to leave out, or NULL */
+    const char *bent;    /* a tensor that gets 32 columns more, or NULL */
+    const char *extra;   /* a tensor that nobody expects, or NULL */
+} tiny_model;
+
+/* n_embd 64, two layers, 4 heads of 16 over 2 KV heads, 96 tokens, context 1024; tied embedding. */
+tiny_model tiny_model_default(void);
+
+/* Matrices take turns in Q8_0, Q4_0, Q5_1, F16, Q4_1, Q5_0. Ends the test on failure. */
+void tiny_model_write(const tiny_model *m, const char *path);
+
+#endif
