@@ -1,7 +1,144 @@
-/* hearth.h: the public C library. Placeholder version line; the engine's interface is added with src/engine. */
+/* hearth.h: the public C library (libhearth.a): run a language model from a GGUF file, locally.
+ *
+ *     hearth_model *m;
+ *     hearth_session *s;
+ *     char why[HEARTH_ERROR_BYTES];
+ *     if (hearth_model_open(&m, "model.gguf", NULL, why) || hearth_session_open(&s, m, why))
+ *         return fputs(why, stderr), 1;
+ *     hearth_generate_text(s, "Once upon a time", NULL, print_piece, NULL, NULL, why);
+ *     hearth_session_close(&s);
+ *     hearth_model_close(&m);
+ *
+ * Every function that can fail returns HEARTH_OK (0) or an error, and then writes a sentence that names what and where
+ * into `why` (HEARTH_ERROR_BYTES, or NULL). Out-parameters are written only on success; X_close accepts NULL and nulls.
+ * A model and its sessions belong to one thread at a time; different models are independent.
+ * Option structs carry their size: initialise them with their _init function, then set what you want. */
 #ifndef HEARTH_H
 #define HEARTH_H
 
-#define HEARTH_VERSION "0.1.0"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#define HEARTH_VERSION "0.1.0"
+#define HEARTH_ERROR_BYTES 1024
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum hearth_result {
+    HEARTH_OK = 0,
+    HEARTH_NO_MEMORY,
+    HEARTH_IO,          /* a file cannot be read */
+    HEARTH_FORMAT,      /* the file is damaged, or not what it says */
+    HEARTH_UNSUPPORTED, /* well formed, but hearth does not run it */
+    HEARTH_RANGE,       /* an option or argument is out of its limits */
+    HEARTH_NOT_FOUND,
+    HEARTH_NO_FIT,      /* too large for the memory budget or the context; the sentence shows the numbers */
+    HEARTH_CANCELLED,
+} hearth_result;
+
+const char *hearth_version(void);
+
+/* ---- models ---- */
+
+typedef struct hearth_model hearth_model;
+
+typedef struct hearth_model_options {
+    size_t size;
+    int n_threads;      /* 0: the cores that this process may use */
+    uint32_t context;   /* most tokens of a session; 0: the model's own limit, but at most 8192 */
+    uint32_t n_sessions; /* sessions that can be full at the same time; 0: 1 */
+    uint64_t mem_bytes; /* refuse (HEARTH_NO_FIT) what would take more; 0: no limit */
+    bool kv_f32;        /* keys and values in F32 instead of F16 */
+    bool exact;         /* F32 throughout: slow, the reference */
+} hearth_model_options;
+void hearth_model_options_init(hearth_model_options *o);
+
+/* o may be NULL: defaults. */
+hearth_result hearth_model_open(hearth_model **out, const char *path, const hearth_model_options *o, char *why);
+/* Close its sessions first. */
+void hearth_model_close(hearth_model **m);
+
+typedef struct hearth_model_info {
+    const char *arch, *name, *file_type; /* borrowed from the model */
+    uint64_t n_params, memory_bytes;     /* memory_bytes: weights, KV, scratch, vocabulary */
+    uint32_t context_train, context, n_vocab, n_embd, n_layers;
+} hearth_model_info;
+void hearth_model_get_info(const hearth_model *m, hearth_model_info *out);
+
+/* ---- text and tokens ---- */
+
+/* Writes at most `size` tokens and returns how many the text has in *n (call again with more room if *n > size).
+ * special: "<|im_end|>" and its like become control tokens. begin: add the begin-of-text token if the model has one. */
+hearth_result hearth_tokenize(const hearth_model *m, const char *text, size_t bytes, bool special, bool begin,
+                              int32_t *tokens, size_t size, size_t *n, char *why);
+/* The bytes of one token, possibly part of a character; "" for control tokens. Borrowed, *bytes long. */
+const char *hearth_token_text(const hearth_model *m, int32_t token, size_t *bytes);
+
+typedef struct hearth_message {
+    const char *role;    /* "system", "user", "assistant" */
+    const char *content; /* UTF-8 */
+} hearth_message;
+/* A conversation as tokens, by the model's own template, ready for the assistant's answer. HEARTH_UNSUPPORTED: the
+ * model has no template. Sizes as in hearth_tokenize. */
+hearth_result hearth_chat_tokens(const hearth_model *m, const hearth_message *messages, int n_messages, int32_t *tokens,
+                                 size_t size, size_t *n, char *why);
+
+/* ---- sessions ---- */
+
+typedef struct hearth_session hearth_session;
+hearth_result hearth_session_open(hearth_session **out, hearth_model *m, char *why);
+void hearth_session_close(hearth_session **s);
+uint32_t hearth_session_length(const hearth_session *s);
+/* Forgets all but the first n tokens. */
+void hearth_session_truncate(hearth_session *s, uint32_t n);
+
+/* Natural logarithms of p(tokens[i] | those before), in logprobs[1 .. n - 1]; logprobs[0] = 0. Starts the session
+ * afresh. */
+hearth_result hearth_score(hearth_session *s, const int32_t *tokens, uint32_t n, double *logprobs, char *why);
+
+/* ---- generating ---- */
+
+#define HEARTH_STOPS 16
+
+typedef struct hearth_sampling {
+    size_t size;
+    float temperature; /* 0: greedy */
+    uint32_t top_k;    /* 0: off */
+    float top_p, min_p;
+    float repeat_penalty, presence_penalty, frequency_penalty;
+    uint32_t repeat_last_n;
+    uint64_t seed;       /* the same seed gives the same answer, on every machine */
+    uint32_t max_tokens; /* 0: until the model ends or the context is full */
+    const char *stops[HEARTH_STOPS];
+    uint32_t n_stops;
+} hearth_sampling;
+/* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties. */
+void hearth_sampling_init(hearth_sampling *o);
+
+/* A piece of the answer: whole UTF-8 characters, zero-terminated, final. Return true to cancel. */
+typedef bool hearth_on_text(void *user, const char *text, size_t bytes);
+
+typedef enum hearth_finish { HEARTH_STOP, HEARTH_LENGTH, HEARTH_CONTEXT, HEARTH_CANCEL } hearth_finish;
+
+typedef struct hearth_answer {
+    hearth_finish finish;
+    uint32_t n_prompt, n_reused, n_tokens; /* n_reused: prompt tokens that the session still knew */
+    double prefill_s, decode_s, first_token_s;
+    double sum_logprob; /* of the drawn tokens */
+} hearth_answer;
+
+/* The prompt is everything so far: what the session already holds of it is not computed again. o, on_text and out may
+ * be NULL. HEARTH_NO_FIT with the counts when the prompt is longer than the context: it is never cut. */
+hearth_result hearth_generate(hearth_session *s, const int32_t *prompt, uint32_t n, const hearth_sampling *o,
+                              hearth_on_text *on_text, void *user, hearth_answer *out, char *why);
+/* The same for a text that the model continues. */
+hearth_result hearth_generate_text(hearth_session *s, const char *prompt, const hearth_sampling *o,
+                                   hearth_on_text *on_text, void *user, hearth_answer *out, char *why);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -260,7 +260,7 @@ static void what_does_not_fit_is_said_and_changes_nothing(void **state)
     assert_non_null(strstr(why.text, "128"));
     assert_int_equal(session_length(s), 0);
     assert_ok(session_feed(s, text(), 100, NULL, NULL, NULL, err));
-    assert_int_equal(session_feed(two, text(), 10, NULL, NULL, NULL, &why), E_NOFIT); /* the pool's two pages are taken */
+    assert_int_equal(session_feed(two, text(), 10, NULL, NULL, NULL, &why), E_NOFIT); /* both pages are taken */
     assert_int_equal(session_length(two), 0);
     engine_row bad[] = { { s, 5, 100, false }, { s, 96, 101, false } };
     assert_int_equal(engine_step(e, bad, 2, NULL, &why), E_RANGE);
