@@ -22,7 +22,7 @@ static engine *open_path(const char *path)
     engine *e = NULL;
     engine_options o;
     engine_options_init(&o);
-    o.context = 512;
+    o.context = 256;
     assert_ok(gguf_open(&g, path, err));
     assert_ok(engine_open(&e, g, &o, err));
     return e;
@@ -89,8 +89,10 @@ static void draws_follow_the_filters(void **state)
     static const struct {
         float temperature, top_p, min_p;
         uint32_t top_k;
-    } cases[] = { { 1.0f, 1.0f, 0.0f, 0 },  { 0.7f, 1.0f, 0.0f, 0 },  { 1.0f, 1.0f, 0.0f, 5 },   { 1.0f, 0.8f, 0.0f, 0 },
-                  { 1.3f, 1.0f, 0.1f, 0 },  { 0.8f, 0.9f, 0.05f, 40 }, { 2.0f, 0.5f, 0.02f, 10 }, { 1.0f, 0.0f, 0.0f, 0 } };
+    } cases[] = {
+        { 1.0f, 1.0f, 0.0f, 0 }, { 0.7f, 1.0f, 0.0f, 0 },   { 1.0f, 1.0f, 0.0f, 5 },   { 1.0f, 0.8f, 0.0f, 0 },
+        { 1.3f, 1.0f, 0.1f, 0 }, { 0.8f, 0.9f, 0.05f, 40 }, { 2.0f, 0.5f, 0.02f, 10 }, { 1.0f, 0.0f, 0.0f, 0 },
+    };
     engine *e = tiny();
     session *s = NULL;
     float logits[V];
@@ -199,7 +201,7 @@ static bool hear(void *user, const generate_event *event)
     return h->cancel_at && h->n_tokens >= h->cancel_at;
 }
 
-static engine *model;
+static engine *loaded;
 static char model_path[512];
 
 static generate_result answer(session *s, const char *prompt, const sampling_options *o, heard *h)
@@ -208,7 +210,7 @@ static generate_result answer(session *s, const char *prompt, const sampling_opt
     generate_result r = { 0 };
     memset(h->text, 0, sizeof h->text);
     h->n = h->n_tokens = 0;
-    assert_ok(vocab_encode(engine_vocab(model), prompt, strlen(prompt), VOCAB_BOS, &list, err));
+    assert_ok(vocab_encode(engine_vocab(loaded), prompt, strlen(prompt), VOCAB_BOS, &list, err));
     assert_ok(engine_generate(s, list.ids, (uint32_t)list.n, o, hear, h, &r, err));
     token_list_clear(&list);
     return r;
@@ -225,7 +227,7 @@ static void answers_are_reproducible_and_reuse_the_prefix(void **state)
     o.max_tokens = 60;
     o.seed = 11;
     heard a = { 0 }, b = { 0 };
-    assert_ok(session_open(&s, model, err));
+    assert_ok(session_open(&s, loaded, err));
     generate_result r = answer(s, PROMPT, &o, &a);
     assert_int_equal(r.n_reused, 0);
     assert_false(a.allocated);
@@ -234,7 +236,7 @@ static void answers_are_reproducible_and_reuse_the_prefix(void **state)
     assert_string_equal(a.text, b.text);
     assert_true(r.sum_logprob == again.sum_logprob);
     session_close(&s);
-    assert_ok(session_open(&fresh, model, err));
+    assert_ok(session_open(&fresh, loaded, err));
     answer(fresh, PROMPT, &o, &b);
     assert_string_equal(a.text, b.text);
     o.seed = 12;
@@ -252,7 +254,7 @@ static void stop_strings_are_never_shown(void **state)
     o.temperature = 0.0f;
     o.max_tokens = 40;
     heard all = { 0 }, h = { 0 };
-    assert_ok(session_open(&s, model, err));
+    assert_ok(session_open(&s, loaded, err));
     generate_result r = answer(s, PROMPT, &o, &all);
     assert_int_equal(r.finish, FINISH_LENGTH);
     assert_int_equal(r.n_tokens, 40);
@@ -270,7 +272,7 @@ static void stop_strings_are_never_shown(void **state)
         assert_int_equal(h.n, first - all.text);
         assert_memory_equal(h.text, all.text, h.n);
     }
-    char half[16] = { 0 }; /* the answer's end begins this stop string, but it never comes: the text must still be whole */
+    char half[16] = { 0 }; /* the answer's end begins this stop string, but it never comes: the text must be whole */
     memcpy(half, all.text + all.n - 4, 4);
     strncat(half, "\x01", sizeof half - 6);
     o.stops[0] = half;
@@ -289,7 +291,7 @@ static void cancelling_and_limits(void **state)
     sampling_options_init(&o);
     o.temperature = 0.0f;
     heard h = { .cancel_at = 5 };
-    assert_ok(session_open(&s, model, err));
+    assert_ok(session_open(&s, loaded, err));
     generate_result r = answer(s, PROMPT, &o, &h);
     assert_int_equal(r.finish, FINISH_CANCELLED);
     assert_int_equal(r.n_tokens, 5);
@@ -298,12 +300,12 @@ static void cancelling_and_limits(void **state)
     o.ignore_eos = true;
     r = answer(s, PROMPT, &o, &h);
     assert_int_equal(r.finish, FINISH_CONTEXT);
-    assert_int_equal(r.n_prompt + r.n_tokens, 512 + 1);
+    assert_int_equal(r.n_prompt + r.n_tokens, 256 + 1);
     static int32_t tokens[600];
     error why;
     assert_int_equal(engine_generate(s, tokens, 600, &o, NULL, NULL, &r, &why), E_NOFIT);
     assert_non_null(strstr(why.text, "600"));
-    assert_non_null(strstr(why.text, "512"));
+    assert_non_null(strstr(why.text, "256"));
     session_close(&s);
 }
 
@@ -340,7 +342,7 @@ static void the_public_library_says_the_same(void **state)
     same.temperature = 0.0f;
     same.max_tokens = 20;
     session *t = NULL;
-    assert_ok(session_open(&t, model, err));
+    assert_ok(session_open(&t, loaded, err));
     answer(t, PROMPT, &same, &own);
     assert_string_equal(public.text, own.text);
     session_close(&t);
@@ -362,12 +364,12 @@ int main(void)
         return failures ? 1 : 77;
     }
     fclose(f);
-    model = open_path(model_path);
+    loaded = open_path(model_path);
     const struct CMUnitTest loop[] = { cmocka_unit_test(answers_are_reproducible_and_reuse_the_prefix),
                                        cmocka_unit_test(stop_strings_are_never_shown),
                                        cmocka_unit_test(cancelling_and_limits),
                                        cmocka_unit_test(the_public_library_says_the_same) };
     failures = cmocka_run_group_tests(loop, NULL, NULL);
-    engine_close(&model);
+    engine_close(&loaded);
     return failures ? 1 : 0;
 }
