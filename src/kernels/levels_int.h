@@ -15,6 +15,7 @@ void kernels_avx2_attn(kernels *k);
 void kernels_avx512(kernels *k);
 void kernels_avx512_mul(kernels *k);
 void kernels_avx512_float(kernels *k);
+void kernels_avx512_attn(kernels *k);
 
 /* Where the parts of a quantised activation row lie. */
 static inline const int16_t *act_sums256(const void *act, size_t cols)

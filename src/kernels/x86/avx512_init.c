@@ -6,4 +6,5 @@ void kernels_avx512(kernels *k)
     k->level = "avx512";
     kernels_avx512_mul(k);
     kernels_avx512_float(k);
+    kernels_avx512_attn(k);
 }
