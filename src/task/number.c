@@ -37,6 +37,21 @@ static bool is_currency(uint32_t c)
     return utf8proc_category((int32_t)c) == UTF8PROC_CATEGORY_SC;
 }
 
+/* Do the letters that end right before `at` name a currency (RM53.60)? Others make it a code (A4, INV0012). */
+static bool currency_before(span t, size_t at)
+{
+    static const char *const codes[] = { "RM",  "Rs",  "kr",  "Kr",  "Fr",  "EUR", "USD", "GBP", "CHF", "INR", "SEK",
+                                         "NOK", "DKK", "JPY", "CNY", "CAD", "AUD", "NZD", "MYR", "SGD", "HKD", "PLN",
+                                         "CZK", "HUF", "BRL", "AED", "ZAR", "TRY", "MXN", "KRW", "THB", "IDR", "PHP" };
+    size_t begin = at;
+    while (begin > 0 && ((t.p[begin - 1] | 0x20) >= 'a' && (t.p[begin - 1] | 0x20) <= 'z'))
+        begin--;
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (span_is((span){ t.p + begin, at - begin }, codes[i]))
+            return true;
+    return false;
+}
+
 /* Bytes of a separator that only ever stands between thousands: blank, no-break blanks, apostrophes. 0: none here. */
 static size_t thousands_mark(span t, size_t at)
 {
@@ -174,7 +189,7 @@ bool text_next_number(span t, text_decimal decimal, size_t *at, text_number *out
         }
         char run[NUMBER_BYTES_MAX];
         size_t begin = i, end = copy_run(t, i, run), left = 0;
-        bool part_of_word = is_letter(before(t, begin, &left));
+        bool part_of_word = is_letter(before(t, begin, &left)) && !currency_before(t, begin);
         char mark = decimal_of(run, decimal);
         i = end;
         if (part_of_word || !run[0] || !plain_number(run, mark))

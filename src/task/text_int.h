@@ -34,7 +34,7 @@ typedef struct text_number {
     size_t begin, end; /* where it stands, with its sign */
 } text_number;
 /* The next number at or after *at. A run of digits, points and commas that is no number (12.05.2018, 10.0.0.1) is
- * passed over as a whole, and so is one that follows a letter (A4). */
+ * passed over as a whole, and so is one that follows a letter (A4), unless a currency (RM5). */
 bool text_next_number(span text, text_decimal decimal, size_t *at, text_number *out);
 /* The factor of the unit beside a number. false: there is a unit and it is not known. */
 bool text_unit(span text, const text_number *n, const text_number_rule *rule, double *factor);
