@@ -212,7 +212,7 @@ const char *call_overdue(const call *c, uint64_t now_us)
         return "the answer was not complete in time";
     if (!c->first_us && ms >= c->limits.first_ms)
         return "the answer did not begin in time";
-    if (quiet_ms >= c->limits.idle_ms && (c->first_us || quiet_ms >= c->limits.first_ms))
+    if (quiet_ms >= c->limits.idle_ms && c->last_us > c->start_us)
         return "the answer stopped in the middle";
     return NULL;
 }

@@ -1,10 +1,11 @@
 """A server that speaks (or garbles) OpenAI's chat completions. The first folder of the path is what it does.
 
+Speaks TLS (with a certificate of its own, for 127.0.0.1) when the first byte says so.
 Prints its port, then one line of JSON for each request it got. Ends when its standard input closes."""
 import json
 import os
 import socket
-import sys
+import ssl
 import threading
 import time
 
@@ -163,8 +164,17 @@ def slow(conn, body):
         time.sleep(0.05)
 
 
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+TLS.load_cert_chain(os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.pem"))
+
+
 def serve(conn):
     data = b""
+    if conn.recv(1, socket.MSG_PEEK) == b"\x16":
+        try:
+            conn = TLS.wrap_socket(conn, server_side=True)
+        except OSError:
+            return
     while b"\r\n\r\n" not in data:
         more = conn.recv(65536)
         if not more:

@@ -352,6 +352,36 @@ static void classes(void **state)
     provider_close(&p);
 }
 
+/* TLS is verified: an unknown issuer and a wrong name are refused before the request is sent. */
+static void tls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *issuer;
+        bool goes;
+    } rows[] = { { "127.0.0.1", NULL, false },
+                 { "127.0.0.1", "tests/egress/server-ca.pem", true },
+                 { "localhost", "tests/egress/server-ca.pem", false } };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        provider *p;
+        outcome o = { 0 };
+        char spec[200], line[8192];
+        if (rows[i].issuer)
+            setenv("SSL_CERT_FILE", rows[i].issuer, 1);
+        snprintf(spec, sizeof spec, "openai:https://%s:%d/whole#fake", rows[i].host, port);
+        assert_ok(provider_open(&p, spec, NULL, err));
+        ask(p, &o, NULL, NULL);
+        provider_close(&p);
+        unsetenv("SSL_CERT_FILE");
+        if (rows[i].goes != (o.s == OK))
+            fail_msg("row %zu: status %d: %s", i, (int)o.s, o.err.text);
+        if (rows[i].goes)
+            last_request(line, sizeof line);
+        else
+            assert_true(o.fault.kind == FAULT_UNREACHABLE && strstr(o.err.text, "SSL"));
+    }
+}
+
 /* Egress does not trust the front: a private request that gets as far as its socket is refused there, and a message of
  * an unknown type ends it. */
 static void egress_itself(void **state)
@@ -404,6 +434,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_answers),  cmocka_unit_test(bad_answers), cmocka_unit_test(deadlines),
         cmocka_unit_test(a_dead_egress), cmocka_unit_test(classes),     cmocka_unit_test(egress_itself),
+        cmocka_unit_test(tls),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     close(server_in);

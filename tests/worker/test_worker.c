@@ -39,7 +39,8 @@ typedef struct heard {
     double sum_logprob;
     uint32_t stop_after;   /* pieces of text */
     bool stop_in_prefill;
-    int kill_after;        /* pieces, then kill -9 */
+    int kill_after;        /* pieces, then the signal */
+    int signal;
     double stopped_s, ended_s;
 } heard;
 
@@ -58,7 +59,7 @@ static int listen_to(void *user, const event *e)
         h->n_text++;
         stop = h->stop_after && h->n_text >= h->stop_after;
         if (h->kill_after && h->n_text == (uint32_t)h->kill_after)
-            kill(provider_process(smol), SIGKILL);
+            kill(provider_process(smol), h->signal);
     } else if (e->kind == EVENT_PREFILL) {
         h->n_prefill++;
         stop = h->stop_in_prefill;
@@ -261,7 +262,7 @@ static void log_probabilities(void **state)
 static void dies_without_harm(void **state)
 {
     (void)state;
-    heard h = { .kill_after = 4 };
+    heard h = { .kill_after = 4, .signal = SIGKILL };
     request r = chat_request(300);
     r.sampling.ignore_eos = true;
     ask(smol, &h, &r, NULL);
@@ -280,6 +281,29 @@ static void dies_without_harm(void **state)
     kill(provider_process(smol), SIGKILL);
     usleep(100000);
     h = (heard){ 0 };
+    ask(smol, &h, &r, NULL);
+    assert_int_equal(h.s, OK);
+    buf_clear(&h.text);
+}
+
+/* A worker that hangs is ended by the idle limit; SIGSEGV is told as what it is. */
+static void hangs_and_crashes(void **state)
+{
+    (void)state;
+    heard h = { .kill_after = 4, .signal = SIGSTOP };
+    request r = chat_request(300);
+    r.sampling.ignore_eos = true;
+    ask(smol, &h, &r, &(provider_limits){ .idle_ms = 500 });
+    assert_int_equal(h.s, E_PROVIDER);
+    assert_int_equal(h.fault.kind, FAULT_TIMEOUT);
+    assert_int_equal(provider_process(smol), 0);
+    buf_clear(&h.text);
+    h = (heard){ .kill_after = 2, .signal = SIGSEGV };
+    ask(smol, &h, &r, NULL);
+    assert_int_equal(h.fault.kind, FAULT_CRASHED);
+    buf_clear(&h.text);
+    h = (heard){ 0 };
+    r = chat_request(5);
     ask(smol, &h, &r, NULL);
     assert_int_equal(h.s, OK);
     buf_clear(&h.text);
@@ -374,7 +398,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(says_what_it_is),  cmocka_unit_test(streams_the_same_answer),
         cmocka_unit_test(stops),            cmocka_unit_test(too_long),
         cmocka_unit_test(log_probabilities), cmocka_unit_test(dies_without_harm),
-        cmocka_unit_test(cannot_reach_out), cmocka_unit_test(refuses_in_words),
+        cmocka_unit_test(hangs_and_crashes), cmocka_unit_test(cannot_reach_out),
+        cmocka_unit_test(refuses_in_words),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     provider_close(&smol);

@@ -1,0 +1,120 @@
+/* The parsers of what comes from the network: every cut of a stream gives the same events; every spoiled byte ends in
+ * a status. */
+#include "lib/check.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "egress/sse.h"
+#include "egress/stream.h"
+
+static const char whole[] =
+    ": comment\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}],\"model\":\"m\"}\n\n"
+    "event: x\r\ndata: {\"choices\":[{\"index\":0,\r\ndata: \"delta\":{\"content\":\"Gr\xc3\xbc\"}}]}\r\n\r\n"
+    "data:{\"choices\":[{\"delta\":{\"content\":\"\\u00dfe\"},\"logprobs\":{\"content\":[{\"token\":\"e\",\"logprob\":"
+    "-0.5}]}}]}\r\rid: 7\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n"
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2}}\n\ndata: [DONE]\n\ndata: tail";
+
+static bool on_text(void *user, const char *text, size_t n)
+{
+    buf_add(user, text, n);
+    return true;
+}
+
+static bool on_token(void *user, js *token)
+{
+    (void)user;
+    js_free(token);
+    return true;
+}
+
+static status on_event(void *user, const char *data, size_t n, error *err)
+{
+    return stream_event(user, data, n, err);
+}
+
+/* Feeds bytes in pieces of at most `step`, the first one of `first`. */
+static status feed(const char *bytes, size_t n, size_t first, size_t step, buf *text, stream *s, error *err)
+{
+    sse e;
+    status r = OK;
+    stream_init(s, true);
+    s->text = on_text;
+    s->token = on_token;
+    s->user = text;
+    sse_init(&e, on_event, s);
+    for (size_t at = 0, k = first; at < n && !r; at += k, k = step) {
+        k = k < n - at ? k : n - at;
+        r = sse_feed(&e, bytes + at, k, err);
+        if (k == 0)
+            k = 1, at--;
+    }
+    sse_clear(&e);
+    return r ? r : stream_end(s, err);
+}
+
+static void any_cut(void **state)
+{
+    (void)state;
+    const size_t n = sizeof whole - 1;
+    for (size_t first = 1; first < n; first++)
+        for (size_t step = 1; step < 64; step += 9) {
+            buf text = BUF_INIT(1000);
+            stream s;
+            assert_ok(feed(whole, n, first, step, &text, &s, err));
+            assert_string_equal(buf_text(&text), "Gr\xc3\xbc\xc3\x9f" "e");
+            assert_true(s.prompt_tokens == 4 && s.completion_tokens == 2 && s.cached_tokens == -1);
+            assert_true(s.n_logprobs == 1 && s.sum_logprob == -0.5);
+            assert_string_equal(s.finish, "stop");
+            assert_string_equal(s.model, "m");
+            buf_clear(&text);
+        }
+}
+
+static void spoiled(void **state)
+{
+    (void)state;
+    const size_t n = sizeof whole - 1;
+    char bytes[sizeof whole];
+    uint64_t x = 0x9e3779b97f4a7c15u;
+    int fine = 0, wrong = 0;
+    for (int round = 0; round < 20000; round++) {
+        buf text = BUF_INIT(1000);
+        stream s;
+        error err;
+        memcpy(bytes, whole, sizeof whole);
+        for (int k = 0; k <= round % 3; k++) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            bytes[x % n] = (char)(x >> 32);
+        }
+        status r = feed(bytes, n - (round % 7 ? 0 : x % n), 50, 50, &text, &s, &err);
+        assert_true(r == OK || r == E_PROVIDER || r == E_RANGE);
+        fine += r == OK;
+        wrong += r != OK;
+        buf_clear(&text);
+    }
+    assert_true(fine > 0 && wrong > 0);
+}
+
+static void error_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *doc, *text;
+    } rows[] = { { "{\"error\":{\"message\":\"a\\nb\"}}", "a b" }, { "{\"error\":\"e\"}", "e" },
+                 { "{\"message\":\"m\"}", "m" },                   { "{\"detail\":\"d\"}", "d" },
+                 { "{\"error\":{\"message\":7}}", "" },            { "<html>", "" },
+                 { "{\"error\":\"123456789\xc3\xa9\"}", "123456789" } };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char out[11];
+        stream_error_text(rows[i].doc, strlen(rows[i].doc), out, sizeof out);
+        assert_string_equal(out, rows[i].text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(any_cut), cmocka_unit_test(spoiled),
+                                        cmocka_unit_test(error_texts) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
