@@ -158,8 +158,8 @@ int main(void)
     snprintf(dir, sizeof dir, "/tmp/hearth-proc-%d", (int)getpid());
     mkdir(dir, 0700);
     setenv("HEARTH_LIBEXEC", dir, 1);
-    const struct CMUnitTest tests[] = { cmocka_unit_test(little_is_inherited), cmocka_unit_test(ends_are_told),
-                                        cmocka_unit_test(dies_with_its_parent) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(dies_with_its_parent), /* forks: before there are threads */
+                                        cmocka_unit_test(little_is_inherited), cmocka_unit_test(ends_are_told) };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     static const char *const made[] = { "spy", "three", "sleeper", "broken", "deaf" };
     for (size_t i = 0; i < ARRAY_LEN(made); i++) {

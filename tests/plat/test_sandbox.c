@@ -108,7 +108,7 @@ static void network(void **state)
         FILE *no = r.landlock ? fopen("/proc/self/maps", "r") : NULL;
         pthread_t t;
         int n = 0;
-        _exit(s < 0 ? 1 : !f ? 2 : no ? 3 : pthread_create(&t, NULL, add_one, &n) ? 4 : 0);
+        _exit(s < 0 ? 1 : !f ? 2 : no ? 3 : pthread_create(&t, NULL, add_one, &n) || pthread_join(t, NULL) ? 4 : 0);
     }
     int how;
     assert_int_equal(waitpid(pid, &how, 0), pid);
