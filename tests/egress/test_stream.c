@@ -12,7 +12,8 @@ static const char whole[] =
     ": comment\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}],\"model\":\"m\"}\n\n"
     "event: x\r\ndata: {\"choices\":[{\"index\":0,\r\ndata: \"delta\":{\"content\":\"Gr\xc3\xbc\"}}]}\r\n\r\n"
     "data:{\"choices\":[{\"delta\":{\"content\":\"\\u00dfe\"},\"logprobs\":{\"content\":[{\"token\":\"e\",\"logprob\":"
-    "-0.5}]}}]}\r\rid: 7\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n"
+    "-0.5}]}}]}\r\rid: 7\n"
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n"
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2}}\n\ndata: [DONE]\n\ndata: tail";
 
 static bool on_text(void *user, const char *text, size_t n)
