@@ -1,6 +1,6 @@
 /* Real pairs: 58 tasks answered by a small and a large model (the file stays outside the project; HEARTH_DATA names its
  * folder). Suites of n items are drawn from every task on which the small model is really more than 8 points worse, and
- * each rule is asked whether to switch. "Passes at least .95 of the cloud's" errs often; Tango and the e-process not. */
+ * each rule is asked whether to switch. "Passes at least .95 of the cloud's" errs often; the others do not. */
 #include "lib/check.h"
 
 #include <math.h>
