@@ -117,8 +117,8 @@ status ledger_append_fact(ledger *l, const char *run, const char *name, double v
 
 /* ---- what is read ---- */
 
-/* One evidence under which a task has answers, newest answer first. `provider`, `model_name`, `place` and the rest are
- * of its newest run. */
+/* One evidence under which a task has answers; the one of the newest run first. `provider`, `model_name`, `place` and
+ * the rest are of that run (which may have found nothing left to ask). */
 typedef struct ledger_source {
     const char *evidence_id;
     ledger_evidence evidence;

@@ -68,9 +68,11 @@ status ledger_find_sources(ledger *l, const char *task, ledger_sources *out, err
     static const char sql[] =
         "SELECT e.id, e.source, e.model, e.numerics, e.kv_type, e.context_rule, e.sampling, r.id, r.provider, r.place,"
         " r.model_name, r.version, e.constrained, n.last_us, n.n_answers"
-        " FROM (SELECT r1.evidence AS evidence, MAX(a.at_us) AS last_us, COUNT(*) AS n_answers, MAX(a.run) AS run"
+        " FROM (SELECT r1.evidence AS evidence, MAX(a.at_us) AS last_us, COUNT(*) AS n_answers, MAX(r1.task) AS task"
         "       FROM answer a JOIN run r1 ON r1.id = a.run WHERE (? = '' OR r1.task = ?) GROUP BY r1.evidence) n"
-        " JOIN evidence e ON e.id = n.evidence JOIN run r ON r.id = n.run ORDER BY n.last_us DESC, e.id";
+        " JOIN evidence e ON e.id = n.evidence"
+        " JOIN run r ON r.id = (SELECT MAX(r2.id) FROM run r2 WHERE r2.evidence = n.evidence AND r2.task = n.task)"
+        " ORDER BY r.id DESC";
     ledger_sources got = { NULL, 0, memory_open() };
     sqlite3_stmt *st = NULL;
     size_t room = 0;

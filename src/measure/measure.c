@@ -122,11 +122,10 @@ static void close_session(session *s)
     mem_free(s->sampling);
 }
 
-/* The run's row is written with its first case, so that a run that had nothing to do leaves no trace. */
+/* Also a run that finds nothing left to ask is written: it says that this is what the provider is today (route takes
+ * the newest run's evidence as the current one, and a model file may have been put back). */
 static status begin_run(session *s, error *err)
 {
-    if (s->run[0])
-        return OK;
     ledger_run run = { .machine = *ledger_this_machine(), .task = s->t->id, .provider = s->who->name,
                        .place = provider_place_name(s->who->place), .model = s->who->model, .version = HEARTH_VERSION,
                        .threads = s->who->n_threads, .isa = s->who->isa, .power = machine_power() };
@@ -235,18 +234,15 @@ static status one_case(session *s, size_t key, uint32_t repeat, error *err)
     reply r = { .text = BUF_INIT(ANSWER_BYTES_MAX) };
     error why = { 0 };
     char *prompt_text = NULL;
-    status st = begin_run(s, err);
-    if (!st) {
-        status asked = ask_case(s, s->by_task[key].c, repeat, &r, &prompt_text, &why);
-        if (!asked)
-            st = keep_answer(s, key, repeat, &r, prompt_text, err);
-        else if (asked == E_CANCELLED || asked == E_DENIED || r.denied)
-            st = fail(err, r.denied ? E_DENIED : asked, "%s", why.text);
-        else if (!r.kind[0]) /* never reached the provider: ours, not its fault */
-            st = fail(err, asked, "%s", why.text);
-        else
-            st = keep_failure(s, key, &r, &why, err);
-    }
+    status st, asked = ask_case(s, s->by_task[key].c, repeat, &r, &prompt_text, &why);
+    if (!asked)
+        st = keep_answer(s, key, repeat, &r, prompt_text, err);
+    else if (asked == E_CANCELLED || asked == E_DENIED || r.denied)
+        st = fail(err, r.denied ? E_DENIED : asked, "%s", why.text);
+    else if (!r.kind[0]) /* never reached the provider: ours, not its fault */
+        st = fail(err, asked, "%s", why.text);
+    else
+        st = keep_failure(s, key, &r, &why, err);
     buf_clear(&r.text);
     mem_free(prompt_text);
     measure_tell(s, false, 0, 0);
@@ -275,6 +271,8 @@ status measure_task(ledger *l, const struct task *t, const provider_info *who, m
         st = open_session(&s, err);
     if (!st)
         st = keep_what_is_there(&s, err);
+    if (!st)
+        st = begin_run(&s, err);
     if (!st) {
         measure_tell(&s, true, 0, 0);
         st = ask_the_rest(&s, err);

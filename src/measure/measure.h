@@ -51,7 +51,7 @@ typedef struct measure_options {
 } measure_options;
 
 typedef struct measure_result {
-    char run[UUID_TEXT];       /* "" when nothing had to be asked or graded */
+    char run[UUID_TEXT];
     char evidence[DIGEST_HEX];
     uint32_t n_cases;          /* of the suite (after limit) x repeats */
     uint32_t n_asked, n_kept, n_regraded, n_failed;

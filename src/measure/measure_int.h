@@ -26,7 +26,7 @@ typedef struct session {
     const task_prompt *prompt;
     ledger_rows rows;
     tally tally;
-    char run[UUID_TEXT];   /* "" until something is appended */
+    char run[UUID_TEXT];
     uint32_t n_asked, n_kept, n_regraded, n_failed, failures_in_row, passed;
     uint32_t total;        /* to ask in this run */
     uint64_t began_us, told_us;
