@@ -20,7 +20,8 @@ static task *make_task(const char *privacy, const char *ask, const char *tempera
     char text[1024];
     buf cases = BUF_INIT(1 << 20);
     int n = snprintf(text, sizeof text, "hearth: 1\nid: demo\nprivacy: %s\nprompt: '%s {{input}}'\n"
-                     "output:\n  kind: label\n  labels: [red, green]\ngraders:\n  - type: label\nbar: 0.7\nmargin: 0.1\n"
+                     "output:\n  kind: label\n  labels: [red, green]\ngraders:\n  - type: label\nbar: 0.7\n"
+                     "margin: 0.1\n"
                      "sampling: {temperature: %s, max_tokens: 8}\n", privacy, ask, temperature);
     for (int i = 0; i < CASES; i++)
         buf_printf(&cases, "{\"id\": \"c%02d\", \"input\": \"number %d\", \"expected\": \"red\"}\n", i, i);
