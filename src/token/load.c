@@ -320,7 +320,8 @@ static status build_score_order(vocab *v, error *err)
     return OK;
 }
 
-/* A trie of the tokens whose type is in the mask (bit = 1 << type), by their texts; `spaces`: with spaces for marks. */
+/* A trie of the tokens whose type is in the mask (bit = 1 << type), by their texts; `spaces`: with spaces for marks.
+ * Texts that are not UTF-8 are left out: a match of one would cut a character in two. */
 static status build_trie(vocab *v, trie **out, unsigned types, bool spaces, error *err)
 {
     trie_entry *e = mem_array((size_t)v->n_tokens, sizeof *e);
@@ -333,7 +334,7 @@ static status build_trie(vocab *v, trie **out, unsigned types, bool spaces, erro
     size_t n = 0, used = 0;
     for (int32_t i = 0; i < v->n_tokens; i++) {
         span s = pool_get(&v->text, i);
-        if (!(types >> v->type[i] & 1) || !s.n)
+        if (!(types >> v->type[i] & 1) || !s.n || !utf8_valid(s.p, s.n))
             continue;
         if (spaces) {
             s.n = unmark(s, texts + used);

@@ -74,6 +74,8 @@ static void normalise(const vocab *v, const char *s, size_t n, buf *out)
             used = map_prefix(v, s, n, &to);
         if (!used)
             used = to.n = utf8_length((unsigned char)*s);
+        if (!used) /* the map has taken a part of a character: what comes out will be refused as not UTF-8 */
+            used = to.n = 1;
         for (size_t i = 0; i < to.n; i++) {
             if (to.p[i] == ' ') {
                 in_word = false;

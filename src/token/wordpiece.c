@@ -60,6 +60,10 @@ static status finish_word(encoder *e, buf *b, unsigned n_chars)
 
 static void add_lower(const vocab *v, buf *b, uint32_t code)
 {
+    if (code == 0x2581) { /* in a text it is no mark: a byte that is in no token */
+        buf_char(b, (char)0xff);
+        return;
+    }
     utf8proc_uint8_t bytes[4];
     utf8proc_int32_t c = v->lowercase ? utf8proc_tolower((utf8proc_int32_t)code) : (utf8proc_int32_t)code;
     buf_add(b, bytes, (size_t)utf8proc_encode_char(c, bytes));
@@ -70,13 +74,14 @@ static status add_code(encoder *e, buf *b, uint32_t code, unsigned *n_chars)
     const vocab *v = e->v;
     uint32_t class = unicode_class(code);
     status st = OK;
+    bool line = code == '\t' || code == '\n' || code == '\r';
+    if (!line && (code == 0xfffd || (class & unicode_class_named("C")))) /* even those that are white space */
+        return OK;
     if (class & UNICODE_SPACE) {
         st = finish_word(e, b, *n_chars);
         *n_chars = 0;
         return st;
     }
-    if (code == 0 || code == 0xfffd || (class & unicode_class_named("C")))
-        return OK;
     if (v->strip_accents && (class & 1u << UTF8PROC_CATEGORY_MN))
         return OK;
     bool alone = is_punctuation(code, class) || is_ideograph(code);

@@ -1,5 +1,5 @@
-/* Encoding and decoding with real vocabularies: what goes in comes out, whole characters only, special tokens only where
- * asked, ceilings, failed allocations, and time that is linear in the text. */
+/* Encoding and decoding with real vocabularies: what goes in comes out, whole characters only, special tokens only
+ * where asked, ceilings, failed allocations, and time that is linear in the text. */
 #include "lib/check.h"
 
 #include <stdio.h>
@@ -38,7 +38,8 @@ static uint32_t rnd(uint32_t below)
 /* Random characters, mostly of a few scripts, with runs. No control characters: some vocabularies lack them. */
 static size_t random_text(char *out, size_t max)
 {
-    static const uint32_t from[] = { 0x20, 0x20, 0x61, 0xa1, 0x400, 0x900, 0x4e00, 0xac00, 0x1f300, 0x300, 0x2000, 0xe000 };
+    static const uint32_t from[] = { 0x20,   0x20,   0x61,    0xa1,  0x400,  0x900,
+                                     0x4e00, 0xac00, 0x1f300, 0x300, 0x2000, 0xe000 };
     size_t n = 0;
     while (n + 64 < max) {
         uint32_t base = from[rnd(sizeof from / sizeof *from)], code = base + rnd(0x5f);
@@ -213,7 +214,8 @@ static void test_ceilings(void **state)
     assert_int_equal(t.n, 1); /* as it was */
     assert_int_equal(t.ids[0], 7);
     assert_int_equal(vocab_encode(v, "", (size_t)VOCAB_MAX_TEXT + 1, 0, &t, &e), E_RANGE);
-    static const char text[] = "Some words, \xff, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.";
+    static const char text[] = "Some words, \xff, and "
+                               "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.";
     bool done = false;
     for (uint64_t k = 1; !done; k++) {
         token_list out = TOKEN_LIST_INIT(1000);
@@ -287,8 +289,8 @@ static void test_linear(void **state)
     (void)state;
     enum { SIZE = 1 << 20, LIMIT = 12 }; /* 8 is the goal and is met on a quiet machine */
     static const char *const files[] = { "SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf" };
-    static const char *const units[] = { "a", " ", "\xf0\x9f\xa6\x99", "\xe6\xbc\xa2", "\n", "the", "'", "1", "ab", " x",
-                                         "\xe2\x80\x8d", "\xff" };
+    static const char *const units[] = { "a", " ", "\xf0\x9f\xa6\x99", "\xe6\xbc\xa2", "\n", "the", "'",
+                                         "1", "ab", " x", "\xe2\x80\x8d", "\xff" };
     char *text = mem_alloc(SIZE + 1), *prose = mem_alloc(SIZE + 1);
     assert_non_null(text);
     assert_non_null(prose);

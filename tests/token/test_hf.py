@@ -6,86 +6,17 @@ Strings: code points assigned in Unicode 15.0; scripts, emoji sequences, combini
 contractions, texts of special tokens. Each string is encoded with and without special tokens.
 N strings for each model: HEARTH_HF_STRINGS, default 10000. The seed is printed (HEARTH_SEED).
 """
-import os, random, struct, subprocess, sys, unicodedata
+import os, sys
 
 try:
-    from hf_peers import BUILD, CACHE, GEMMA, GEMMA_OWN, SMOLLM2, gemma3, smollm2
+    from hf_peers import CACHE, GEMMA, GEMMA_OWN, N, SEED, SMOLLM2, SPECIAL, Hearth, gemma3, random_texts, smollm2
 except ImportError as e:
     print(f"python package {e.name} is not there: it needs the network once (tools/venv)")
     sys.exit(77)
 
-N = int(os.environ.get("HEARTH_HF_STRINGS", "10000"))
-SEED = int(os.environ.get("HEARTH_SEED", "20240607"))
-SPECIAL = 1
-
-
-class Hearth:
-    def __init__(self, path):
-        self.p = subprocess.Popen([f"{BUILD}/tests/token/test_vocabs", "--serve", path], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE)
-
-    def __call__(self, text, flags):
-        b = text.encode()
-        self.p.stdin.write(struct.pack("<II", flags, len(b)) + b)
-        self.p.stdin.flush()
-        n, = struct.unpack("<I", self.read(4))
-        ids = list(struct.unpack(f"<{n}i", self.read(4 * n)))
-        m, = struct.unpack("<I", self.read(4))
-        return ids, self.read(m).decode()  # strict: what comes out must be UTF-8
-
-    def read(self, n):
-        b = self.p.stdout.read(n)
-        assert len(b) == n, "the test program ended"
-        return b
-
-
-def assigned(ranges):
-    return [c for a, b in ranges for c in range(a, b + 1)
-            if unicodedata.category(chr(c)) not in ("Cn", "Cs") and c not in NEWER]
-
-
-# Python may know a later Unicode than 15.0: blocks assigned after it.
-NEWER = {*range(0x2FFC, 0x3000), 0x31EF, *range(0x2EBF0, 0x2EE60)}
-SCRIPTS = [assigned(r) for r in (
-    [(0x20, 0x7E)], [(0x61, 0x7A)], [(0xA0, 0x24F)], [(0x370, 0x3FF)], [(0x400, 0x52F)], [(0x590, 0x5FF)],
-    [(0x600, 0x6FF)], [(0x900, 0x97F)], [(0xE00, 0xE7F)], [(0x1100, 0x11FF)], [(0x3040, 0x30FF)], [(0x4E00, 0x9FFF)],
-    [(0xAC00, 0xD7A3)], [(0x1F300, 0x1FAFF)], [(0x300, 0x36F)], [(0x2000, 0x206F)], [(0x2100, 0x23FF)],
-    [(0xFF00, 0xFFEF)], [(0x660, 0x669), (0x966, 0x96F), (0x2460, 0x249B), (0xB2, 0xB3), (0x2160, 0x2188)],
-    [(0, 0x1F), (0x7F, 0x9F)], [(0, 0xFFFF)], [(0x10000, 0x3FFFF)], [(0xE000, 0xE0FF), (0xE0000, 0xE01EF)])]
-WORDS = ("the and of to language model hearth don't we'll I'm you've they're he'd it's DON'T WE'LL  "
-         "naïve café Straße Ελλάδα привет мир שלום مرحبا नमस्ते สวัสดี 你好世界 こんにちは 안녕하세요 "
-         "https://example.org/a?b=c&d=1 foo_bar fooBar x+=1; </div> \t 3.14159 1,000,000 ½ ④ ２０２４").split(" ")
-SPACES = [" ", "  ", "   ", "\n", "\n\n", "\r\n", "\t", "\u00a0", "\u2003", "\u3000", "\u2028", "\x0b", "\x85", " \n ",
-          "\n\n\n\n", "        "]
-EMOJI = ["👨‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇩🇪🇫🇷", "❤️", "1️⃣", "🙂", "🧑🏿‍🚀", "🦙"]
-MARKS = ["\u0301", "\u0308", "\u20dd", "\u093f", "\u0e34", "\u05b8", "\ufe0f", "\u200d"]
-
-
-def piece(rnd, special):
-    k = rnd.randrange(10)
-    if k < 3:
-        return rnd.choice(WORDS)
-    if k == 3:
-        s = rnd.choice(SCRIPTS)
-        return "".join(chr(rnd.choice(s)) for _ in range(rnd.randint(1, 8)))
-    if k == 4:
-        return rnd.choice(SPACES) * rnd.choice((1, 1, 2, 3, 40))
-    if k == 5:
-        return "".join(rnd.choice("0123456789") for _ in range(rnd.randint(1, 9)))
-    if k == 6:
-        return rnd.choice(EMOJI) * rnd.randint(1, 2)
-    if k == 7:
-        return rnd.choice("aeo漢क") + rnd.choice(MARKS) * rnd.randint(1, 3)
-    if k == 8 and rnd.random() < 0.3:
-        return rnd.choice(special)
-    if k == 8:
-        return rnd.choice(["'s", "'t", "'RE", "'ll", "'", "''", "\"", "...", "!!!", "--", "▁", "Ġ", "<", ">", "|"])
-    return " " + rnd.choice(WORDS)
-
 
 def compare(name, hearth, hf, special):
-    rnd = random.Random(f"{SEED}/{name}")
-    texts = ["".join(piece(rnd, special) for _ in range(rnd.randint(1, 12))) for _ in range(N)]
+    texts = random_texts(name, N, special)
     bad = 0
     for flags in (SPECIAL, 0):
         hf.encode_special_tokens = not flags
