@@ -69,7 +69,7 @@ static uint64_t vocab_bound(const gguf *g)
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         const gguf_value *v = gguf_find(g, keys[i]);
         if (v)
-            bytes += 3 * v->bytes + 96 * v->n;
+            bytes += 2 * v->bytes + 64 * v->n;
     }
     return bytes;
 }
