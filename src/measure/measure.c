@@ -93,7 +93,8 @@ static status check_prompt(session *s, error *err)
 
 static status open_session(session *s, error *err)
 {
-    s->n_keys = s->o->limit && s->o->limit < s->t->n_cases ? s->o->limit : s->t->n_cases;
+    s->n_keys = s->t->n_cases;
+    s->n_wanted = s->o->limit && s->o->limit < s->n_keys ? s->o->limit : s->n_keys;
     s->repeats = s->t->sampling.repeats > 0 ? (uint32_t)s->t->sampling.repeats : 1;
     s->prompt = task_prompt_for(s->t, s->who->name);
     s->peak_bytes = NAN;
@@ -173,7 +174,7 @@ static status regrade(session *s, size_t key, tally_slot *slot, error *err)
 static status keep_what_is_there(session *s, error *err)
 {
     status st = OK;
-    size_t n = s->n_keys * s->repeats;
+    size_t n = s->n_wanted * s->repeats;
     for (size_t i = 0; !st && i < n; i++) {
         tally_slot *slot = &s->tally.slots[i];
         if (s->o->fresh)
@@ -252,7 +253,7 @@ static status one_case(session *s, size_t key, uint32_t repeat, error *err)
 static status ask_the_rest(session *s, error *err)
 {
     status st = OK;
-    for (size_t i = 0; !st && i < s->n_keys * s->repeats; i++) {
+    for (size_t i = 0; !st && i < s->n_wanted * s->repeats; i++) {
         if (s->tally.slots[i].row)
             continue;
         if (s->o->stop && *s->o->stop)

@@ -42,7 +42,7 @@ typedef struct measure_progress {
 
 typedef struct measure_options {
     bool fresh;                /* ask again even what is answered */
-    uint32_t limit;            /* at most so many cases (the first ones); 0: all */
+    uint32_t limit;            /* asks only the first so many cases; 0: all. The result is of all that is answered */
     uint32_t case_timeout_ms;  /* 0: 120000 */
     uint32_t max_failures;     /* in a row; 0: 5 */
     void (*progress)(void *user, const measure_progress *p); /* NULL: none. Called a few times a second at most */
@@ -53,7 +53,7 @@ typedef struct measure_options {
 typedef struct measure_result {
     char run[UUID_TEXT];
     char evidence[DIGEST_HEX];
-    uint32_t n_cases;          /* of the suite (after limit) x repeats */
+    uint32_t n_cases;          /* of the suite */
     uint32_t n_asked, n_kept, n_regraded, n_failed;
     uint32_t n, n_pass, n_wrong, n_malformed; /* the matching set: n = n_pass + n_wrong + n_malformed */
     double pass, pass_lower, pass_upper;      /* rate; Clopper-Pearson, 95 % */

@@ -22,6 +22,7 @@ typedef struct session {
     task_case_key *by_task;
     tally_key *keys;
     size_t n_keys;
+    size_t n_wanted;       /* the first so many are looked at in this run; the result is of all that is answered */
     uint32_t repeats;
     const task_prompt *prompt;
     ledger_rows rows;

@@ -224,6 +224,10 @@ static void a_limit_then_the_rest(void **state)
     assert_ok(run(t, &a, &local_info, (measure_options){ 0 }, &r, err));
     assert_int_equal(a.calls, CASES);
     assert_int_equal(r.n_asked, CASES - 10);
+    assert_ok(run(t, &a, &local_info, (measure_options){ .limit = 3, .fresh = true }, &r, err));
+    assert_int_equal(r.n_asked, 3);
+    assert_int_equal(r.n, CASES); /* the others still count */
+    assert_string_equal(r.stale, "");
     task_close(&t);
 }
 
