@@ -37,7 +37,8 @@ static bool remembered(const char *cache, const char *key, char out[DIGEST_HEX])
     for (ssize_t n = 1; fd >= 0 && n > 0;) {
         char *to = buf_reserve(&text, 1 << 14);
         n = to ? read(fd, to, 1 << 14) : 0;
-        buf_advance(&text, n > 0 ? (size_t)n : 0);
+        if (n > 0)
+            buf_advance(&text, (size_t)n);
     }
     if (fd >= 0)
         close(fd);

@@ -206,10 +206,11 @@ static status read_file(replay *r, error *err)
     while (n > 0 && !s) {
         char *to = buf_reserve(&rest, 1 << 16), *end;
         n = to ? fread(to, 1, 1 << 16, f) : 0;
-        buf_advance(&rest, n);
+        if (to)
+            buf_advance(&rest, n);
         total += n;
-        if (!to)
-            s = fail(err, E_RANGE, "%s:%d: a line over %d bytes", r->file, line, (int)REPLAY_LINE_MAX);
+        if (!to && (s = buf_ok(&rest, "a line of a recording", err)) != OK)
+            s = fail_prefix(err, s, "%s:%d: ", r->file, line);
         else if (total > REPLAY_BYTES_MAX || r->n >= REPLAY_LINES_MAX)
             s = fail(err, E_RANGE, "%s: too large for a recording", r->file);
         if (n == 0 && !s && ferror(f))
