@@ -1,5 +1,6 @@
 /* libFuzzer over vocabularies and text: the input describes a small vocabulary (kind, token texts, types, scores,
  * merges, flags, a normaliser), written as a GGUF header and opened, and a text to encode and decode.
+ * Held: ids exist, no control token comes out of plain text, decoded text is valid UTF-8, encoding twice is the same.
  *
  * Input: u8 kind and pre-tokeniser, u8 flags, then fields ended by a byte 0: tokens (separated by byte 1, each with a
  * leading type character), merges (separated by byte 1), (Unigram: u8 k, 4 k bytes of normaliser,) template; the rest
