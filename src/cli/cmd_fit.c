@@ -139,6 +139,7 @@ int cmd_fit(int argc, char **argv)
     if ((code = load_check("fit", &load)) != EXIT_OK)
         return code;
     load_engine_options(&load, &c.options);
+    load_offline();
     error e = { 0 };
     if (fit_measure_machine(&c.machine, (int)load.threads, &e))
         return report("fit", &e);

@@ -67,7 +67,7 @@ static bool print_event(void *user, const generate_event *e)
         if (e->done >= e->total)
             fprintf(stderr, "\r%40s\r", "");
     }
-    return interrupted != 0;
+    return interrupted || ferror(stdout); /* nobody reads on: a full disk, a pipe that was closed */
 }
 
 static void print_statistics(const generate_result *r)
@@ -235,27 +235,26 @@ static status read_prompt(const run_options *o, const char *word, buf *text, boo
         if (memchr(buf_text(text), 0, text->len))
             return fail(err, E_FORMAT, "the prompt holds a zero byte: it is no text");
     }
+    if (*given && text->len == 0)
+        return fail(err, E_RANGE, "the prompt is empty");
     return buf_ok(text, "the prompt", err);
 }
 
-static status run(engine *e, const run_options *o, const char *word, error *err)
+static status run(engine *e, const run_options *o, const sampling_options *sampling, const char *word, error *err)
 {
     conversation *c = NULL;
-    sampling_options sampling;
     buf text = BUF_INIT(PROMPT_BYTES_MAX);
     bool given;
-    status s = fill_sampling(o, &sampling, err);
-    if (!s)
-        s = conversation_open(&c, e, o->raw, o->system_text, err);
+    status s = conversation_open(&c, e, o->raw, o->system_text, err);
     if (!s)
         s = read_prompt(o, word, &text, &given, err);
     catch_interrupts();
     if (!s && given) {
         s = conversation_say(c, buf_text(&text), err);
         if (!s)
-            s = answer(c, &sampling, o->quiet, err);
+            s = answer(c, sampling, o->quiet, err);
     } else if (!s) {
-        repl r = { .c = c, .sampling = &sampling, .quiet = o->quiet };
+        repl r = { .c = c, .sampling = sampling, .quiet = o->quiet };
         s = converse(&r, err);
     }
     buf_clear(&text);
@@ -292,6 +291,8 @@ int cmd_run(int argc, char **argv)
         return code;
     if (n_words < 1 || n_words > 2)
         return usage_error("run", "a MODEL is needed, and one PROMPT at most (put it into quotes)");
+    if (n_words == 2 && o.file)
+        return usage_error("run", "PROMPT and --file: one of them");
     if ((code = load_check("run", &o.load)) != EXIT_OK)
         return code;
     if (o.max_tokens < 0 || o.top_k < 0 || o.repeat_last_n < 0 || o.max_tokens > INT32_MAX || o.top_k > INT32_MAX ||
@@ -299,9 +300,12 @@ int cmd_run(int argc, char **argv)
         return usage_error("run", "counts must not be negative");
     engine *e = NULL;
     error err = { 0 };
+    sampling_options sampling;
+    if (fill_sampling(&o, &sampling, &err))
+        return err.code == E_RANGE ? usage_error("run", "%s", err.text) : report("run", &err);
     status s = load_model(&e, argv[1], &o.load, &err);
     if (!s)
-        s = run(e, &o, n_words == 2 ? argv[2] : NULL, &err);
+        s = run(e, &o, &sampling, n_words == 2 ? argv[2] : NULL, &err);
     engine_close(&e);
     return s ? report("run", &err) : EXIT_OK;
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/load.h"
 #include "gguf/gguf.h"
 #include "provider/models.h"
 #include "quant/quant.h"
@@ -296,6 +297,7 @@ int cmd_show(int argc, char **argv)
         return usage_error("show", "exactly one MODEL is needed");
     char *path = NULL;
     error e = { 0 };
+    load_offline();
     status s = models_find(&path, argv[1], &e);
     if (!s)
         s = show(path, &o, &e);

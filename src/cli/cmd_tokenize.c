@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/input.h"
+#include "cli/load.h"
 #include "gguf/gguf.h"
 #include "provider/models.h"
 #include "token/vocab.h"
@@ -116,6 +117,7 @@ static status tokenize(const char *model, const char *text, const tokenize_optio
     gguf *g = NULL;
     vocab *v = NULL;
     buf input = BUF_INIT(TEXT_MAX);
+    load_offline();
     status s = models_find(&path, model, err);
     if (!s)
         s = gguf_open(&g, path, err);

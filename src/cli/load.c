@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "gguf/gguf.h"
 #include "plat/machine.h"
+#include "plat/sandbox.h"
 #include "provider/models.h"
 
 int load_check(const char *command_name, const load_options *o)
@@ -40,12 +42,22 @@ void load_engine_options(const load_options *o, engine_options *out)
         out->kv_type = ENGINE_KV_F32;
 }
 
+void load_offline(void)
+{
+    static const sandbox_options options = { .kind = SANDBOX_OFFLINE };
+    sandbox_report layers;
+    error why = { 0 };
+    if (sandbox_enter(&options, &layers, &why) != OK)
+        log_line(LOG_LEVEL_WARN, "the network is not denied to this command: %s", why.text);
+}
+
 status load_model(engine **out, const char *model, const load_options *o, error *err)
 {
     char *path = NULL;
     gguf *file = NULL;
     engine_options options;
     int shown = -1;
+    load_offline();
     load_engine_options(o, &options);
     if (!options.mem_bytes) {
         machine_memory memory;

@@ -27,6 +27,11 @@ typedef struct load_options {
 int load_check(const char *command_name, const load_options *o);
 void load_engine_options(const load_options *o, engine_options *out);
 
+/* From here on this process has no network and starts no program (SANDBOX_OFFLINE). For every command that reads a
+ * model file itself, before it does, while there is one thread. Where the system has no seccomp this is said, and the
+ * command goes on: the files it reads are the user's own choice. */
+void load_offline(void);
+
 /* Finds MODEL, denies this process the network, opens the model (with a bar on a terminal). The engine has no budget of
  * its own but what may be taken now. */
 status load_model(engine **out, const char *model, const load_options *o, error *err) MUST_CHECK;

@@ -7,6 +7,9 @@
  * empty network namespace.
  * SANDBOX_NETWORK (egress): may connect and read a few files, may not exec, listen, trace, or write files; Landlock
  * limits it to the given folders and ports.
+ * SANDBOX_OFFLINE (commands that compute in the user's own process: run, perplexity, fit, show, tokenize): files and
+ * the terminal stay, the network does not: no socket of any family, no way to one through another program or process
+ * (exec, ptrace, io_uring, a descriptor taken from elsewhere). A fork is let be: a child has the same filter.
  *
  * seccomp is the layer that must be there; the others are reported. */
 #ifndef PLAT_SANDBOX_H
@@ -18,7 +21,7 @@
 
 #include "base/status.h"
 
-typedef enum sandbox_kind { SANDBOX_COMPUTE, SANDBOX_NETWORK } sandbox_kind;
+typedef enum sandbox_kind { SANDBOX_COMPUTE, SANDBOX_NETWORK, SANDBOX_OFFLINE } sandbox_kind;
 
 enum { SANDBOX_PATHS_MAX = 16, SANDBOX_CHECKS_MAX = 32 };
 

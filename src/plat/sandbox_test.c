@@ -117,30 +117,39 @@ static long try_memfd(void)
     return syscall(SYS_memfd_create, "hearth", 0x80000000u);
 }
 
+#define C (1u << SANDBOX_COMPUTE)
+#define N (1u << SANDBOX_NETWORK)
+#define O (1u << SANDBOX_OFFLINE)
+#ifdef __SANITIZE_ADDRESS__ /* see offline_denied */
+#define O_TRACE 0u
+#else
+#define O_TRACE O
+#endif
+
 static const struct attempt {
     const char *name;
     long (*run)(void);
-    bool compute, network; /* forbidden in which sandbox */
+    unsigned in;     /* forbidden in which sandboxes */
     bool descriptor;       /* what it returns when it succeeds must be closed */
 } attempts[] = {
-    { "socket(AF_INET)", try_socket_inet, true, false, true },
-    { "socket(AF_INET6)", try_socket_inet6, true, false, true },
-    { "socket(AF_UNIX)", try_socket_unix, true, false, true },
-    { "socket(AF_NETLINK)", try_socket_netlink, true, false, true },
-    { "connect", try_connect, true, false, false },
-    { "bind", try_bind, true, false, false },
-    { "listen", try_listen, true, true, false },
-    { "open for reading", try_open, true, false, true },
-    { "open for writing", try_open_write, true, true, true },
-    { "unlink", try_unlink, true, true, false },
-    { "exec", try_exec, true, true, false },
-    { "fork", try_fork, true, true, false },
-    { "ptrace", try_ptrace, true, true, false },
-    { "process_vm_readv", try_vm_read, true, true, false },
-    { "io_uring_setup", try_io_uring, true, true, true },
-    { "kill", try_kill, true, true, false },
-    { "mprotect(PROT_EXEC)", try_code, true, false, false },
-    { "memfd_create", try_memfd, true, true, true },
+    { "socket(AF_INET)", try_socket_inet, C | O, true },
+    { "socket(AF_INET6)", try_socket_inet6, C | O, true },
+    { "socket(AF_UNIX)", try_socket_unix, C | O, true },
+    { "socket(AF_NETLINK)", try_socket_netlink, C | O, true },
+    { "connect", try_connect, C | O, false },
+    { "bind", try_bind, C | O, false },
+    { "listen", try_listen, C | N | O, false },
+    { "open for reading", try_open, C, true },
+    { "open for writing", try_open_write, C | N, true },
+    { "unlink", try_unlink, C | N, false },
+    { "exec", try_exec, C | N | O, false },
+    { "fork", try_fork, C | N, false },
+    { "ptrace", try_ptrace, C | N | O_TRACE, false },
+    { "process_vm_readv", try_vm_read, C | N | O, false },
+    { "io_uring_setup", try_io_uring, C | N | O, true },
+    { "kill", try_kill, C | N, false },
+    { "mprotect(PROT_EXEC)", try_code, C, false },
+    { "memfd_create", try_memfd, C | N, true },
 };
 
 bool sandbox_test(sandbox_kind kind, sandbox_report *report)
@@ -148,7 +157,7 @@ bool sandbox_test(sandbox_kind kind, sandbox_report *report)
     bool all = true;
     for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
         const struct attempt *a = &attempts[i];
-        if (!(kind == SANDBOX_COMPUTE ? a->compute : a->network) || report->n_checks == SANDBOX_CHECKS_MAX)
+        if (!(a->in & 1u << kind) || report->n_checks == SANDBOX_CHECKS_MAX)
             continue;
         errno = 0;
         long r = a->run();

@@ -116,6 +116,39 @@ static void network(void **state)
     assert_int_equal(WEXITSTATUS(how), 0);
 }
 
+/* A command that computes: no network, no other program; files, threads and children as before. */
+static void offline(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        sandbox_options o = { .kind = SANDBOX_OFFLINE };
+        sandbox_report r;
+        error err;
+        int n = 0, how, fds[2];
+        pthread_t t;
+        if (sandbox_enter(&o, &r, &err) != OK)
+            _exit(100);
+        if (!sandbox_test(SANDBOX_OFFLINE, &r) || r.n_checks < 9)
+            _exit(101);
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0)
+            _exit(1);
+        FILE *f = tmpfile();
+        if (!f || fputs("kept", f) < 0 || fclose(f) != 0)
+            _exit(2);
+        if (pthread_create(&t, NULL, add_one, &n) != 0 || pthread_join(t, NULL) != 0 || n != 1)
+            _exit(3);
+        pid_t child = fork();
+        if (child == 0)
+            _exit(socket(AF_INET, SOCK_STREAM, 0) < 0 ? 0 : 1);
+        _exit(child > 0 && waitpid(child, &how, 0) == child && how == 0 ? 0 : 4);
+    }
+    int how;
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 0);
+}
+
 /* The self-test is worth something: outside of a sandbox it says so. */
 static void outside(void **state)
 {
@@ -133,6 +166,6 @@ static void outside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(compute), cmocka_unit_test(network),
-                                        cmocka_unit_test(outside) };
+                                        cmocka_unit_test(offline), cmocka_unit_test(outside) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
