@@ -72,6 +72,7 @@ struct api {
 /* The request's answerer, decided: class first, then route. */
 typedef struct target {
     privacy_class privacy;
+    const char *scope;      /* the asker's name: cached prefixes of private requests stay within it */
     char task[72];          /* "" for a plain model */
     char spec[ROUTE_NAME_BYTES];
     bool routed;            /* by the evidence in `decision` */
@@ -88,8 +89,13 @@ void api_target_clear(target *t);
 /* x-hearth-route, -provider, -class, -reason, -evidence, -task. */
 void api_set_headers(http_request *r, const target *t);
 
-/* The key of the request: false is a 401. Without keys in the config everybody on loopback may ask. */
-bool api_authorised(const api *a, const http_request *r, privacy_class *default_class);
+/* Who asks: the name of the key, "loopback" when the config has no keys: then everybody on this machine may ask. */
+typedef struct asker {
+    const char *name;
+    privacy_class default_class;
+} asker;
+/* False: a 401. */
+bool api_authorised(const api *a, const http_request *r, asker *out);
 
 /* ---- the dialects' handlers, for routes.c ---- */
 void api_openai_chat(api *a, http_request *r);

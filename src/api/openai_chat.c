@@ -308,6 +308,7 @@ static void answer_call(api *ap, http_request *r, chat_call *call)
         say_fault(&a);
     } else {
         call->neutral.privacy = to.privacy;
+        call->neutral.scope = to.scope;
         call->neutral.id = a.id;
         if (to.t)
             use_task(&to, &call->neutral, task_messages_of);

@@ -45,7 +45,7 @@ void api_handle(void *user, http_request *r)
         other_method = &routes[i];
         if (strcmp(routes[i].method, http_method(r)) != 0)
             continue;
-        privacy_class unused;
+        asker unused;
         if (routes[i].open || api_authorised(a, r, &unused)) {
             routes[i].handle(a, r);
             return;

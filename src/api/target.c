@@ -46,10 +46,10 @@ static bool same_key(const char *a, const char *b)
     return !differ;
 }
 
-bool api_authorised(const api *a, const http_request *r, privacy_class *default_class)
+bool api_authorised(const api *a, const http_request *r, asker *out)
 {
     const config *c = a->options.config;
-    *default_class = c->default_class;
+    *out = (asker){ "loopback", c->default_class };
     if (!c->n_keys)
         return true;
     const char *given = http_header(r, "x-api-key"), *bearer = http_header(r, "authorization");
@@ -59,7 +59,7 @@ bool api_authorised(const api *a, const http_request *r, privacy_class *default_
     for (size_t i = 0; given && *given && i < c->n_keys; i++) {
         char key[KEY_BYTES_MAX];
         if (read_key(&c->keys[i], key) && same_key(given, key)) {
-            *default_class = c->keys[i].default_class;
+            *out = (asker){ c->keys[i].name, c->keys[i].default_class };
             found = true;
         }
     }
@@ -176,19 +176,21 @@ static bool target_task(api *a, const char *name, const js *input, const request
 bool api_target(api *a, const http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f)
 {
-    privacy_class default_class, label = PRIVACY_PUBLIC;
-    if (!api_authorised(a, r, &default_class)) {
+    privacy_class label = PRIVACY_PUBLIC;
+    asker who;
+    if (!api_authorised(a, r, &who)) {
         api_refuse(f, FAULT_DENIED, "", "a key is required: Authorization: Bearer KEY, or x-api-key");
         f->http = 401;
         return false;
     }
     if (!label_of(r, &label, f))
         return false;
+    out->scope = who.name;
     if (str_starts(model, "task:"))
         return target_task(a, model + 5, input, messages, n_messages, label, out, f);
     if (input)
         return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
-    out->privacy = privacy_class_join(default_class, label);
+    out->privacy = privacy_class_join(who.default_class, label);
     const char *spec = *model || !a->options.model ? model : a->options.model;
     if (!*spec)
         return api_refuse(f, FAULT_INVALID, "model", "'model' is missing: a model's name, or task:NAME");

@@ -141,6 +141,7 @@ static void set_request(session *s, const task_case *c, uint32_t repeat, const t
     r->privacy = s->t->synthetic && s->who->place != PLACE_LOCAL ? PRIVACY_PUBLIC : s->t->privacy;
     r->task = s->t->id;
     r->case_id = c->id;
+    r->scope = s->t->id; /* the cases of a task share its prompt's prefix, as its requests will when it is served */
     if (m->plain && !s->who->has_template) {
         r->kind = REQUEST_TEXT;
         r->text = m->items[0].content;

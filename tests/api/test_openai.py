@@ -131,6 +131,14 @@ def raw(s, method, path, body=None, headers=None):
     return r.status, dict((a.lower(), b) for a, b in r.getheaders()), r.read()
 
 
+def a_conversation_keeps_its_prefix(c):
+    first = c.chat.completions.create(messages=ASK, **GREEDY)
+    more = [*ASK, {"role": "assistant", "content": first.choices[0].message.content},
+            {"role": "user", "content": "And of Spain?"}]
+    second = c.chat.completions.create(messages=more, **GREEDY)
+    assert second.usage.prompt_tokens_details.cached_tokens >= first.usage.prompt_tokens - 8, second.usage
+
+
 def wire(s):
     assert raw(s, "GET", "/nowhere")[0] == 404
     assert raw(s, "GET", "/v1/chat/completions")[0] == 405
@@ -172,7 +180,7 @@ def a_worker_that_dies_is_an_error_not_the_end(s, c):
 with Served() as server:
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="unused", timeout=120)
     for check in (models, whole_and_streamed_agree, same_seed_same_answer, log_probabilities, stops_and_lengths,
-                  content_parts_and_developer_role, nothing_is_dropped_silently):
+                  content_parts_and_developer_role, nothing_is_dropped_silently, a_conversation_keeps_its_prefix):
         check(client)
         print("ok", check.__name__)
     wire(server)
