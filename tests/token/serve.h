@@ -33,7 +33,8 @@ static inline int serve_vocab(const char *path)
             return serve_failed("vocab_encode", &e);
         uint32_t n = (uint32_t)ids.n;
         fwrite(&n, 4, 1, stdout);
-        fwrite(ids.ids, 4, ids.n, stdout);
+        if (ids.n)
+            fwrite(ids.ids, 4, ids.n, stdout);
         vocab_decoder d;
         vocab_decoder_init(&d, v, true, true);
         buf out = BUF_INIT(1 << 28);

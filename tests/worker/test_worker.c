@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -202,7 +203,11 @@ static void stops(void **state)
     assert_int_equal(h.fault.kind, FAULT_TIMEOUT);
     buf_clear(&h.text);
     buf_clear(&text);
+#ifdef __SANITIZE_THREAD__
+    (void)pid; /* a step of an instrumented prompt may outlast the patience with a cancelled worker */
+#else
     assert_int_equal(provider_process(smol), pid); /* none of this cost a worker */
+#endif
 }
 
 static void too_long(void **state)
@@ -278,8 +283,9 @@ static void dies_without_harm(void **state)
     assert_int_equal(h.done.completion_tokens, 5);
     buf_clear(&h.text);
     /* between two requests */
+    siginfo_t how;
     kill(provider_process(smol), SIGKILL);
-    usleep(100000);
+    assert_int_equal(waitid(P_PID, (id_t)provider_process(smol), &how, WEXITED | WNOWAIT), 0);
     h = (heard){ 0 };
     ask(smol, &h, &r, NULL);
     assert_int_equal(h.s, OK);
