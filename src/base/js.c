@@ -338,9 +338,14 @@ js *js_new_int(int64_t i)
     return js_new_number(text);
 }
 
-/* 1e+300 and 1e-07 as printf writes them are JSON numbers already. */
+/* Whole numbers in digits; else the fewest digits that read back as d. 1e+300 and 1e-07 as printf writes them are JSON
+ * numbers already. */
 static void shortest(double d, char text[40])
 {
+    if (d == floor(d) && fabs(d) < 1e15) {
+        snprintf(text, 40, "%.0f", d);
+        return;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, 40, "%.*g", digits, d);
         if (strtod(text, NULL) == d)

@@ -132,6 +132,9 @@ static void doubles_read_back_exactly(void **state)
     js *tenth = js_new_double(0.1);
     assert_string_equal(js_text(tenth), "0.1");
     js_free(tenth);
+    js *whole = js_new_double(5000);
+    assert_string_equal(js_text(whole), "5000");
+    js_free(whole);
 }
 
 static void built_trees_equal_parsed_ones(void **state)
