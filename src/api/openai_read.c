@@ -236,6 +236,13 @@ static bool check_task_fields(const chat_call *c, api_fault *f)
     return true;
 }
 
+/* An object, null, or not there: what else stands there is not looked into, so it must not be. */
+static bool is_object(const js *v, const char *name, api_fault *f)
+{
+    return !v || js_is(v, JS_NULL) || js_is(v, JS_OBJECT) ||
+           api_refuse(f, FAULT_INVALID, name, "'%s' must be an object, not a %s", name, js_type_name(js_typeof(v)));
+}
+
 static bool read_options(chat_call *c, api_fault *f)
 {
     const js *options = js_get(c->body, "stream_options"), *format = js_get(c->body, "response_format");
@@ -246,6 +253,8 @@ static bool read_options(chat_call *c, api_fault *f)
     };
     static const field format_fields[] = { { "type", FIELD_NEUTRAL, "text" } };
     int64_t n = 1;
+    if (!is_object(options, "stream_options", f) || !is_object(format, "response_format", f))
+        return false;
     if (input && !js_is(input, JS_NULL)) {
         if (!js_is(input, JS_OBJECT))
             return api_refuse(f, FAULT_INVALID, "input", "'input' must be an object of the task's variables");

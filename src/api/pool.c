@@ -56,8 +56,9 @@ static pooled *find(api *a, const char *spec)
     return NULL;
 }
 
-/* With the lock held: unloads the local models that nobody uses, and waits for those that somebody does. */
-static void unload_locals(api *a)
+/* With the lock held: unloads the local models that nobody uses, and waits for those that somebody does. While it
+ * waits another request may open spec: then that one is returned. */
+static pooled *unload_locals(api *a, const char *spec)
 {
     for (pooled **at = &a->pool; *at;) {
         pooled *p = *at;
@@ -65,12 +66,16 @@ static void unload_locals(api *a)
             at = &p->next;
         } else if (p->users) {
             pthread_cond_wait(&a->given, &a->lock);
+            pooled *opened = find(a, spec);
+            if (opened)
+                return opened;
             at = &a->pool; /* the list may have changed */
         } else {
             *at = p->next;
             close_pooled(p);
         }
     }
+    return NULL;
 }
 
 static status open_pooled(api *a, const char *spec, pooled **out, error *err)
@@ -79,9 +84,12 @@ static status open_pooled(api *a, const char *spec, pooled **out, error *err)
     status s = provider_place_of(spec, a->options.config, &place, err);
     if (s)
         return s;
-    if (place == PLACE_LOCAL)
-        unload_locals(a);
-    pooled *p = mem_zero(sizeof *p);
+    pooled *p = place == PLACE_LOCAL ? unload_locals(a, spec) : NULL;
+    if (p) {
+        *out = p;
+        return OK;
+    }
+    p = mem_zero(sizeof *p);
     if (!p || !(p->spec = mem_strdup(spec))) {
         mem_free(p);
         return fail(err, E_NOMEM, "no memory to open '%s'", spec);

@@ -18,6 +18,12 @@ int64_t http_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+void http_set_deadline(http_request *r)
+{
+    int64_t left = (int64_t)(r->queue.len - r->taken);
+    r->last_ms = http_now_ms() + (int64_t)r->server->options.write_seconds * 1000 + left / HTTP_SLOWEST;
+}
+
 void http_wake(http_request *r)
 {
     if (!r->suspended)
@@ -90,6 +96,7 @@ void http_reply(http_request *r, int code, const char *content_type, const void 
         r->queue.max = n;
         buf_add(&r->queue, body, n);
         begin(r, STAGE_ANSWERED, r->queue.failed ? 500 : code, content_type);
+        http_set_deadline(r);
         http_wake(r);
     }
     pthread_mutex_unlock(&r->lock);

@@ -10,7 +10,13 @@
 #include "base/mem.h"
 #include "http/http.h"
 
-enum { HTTP_QUEUE_MAX = 256 * 1024, HTTP_HEADERS_MAX = 16, HTTP_HEADER_BYTES = 1024, HTTP_FIELD_BYTES = 128 * 1024 };
+enum {
+    HTTP_QUEUE_MAX = 256 * 1024,
+    HTTP_SLOWEST = 1024, /* bytes a millisecond that a reader of a whole answer must take beyond write_seconds */
+    HTTP_HEADERS_MAX = 16,
+    HTTP_HEADER_BYTES = 1024,
+    HTTP_FIELD_BYTES = 128 * 1024,
+};
 
 typedef enum http_stage {
     STAGE_READING,   /* header or body are arriving */
@@ -44,6 +50,7 @@ struct http_request {
     bool gone;   /* no more reader */
     bool ended;  /* the handler has returned */
     int holders; /* 2, 1, 0 */
+    int64_t last_ms; /* ANSWERED, or STREAMING and ended: when the reader must have all of it; 0: more may come */
     int code;
     char *content_type;
     struct {
@@ -88,6 +95,7 @@ bool http_is_loopback_name(const char *name);
 
 /* answer.c */
 enum MHD_Result http_send(http_request *r);
+void http_set_deadline(http_request *r); /* with r->lock held: the answer is complete; when it must be taken */
 void http_wake(http_request *r);       /* with r->lock held: lets libmicrohttpd go on */
 void http_mark_gone(http_request *r);  /* without locks held */
 void http_refuse(http_request *r, int code, const char *sentence);

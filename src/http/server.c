@@ -89,6 +89,8 @@ static void *run_handler(void *arg)
     }
     pthread_mutex_lock(&r->lock);
     r->ended = true;
+    if (r->stage == STAGE_STREAMING)
+        http_set_deadline(r);
     http_wake(r);
     pthread_mutex_unlock(&r->lock);
     http_leave(r);
@@ -129,11 +131,12 @@ static enum MHD_Result start_handler(http_request *r)
     if (rc == 0)
         return MHD_YES;
     log_line(LOG_LEVEL_ERROR, "no thread for a request: %s", strerror(rc));
-    pthread_mutex_lock(&s->lock);
-    s->running--;
-    pthread_mutex_unlock(&s->lock);
     r->holders = 1;
     http_reply(r, 503, "text/plain", "no thread\n", 10);
+    pthread_mutex_lock(&s->lock);
+    s->running--;
+    pthread_cond_broadcast(&s->idle);
+    pthread_mutex_unlock(&s->lock);
     return MHD_YES;
 }
 
@@ -325,7 +328,7 @@ static void look(http_server *s)
         if (r) {
             pthread_mutex_lock(&r->lock);
             stage = r->stage;
-            gone = r->gone;
+            gone = r->gone || (r->last_ms && r->last_ms < http_now_ms());
             pthread_mutex_unlock(&r->lock);
         }
         struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };

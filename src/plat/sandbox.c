@@ -114,6 +114,11 @@ static const int network_denied[] = {
     SCMP_SYS(mkdirat), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat),
     SCMP_SYS(renameat2), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
     SCMP_SYS(truncate), SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchownat),
+    SCMP_SYS(lchown), SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(setxattr), SCMP_SYS(lsetxattr),
+    SCMP_SYS(open_by_handle_at), SCMP_SYS(pidfd_send_signal), SCMP_SYS(rt_sigqueueinfo),
+    SCMP_SYS(rt_tgsigqueueinfo), SCMP_SYS(kexec_load), SCMP_SYS(delete_module),
+    SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(settimeofday), SCMP_SYS(clock_settime), SCMP_SYS(fsopen),
+    SCMP_SYS(open_tree), SCMP_SYS(move_mount),
 };
 
 /* LeakSanitizer traces the process at its end: a build for tests keeps ptrace. */
@@ -175,6 +180,10 @@ static int network_rules(scmp_filter_ctx f)
         e = seccomp_rule_add(f, deny, SCMP_SYS(openat), 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, (scmp_datum_t)access));
     }
+    /* "for reading" makes and empties files too */
+    static const scmp_datum_t changing[] = { O_CREAT, O_TRUNC };
+    for (size_t i = 0; i < ARRAY_LEN(changing) && !e; i++)
+        e = seccomp_rule_add(f, deny, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, changing[i], changing[i]));
     if (!e)
         e = rule(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2));
     return e;

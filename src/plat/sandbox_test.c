@@ -62,6 +62,16 @@ static long try_open_write(void)
     return syscall(SYS_openat, AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC, 0);
 }
 
+static long try_make(void)
+{
+    return syscall(SYS_openat, AT_FDCWD, "/nonexistent/hearth-self-test", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+}
+
+static long try_empty(void)
+{
+    return syscall(SYS_openat, AT_FDCWD, "/nonexistent/hearth-self-test", O_RDONLY | O_TRUNC | O_CLOEXEC, 0);
+}
+
 static long try_unlink(void)
 {
     return syscall(SYS_unlinkat, AT_FDCWD, "/nonexistent/hearth-self-test", 0);
@@ -141,6 +151,8 @@ static const struct attempt {
     { "listen", try_listen, C | N | O, false },
     { "open for reading", try_open, C, true },
     { "open for writing", try_open_write, C | N, true },
+    { "make a file", try_make, C | N, true },
+    { "empty a file", try_empty, C | N, true },
     { "unlink", try_unlink, C | N, false },
     { "exec", try_exec, C | N | O, false },
     { "fork", try_fork, C | N, false },

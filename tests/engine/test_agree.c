@@ -174,6 +174,10 @@ static void gemma3_agrees(void **state)
 
 int main(void)
 {
+#ifdef __SANITIZE_THREAD__
+    printf("agreement is about numbers, and takes half an hour watched: engine/engine watches the threads\n");
+    return 77;
+#endif
     const struct CMUnitTest tests[] = { cmocka_unit_test(smollm2_agrees), cmocka_unit_test(gemma3_agrees) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
