@@ -19,6 +19,7 @@ typedef struct command {
     const char *summary;               /* one line */
 } command;
 
+int cmd_bench(int argc, char **argv);
 int cmd_fit(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);

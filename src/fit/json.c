@@ -1,5 +1,6 @@
-/* json.c: the facts of fit.h as JSON. Sizes in bytes, rates per second. */
+/* json.c: the facts of fit.h and speed.h as JSON. Sizes in bytes, rates per second. */
 #include "fit/fit.h"
+#include "fit/speed.h"
 
 static void set_bytes(js *o, const char *key, uint64_t bytes)
 {
@@ -46,5 +47,51 @@ js *fit_model_js(const fit_model *f)
     js_set(o, "decode_per_s", js_new_double(f->decode_per_s));
     js_set(o, "decode_full_context_per_s", js_new_double(f->decode_full_per_s));
     js_set(o, "prefill_per_s", js_new_double(f->prefill_per_s));
+    return o;
+}
+
+static js *rate_js(const speed_rate *r)
+{
+    js *o = js_object();
+    js_set(o, "tokens_per_s", js_new_double(r->median));
+    js_set(o, "least", js_new_double(r->least));
+    js_set(o, "most", js_new_double(r->most));
+    js_set(o, "share_of_limit", r->share > 0 ? js_new_double(r->share) : js_null());
+    return o;
+}
+
+js *speed_js(const speed_result *r)
+{
+    js *o = js_object(), *depths = js_array(), *batches = js_array();
+    js_set(o, "model", js_new_string(r->model.name));
+    js_set(o, "arch", js_new_string(r->model.arch));
+    js_set(o, "type", js_new_string(r->model.file_type));
+    set_bytes(o, "params", r->model.n_params);
+    set_bytes(o, "file_bytes", r->model.file_bytes);
+    js_set(o, "threads", js_new_int(r->threads));
+    js_set(o, "isa", js_new_string(r->isa));
+    js_set(o, "context", js_new_int(r->model.context));
+    js_set(o, "read_bytes_per_s", js_new_double(r->read_bytes_per_s));
+    js_set(o, "load_s", js_new_double(r->load_s));
+    js_set(o, "first_token_s", js_new_double(r->first_token_s));
+    set_bytes(o, "weights_bytes", r->model.budget.weights_bytes);
+    set_bytes(o, "kv_bytes", r->model.budget.kv_bytes);
+    set_bytes(o, "planned_bytes", r->planned_bytes);
+    js_set(o, "peak_bytes", r->peak_bytes ? js_new_int((int64_t)r->peak_bytes) : js_null());
+    for (uint32_t i = 0; i < r->n_depths; i++) {
+        js *d = js_object();
+        js_set(d, "depth", js_new_int(r->depths[i].depth));
+        js_set(d, "prefill", rate_js(&r->depths[i].prefill));
+        js_set(d, "decode", rate_js(&r->depths[i].decode));
+        js_push(depths, d);
+    }
+    js_set(o, "depths", depths);
+    for (uint32_t i = 0; i < r->n_batches; i++) {
+        js *b = js_object();
+        js_set(b, "sequences", js_new_int(r->batches[i].sequences));
+        js_set(b, "decode", rate_js(&r->batches[i].decode));
+        js_push(batches, b);
+    }
+    js_set(o, "batches", batches);
     return o;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "plat/threads.h"
 
 /* The first line of a small file, without its line break; false (and "") when it cannot be read. */
 static bool read_line(const char *path, char *out, size_t bytes)
@@ -210,6 +211,8 @@ void machine_read_cpu(machine_cpu *out)
     out->threads = out->physical > 0 ? out->physical : 1;
     if (out->quota > 0 && out->quota < out->threads)
         out->threads = out->quota < 1 ? 1 : (int)out->quota;
+    int measured = threads_recall(out);
+    out->threads = measured ? measured : out->threads;
 }
 
 /* ---- memory ---- */
@@ -285,6 +288,12 @@ char *machine_system(char *text, size_t bytes)
 }
 
 /* A battery that discharges: on battery. A mains supply that is online, or a battery that does not discharge: mains. */
+double machine_load(void)
+{
+    double minute = 0;
+    return getloadavg(&minute, 1) == 1 ? minute : 0;
+}
+
 const char *machine_power(void)
 {
     static const char base[] = "/sys/class/power_supply";

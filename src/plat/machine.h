@@ -14,7 +14,8 @@ typedef struct machine_cpu {
     int allowed;           /* of them this process may run on (affinity) */
     double quota;          /* processors' worth of time that the cgroup grants; 0: no limit */
     int physical;          /* cores without their hyper-threads among the allowed ones */
-    int threads;           /* compute threads to start: the least of physical and quota, at least 1 */
+    int threads;           /* compute threads to start: what was measured best here (plat/threads.h), else the least of
+                              physical and quota, at least 1 */
     uint64_t l1d_bytes, l2_bytes, l3_bytes; /* of the first processor */
 } machine_cpu;
 void machine_read_cpu(machine_cpu *out);
@@ -32,6 +33,9 @@ void machine_read_memory(machine_memory *out);
 char *machine_system(char *text, size_t bytes);
 /* "mains", "battery" or "unknown". */
 const char *machine_power(void);
+
+/* Threads that want to run, averaged over a minute; 0: not known. */
+double machine_load(void);
 
 /* The folder of the running program. */
 status machine_program_dir(char *out, size_t bytes, error *err) MUST_CHECK;

@@ -42,5 +42,7 @@ bool proc_is_helper(int oom_score_adj);
 
 /* Most resident memory so far of this process, in bytes; 0 when not known. */
 unsigned long long proc_peak_bytes(void);
+/* The peak begins anew at what is resident now. False: this system cannot. */
+bool proc_peak_reset(void);
 
 #endif

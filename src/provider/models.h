@@ -27,5 +27,7 @@ void models_free(model_file *list, size_t n);
 /* SHA-256 (hex) of the open files of a model: of one file itself; of several, of their hex digests in order. Digests
  * are remembered in the cache directory by (device, inode, size, mtime), so a big file is read once. */
 status models_digest(const int *fds, size_t n, char out[65], error *err) MUST_CHECK;
+/* The same for the model whose (first) file is at path. */
+status models_digest_file(const char *path, char out[65], error *err) MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,8 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "gguf/gguf.h"
+#include "plat/msg.h"
 #include "plat/paths.h"
 #include "provider/models.h"
 
@@ -137,5 +140,26 @@ status models_digest(const int *fds, size_t n, char out[65], error *err)
         memcpy(out, hex, sizeof hex);
     buf_clear(&all);
     mem_free(cache);
+    return s;
+}
+
+status models_digest_file(const char *path, char out[65], error *err)
+{
+    char part[PATH_MAX];
+    int fds[MSG_FDS_MAX];
+    size_t n = 0;
+    status s = OK;
+    while (!s && (s = gguf_part_path(path, (unsigned)n, part, sizeof part, err)) == OK) {
+        if (n == MSG_FDS_MAX)
+            s = fail(err, E_UNSUPPORTED, "%s: a model of more than %d files: join them first", path, (int)MSG_FDS_MAX);
+        else if ((fds[n] = open(part, O_RDONLY | O_CLOEXEC)) < 0)
+            s = fail(err, E_IO, "%s: %s", part, strerror(errno));
+        else
+            n++;
+    }
+    if (s == E_RANGE && n > 0)
+        s = models_digest(fds, n, out, err);
+    while (n > 0)
+        close(fds[--n]);
     return s;
 }
