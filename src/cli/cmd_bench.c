@@ -280,6 +280,7 @@ int cmd_bench(int argc, char **argv)
         return code;
     if (cli_is_terminal(STDERR_FILENO))
         c.what.progress = show_progress;
+    load_offline();
     status s = c.forget ? OK : ledger_open(&c.l, NULL, LEDGER_WRITE, &err);
     c.models = c.json ? js_array() : NULL;
     for (size_t i = 1; !s && i <= n_words; i++)

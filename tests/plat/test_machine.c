@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "plat/machine.h"
+#include "plat/threads.h"
 
 static void processors_agree_with_the_system(void **state)
 {
@@ -20,8 +21,45 @@ static void processors_agree_with_the_system(void **state)
     assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);
     assert_int_equal(c.allowed, CPU_COUNT(&set));
     assert_in_range(c.physical, 1, c.allowed);
-    assert_in_range(c.threads, 1, c.physical);
+    assert_in_range(c.threads, 1, c.physical); /* nothing is remembered: main gave this process a home of its own */
     assert_true(c.quota >= 0);
+}
+
+/* What was measured best counts, but only for the machine, cores and quota it was measured with. */
+static void the_best_number_of_threads_is_remembered(void **state)
+{
+    (void)state;
+    machine_cpu c, other;
+    machine_read_cpu(&c);
+    assert_int_equal(threads_recall(&c), 0);
+    assert_ok(threads_remember(&c, c.allowed, err));
+    assert_int_equal(threads_recall(&c), c.allowed);
+    machine_read_cpu(&other);
+    assert_int_equal(other.threads, c.allowed);
+    other = c;
+    other.allowed++;
+    assert_int_equal(threads_recall(&other), 0);
+    other = c;
+    other.quota += 1;
+    assert_int_equal(threads_recall(&other), 0);
+    other = c;
+    snprintf(other.name, sizeof other.name, "another");
+    assert_int_equal(threads_recall(&other), 0);
+    assert_ok(threads_remember(&c, 1, err));
+    assert_int_equal(threads_recall(&c), 1);
+    assert_ok(threads_remember(&c, c.allowed + 1, err)); /* a file from elsewhere: not believed */
+    assert_int_equal(threads_recall(&c), 0);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/threads", getenv("HEARTH_HOME"));
+    static const char *const damaged[] = { "", "\n", "x", "1", "-1 2 3", "99999999999999999999 1 1 a", "1 " };
+    for (size_t i = 0; i < ARRAY_LEN(damaged); i++) {
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fputs(damaged[i], f);
+        fclose(f);
+        assert_int_equal(threads_recall(&c), 0);
+    }
+    assert_int_equal(remove(path), 0);
 }
 
 static void affinity_is_obeyed(void **state)
@@ -73,11 +111,17 @@ static void program_folder_holds_this_program(void **state)
 
 int main(void)
 {
+    char home[] = "/tmp/hearth-machine-XXXXXX";
+    if (!mkdtemp(home) || setenv("HEARTH_HOME", home, 1))
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(processors_agree_with_the_system),
+        cmocka_unit_test(the_best_number_of_threads_is_remembered),
         cmocka_unit_test(affinity_is_obeyed),
         cmocka_unit_test(memory_agrees_with_sysinfo),
         cmocka_unit_test(program_folder_holds_this_program),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int rc = cmocka_run_group_tests(tests, NULL, NULL);
+    rmdir(home);
+    return rc;
 }
