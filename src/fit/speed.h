@@ -61,7 +61,7 @@ typedef struct speed_result {
     uint64_t planned_bytes;    /* fit's arithmetic for the options of this measurement */
     uint64_t peak_bytes;       /* of this process, measured from before the load; 0: not known */
     speed_depth depths[SPEED_ROWS];
-    uint32_t n_depths;         /* ascending; a depth that the context does not allow is measured at the deepest it does */
+    uint32_t n_depths;         /* ascending; one that the context does not allow is measured as deep as it does */
     speed_batch batches[SPEED_ROWS];
     uint32_t n_batches;
 } speed_result;
