@@ -29,6 +29,8 @@ ALL_CFLAGS = $(BASE) $(WARN) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) $(ISAFLAGS)
 
 $(BUILD)/src/kernels/x86/avx2_%.o:   ISAFLAGS := -mavx2 -mfma -mf16c
 $(BUILD)/src/kernels/x86/avx512_%.o: ISAFLAGS := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
+$(BUILD)/src/kernels/arm/dotprod_%.o: ISAFLAGS := -march=armv8.2-a+dotprod
+$(BUILD)/src/kernels/arm/i8mm_%.o:   ISAFLAGS := -march=armv8.2-a+dotprod+i8mm
 # the portable kernels rely on the vectoriser, which -O2 keeps on a short leash
 $(BUILD)/src/kernels/portable%.o:    ISAFLAGS := -O3
 
@@ -56,7 +58,7 @@ LIBS_serve  := -lmicrohttpd $(LIBS_facts) -lseccomp $(LIBS_core)
 LIBS_egress := -lcurl -lseccomp $(LIBS_core)
 LIBS_test   := -lcmocka -lmicrohttpd -lcurl $(LIBS_hearth)
 
-.PHONY: all lib help setup demo test check unit bench fuzz torture agree install clean
+.PHONY: all lib help setup demo test test-arm check unit bench fuzz torture agree install clean
 all: $(PROGRAMS) $(BUILD)/libhearth.a
 lib: $(BUILD)/libhearth.a
 
@@ -116,6 +118,11 @@ test: setup
 
 unit: all $(TEST_BIN)
 	$(Q)tools/run-tests $(BUILD)
+
+#: make test-arm   the kernels for AArch64: cross-built, their tests run under qemu with and without dot products
+test-arm:
+	$(Q)tools/setup arm
+	$(Q)tools/test-arm $(BUILD)/arm64
 
 #: make check      the rules that are scripts: layers, doors, headers, sizes, instruction sets, symbols
 check: all

@@ -14,6 +14,16 @@ void kernels_init(kernels *k, unsigned cpu)
     if (!(cpu & CPU_AVX512))
         return;
     kernels_avx512(k);
+#elif defined(__aarch64__)
+    if (!(cpu & CPU_NEON))
+        return;
+    kernels_neon(k);
+    if (!(cpu & CPU_DOTPROD))
+        return;
+    kernels_dotprod(k);
+    if (!(cpu & CPU_I8MM))
+        return;
+    kernels_i8mm(k);
 #else
     (void)cpu;
 #endif

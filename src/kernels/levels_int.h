@@ -16,6 +16,14 @@ void kernels_avx512(kernels *k);
 void kernels_avx512_mul(kernels *k);
 void kernels_avx512_float(kernels *k);
 void kernels_avx512_attn(kernels *k);
+void kernels_neon(kernels *k);
+void kernels_neon_mul(kernels *k);
+void kernels_neon_float(kernels *k);
+void kernels_neon_attn(kernels *k);
+void kernels_dotprod(kernels *k);
+void kernels_dotprod_mul(kernels *k);
+void kernels_i8mm(kernels *k);
+void kernels_i8mm_mul(kernels *k);
 
 /* Where the parts of a quantised activation row lie. */
 static inline const int16_t *act_sums256(const void *act, size_t cols)

@@ -51,9 +51,9 @@ static unsigned detect_arm(void)
 {
     unsigned long hw = getauxval(AT_HWCAP), hw2 = getauxval(AT_HWCAP2);
     unsigned f = CPU_NEON;
-    if (hw & 1ul << 20)
+    if (hw & 1ul << 20) /* HWCAP_ASIMDDP */
         f |= CPU_DOTPROD;
-    if (hw2 & 1ul << 13)
+    if ((f & CPU_DOTPROD) && (hw2 & 1ul << 13)) /* HWCAP2_I8MM */
         f |= CPU_I8MM;
     return f;
 }
@@ -83,7 +83,9 @@ static const struct level {
     { "portable", 0, 0 },
     { "avx2", CPU_AVX2, CPU_AVX2 },
     { "avx512", CPU_AVX512, CPU_AVX2 | CPU_AVXVNNI | CPU_AVX512 },
-    { "neon", CPU_NEON, CPU_NEON | CPU_DOTPROD | CPU_I8MM },
+    { "neon", CPU_NEON, CPU_NEON },
+    { "dotprod", CPU_DOTPROD, CPU_NEON | CPU_DOTPROD },
+    { "i8mm", CPU_I8MM, CPU_NEON | CPU_DOTPROD | CPU_I8MM },
 };
 
 status cpu_choose(const char *isa, unsigned *features, error *err)
@@ -107,7 +109,8 @@ status cpu_choose(const char *isa, unsigned *features, error *err)
         *features = have & levels[i].keep;
         return OK;
     }
-    return fail(err, E_UNSUPPORTED, "%sunknown instruction set '%s': portable, avx2, avx512 or neon", from, isa);
+    return fail(err, E_UNSUPPORTED, "%sunknown instruction set '%s': portable, avx2, avx512, neon, dotprod or i8mm",
+                from, isa);
 }
 
 const char *cpu_level_name(unsigned features)

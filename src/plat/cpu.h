@@ -11,14 +11,14 @@
 #define CPU_AVX512 4u     /* AVX-512 F, BW, VL, DQ and VNNI, zmm state; implies CPU_AVX2 */
 #define CPU_NEON 8u       /* every AArch64 */
 #define CPU_DOTPROD 16u   /* AArch64 sdot */
-#define CPU_I8MM 32u      /* AArch64 smmla */
+#define CPU_I8MM 32u      /* AArch64 smmla; implies CPU_DOTPROD */
 
 /* What the machine has. */
 unsigned cpu_detect(void);
 
-/* What to use: cpu_detect(), lowered to a level: "portable", "avx2", "avx512" or "neon". isa NULL or "": the
- * environment variable HEARTH_ISA, and if that is not set either, everything the machine has. A level that the machine
- * lacks, or an unknown word, is E_UNSUPPORTED, and *features is not written. */
+/* What to use: cpu_detect(), lowered to a level: "portable", "avx2", "avx512", "neon", "dotprod" or "i8mm". isa NULL or
+ * "": the environment variable HEARTH_ISA, and if that is not set either, everything the machine has. A level that the
+ * machine lacks, or an unknown word, is E_UNSUPPORTED, and *features is not written. */
 status cpu_choose(const char *isa, unsigned *features, error *err) MUST_CHECK;
 
 /* "AVX-512 VNNI, AVX2": for people. Static text. */

@@ -133,7 +133,8 @@ static inline void guarded_close(guarded *g)
 }
 
 /* Every level that this machine has, portable not included. */
-static inline int test_levels(kernels level[2])
+enum { TEST_LEVELS = 3 };
+static inline int test_levels(kernels level[TEST_LEVELS])
 {
     unsigned have = cpu_detect();
     int n = 0;
@@ -141,6 +142,14 @@ static inline int test_levels(kernels level[2])
         kernels_init(&level[n++], CPU_AVX2);
     if (have & CPU_AVX512)
         kernels_init(&level[n++], CPU_AVX2 | CPU_AVX512);
+    if (have & CPU_NEON)
+        kernels_init(&level[n++], CPU_NEON);
+    if (have & CPU_DOTPROD)
+        kernels_init(&level[n++], CPU_NEON | CPU_DOTPROD);
+    if (have & CPU_I8MM)
+        kernels_init(&level[n++], CPU_NEON | CPU_DOTPROD | CPU_I8MM);
+    for (int i = 0; i < n; i++)
+        print_message("    level %s\n", level[i].level);
     return n;
 }
 

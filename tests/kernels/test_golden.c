@@ -1,12 +1,13 @@
-/* The bits of numerics version 1, recorded: 64-bit FNV-1a digests of what the portable kernels give on fixed inputs.
- * The same with any compiler, on any machine. When this fails, docs/NUMERICS.md has changed or is broken; a change
- * there is a new KERNELS_NUMERICS and new digests here (run with HEARTH_GOLDEN=print). */
+/* The bits of numerics version 1, recorded: 64-bit FNV-1a digests of what the kernels of every level give on fixed
+ * inputs. The same with any compiler, on any machine. When this fails, docs/NUMERICS.md has changed or is broken; a
+ * change there is a new KERNELS_NUMERICS and new digests here (run with HEARTH_GOLDEN=print). */
 #include "kernels_test.h"
 
 #include "base/mem.h"
 #include "kernels/maths.h"
 
 static bool printing;
+static const char *level_name;
 
 static uint64_t digest(uint64_t h, const void *data, size_t n)
 {
@@ -23,13 +24,12 @@ static void expect(const char *what, uint64_t got, uint64_t recorded)
     if (printing)
         print_message("    %-8s 0x%016llXu\n", what, (unsigned long long)got);
     else if (got != recorded)
-        fail_msg("%s: digest %016llX, recorded is %016llX", what, (unsigned long long)got,
+        fail_msg("%s: %s: digest %016llX, recorded is %016llX", level_name, what, (unsigned long long)got,
                  (unsigned long long)recorded);
 }
 
-static void matrices(void **state)
+static void matrices(const kernels *k)
 {
-    (void)state;
     static const uint64_t recorded[] = {
         0x870E78441DA98C8Bu, /* F32 */
         0x9159071C375FB1B2u, /* F16 */
@@ -49,8 +49,6 @@ static void matrices(void **state)
         0xB10A2856598E7601u, /* MXFP4 */
     };
     enum { N_ROWS = 21, COLS = 768, TOKENS = 3 };
-    kernels k;
-    kernels_init(&k, 0);
     for (size_t i = 0; i < ARRAY_LEN(test_types); i++) {
         int type = test_types[i];
         enum kernels_act format = kernels_act_format(type);
@@ -64,34 +62,31 @@ static void matrices(void **state)
         kernels_pack(type, file + 16 * row_bytes, row_bytes, N_ROWS - 16, COLS, panels + panel);
         for (size_t t = 0; t < TOKENS; t++) {
             test_inputs(t == 2 ? LOW : ORDINARY, COLS, x);
-            k.quantize[format](x, COLS, acts + t * act);
+            k->quantize[format](x, COLS, acts + t * act);
         }
-        k.mul[type](panels, 2, COLS, acts, act, TOKENS, out, 32);
+        k->mul[type](panels, 2, COLS, acts, act, TOKENS, out, 32);
         uint64_t h = digest(digest(FNV, panels, 2 * panel), out, sizeof out);
         expect(quant_name((uint32_t)type), h, recorded[i]);
         mem_free(file), mem_free(panels), mem_free(acts);
     }
 }
 
-static void functions(void **state)
+static void functions(const kernels *k)
 {
-    (void)state;
     enum { N = 1000 };
-    kernels k;
-    kernels_init(&k, 0);
     float x[N], w[N], y[N], state_of[KERNELS_STATE_HEADER + 64], total[KERNELS_STATE_HEADER + 64] = { 0 };
     test_state = 77;
     test_inputs(ORDINARY, N, w);
     for (size_t i = 0; i < N; i++)
         x[i] = test_uniform() * 12.0f;
     uint64_t h = FNV;
-    k.silu_mul(x, w, N, y), h = digest(h, y, sizeof y);
-    k.gelu_mul(x, w, N, y), h = digest(h, y, sizeof y);
-    k.softcap(x, 5.0f, N, y), h = digest(h, y, sizeof y);
-    k.softmax(x, N, y), h = digest(h, y, sizeof y);
-    k.rms_norm(x, w, N, 1e-6f, y), h = digest(h, y, sizeof y);
-    k.layer_norm(x, w, w, N, 1e-6f, y), h = digest(h, y, sizeof y);
-    k.rope_norm(y, x, 64), k.rope_neox(y + 100, x, 96), h = digest(h, y, sizeof y);
+    k->silu_mul(x, w, N, y), h = digest(h, y, sizeof y);
+    k->gelu_mul(x, w, N, y), h = digest(h, y, sizeof y);
+    k->softcap(x, 5.0f, N, y), h = digest(h, y, sizeof y);
+    k->softmax(x, N, y), h = digest(h, y, sizeof y);
+    k->rms_norm(x, w, N, 1e-6f, y), h = digest(h, y, sizeof y);
+    k->layer_norm(x, w, w, N, 1e-6f, y), h = digest(h, y, sizeof y);
+    k->rope_norm(y, x, 64), k->rope_neox(y + 100, x, 96), h = digest(h, y, sizeof y);
     expect("functions", h, 0x270170A094B290DFu);
 
     uint8_t *pages = mem_zero(9 * kernels_page_bytes(KV_F16, 64));
@@ -101,15 +96,15 @@ static void functions(void **state)
     for (int i = 0; i < 550; i++) {
         float key[64], value[64];
         test_inputs(ORDINARY, 64, key), test_inputs(ORDINARY, 64, value);
-        k.kv_store[KV_F16](pages + (size_t)(i / 64) * kernels_page_bytes(KV_F16, 64), 64, i % 64, key, value);
+        k->kv_store[KV_F16](pages + (size_t)(i / 64) * kernels_page_bytes(KV_F16, 64), 64, i % 64, key, value);
     }
     kernels_attn a = { 64, 0.5f, 0.0f };
     for (int32_t span = 0; span < 2; span++) {
         kernels_query q = { w, 3, 549, state_of };
-        k.attend[KV_F16](&a, page, span, &q, 1);
-        k.attend_merge(total, state_of, 64);
+        k->attend[KV_F16](&a, page, span, &q, 1);
+        k->attend_merge(total, state_of, 64);
     }
-    k.attend_finish(total, 64, y);
+    k->attend_finish(total, 64, y);
     expect("attention", digest(FNV, y, 64 * 4), 0x4BB41AFFB5C575C8u);
     mem_free(pages);
 
@@ -124,10 +119,34 @@ static void functions(void **state)
     expect("tables", h, 0xF7879E8FFB89DEDBu);
 }
 
+static void of_every_level(void (*check)(const kernels *))
+{
+    kernels level[TEST_LEVELS + 1];
+    kernels_init(&level[0], 0);
+    int n = 1 + test_levels(level + 1);
+    for (int v = 0; v < (printing ? 1 : n); v++) {
+        level_name = level[v].level;
+        check(&level[v]);
+    }
+}
+
+static void matrices_of_every_level(void **state)
+{
+    (void)state;
+    of_every_level(matrices);
+}
+
+static void functions_of_every_level(void **state)
+{
+    (void)state;
+    of_every_level(functions);
+}
+
 int main(void)
 {
     const char *mode = getenv("HEARTH_GOLDEN");
     printing = mode && !strcmp(mode, "print");
-    const struct CMUnitTest tests[] = { cmocka_unit_test(matrices), cmocka_unit_test(functions) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(matrices_of_every_level),
+                                        cmocka_unit_test(functions_of_every_level) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

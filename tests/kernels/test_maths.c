@@ -95,7 +95,7 @@ static void levels_agree_on_functions(void **state)
 {
     (void)state;
     enum { N = 8191 };
-    kernels portable, level[2];
+    kernels portable, level[TEST_LEVELS];
     kernels_init(&portable, 0);
     int n_levels = test_levels(level);
     float *x = mem_alloc(N * 4), *up = mem_alloc(N * 4), *a = mem_alloc(N * 4), *b = mem_alloc(N * 4);

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "kernels/maths.h"
 
-static kernels portable, level[2];
+static kernels portable, level[TEST_LEVELS];
 static int n_levels;
 
 static int begin(void **state)
