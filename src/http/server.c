@@ -118,10 +118,12 @@ static enum MHD_Result start_handler(http_request *r)
         http_refuse(r, 503, "too many requests at the same time; try again");
         return MHD_YES;
     }
+    pthread_mutex_lock(&r->lock); /* the watcher looks at it already */
     r->holders = 2;
     r->stage = STAGE_WORKING;
     r->suspended = true;
     MHD_suspend_connection(r->connection);
+    pthread_mutex_unlock(&r->lock);
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
@@ -131,7 +133,9 @@ static enum MHD_Result start_handler(http_request *r)
     if (rc == 0)
         return MHD_YES;
     log_line(LOG_LEVEL_ERROR, "no thread for a request: %s", strerror(rc));
+    pthread_mutex_lock(&r->lock);
     r->holders = 1;
+    pthread_mutex_unlock(&r->lock);
     http_reply(r, 503, "text/plain", "no thread\n", 10);
     pthread_mutex_lock(&s->lock);
     s->running--;

@@ -56,6 +56,7 @@ static void buffer_keeps_its_ceiling(void **state)
     assert_int_equal(b.len, 10);
     assert_null(buf_take(&b));
     buf_str(&b, "again");
+    assert_int_equal(b.len, 5);
     buf_drop(&b, 2);
     char *taken = buf_take(&b);
     assert_string_equal(taken, "ain");

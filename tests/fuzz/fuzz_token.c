@@ -131,7 +131,7 @@ static bool make_file(buf *b, unsigned kind, unsigned flags, span tokens, span m
     put_u32(b, n > 3 ? 3 : 0);
     put_key(b, "tokenizer.ggml.bos_token_id", GGUF_U32);
     put_u32(b, flags & 32 ? 1 : UINT32_MAX);
-    while (b->len % 32)
+    while (b->len % 32 && !b->failed)
         buf_char(b, 0);
     return !b->failed;
 }

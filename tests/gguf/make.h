@@ -59,7 +59,7 @@ static inline void put_tensor(buf *b, const char *name, uint32_t n_dims, const u
 
 static inline void put_padding(buf *b, size_t alignment)
 {
-    while (b->len % alignment)
+    while (b->len % alignment && !b->failed)
         buf_char(b, 0);
 }
 
