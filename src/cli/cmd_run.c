@@ -84,8 +84,8 @@ static void print_statistics(const generate_result *r)
     fprintf(stderr, "; %s]%s\n", finish_reason_name(r->finish), cli_style(2, "\033[0m"));
 }
 
-/* One answer to the conversation as it stands; its text becomes the next message. */
-static status answer(conversation *c, const sampling_options *sampling, bool quiet, error *err)
+/* One answer to the conversation as it stands; its text becomes the next message. talking: more may follow. */
+static status answer(conversation *c, const sampling_options *sampling, bool quiet, bool talking, error *err)
 {
     generate_result r;
     interrupted = 0;
@@ -95,8 +95,9 @@ static status answer(conversation *c, const sampling_options *sampling, bool qui
     printf("\n");
     fflush(stdout);
     if (r.finish == FINISH_CONTEXT)
-        fprintf(stderr, "The context of %u tokens is full; nothing was cut. /drop forgets the oldest exchange, /clear "
-                        "everything; --ctx gives more room.\n", conversation_context(c));
+        fprintf(stderr, "The context of %u tokens is full; nothing was cut. %s%s--ctx gives more room.\n",
+                conversation_context(c), talking && conversation_is_chat(c) ? "/drop forgets the oldest exchange, " : "",
+                talking ? "/clear everything; " : "");
     if (!quiet)
         print_statistics(&r);
     return OK;
@@ -127,20 +128,32 @@ static void do_clear(repl *r, const char *rest)
 
 static void do_system(repl *r, const char *rest)
 {
-    conversation_clear(r->c, rest);
+    if (!conversation_is_chat(r->c))
+        fprintf(stderr, "a system message needs a chat template, and here a text is continued\n");
+    else if (!*rest)
+        fprintf(stderr, "/system TEXT: a text is needed\n");
+    else
+        conversation_clear(r->c, rest);
 }
 
 static void do_drop(repl *r, const char *rest)
 {
     (void)rest;
-    if (!conversation_drop_oldest(r->c))
+    if (!conversation_is_chat(r->c))
+        fprintf(stderr, "a text has no exchanges to forget one by one; /clear forgets all of it\n");
+    else if (!conversation_drop_oldest(r->c))
         fprintf(stderr, "there is nothing to forget\n");
 }
 
 static void do_context(repl *r, const char *rest)
 {
     (void)rest;
-    fprintf(stderr, "%u of %u tokens\n", conversation_length(r->c), conversation_context(r->c));
+    uint32_t n;
+    error err = { 0 };
+    if (conversation_length(r->c, &n, &err))
+        fprintf(stderr, "%s\n", err.text);
+    else
+        fprintf(stderr, "%u of %u tokens\n", n, conversation_context(r->c));
 }
 
 static void do_quit(repl *r, const char *rest)
@@ -157,17 +170,16 @@ static const struct {
     { "/system", do_system }, { "/context", do_context }, { "/quit", do_quit },   { "/exit", do_quit },
 };
 
-static bool run_command(repl *r, const char *line)
+static void run_command(repl *r, const char *line)
 {
     size_t n = strcspn(line, " ");
     for (size_t i = 0; i < ARRAY_LEN(repl_commands); i++) {
         if (strlen(repl_commands[i].name) == n && memcmp(repl_commands[i].name, line, n) == 0) {
             repl_commands[i].run(r, line + n + (line[n] == ' '));
-            return true;
+            return;
         }
     }
-    fprintf(stderr, "'%.*s' is not a command; /help lists them\n", (int)n, line);
-    return line[0] == '/';
+    fprintf(stderr, "'%.*s' is not a command; /help lists them (a blank before it makes it a text)\n", (int)n, line);
 }
 
 static status converse(repl *r, error *err)
@@ -182,12 +194,14 @@ static status converse(repl *r, error *err)
             break;
         if (what == LINE_INTERRUPTED || !line[0])
             continue;
-        if (line[0] == '/' && run_command(r, line))
+        if (line[0] == '/') {
+            run_command(r, line);
             continue;
+        }
         error one = { 0 };
         status turn = conversation_say(r->c, line, &one);
         if (!turn)
-            turn = answer(r->c, r->sampling, r->quiet, &one);
+            turn = answer(r->c, r->sampling, r->quiet, true, &one);
         if (turn) { /* a turn that failed is taken back: the conversation goes on */
             conversation_take_back(r->c);
             fprintf(stderr, "hearth run: %s\n", one.text);
@@ -252,7 +266,7 @@ static status run(engine *e, const run_options *o, const sampling_options *sampl
     if (!s && given) {
         s = conversation_say(c, buf_text(&text), err);
         if (!s)
-            s = answer(c, sampling, o->quiet, err);
+            s = answer(c, sampling, o->quiet, false, err);
     } else if (!s) {
         repl r = { .c = c, .sampling = sampling, .quiet = o->quiet };
         s = converse(&r, err);

@@ -98,10 +98,11 @@ void conversation_take_back(conversation *c)
         c->text.data[c->text.len = c->text_before] = '\0';
 }
 
-static status render(const conversation *c, token_list *out, error *err)
+/* question: an answer is to follow. */
+static status render(const conversation *c, bool question, token_list *out, error *err)
 {
     if (c->template)
-        return chat_render(c->template, c->messages, (int)c->n, true, out, err);
+        return chat_render(c->template, c->messages, (int)c->n, question, out, err);
     return vocab_encode(engine_vocab(c->engine), buf_text(&c->text), c->text.len, VOCAB_BOS, out, err);
 }
 
@@ -125,7 +126,7 @@ status conversation_answer(conversation *c, const sampling_options *o, generate_
     token_list tokens = TOKEN_LIST_INIT(TOKENS_MAX);
     buf answer = BUF_INIT(TEXT_MAX);
     listener l = { callback, user, &answer };
-    status s = render(c, &tokens, err);
+    status s = render(c, true, &tokens, err);
     if (!s && tokens.n == 0)
         s = fail(err, E_RANGE, "there is nothing to continue: the prompt is empty");
     if (!s)
@@ -167,9 +168,21 @@ bool conversation_drop_oldest(conversation *c)
     return true;
 }
 
-uint32_t conversation_length(const conversation *c)
+bool conversation_is_chat(const conversation *c)
 {
-    return session_length(c->session);
+    return c->template != NULL;
+}
+
+/* Not the session's length: that one still remembers what was cleared, in case it comes again. */
+status conversation_length(const conversation *c, uint32_t *out, error *err)
+{
+    token_list tokens = TOKEN_LIST_INIT(TOKENS_MAX);
+    status s = c->n || c->text.len ? render(c, false, &tokens, err) : OK;
+    uint32_t context = conversation_context(c);
+    if (!s)
+        *out = tokens.n < context ? (uint32_t)tokens.n : context;
+    token_list_clear(&tokens);
+    return s;
 }
 
 uint32_t conversation_context(const conversation *c)

@@ -21,7 +21,9 @@ status conversation_answer(conversation *c, const sampling_options *o, generate_
 
 void conversation_clear(conversation *c, const char *system_text); /* NULL keeps the system message */
 bool conversation_drop_oldest(conversation *c); /* the oldest question with its answer */
-uint32_t conversation_length(const conversation *c);
+bool conversation_is_chat(const conversation *c); /* false: a text that is continued */
+/* The tokens that the conversation takes of the context; at most all of it. */
+status conversation_length(const conversation *c, uint32_t *out, error *err) MUST_CHECK;
 uint32_t conversation_context(const conversation *c);
 
 #endif
