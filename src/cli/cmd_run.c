@@ -94,9 +94,10 @@ static status answer(conversation *c, const sampling_options *sampling, bool qui
         return s;
     printf("\n");
     fflush(stdout);
+    bool drop = talking && conversation_is_chat(c);
     if (r.finish == FINISH_CONTEXT)
         fprintf(stderr, "The context of %u tokens is full; nothing was cut. %s%s--ctx gives more room.\n",
-                conversation_context(c), talking && conversation_is_chat(c) ? "/drop forgets the oldest exchange, " : "",
+                conversation_context(c), drop ? "/drop forgets the oldest exchange, " : "",
                 talking ? "/clear everything; " : "");
     if (!quiet)
         print_statistics(&r);
@@ -267,6 +268,8 @@ static status run(engine *e, const run_options *o, const sampling_options *sampl
         s = conversation_say(c, buf_text(&text), err);
         if (!s)
             s = answer(c, sampling, o->quiet, false, err);
+        if (!s && interrupted)
+            s = E_CANCELLED; /* what came is shown and counted: there is nothing more to say */
     } else if (!s) {
         repl r = { .c = c, .sampling = sampling, .quiet = o->quiet };
         s = converse(&r, err);
@@ -321,5 +324,5 @@ int cmd_run(int argc, char **argv)
     if (!s)
         s = run(e, &o, &sampling, n_words == 2 ? argv[2] : NULL, &err);
     engine_close(&e);
-    return s ? report("run", &err) : EXIT_OK;
+    return s == E_CANCELLED ? EXIT_NO : s ? report("run", &err) : EXIT_OK;
 }

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/input.h"
 #include "cli/load.h"
@@ -28,6 +28,25 @@ typedef struct tokenize_options {
 
 enum { TEXT_MAX = 256 << 20, LIST_MAX = 64 << 20 };
 
+/* A token's bytes in quotes; what is no whole, visible character is shown as \xNN: a token may be half of one. */
+static void add_piece(buf *out, span piece)
+{
+    buf_char(out, '"');
+    for (size_t i = 0; i < piece.n;) {
+        uint32_t code = 0;
+        size_t n = utf8_decode(piece.p + i, piece.n - i, &code);
+        bool plain = n && code >= 0x20 && (code < 0x7f || code > 0x9f) && code != '"' && code != '\\';
+        if (plain)
+            buf_add(out, piece.p + i, n);
+        else if (code == '"' || code == '\\')
+            buf_printf(out, "\\%c", (int)code);
+        else
+            buf_printf(out, "\\x%02x", (unsigned char)piece.p[i]);
+        i += plain ? n : 1;
+    }
+    buf_char(out, '"');
+}
+
 static void print_ids(const vocab *v, const token_list *t, const tokenize_options *o)
 {
     if (o->count) {
@@ -44,7 +63,7 @@ static void print_ids(const vocab *v, const token_list *t, const tokenize_option
         if (o->pieces && !o->json) {
             span piece = vocab_piece(v, t->ids[i]);
             buf_char(&out, '\t');
-            js_write_string(&out, piece.p, piece.n);
+            add_piece(&out, piece);
         }
     }
     if (o->json)

@@ -75,6 +75,9 @@ status load_model(engine **out, const char *model, const load_options *o, error 
         s = engine_open(out, file, &options, err);
     if (shown >= 0)
         fprintf(stderr, "\r             \r");
+    if (!s && engine_get_info(*out)->context > engine_get_info(*out)->context_train)
+        fprintf(stderr, "note: the model was trained for %u positions; beyond them it is not itself\n",
+                engine_get_info(*out)->context_train);
     mem_free(path);
     return s;
 }
