@@ -6,6 +6,7 @@
 
 CC      ?= cc
 AR      ?= ar
+OBJCOPY ?= $(shell $(CC) -print-prog-name=objcopy)
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -41,9 +42,9 @@ SOURCES  := $(sort $(wildcard src/*/*.c) $(foreach d,$(ISA_DIRS),$(wildcard src/
 MAINS    := $(wildcard src/cli/*_main.c) src/cli/main.c
 CLI      := $(filter-out $(MAINS),$(filter src/cli/%,$(SOURCES)))
 MODULES  := $(filter-out src/cli/%,$(SOURCES))
-# the public library: base … engine, without the two files of base that need libyaml and libcrypto
+# the public library: base … engine, without the files of base and plat that need libyaml, libcrypto and libseccomp
 LIB_DIRS := base plat gguf quant kernels token chat grammar model engine
-LIB_SRC  := $(filter-out src/base/yaml.c src/base/digest.c,$(foreach d,$(LIB_DIRS),$(filter src/$(d)/%,$(SOURCES))))
+LIB_SRC  := $(filter-out src/base/yaml.c src/base/digest.c src/plat/sandbox%,$(foreach d,$(LIB_DIRS),$(filter src/$(d)/%,$(SOURCES))))
 HELPERS  := $(patsubst src/cli/%_main.c,%,$(wildcard src/cli/*_main.c))
 PROGRAMS := $(BUILD)/hearth $(HELPERS:%=$(BUILD)/hearth-%)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -80,7 +81,11 @@ $(BUILD)/gen/build_number.h: FORCE
 $(BUILD)/src/plat/build_id.o: $(BUILD)/gen/build_number.h
 FORCE:
 
-$(BUILD)/libhearth.a: $(call obj,$(LIB_SRC))
+# One object in which only the names of hearth.h are visible: a program's own `fail` or `engine_open` stays its own.
+$(BUILD)/hearth.o: $(call obj,$(LIB_SRC))
+	@$(if $(Q),echo "  LD    $@")
+	$(Q)$(CC) -r -nostdlib -o $@ $^ && $(OBJCOPY) --wildcard --keep-global-symbol='hearth_*' $@
+$(BUILD)/libhearth.a: $(BUILD)/hearth.o
 $(BUILD)/libmodules.a: $(call obj,$(MODULES))
 $(BUILD)/lib%.a:
 	@$(if $(Q),echo "  AR    $@")

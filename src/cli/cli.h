@@ -74,5 +74,7 @@ int report(const char *command_name, const error *err);
 bool cli_is_terminal(int fd);
 /* "\033[1m" and the like when fd is a terminal and NO_COLOR is not set, else "". */
 const char *cli_style(int fd, const char *code);
+/* Writes what standard output still holds. 0, or the errno of the first thing that could not be written. */
+int cli_flush(void);
 
 #endif

@@ -59,15 +59,16 @@ static void catch_interrupts(void)
 static bool print_event(void *user, const generate_event *e)
 {
     (void)user;
+    bool lost = false;
     if (e->kind == GENERATE_TEXT) {
         fwrite(e->text, 1, e->text_bytes, stdout);
-        fflush(stdout);
+        lost = cli_flush() != 0; /* nobody reads on: a full disk, a pipe that was closed */
     } else if (e->kind == GENERATE_PREFILL && e->total > 1024 && cli_is_terminal(STDERR_FILENO)) {
         fprintf(stderr, "\rreading %u of %u tokens ", e->done, e->total);
         if (e->done >= e->total)
             fprintf(stderr, "\r%40s\r", "");
     }
-    return interrupted || ferror(stdout); /* nobody reads on: a full disk, a pipe that was closed */
+    return interrupted || lost;
 }
 
 static void print_statistics(const generate_result *r)
@@ -93,7 +94,7 @@ static status answer(conversation *c, const sampling_options *sampling, bool qui
     if (s)
         return s;
     printf("\n");
-    fflush(stdout);
+    cli_flush();
     bool drop = talking && conversation_is_chat(c);
     if (r.finish == FINISH_CONTEXT)
         fprintf(stderr, "The context of %u tokens is full; nothing was cut. %s%s--ctx gives more room.\n",

@@ -79,9 +79,10 @@ static int cmd_version(int argc, char **argv)
 /* Facts that could not be written are not facts: a full disk behind `hearth show > file` is an error. */
 static int flushed(int code)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    int lost = cli_flush();
+    if (!lost)
         return code;
-    perror("hearth: standard output");
+    fprintf(stderr, "hearth: standard output: %s\n", strerror(lost));
     return code ? code : EXIT_INPUT;
 }
 
