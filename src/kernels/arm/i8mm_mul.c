@@ -24,12 +24,6 @@ INLINE rows4 zip_rows(const int8x16_t w[8])
     return r;
 }
 
-/* 8 values of two tokens. */
-INLINE int8x16_t tokens2(const int8_t *a, const int8_t *b)
-{
-    return vcombine_s8(vld1_s8(a), vld1_s8(b));
-}
-
 /* 16 values (i: 0 or 2, in eights) of two rows and two tokens. */
 INLINE int32x4_t dot16_pair(const int8x16_t w[4], int i, const int8x16_t x[4])
 {
@@ -41,11 +35,15 @@ INLINE int32x4_t dot32_pair(const int8x16_t w[4], const int8x16_t x[4])
     return vmmlaq_s32(vmmlaq_s32(dot16_pair(w, 0, x), w[2], x[2]), w[3], x[3]);
 }
 
+/* 32 values of two tokens: 8 of the one and the same 8 of the other in each register. */
 INLINE void tokens2x32(const int8_t *a, const int8_t *b, int8x16_t x[4])
 {
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++)
-        x[i] = tokens2(a + 8 * i, b + 8 * i);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        int64x2_t one = vreinterpretq_s64_s8(vld1q_s8(a + 16 * i)), two = vreinterpretq_s64_s8(vld1q_s8(b + 16 * i));
+        x[2 * i] = vreinterpretq_s8_s64(vzip1q_s64(one, two));
+        x[2 * i + 1] = vreinterpretq_s8_s64(vzip2q_s64(one, two));
+    }
 }
 
 INLINE void pairs_32(const spec s, const uint8_t *codes, const uint8_t *scales, size_t n, const char *acts,
