@@ -35,7 +35,7 @@ typedef struct run_options {
     int64_t top_k, repeat_last_n, seed, max_tokens;
     option_list stops;
     const char *system_text, *file;
-    bool raw, quiet, special;
+    bool raw, quiet, special, no_speculation;
 } run_options;
 
 static volatile sig_atomic_t interrupted;
@@ -82,6 +82,8 @@ static void print_statistics(const generate_result *r)
     fprintf(stderr, "; first token after %.2f s; answer %u tokens", r->first_token_s, r->n_tokens);
     if (r->decode_s > 0 && r->n_tokens > 1)
         fprintf(stderr, ", %.1f tokens/s", (r->n_tokens - 1) / r->decode_s);
+    if (r->n_drafted)
+        fprintf(stderr, "; %u of %u foreseen", r->n_accepted, r->n_drafted);
     fprintf(stderr, "; %s]%s\n", finish_reason_name(r->finish), cli_style(2, "\033[0m"));
 }
 
@@ -235,6 +237,7 @@ static status fill_sampling(const run_options *o, sampling_options *s, error *er
         return fail(err, E_RANGE, "at most %d --stop", SAMPLING_STOPS);
     for (size_t i = 0; i < o->stops.n; i++)
         s->stops[s->n_stops++] = o->stops.values[i];
+    s->speculate = o->no_speculation ? SPECULATE_OFF : SPECULATE_AUTO;
     return sampling_options_check(s, err);
 }
 
@@ -301,6 +304,7 @@ int cmd_run(int argc, char **argv)
         { "file", 'f', OPTION_TEXT, &o.file, "FILE", "read the prompt from FILE ('-': standard input)" },
         { "raw", 0, OPTION_FLAG, &o.raw, NULL, "no chat template: continue the text" },
         { "special", 0, OPTION_FLAG, &o.special, NULL, "show control tokens in the answer" },
+        { "no-speculation", 0, OPTION_FLAG, &o.no_speculation, NULL, "one token a step (the answer is the same)" },
         { "quiet", 'q', OPTION_FLAG, &o.quiet, NULL, "no statistics" },
     };
     size_t n_words;

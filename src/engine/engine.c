@@ -85,7 +85,7 @@ static uint64_t own_bytes(const plan *p)
     uint64_t n = p->spec.n_vocab, padded = (n + 15) / 16 * 16;
     return n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float) +
            p->run.batch * (sizeof(model_row) + sizeof(uint32_t)) + p->run.logit_rows * sizeof(float *) +
-           p->o.n_sessions * session_bytes(p->run.context);
+           lookup_bytes(p->run.context) + p->o.n_sessions * session_bytes(p->run.context);
 }
 
 static void plan_budget(plan *p, const gguf *g)
@@ -200,6 +200,8 @@ static status open_scratch(engine *e, const plan *p, error *err)
     if (!e->rows || !e->which || !e->logits || !e->candidates || !e->work || !e->counts)
         return fail(err, E_NOMEM, "no memory for sampling");
     status s = kv_open(&e->kv, p->budget.n_pages, model_page_bytes(&p->spec, p->run.kv), err);
+    if (!s)
+        s = lookup_open(&e->lookup, p->run.context, err);
     return s ? s : model_run_open(&e->run, e->model, &e->k, e->pool, &p->run, err);
 }
 
@@ -271,6 +273,7 @@ void engine_close(engine **ep)
     pool_close(&e->pool);
     vocab_close(&e->vocab);
     kv_close(&e->kv);
+    lookup_close(&e->lookup);
     void *blocks[] = { e->rows, e->which, e->logits, e->candidates,   e->work,
                        e->counts, e->arch, e->name,  e->chat_template };
     for (size_t i = 0; i < ARRAY_LEN(blocks); i++)

@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_INT_H
 
 #include "engine/engine.h"
+#include "engine/lookup.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "plat/pool.h"
@@ -40,6 +41,7 @@ struct engine {
     candidate *candidates;   /* [n_vocab] */
     float *work;             /* [n_vocab rounded up to 16] */
     uint16_t *counts;        /* [n_vocab], zero between uses */
+    lookup *lookup;
     char *arch, *name, *chat_template;
 };
 

@@ -1,4 +1,6 @@
 /* generate.c: prompt in, pieces of text out. One answer is: feed | (sample, decode, hold back, emit) ... | flush.
+ * A step computes the logits after the drawn token, and after tokens that lookup.c foresees: as long as the very same
+ * sampling draws these, their logits are there already; what it does not draw is forgotten.
  *
  * Text waits in `held` while it could still be the beginning of a stop string; what is emitted is final. The decode
  * loop allocates nothing: `held` has its whole size from the start. */
@@ -19,6 +21,11 @@ typedef struct run {
     vocab_decoder decoder;
     buf held;
     bool cancelled;
+    /* the step under way: tokens that were foreseen, the logits after the one before them and after each. The session
+     * shows the tokens that were drawn; the pages of the others are kept until they are dropped. */
+    int32_t draft[LOOKUP_ROWS];
+    const float *rows[LOOKUP_ROWS];
+    uint32_t n_draft, n_held;
 } run;
 
 const char *finish_reason_name(finish_reason r)
@@ -151,6 +158,69 @@ static bool next_token(run *r, const float *logits)
     return r->s->length >= e->info.context;
 }
 
+/* ---- stepping ---- */
+
+/* Most tokens that can be foreseen now: of what may still be drawn the last needs no row. */
+static uint32_t draft_room(const run *r)
+{
+    const engine *e = r->s->e;
+    uint32_t room = LOOKUP_ROWS - 1, left = e->info.context - r->s->length - 1;
+    room = room < left ? room : left;
+    room = room < e->batch ? room : e->batch - 1;
+    room = room < e->logit_rows ? room : e->logit_rows - 1;
+    left = r->o->max_tokens ? r->o->max_tokens - r->result.n_tokens - 1 : room;
+    return room < left ? room : left;
+}
+
+/* Runs the drawn token and n foreseen ones in one step, and shows the session without the latter. */
+static status step_draft(run *r, uint32_t n, error *err)
+{
+    session *s = r->s;
+    engine_row rows[LOOKUP_ROWS];
+    for (uint32_t i = 0; i <= n; i++)
+        rows[i] = (engine_row){ s, i ? r->draft[i - 1] : r->result.last_token, s->length + i, true };
+    status st = engine_step(s->e, rows, n + 1, r->rows, err);
+    if (st)
+        return st;
+    s->length -= n;
+    r->n_draft = n;
+    r->result.n_drafted += n;
+    return OK;
+}
+
+static void drop_draft(run *r)
+{
+    session_truncate(r->s, r->s->length);
+    r->n_draft = r->n_held = 0;
+}
+
+/* From a drawn token to the logits after it: they are there if the token was foreseen, else the model takes a step. */
+static status advance(run *r, const float **logits, error *err)
+{
+    lookup *l = r->s->e->lookup;
+    int32_t token = r->result.last_token;
+    if (r->o->speculate != SPECULATE_OFF)
+        lookup_add(l, token);
+    if (r->n_held < r->n_draft && r->draft[r->n_held] == token) {
+        r->s->length++;
+        r->result.n_accepted++;
+        *logits = r->rows[++r->n_held];
+        return OK;
+    }
+    drop_draft(r);
+    uint32_t n = 0;
+    if (r->o->speculate != SPECULATE_OFF)
+        n = lookup_draft(l, draft_room(r), r->o->speculate == SPECULATE_ALWAYS, r->draft);
+    uint64_t start = clock_mono_us();
+    status st = step_draft(r, n, err);
+    if (st == E_NOFIT && n) /* the KV pool may still hold one position */
+        st = step_draft(r, n = 0, err);
+    if (!st)
+        lookup_took(l, n + 1, clock_mono_us() - start);
+    *logits = r->rows[0];
+    return st;
+}
+
 /* Feeds the prompt and loops. E_CANCELLED during the prefill becomes a result. */
 static status produce(run *r, const int32_t *prompt, uint32_t n, error *err)
 {
@@ -165,6 +235,8 @@ static status produce(run *r, const int32_t *prompt, uint32_t n, error *err)
     }
     if (!st)
         send(r, &(generate_event){ .kind = GENERATE_PREFILL, .done = n - out->n_reused, .total = n - out->n_reused });
+    if (!st && r->o->speculate != SPECULATE_OFF)
+        lookup_start(r->s->e->lookup, prompt, n);
     uint64_t decoding = clock_mono_us();
     while (!st) {
         bool ended = next_token(r, logits);
@@ -172,13 +244,14 @@ static status produce(run *r, const int32_t *prompt, uint32_t n, error *err)
             out->first_token_s = seconds_since(start);
         if (ended)
             break;
-        st = session_feed(r->s, &out->last_token, 1, &logits, NULL, NULL, err);
+        st = advance(r, &logits, err);
         if (st == E_NOFIT) { /* the KV pool is shared: it can be full before this session's context is */
             out->finish = FINISH_CONTEXT;
             st = OK;
             break;
         }
     }
+    drop_draft(r);
     out->decode_s = seconds_since(decoding);
     return st;
 }

@@ -13,6 +13,14 @@
 #define SAMPLING_LOGPROBS 64      /* most alternatives reported */
 #define SAMPLING_REPEAT_LAST 4096 /* longest window of the penalties */
 
+/* Speculation: where the text repeats itself (an answer that copies from its prompt), several tokens are foreseen and
+ * verified in one step. The answer is the same, bit for bit, with and without. */
+typedef enum sampling_speculate {
+    SPECULATE_AUTO = 0, /* the default: when it has held often enough for what it costs */
+    SPECULATE_OFF,
+    SPECULATE_ALWAYS, /* whenever anything is foreseen: for tests */
+} sampling_speculate;
+
 typedef struct sampling_options {
     size_t size;             /* sizeof(sampling_options), set by sampling_options_init */
     float temperature;       /* 0: greedy */
@@ -30,6 +38,7 @@ typedef struct sampling_options {
     const char *stops[SAMPLING_STOPS]; /* stop strings, borrowed during the call; never part of the text */
     uint32_t n_stops;
     bool ignore_eos;         /* for speed measurements: end-of-text tokens do not stop */
+    sampling_speculate speculate;
     bool special;            /* emit the text of control tokens too */
 } sampling_options;
 /* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties, window 64. */
@@ -58,7 +67,8 @@ typedef struct generate_event {
     size_t text_bytes;
 } generate_event;
 
-/* Return true to cancel: the session keeps what it has, the result says FINISH_CANCELLED and the status is OK. */
+/* Return true to cancel: the session keeps what it has, the result says FINISH_CANCELLED and the status is OK. The
+ * callback must not step, feed or score any session of this engine. */
 typedef bool generate_callback(void *user, const generate_event *event);
 
 typedef enum finish_reason {
@@ -77,6 +87,7 @@ typedef struct generate_result {
     uint32_t n_tokens;   /* tokens drawn, the end-of-text token included */
     int32_t last_token;  /* the last one drawn, -1: none */
     const char *stop;    /* the stop string that matched (one of the options' pointers), or NULL */
+    uint32_t n_drafted, n_accepted; /* tokens that were foreseen and verified; of them those that held */
     double prefill_s, decode_s, first_token_s; /* first_token_s: from the call to the first token drawn */
     double sum_logprob;  /* over the drawn tokens, the model's own probabilities */
 } generate_result;

