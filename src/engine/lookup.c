@@ -21,7 +21,7 @@ enum {
 };
 
 static const double GAIN = 1.08;
-static const double RELAX = 0.01; /* of a cost towards its prior, when no proposal was worth it: to be tried again */
+static const double RELAX = 0.002; /* of a cost towards its prior, when no proposal was worth it: to be tried again */
 
 /* How often a proposal holds that follows an agreement of at least so many tokens, before anything was seen. */
 static const struct {
