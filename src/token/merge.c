@@ -14,7 +14,7 @@
 #include "token/vocab_int.h"
 
 enum { SHORT = 40, RUNS = 8 };
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX
 
 typedef struct symbol {
     uint32_t start, next, prev; /* start: in the word; next, prev: indices, NONE at the ends (and prev of the dead) */

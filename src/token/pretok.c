@@ -14,7 +14,7 @@
 #include "token/unicode.h"
 
 enum { MAX_SETS = 64, MAX_RANGES = 512, MAX_ITEMS = 256, MAX_ALTS = 128, ALT_ITEMS = 16, PASS_ALTS = 32 };
-enum { NO_LIMIT = UINT32_MAX };
+#define NO_LIMIT UINT32_MAX
 
 typedef enum op { OP_SET, OP_GROUP, OP_NOT_AHEAD, OP_END } op;
 
