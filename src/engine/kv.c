@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "engine/engine_int.h"
+#include "plat/machine.h"
 
 enum { ALIGN = 64 };
 
@@ -16,6 +17,7 @@ status kv_open(kv_pool *kv, uint32_t n_pages, size_t page_bytes, error *err)
     kv->used = mem_array(n_pages, sizeof *kv->used);
     if (!kv->block || !kv->free_list || !kv->used)
         return fail(err, E_NOMEM, "no memory for %u KV pages of %zu bytes", n_pages, page_bytes);
+    machine_huge_pages(kv->block, page_bytes * n_pages + ALIGN);
     kv->base = (char *)(((uintptr_t)kv->block + ALIGN - 1) / ALIGN * ALIGN);
     for (uint32_t i = 0; i < n_pages; i++)
         kv->free_list[i] = kv->base + (size_t)(n_pages - 1 - i) * page_bytes;

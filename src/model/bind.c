@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "model/model_int.h"
+#include "plat/machine.h"
 #include "quant/quant.h"
 
 /* ---- the slots ---- */
@@ -401,6 +402,7 @@ status model_open(model **out, const gguf *g, bool exact, pool *p, model_progres
                  (unsigned long long)b.bytes);
         goto out;
     }
+    machine_huge_pages(m->block, (size_t)b.bytes + ALIGN);
     m->arena = (char *)(((uintptr_t)m->block + ALIGN - 1) / ALIGN * ALIGN);
     for (size_t i = 0; !s && i < b.n; i++)
         s = fill_slot(m, &l, &b, &b.list[i], err);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -276,6 +277,19 @@ void machine_read_memory(machine_memory *out)
 }
 
 /* ---- the rest ---- */
+
+void machine_huge_pages(void *block, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t huge = 2 << 20; /* where huge pages are larger, the kernel uses what fits */
+    uintptr_t from = ((uintptr_t)block + huge - 1) / huge * huge, to = ((uintptr_t)block + bytes) / huge * huge;
+    if (from < to)
+        madvise((void *)from, to - from, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)bytes;
+#endif
+}
 
 char *machine_system(char *text, size_t bytes)
 {

@@ -29,6 +29,10 @@ typedef struct machine_memory {
 } machine_memory;
 void machine_read_memory(machine_memory *out);
 
+/* A large block of memory that is read again and again: asks for huge pages where the system gives them on request. The
+ * block's incomplete huge pages at both ends stay ordinary: nothing beyond it becomes resident. Advice only. */
+void machine_huge_pages(void *block, size_t bytes);
+
 /* "Linux 6.1.0 x86_64" into text. */
 char *machine_system(char *text, size_t bytes);
 /* "mains", "battery" or "unknown". */

@@ -75,6 +75,15 @@ INLINE float sum16(__m256 low, __m256 high)
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
+/* Asks for bytes that are needed soon, into the second level. The hardware's own prefetching stops at every page, and
+ * one token reads each weight once: the kernels ask for the next panel block by block, in step with the one they read.
+ * No byte is touched, so the address may lie beyond the matrix. */
+INLINE void prefetch(const void *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)p + i, _MM_HINT_T1);
+}
+
 INLINE int32_t load32(const void *p)
 {
     int32_t v;

@@ -126,17 +126,20 @@ INLINE __m256 scale8(const spec s, const uint8_t *scales, int h)
 }
 
 /* One panel times nt tokens. acts is the first token's row. */
-INLINE void panel_32(const spec s, const uint8_t *codes, const uint8_t *scales, size_t n, const char *acts,
-                     size_t stride, size_t nt, float *out, size_t out_stride)
+INLINE void panel_32(const spec s, const uint8_t *codes, const uint8_t *scales, size_t n, size_t ahead,
+                     const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
 {
     const size_t code_bytes = 64u * (size_t)(s.low + s.high);
     const size_t scale_bytes = s.type == QUANT_MXFP4 ? 16 : s.min ? 64 : 32;
     const size_t cols = n * 32;
     const __m256i ones = _mm256_set1_epi16(1), table = table_of(s);
+    const uint8_t *next = codes + ahead;
     __m256 acc[TILE][2];
     for (size_t t = 0; t < nt; t++)
         acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-    for (size_t b = 0; b < n; b++, codes += code_bytes, scales += scale_bytes)
+    for (size_t b = 0; b < n; b++, codes += code_bytes, scales += scale_bytes) {
+        if (ahead)
+            prefetch(next + b * (code_bytes + scale_bytes), code_bytes + scale_bytes);
         for (int h = 0; h < 2; h++) {
             __m256i w[8];
             unpack(s, codes + 32 * h, table, w);
@@ -154,6 +157,7 @@ INLINE void panel_32(const spec s, const uint8_t *codes, const uint8_t *scales, 
                 acc[t][h] = x;
             }
         }
+    }
     for (size_t t = 0; t < nt; t++) {
         _mm256_storeu_ps(out + t * out_stride, acc[t][0]);
         _mm256_storeu_ps(out + t * out_stride + 8, acc[t][1]);
@@ -292,16 +296,19 @@ INLINE __m256i sum_pairs(const k_scales *k, int h, const int8_t *sums)
 }
 
 INLINE void panel_256(const spec s, const uint8_t *codes, const uint8_t *scales, size_t scale_bytes, size_t n,
-                      const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
+                      size_t ahead, const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
 {
     const size_t per32 = 64u * (size_t)(s.low + s.high), cols = n * 256;
     const __m256i table = table_of(s);
     __m256 acc[TILE][2];
     __m256i sum[TILE][2];
+    const uint8_t *next = codes + ahead;
     k_scales k;
     for (size_t t = 0; t < nt; t++)
         acc[t][0] = acc[t][1] = _mm256_setzero_ps();
     for (size_t b = 0; b < n; b++, scales += scale_bytes) {
+        if (ahead)
+            prefetch(next + b * (8 * per32 + scale_bytes), 8 * per32 + scale_bytes);
         unpack_scales(s, scales, &k);
         for (size_t t = 0; t < nt; t++)
             sum[t][0] = sum[t][1] = _mm256_setzero_si256();
@@ -354,17 +361,17 @@ INLINE void mul(const spec s, const void *panels, size_t n_panels, size_t cols, 
         for (size_t t = 0; t < n_tokens; t += TILE) {
             const char *a = (const char *)acts + t * act_stride;
             float *o = out + t * out_stride + p * ROWS;
-            size_t nt = n_tokens - t < TILE ? n_tokens - t : TILE;
+            size_t nt = n_tokens - t < TILE ? n_tokens - t : TILE, ahead = t ? 0 : panel_bytes;
             if (!is_k(s)) {
                 if (nt == 1)
-                    panel_32(s, codes, scales, n, a, act_stride, 1, o, out_stride);
+                    panel_32(s, codes, scales, n, panel_bytes, a, act_stride, 1, o, out_stride);
                 else
-                    panel_32(s, codes, scales, n, a, act_stride, nt, o, out_stride);
+                    panel_32(s, codes, scales, n, ahead, a, act_stride, nt, o, out_stride);
             } else {
                 if (nt == 1)
-                    panel_256(s, codes, scales, l->scale_bytes, n, a, act_stride, 1, o, out_stride);
+                    panel_256(s, codes, scales, l->scale_bytes, n, panel_bytes, a, act_stride, 1, o, out_stride);
                 else
-                    panel_256(s, codes, scales, l->scale_bytes, n, a, act_stride, nt, o, out_stride);
+                    panel_256(s, codes, scales, l->scale_bytes, n, ahead, a, act_stride, nt, o, out_stride);
             }
         }
     }

@@ -95,16 +95,19 @@ INLINE __m512 scale16(const spec s, const uint8_t *scales)
         _mm512_mask_blend_epi32(_mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), normal, small));
 }
 
-INLINE void panel_32(const spec s, const uint8_t *codes, const uint8_t *scales, size_t n, const char *acts,
-                     size_t stride, size_t nt, float *out, size_t out_stride)
+INLINE void panel_32(const spec s, const uint8_t *codes, const uint8_t *scales, size_t n, size_t ahead,
+                     const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
 {
     const size_t code_bytes = 64u * (size_t)(s.low + s.high), cols = n * 32;
     const size_t scale_bytes = s.type == QUANT_MXFP4 ? 16 : s.min ? 64 : 32;
     const __m512i table = table_of(s);
+    const uint8_t *next = codes + ahead;
     __m512 acc[TILE];
     for (size_t t = 0; t < nt; t++)
         acc[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < n; b++, codes += code_bytes, scales += scale_bytes) {
+        if (ahead)
+            prefetch(next + b * (code_bytes + scale_bytes), code_bytes + scale_bytes);
         __m512i w[8];
         unpack(s, codes, table, w);
         __m512 d = scale16(s, scales), m = s.min ? half16(scales + 32) : d;
@@ -223,16 +226,19 @@ INLINE __m512i sum_pairs(const k_scales *k, const int8_t *sums)
 }
 
 INLINE void panel_256(const spec s, const uint8_t *codes, const uint8_t *scales, size_t scale_bytes, size_t n,
-                      const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
+                      size_t ahead, const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
 {
     const size_t per32 = 64u * (size_t)(s.low + s.high), cols = n * 256;
     const __m512i table = table_of(s);
     __m512 acc[TILE];
     __m512i sum[TILE];
+    const uint8_t *next = codes + ahead;
     k_scales k;
     for (size_t t = 0; t < nt; t++)
         acc[t] = _mm512_setzero_ps();
     for (size_t b = 0; b < n; b++, scales += scale_bytes) {
+        if (ahead)
+            prefetch(next + b * (8 * per32 + scale_bytes), 8 * per32 + scale_bytes);
         unpack_scales(s, scales, &k);
         for (size_t t = 0; t < nt; t++)
             sum[t] = _mm512_setzero_si512();
@@ -285,17 +291,17 @@ INLINE void mul(const spec s, const void *panels, size_t n_panels, size_t cols, 
         for (size_t t = 0; t < n_tokens; t += TILE) {
             const char *a = (const char *)acts + t * act_stride;
             float *o = out + t * out_stride + p * ROWS;
-            size_t nt = n_tokens - t < TILE ? n_tokens - t : TILE;
+            size_t nt = n_tokens - t < TILE ? n_tokens - t : TILE, ahead = t ? 0 : panel_bytes;
             if (!is_k(s)) {
                 if (nt == 1)
-                    panel_32(s, codes, scales, n, a, act_stride, 1, o, out_stride);
+                    panel_32(s, codes, scales, n, panel_bytes, a, act_stride, 1, o, out_stride);
                 else
-                    panel_32(s, codes, scales, n, a, act_stride, nt, o, out_stride);
+                    panel_32(s, codes, scales, n, ahead, a, act_stride, nt, o, out_stride);
             } else {
                 if (nt == 1)
-                    panel_256(s, codes, scales, l->scale_bytes, n, a, act_stride, 1, o, out_stride);
+                    panel_256(s, codes, scales, l->scale_bytes, n, panel_bytes, a, act_stride, 1, o, out_stride);
                 else
-                    panel_256(s, codes, scales, l->scale_bytes, n, a, act_stride, nt, o, out_stride);
+                    panel_256(s, codes, scales, l->scale_bytes, n, ahead, a, act_stride, nt, o, out_stride);
             }
         }
     }
