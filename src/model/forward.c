@@ -53,6 +53,8 @@ struct model_run {
     tile *tiles;
     thread_memory *threads;
     void *block;
+    gauge alone, shared; /* threads for passes of one row, and of more */
+    uint32_t divided_by; /* threads that heads are divided among */
     bool heads_fit; /* whole heads divide well among the threads: norm, rope and KV follow in the phase of qkv */
     /* the pass */
     const model_row *rows;
@@ -161,11 +163,11 @@ uint64_t model_run_bytes(const model_spec *spec, const model_run_options *o)
 
 /* Divides heads (weight 1) and pairs of KV heads (weight 2) among the threads. Worth it when whole heads are whole
  * panels and no thread gets a third more than its share. */
-static void divide_heads(model_run *r)
+static void divide_heads(model_run *r, uint32_t n)
 {
     const model_spec *s = &r->m->spec;
     uint32_t total = s->n_heads + 2 * s->n_kv_heads, units = s->n_heads + s->n_kv_heads;
-    uint32_t n = (uint32_t)r->o.n_threads, most = 0, unit = 0, done = 0;
+    uint32_t most = 0, unit = 0, done = 0;
     for (uint32_t t = 0; t < n; t++) {
         uint32_t goal = (uint32_t)((uint64_t)total * (t + 1) / n), load = 0;
         r->threads[t].head_from = unit;
@@ -180,6 +182,7 @@ static void divide_heads(model_run *r)
         r->threads[t].head_to = unit;
         most = load > most ? load : most;
     }
+    r->divided_by = n;
     r->heads_fit = s->head_dim % KERNELS_PANEL_ROWS == 0 && (uint64_t)most * n * 3 <= (uint64_t)total * 4;
 }
 
@@ -206,7 +209,8 @@ status model_run_open(model_run **out, const model *m, const kernels *k, pool *p
     lay_out(r, &m->spec, &c);
     for (int i = 0; i < 2; i++)
         model_rope_init(&r->ropes[i], m, i == 1, o->context);
-    divide_heads(r);
+    pool_gauge(p, &r->alone);
+    pool_gauge(p, &r->shared);
     *out = r;
     return OK;
 }
@@ -582,7 +586,11 @@ void model_forward(model_run *r, const model_row *rows, uint32_t n)
     r->rows = rows;
     r->n = n;
     make_tiles(r);
-    pool_run(r->pool, forward_job, r);
+    gauge *g = n == 1 ? &r->alone : &r->shared;
+    uint32_t threads = (uint32_t)gauge_next(g).threads;
+    if (r->divided_by != threads)
+        divide_heads(r, threads);
+    pool_run_gauged(r->pool, g, n, forward_job, r);
 }
 
 /* ---- logits ---- */
@@ -620,7 +628,7 @@ void model_logits(model_run *r, const uint32_t *which, uint32_t n)
     uint32_t rows = r->n;
     r->which = which;
     r->n = n;
-    pool_run(r->pool, logits_job, r);
+    pool_run_as(r->pool, n == 1 ? &r->alone : &r->shared, logits_job, r);
     r->n = rows;
 }
 

@@ -1,10 +1,10 @@
-/* The compute pool. Three words carry it:
+/* The compute pool. Three kinds of words carry it:
  *
- *   epoch    counts pool_run calls; workers wait for it to change
+ *   go       one a worker: counts the jobs that it takes part in; it waits for it to change
  *   pending  workers that have not finished the current job; the owner waits for 0
  *   turn     counts completed barriers; `arrived` counts those who stand at the current one
  *
- * Each wait spins for about 30 microseconds, then sleeps on the word. Who changes a word looks at its number of
+ * Each wait spins as long as the gauge says, then sleeps on the word. Who changes a word looks at its number of
  * sleepers afterwards and wakes them; sleepers announce themselves before they look at the word again. Both in
  * sequentially consistent order, so that no wake is lost. */
 #include "plat/pool.h"
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "plat/clock.h"
 
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -33,6 +34,7 @@ typedef struct waitable {
 } waitable;
 
 typedef struct worker {
+    waitable go;
     pool *owner;
     int index;
     pthread_t thread;
@@ -40,10 +42,12 @@ typedef struct worker {
 } worker;
 
 struct pool {
-    waitable epoch, pending, turn;
+    waitable pending, turn;
     _Alignas(64) atomic_uint arrived;
+    atomic_uint_fast64_t stalled_us; /* slept by all threads at barriers and ends of jobs */
     int n_threads;
-    int spins;
+    int processors;      /* that this process may use; 0: not known */
+    gauge_choice choice; /* of the current job */
     pool_job *job; /* NULL: end */
     void *arg;
     worker workers[POOL_MAX_THREADS];
@@ -78,20 +82,23 @@ static void wake_all(waitable *w)
 #endif
 }
 
-/* Returns when the value is no longer `seen`. */
-static void wait_change(waitable *w, unsigned seen, int spins)
+/* Returns when the value is no longer `seen`. stalled (may be NULL) counts what was slept. */
+static void wait_change(waitable *w, unsigned seen, int spins, atomic_uint_fast64_t *stalled)
 {
     for (int i = 0; i < spins; i++) {
         if (atomic_load_explicit(&w->value, memory_order_acquire) != seen)
             return;
         pause_briefly();
     }
+    uint64_t start = stalled ? clock_mono_us() : 0;
     while (atomic_load(&w->value) == seen) {
         atomic_fetch_add(&w->sleepers, 1);
         if (atomic_load(&w->value) == seen)
             sleep_on(w, seen);
         atomic_fetch_sub(&w->sleepers, 1);
     }
+    if (stalled)
+        atomic_fetch_add(stalled, clock_mono_us() - start);
 }
 
 static void *worker_main(void *arg)
@@ -102,36 +109,40 @@ static void *worker_main(void *arg)
     struct sched_param none = { 0 };
     sched_setscheduler(0, SCHED_BATCH, &none);
 #endif
+    int spins = 0;
     for (unsigned seen = 0;; seen++) {
-        wait_change(&p->epoch, seen, p->spins);
+        wait_change(&w->go, seen, spins, NULL);
         if (!p->job)
             return NULL;
-        p->job(p->arg, w->index, p->n_threads);
+        spins = p->choice.spins;
+        p->job(p->arg, w->index, p->choice.threads);
         if (atomic_fetch_sub(&p->pending.value, 1) == 1)
             wake_all(&p->pending);
     }
 }
 
-/* Spinning helps only when every thread has a core of its own. */
-static int spins_for(int n_threads)
+static int processors(void)
 {
 #if defined(__linux__)
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) < n_threads)
-        return 0;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
 #endif
-    return n_threads > 1 ? 2000 : 0; /* a pause is 40..140 cycles: 25..60 microseconds */
+    return 0;
 }
 
 status pool_open(pool **out, int n_threads, error *err)
 {
     if (n_threads < 1 || n_threads > POOL_MAX_THREADS)
         return fail(err, E_RANGE, "%d threads: 1 to %d are possible", n_threads, POOL_MAX_THREADS);
+    gauge start;
     pool *p = mem_aligned(64, sizeof *p);
     if (!p)
         return fail(err, E_NOMEM, "no memory for the thread pool");
     p->n_threads = n_threads;
-    p->spins = spins_for(n_threads);
+    p->processors = processors();
+    pool_gauge(p, &start);
+    p->choice = gauge_next(&start);
     for (int i = 1; i < n_threads; i++) {
         worker *w = &p->workers[i];
         w->owner = p;
@@ -147,14 +158,21 @@ status pool_open(pool **out, int n_threads, error *err)
     return OK;
 }
 
+static void start_worker(worker *w)
+{
+    atomic_fetch_add(&w->go.value, 1);
+    wake_all(&w->go);
+}
+
 void pool_close(pool **pp)
 {
     pool *p = *pp;
     if (!p)
         return;
     p->job = NULL;
-    atomic_fetch_add(&p->epoch.value, 1);
-    wake_all(&p->epoch);
+    for (int i = 1; i < p->n_threads; i++)
+        if (p->workers[i].started)
+            start_worker(&p->workers[i]);
     for (int i = 1; i < p->n_threads; i++)
         if (p->workers[i].started)
             pthread_join(p->workers[i].thread, NULL);
@@ -167,35 +185,62 @@ int pool_threads(const pool *p)
     return p->n_threads;
 }
 
-void pool_run(pool *p, pool_job *job, void *arg)
+/* Workers that take no part do not see the job: nothing that they read changes before their own word does. */
+static void run_on(pool *p, gauge_choice c, pool_job *job, void *arg)
 {
-    assert(job);
-    if (p->n_threads == 1) {
+    assert(job && c.threads >= 1 && c.threads <= p->n_threads);
+    p->choice = c;
+    if (c.threads == 1) {
         job(arg, 0, 1);
         return;
     }
     p->job = job;
     p->arg = arg;
-    atomic_store(&p->pending.value, (unsigned)p->n_threads - 1);
-    atomic_fetch_add(&p->epoch.value, 1);
-    wake_all(&p->epoch);
-    job(arg, 0, p->n_threads);
+    atomic_store(&p->pending.value, (unsigned)c.threads - 1);
+    for (int i = 1; i < c.threads; i++)
+        start_worker(&p->workers[i]);
+    job(arg, 0, c.threads);
     for (unsigned left; (left = atomic_load(&p->pending.value)) != 0;)
-        wait_change(&p->pending, left, p->spins);
+        wait_change(&p->pending, left, c.spins, &p->stalled_us);
+}
+
+void pool_run(pool *p, pool_job *job, void *arg)
+{
+    gauge all;
+    pool_gauge(p, &all);
+    run_on(p, gauge_next(&all), job, arg);
+}
+
+void pool_run_as(pool *p, const gauge *g, pool_job *job, void *arg)
+{
+    run_on(p, gauge_next(g), job, arg);
+}
+
+void pool_gauge(const pool *p, gauge *out)
+{
+    gauge_init(out, p->n_threads, p->processors);
+}
+
+void pool_run_gauged(pool *p, gauge *g, uint32_t units, pool_job *job, void *arg)
+{
+    atomic_store(&p->stalled_us, 0);
+    uint64_t start = clock_mono_us();
+    run_on(p, gauge_next(g), job, arg);
+    gauge_note(g, units, (double)(clock_mono_us() - start) * 1e-6, (double)atomic_load(&p->stalled_us) * 1e-6);
 }
 
 void pool_barrier(pool *p)
 {
-    if (p->n_threads == 1)
+    if (p->choice.threads == 1)
         return;
     unsigned turn = atomic_load(&p->turn.value);
-    if (atomic_fetch_add(&p->arrived, 1) + 1 == (unsigned)p->n_threads) {
+    if (atomic_fetch_add(&p->arrived, 1) + 1 == (unsigned)p->choice.threads) {
         atomic_store(&p->arrived, 0);
         atomic_fetch_add(&p->turn.value, 1);
         wake_all(&p->turn);
         return;
     }
-    wait_change(&p->turn, turn, p->spins);
+    wait_change(&p->turn, turn, p->choice.spins, &p->stalled_us);
 }
 
 void pool_part(size_t items, int index, int count, size_t *begin, size_t *end)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "plat/gauge.h"
 
 #define POOL_MAX_THREADS 256
 
@@ -27,7 +28,14 @@ int pool_threads(const pool *p);
  * wrote is seen after. Not from within a job. */
 void pool_run(pool *p, pool_job *job, void *arg);
 
-/* Within a job: returns when every thread has called it. Every thread must call it equally often. */
+/* The same on the first threads only, as many as the gauge says. */
+void pool_run_as(pool *p, const gauge *g, pool_job *job, void *arg);
+/* The same, and the gauge learns from it: `units` is how much work this run is, in any unit. */
+void pool_run_gauged(pool *p, gauge *g, uint32_t units, pool_job *job, void *arg);
+/* A gauge for the threads of this pool on the processors of this process. */
+void pool_gauge(const pool *p, gauge *out);
+
+/* Within a job: returns when every thread of it has called it. Every thread must call it equally often. */
 void pool_barrier(pool *p);
 
 /* The part [*begin, *end) of `items` that belongs to index of count; parts are contiguous, in order, and differ by at
