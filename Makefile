@@ -22,9 +22,11 @@ Q := $(if $(filter 1,$(V)),,@)
 VERSION := $(shell sed -n 's/^\#define HEARTH_VERSION "\(.*\)"/\1/p' include/hearth.h)
 
 # ---- flags ---------------------------------------------------------------------------------------------------------
-# No contraction, no fast-math: docs/NUMERICS.md fixes the order and rounding of every operation.
+# No contraction, no fast-math: docs/NUMERICS.md fixes the order and rounding of every operation. The same objects make
+# the programs, the static and the shared library: position independent, and nothing exported but include/hearth.h.
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings
-BASE    := -std=c11 -D_GNU_SOURCE -Isrc -Iinclude -I$(BUILD)/gen -ffp-contract=off -fno-math-errno -pthread -MMD -MP
+BASE    := -std=c11 -D_GNU_SOURCE -Isrc -Iinclude -I$(BUILD)/gen -ffp-contract=off -fno-math-errno -pthread -MMD -MP \
+           -fPIC -fvisibility=hidden
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 ALL_CFLAGS = $(BASE) $(WARN) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) $(ISAFLAGS)
 
@@ -42,9 +44,10 @@ SOURCES  := $(sort $(wildcard src/*/*.c) $(foreach d,$(ISA_DIRS),$(wildcard src/
 MAINS    := $(wildcard src/cli/*_main.c) src/cli/main.c
 CLI      := $(filter-out $(MAINS),$(filter src/cli/%,$(SOURCES)))
 MODULES  := $(filter-out src/cli/%,$(SOURCES))
-# the public library: base … engine, without the files of base and plat that need libyaml, libcrypto and libseccomp
+# the public library: base … engine, without what needs libyaml, libcrypto or libseccomp, and without processes
 LIB_DIRS := base plat gguf quant kernels token chat grammar model engine
-LIB_SRC  := $(filter-out src/base/yaml.c src/base/digest.c src/plat/sandbox%,$(foreach d,$(LIB_DIRS),$(filter src/$(d)/%,$(SOURCES))))
+LIB_NOT  := src/base/yaml.c src/base/digest.c src/plat/sandbox% src/plat/proc.c src/plat/msg.c
+LIB_SRC  := $(filter-out $(LIB_NOT),$(foreach d,$(LIB_DIRS),$(filter src/$(d)/%,$(SOURCES))))
 HELPERS  := $(patsubst src/cli/%_main.c,%,$(wildcard src/cli/*_main.c))
 PROGRAMS := $(BUILD)/hearth $(HELPERS:%=$(BUILD)/hearth-%)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -60,17 +63,24 @@ LIBS_egress := -lcurl -lseccomp $(LIBS_core)
 LIBS_test   := -lcmocka -lmicrohttpd -lcurl $(LIBS_hearth)
 
 .PHONY: all lib help setup demo test test-arm check unit bench fuzz torture agree install clean
-all: $(PROGRAMS) $(BUILD)/libhearth.a
-lib: $(BUILD)/libhearth.a
+all: $(PROGRAMS) lib
+lib: $(BUILD)/libhearth.a $(if $(SAN),,$(BUILD)/libhearth.so)
 
 help:
 	@sed -n 's/^#: *//p' Makefile
 
 # ---- building ------------------------------------------------------------------------------------------------------
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c $(BUILD)/gen/flags
 	@mkdir -p $(@D)
 	@$(if $(Q),echo "  CC    $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Other flags, other objects. Written while make reads this: with .SECONDARY a missing file is no reason to build.
+FLAGS_NOW := $(strip $(CC) $(BASE) $(WARN) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS))
+ifneq ($(strip $(file <$(BUILD)/gen/flags)),$(FLAGS_NOW))
+$(shell mkdir -p $(BUILD)/gen)
+$(file >$(BUILD)/gen/flags,$(FLAGS_NOW))
+endif
 
 # What the sources are, as one number: hearth and its helpers only talk to helpers of the same build.
 BUILD_ID := $(shell cat Makefile src/*/*.[ch] $(foreach d,$(ISA_DIRS),src/kernels/$(d)/*.[ch]) 2>/dev/null | cksum)
@@ -81,11 +91,17 @@ $(BUILD)/gen/build_number.h: FORCE
 $(BUILD)/src/plat/build_id.o: $(BUILD)/gen/build_number.h
 FORCE:
 
-# One object in which only the names of hearth.h are visible: a program's own `fail` or `engine_open` stays its own.
-$(BUILD)/hearth.o: $(call obj,$(LIB_SRC))
+# One object in which only hearth_* is global: a program's own gguf_open or fail meets nothing of the same name.
+$(BUILD)/hearth.o: $(call obj,$(LIB_SRC)) Makefile
 	@$(if $(Q),echo "  LD    $@")
-	$(Q)$(CC) -r -nostdlib -o $@ $^ && $(OBJCOPY) --wildcard --keep-global-symbol='hearth_*' $@
+	$(Q)$(CC) -r -nostdlib -o $@ $(filter %.o,$^) && $(OBJCOPY) --wildcard --keep-global-symbol='hearth_*' $@
 $(BUILD)/libhearth.a: $(BUILD)/hearth.o
+# While the version is 0.x every minor version is an ABI of its own.
+SONAME := libhearth.so.$(subst $(space),.,$(wordlist 1,2,$(subst ., ,$(VERSION))))
+$(BUILD)/libhearth.so: $(BUILD)/hearth.o src/engine/hearth.map
+	@$(if $(Q),echo "  LINK  $@")
+	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -pthread -shared -Wl,-soname,$(SONAME) \
+	    -Wl,--version-script=src/engine/hearth.map $(if $(SAN),,-Wl,-z,defs) -o $@ $< $(LIBS_core)
 $(BUILD)/libmodules.a: $(call obj,$(MODULES))
 $(BUILD)/lib%.a:
 	@$(if $(Q),echo "  AR    $@")
@@ -152,11 +168,18 @@ agree: all
 #: make install    PREFIX and DESTDIR are obeyed
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/hearth $(DESTDIR)$(PREFIX)/include \
-	    $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/hearth
+	    $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/hearth
 	install -m 755 $(BUILD)/hearth $(DESTDIR)$(PREFIX)/bin/
 	for h in $(HELPERS); do install -m 755 $(BUILD)/hearth-$$h $(DESTDIR)$(PREFIX)/libexec/hearth/ || exit 1; done
 	install -m 644 include/hearth.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/libhearth.a $(DESTDIR)$(PREFIX)/lib/
+	$(if $(SAN),,install -m 755 $(BUILD)/libhearth.so $(DESTDIR)$(PREFIX)/lib/libhearth.so.$(VERSION))
+	ln -sf libhearth.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libhearth.so
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: hearth' \
+	    'Description: small language models on this machine' 'Version: $(VERSION)' 'Cflags: -I$${includedir}' \
+	    'Libs: -L$${libdir} -lhearth' 'Libs.private: $(LIBS_core) -pthread' \
+	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/hearth.pc
 	cp -R tasks $(DESTDIR)$(PREFIX)/share/hearth/
 
 #: make clean      remove build/

@@ -1,4 +1,6 @@
-/* hearth.h: the public C library (libhearth.a): run a language model from a GGUF file, locally.
+/* hearth.h: the public C library (libhearth): run a language model from a GGUF file, locally.
+ * Compile and link with `pkg-config --cflags --libs hearth` (add --static for libhearth.a); a whole program is in
+ * examples/complete.c.
  *
  *     hearth_model *m;
  *     hearth_session *s;
@@ -11,8 +13,24 @@
  *
  * Every function that can fail returns HEARTH_OK (0) or an error, and then writes a sentence that names what and where
  * into `why` (HEARTH_ERROR_BYTES, or NULL). Out-parameters are written only on success; X_close accepts NULL and nulls.
- * A model and its sessions belong to one thread at a time; different models are independent.
- * Option structs carry their size: initialise them with their _init function, then set what you want. */
+ * Option structs carry their size: initialise them with their _init function, then set what you want.
+ *
+ * Threads
+ *  1. A model and all its sessions belong to one thread at a time: no two calls on them may overlap. They may move to
+ *     another thread when the program orders the calls (a mutex, a join). Even functions with const arguments count.
+ *  2. Different models are independent: each has compute threads of its own, and two may work at the same time.
+ *  3. hearth_version and the _init functions: any thread, any time.
+ *  4. A callback runs in the thread that called hearth_generate; it must not call into the same model. To stop, it
+ *     returns true; to stop from another thread, let the callback look at an atomic of yours.
+ *  5. Do not fork between open and close to go on with the model in the child: its compute threads are not there.
+ *     Signals are untouched; nothing here exits, prints or changes the locale.
+ *
+ * Ownership
+ *  1. What X_open gave is closed with X_close, sessions before their model.
+ *  2. Strings in hearth_model_info and from hearth_token_text live as long as the model; text given to a callback, until
+ *     it returns. Arguments stay the caller's and are not kept after the call.
+ *  3. The file may be deleted once hearth_model_open has returned: weights are in memory. All memory is taken by then
+ *     but a session's list of tokens: generating allocates nothing that grows. */
 #ifndef HEARTH_H
 #define HEARTH_H
 
@@ -25,6 +43,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
 #endif
 
 typedef enum hearth_result {
@@ -138,6 +159,9 @@ hearth_result hearth_generate(hearth_session *s, const int32_t *prompt, uint32_t
 hearth_result hearth_generate_text(hearth_session *s, const char *prompt, const hearth_sampling *o,
                                    hearth_on_text *on_text, void *user, hearth_answer *out, char *why);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif
