@@ -27,7 +27,7 @@
  *
  * Ownership
  *  1. What X_open gave is closed with X_close, sessions before their model.
- *  2. Strings in hearth_model_info and from hearth_token_text live as long as the model; text given to a callback, until
+ *  2. Strings in hearth_model_info and from hearth_token_text live as long as the model; text in a callback, until
  *     it returns. Arguments stay the caller's and are not kept after the call.
  *  3. The file may be deleted once hearth_model_open has returned: weights are in memory. All memory is taken by then
  *     but a session's list of tokens: generating allocates nothing that grows. */
