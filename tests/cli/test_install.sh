@@ -16,10 +16,10 @@ make -s install BUILD="$build" DESTDIR="$root" PREFIX=/opt/hearth >"$root/log" 2
 top=$root/opt/hearth
 h=$top/bin/hearth
 for f in bin/hearth libexec/hearth/hearth-serve libexec/hearth/hearth-worker libexec/hearth/hearth-egress \
-    include/hearth.h lib/libhearth.a share/hearth/tasks/ticket-class/task.yaml; do
+    include/hearth.h lib/libhearth.a lib/pkgconfig/hearth.pc share/hearth/tasks/ticket-class/task.yaml; do
     [ -e "$top/$f" ] || fail "$f was not installed"
 done
-[ -z "$(find "$root/opt" -perm /022)" ] || fail "something is writable by others: $(find "$root/opt" -perm /022 | head -n 3)"
+[ -z "$(find "$root/opt" ! -type l -perm /022)" ] || fail "something is writable by others: $(find "$root/opt" ! -type l -perm /022 | head -n 3)"
 [ "$(ls "$root")" = "$(printf 'log\nopt')" ] || fail "files outside of PREFIX: $(ls "$root")"
 
 mkdir -p "$root/home/models" "$root/away"
