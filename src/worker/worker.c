@@ -114,8 +114,6 @@ static status open_model(worker *w, const msg *m, const js *settings, error *err
     o.progress = loading;
     o.user = w;
     status s = gguf_open_fds(&file, m->fds, (int)m->n_fds, name ? name : "model", err);
-    for (size_t i = 0; i < m->n_fds; i++) /* the mappings stay */
-        m->fds[i] = -1;
     if (!s)
         s = engine_open(&w->engine, file, &o, err);
     if (!s)
