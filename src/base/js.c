@@ -134,6 +134,18 @@ static int depth_of(const char *text, size_t n)
     return deepest;
 }
 
+/* jansson quotes what it could not read, which may be any bytes; a sentence of ours is always UTF-8. */
+static void make_presentable(char *text)
+{
+    for (size_t i = 0, n = strlen(text); i < n;) {
+        uint32_t code;
+        size_t len = utf8_decode(text + i, n - i, &code);
+        if (!len || code < 0x20)
+            text[i] = '?';
+        i += len ? len : 1;
+    }
+}
+
 status js_parse(js **out, const char *text, size_t n, const char *where, int first_line, error *err)
 {
     if (depth_of(text, n) > JS_DEPTH_MAX)
@@ -148,9 +160,11 @@ status js_parse(js **out, const char *text, size_t n, const char *where, int fir
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_t *v = json_loadb(buf_text(&marked), marked.len, flags, &e);
     buf_clear(&marked);
-    if (!v)
+    if (!v) {
+        make_presentable(e.text);
         return fail(err, E_FORMAT, "%s:%d: not valid JSON: %s", where, first_line + (e.line > 1 ? e.line - 1 : 0),
                     e.text);
+    }
     *out = out_of(v);
     return OK;
 }

@@ -6,6 +6,7 @@
 
 #include "base/js.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 static char written[4096];
 
@@ -53,7 +54,7 @@ static void strangers_are_refused(void **state)
     static const char *const bad[] = {
         "", "[1,]", "{\"a\":1,\"a\":2}", "01", "1.", ".5", "+1", "[1 2]", "{a:1}", "nul", "\"\xFF\"", "\"\\ud800\"",
         "[1]x", "\"a", "{\"a\"", "1.2.3", "[1.2.3]", "-", "[--1]", "\"\n\"", "NaN", "[Infinity]", "'a'", "1e", "{1:2}",
-        "[\"\\u0001", "\"\x01\"",
+        "[\"\\u0001", "\"\x01\"", "\"\\q\xFF\xFE", "\"\\u00\xE2\x82", "[\xE2\x82\n",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         js *v = NULL;
@@ -62,6 +63,7 @@ static void strangers_are_refused(void **state)
             fail_msg("'%s' was accepted", bad[i]);
         assert_null(v);
         assert_non_null(strstr(e.text, "case:7"));
+        assert_true(utf8_valid(e.text, strlen(e.text)));
     }
     char deep[400];
     memset(deep, '[', 200);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "engine/engine.h"
@@ -82,12 +83,22 @@ static int dump_logits(int argc, char **argv)
 
 enum { N = 700 }; /* beyond one softmax span of 512 positions */
 
+static char tiny_file[512];
+
+static void remove_tiny_file(void)
+{
+    remove(tiny_file);
+}
+
+/* A file of this process alone: several runs may be under way in one tree. */
 static const char *tiny_path(void)
 {
-    static char path[512];
     const char *build = getenv("HEARTH_BUILD");
-    snprintf(path, sizeof path, "%s/tests/engine/tiny.gguf", build ? build : "build");
-    return path;
+    if (!tiny_file[0]) {
+        snprintf(tiny_file, sizeof tiny_file, "%s/tests/engine/tiny-%ld.gguf", build ? build : "build", (long)getpid());
+        atexit(remove_tiny_file);
+    }
+    return tiny_file;
 }
 
 static const int32_t *text(void)
