@@ -1,8 +1,10 @@
-/* Speculation on a real model: seconds of decoding with and without, in turns, on texts that copy and texts that do
- * not. Median of the quotients. usage: bench_lookup [MODEL [TOKENS [ROUNDS]]] */
+/* Speculation on a real model: answers with and without, in turns, on texts that copy and texts that do not. Median of
+ * the quotients: of the processor's seconds, which a busy machine blurs less, and of decoding by the clock. One thread
+ * unless told. usage: bench_lookup [MODEL [TOKENS [ROUNDS [THREADS]]]] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "engine/generate.h"
@@ -38,21 +40,30 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static generate_result once(session *s, const token_list *prompt, const sampling_options *o)
+static double processor_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static generate_result once(session *s, const token_list *prompt, const sampling_options *o, double *processor)
 {
     error err;
+    double start = processor_seconds();
     generate_result r;
     if (engine_generate(s, prompt->ids, (uint32_t)prompt->n, o, NULL, NULL, &r, &err) != OK) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
     }
+    *processor = processor_seconds() - start;
     return r;
 }
 
 static void measure(session *s, size_t text, float temperature, uint32_t tokens, int rounds)
 {
     error err;
-    double ratios[ROUNDS_MAX];
+    double ratios[ROUNDS_MAX], clocks[ROUNDS_MAX], alone, with;
     generate_result off = { 0 }, on = { 0 };
     token_list prompt = TOKEN_LIST_INIT(4096);
     sampling_options o;
@@ -63,17 +74,22 @@ static void measure(session *s, size_t text, float temperature, uint32_t tokens,
     const char *words = texts[text].prompt;
     if (vocab_encode(engine_vocab(session_engine(s)), words, strlen(words), VOCAB_BOS | VOCAB_SPECIAL, &prompt, &err))
         exit(1);
+    o.max_tokens = 1; /* the prompt is read once */
+    once(s, &prompt, &o, &alone);
+    o.max_tokens = tokens;
     for (int i = 0; i < rounds; i++) {
         o.speculate = SPECULATE_OFF;
-        off = once(s, &prompt, &o);
+        off = once(s, &prompt, &o, &alone);
         o.speculate = SPECULATE_AUTO;
-        on = once(s, &prompt, &o);
-        ratios[i] = off.decode_s / on.decode_s;
+        on = once(s, &prompt, &o, &with);
+        ratios[i] = alone / with;
+        clocks[i] = off.decode_s / on.decode_s;
     }
+    qsort(clocks, (size_t)rounds, sizeof *clocks, by_value);
     qsort(ratios, (size_t)rounds, sizeof *ratios, by_value);
-    printf("%-8s T %.1f  %6.1f tokens/s alone  %5.2fx (%.2f .. %.2f)  %u of %u held\n", texts[text].name,
-           (double)temperature, (off.n_tokens - 1) / off.decode_s, ratios[rounds / 2], ratios[0], ratios[rounds - 1],
-           on.n_accepted, on.n_drafted);
+    printf("%-8s T %.1f  %6.1f tokens/s alone  processor %5.2fx (%.2f .. %.2f)  clock %5.2fx  %u of %u held\n",
+           texts[text].name, (double)temperature, (off.n_tokens - 1) / off.decode_s, ratios[rounds / 2], ratios[0],
+           ratios[rounds - 1], clocks[rounds / 2], on.n_accepted, on.n_drafted);
     fflush(stdout);
     token_list_clear(&prompt);
 }
@@ -93,6 +109,7 @@ int main(int argc, char **argv)
     engine_options o;
     engine_options_init(&o);
     o.context = 2048;
+    o.n_threads = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 1;
     if (gguf_open(&g, argc > 1 ? argv[1] : path, &err) || engine_open(&e, g, &o, &err) || session_open(&s, e, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
