@@ -4,7 +4,8 @@
  * from two measurements of this machine, taken when asked:
  *   decode:  every weight byte is read once a token, so tokens/s <= bandwidth / (token_bytes + KV bytes at that depth)
  *   prefill: every weight is multiplied once a token, so tokens/s <= multiply-adds per second / parameters
- * FIT_DECODE_SHARE and FIT_PREFILL_SHARE are the parts of these limits that hearth was measured to reach. */
+ * FIT_DECODE_SHARE and FIT_PREFILL_SHARE are the parts of these limits that hearth is taken to reach: estimates still,
+ * to be replaced by `hearth bench`'s share of the limit on a calm machine (docs/SPEED.md). */
 #ifndef FIT_FIT_H
 #define FIT_FIT_H
 
