@@ -196,6 +196,14 @@ static void attention_is_attention(void **state)
         }
 }
 
+static void shift(kernels_query *q, const kernels_query *before, int32_t most)
+{
+    q->last = before->last + (int32_t)test_below(20);
+    q->last = q->last < most ? q->last : most;
+    q->first = before->first + (int32_t)test_below(20);
+    q->first = q->first < q->last ? q->first : q->last;
+}
+
 static void every_level_attends_alike(void **state)
 {
     (void)state;
@@ -214,6 +222,8 @@ static void every_level_attends_alike(void **state)
                 qs[i] = (kernels_query){ q + i * dim, (int32_t)test_below((uint32_t)last + 1), last, s + i * stride };
                 if (i && test_below(3)) /* heads of one group see the same positions */
                     qs[i].first = qs[i - 1].first, qs[i].last = qs[i - 1].last;
+                if (i && test_below(2)) /* neighbours in a prompt see one position more, or a window further on */
+                    shift(&qs[i], &qs[i - 1], (int32_t)n - 1);
                 qt[i] = qs[i];
                 qt[i].state = t + i * stride;
             }

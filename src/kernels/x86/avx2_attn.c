@@ -77,15 +77,16 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, i
             _mm256_storeu_ps(out[i] + d + 8 * (size_t)b, acc[i][b]);
 }
 
-/* Scores of the span become weights: outside [first, last] they are +0. Maximum and sum go into the state. */
-INLINE void weigh(float *p, int first, int last, float *state)
+/* Scores of positions [from, to) become weights: outside of the query's own range they are +0. Maximum and sum go into
+ * the state. */
+INLINE void weigh(float *p, int from, int to, range own, float *state)
 {
-    for (int i = first & ~15; i < first; i++)
+    for (int i = from; i < own.first; i++)
         p[i] = -INFINITY; /* exp gives +0, and they are no maximum */
-    for (int i = last + 1; i < ((last + 16) & ~15); i++)
+    for (int i = own.last + 1; i < to; i++)
         p[i] = -INFINITY;
     __m256 m[2] = { _mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY) };
-    for (int i = first & ~15; i <= last; i += 16)
+    for (int i = from; i < to; i += 16)
         for (int h = 0; h < 2; h++)
             m[h] = _mm256_max_ps(_mm256_loadu_ps(p + i + 8 * h), m[h]);
     __m256 v = _mm256_max_ps(m[0], m[1]);
@@ -94,7 +95,7 @@ INLINE void weigh(float *p, int first, int last, float *state)
     state[0] = _mm_cvtss_f32(_mm_max_ss(w, _mm_movehdup_ps(w)));
     const __m256 top = _mm256_set1_ps(state[0]);
     __m256 lane[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
-    for (int i = first & ~15; i <= last; i += 16)
+    for (int i = from; i < to; i += 16)
         for (int h = 0; h < 2; h++) {
             __m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(p + i + 8 * h), top));
             _mm256_storeu_ps(p + i + 8 * h, e);
@@ -103,11 +104,16 @@ INLINE void weigh(float *p, int first, int last, float *state)
     state[1] = sum16(lane[0], lane[1]);
 }
 
-/* A group of n queries with a common [first, last] within the span (positions relative to it). */
-INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int first, int last,
+/* A group of n queries over the union of their ranges: where one of them may not look its weight is +0. */
+INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, const range *own,
                          const kernels_query *queries, const int n)
 {
     _Alignas(32) float p[GROUP][KERNELS_SPAN];
+    int first = own[0].first, last = own[0].last;
+    for (int i = 1; i < n; i++) {
+        first = own[i].first < first ? own[i].first : first;
+        last = own[i].last > last ? own[i].last : last;
+    }
     const size_t dim = a->head_dim;
     const float *q[GROUP];
     float *score[GROUP], *out[GROUP];
@@ -126,7 +132,7 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     for (int i = 0; i < n; i++) {
         float *state = queries[i].state;
         memset(state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *state);
-        weigh(p[i], first, last, state);
+        weigh(p[i], first & ~15, (last + 16) & ~15, own[i], state);
         out[i] = state + KERNELS_STATE_HEADER;
     }
     for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
@@ -143,35 +149,31 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     }
 }
 
-static void attend_empty(const kernels_attn *a, const kernels_query *q)
-{
-    memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
-}
-
+/* Adjacent queries whose ranges differ by little go together: heads of one row, and rows of a prompt. */
 INLINE void attend(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int32_t span,
                    const kernels_query *queries, size_t n_queries)
 {
-    const int32_t begin = span * KERNELS_SPAN;
-    pages += begin / KERNELS_PAGE;
+    pages += span * (KERNELS_SPAN / KERNELS_PAGE);
     for (size_t i = 0, n; i < n_queries; i += n) {
         const kernels_query *q = &queries[i];
-        n = 1;
-        int32_t first = q->first > begin ? q->first - begin : 0, last = q->last - begin;
-        last = last < KERNELS_SPAN ? last : KERNELS_SPAN - 1;
-        if (first > last) {
-            attend_empty(a, q);
-            continue;
+        range own[GROUP];
+        for (n = 0; n < GROUP && i + n < n_queries; n++) {
+            own[n] = range_in_span(&q[n], span);
+            if (own[n].first > own[n].last || !near(own[0], own[n]))
+                break;
         }
-        while (n < GROUP && i + n < n_queries && q[n].first == q->first && q[n].last == q->last)
-            n++;
-        if (n == 4)
-            attend_group(kv, a, pages, first, last, q, 4);
-        else if (n == 3)
-            attend_group(kv, a, pages, first, last, q, 3);
-        else if (n == 2)
-            attend_group(kv, a, pages, first, last, q, 2);
-        else
-            attend_group(kv, a, pages, first, last, q, 1);
+        if (n == 0) {
+            memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
+            n = 1;
+        } else if (n == 4) {
+            attend_group(kv, a, pages, own, q, 4);
+        } else if (n == 3) {
+            attend_group(kv, a, pages, own, q, 3);
+        } else if (n == 2) {
+            attend_group(kv, a, pages, own, q, 2);
+        } else {
+            attend_group(kv, a, pages, own, q, 1);
+        }
     }
 }
 
@@ -185,6 +187,27 @@ static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t 
                        size_t n_queries)
 {
     attend(KV_F32, a, pages, span, queries, n_queries);
+}
+
+static void attend_merge(float *into, const float *next, size_t head_dim)
+{
+    if (next[1] == 0.0f)
+        return;
+    if (into[1] == 0.0f) {
+        memcpy(into, next, (KERNELS_STATE_HEADER + head_dim) * sizeof *into);
+        return;
+    }
+    float m = into[0] > next[0] ? into[0] : next[0];
+    __m256 scale = exp8(_mm256_setr_ps(into[0] - m, next[0] - m, 0, 0, 0, 0, 0, 0));
+    const __m256 a = _mm256_broadcastss_ps(_mm256_castps256_ps128(scale));
+    const __m256 b = _mm256_permutevar8x32_ps(scale, _mm256_set1_epi32(1));
+    __m256 sum = _mm256_fmadd_ps(_mm256_set1_ps(next[1]), b, _mm256_mul_ps(_mm256_set1_ps(into[1]), a));
+    into[0] = m;
+    into[1] = _mm256_cvtss_f32(sum);
+    for (size_t d = KERNELS_STATE_HEADER; d < KERNELS_STATE_HEADER + head_dim; d += 8) {
+        __m256 old = _mm256_mul_ps(_mm256_loadu_ps(into + d), a);
+        _mm256_storeu_ps(into + d, _mm256_fmadd_ps(_mm256_loadu_ps(next + d), b, old));
+    }
 }
 
 static void attend_finish(const float *state, size_t head_dim, float *out)
@@ -220,5 +243,6 @@ void kernels_avx2_attn(kernels *k)
     k->kv_store[KV_F16] = store_f16;
     k->attend[KV_F16] = attend_f16;
     k->attend[KV_F32] = attend_f32;
+    k->attend_merge = attend_merge;
     k->attend_finish = attend_finish;
 }

@@ -4,8 +4,12 @@
 #define KERNELS_X86_AVX2_INT_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "kernels/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -82,6 +86,24 @@ INLINE void prefetch(const void *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += 64)
         _mm_prefetch((const char *)p + i, _MM_HINT_T1);
+}
+
+/* The positions of a span that a query sees, counted from the span's first; empty when first > last. */
+typedef struct range {
+    int first, last;
+} range;
+
+INLINE range range_in_span(const kernels_query *q, int32_t span)
+{
+    const int32_t begin = span * KERNELS_SPAN, last = q->last - begin;
+    return (range){ q->first > begin ? q->first - begin : 0, last < KERNELS_SPAN ? last : KERNELS_SPAN - 1 };
+}
+
+/* Is it worth to compute both over the union? */
+INLINE bool near(range a, range b)
+{
+    enum { FAR = 16 };
+    return abs(a.first - b.first) <= FAR && abs(a.last - b.last) <= FAR;
 }
 
 INLINE int32_t load32(const void *p)

@@ -104,20 +104,21 @@ INLINE __m512 exp16(__m512 x)
     return _mm512_maskz_mul_ps(keep, p, _mm512_castsi512_ps(scale));
 }
 
-/* Scores of the span become weights: outside [first, last] they are +0. Maximum and sum go into the state. */
-INLINE void weigh(float *p, int first, int last, float *state)
+/* Scores of positions [from, to) become weights: outside of the query's own range they are +0. Maximum and sum go into
+ * the state. */
+INLINE void weigh(float *p, int from, int to, range own, float *state)
 {
-    for (int i = first & ~15; i < first; i++)
+    for (int i = from; i < own.first; i++)
         p[i] = -INFINITY; /* exp gives +0, and they are no maximum */
-    for (int i = last + 1; i < ((last + 16) & ~15); i++)
+    for (int i = own.last + 1; i < to; i++)
         p[i] = -INFINITY;
     __m512 m = _mm512_set1_ps(-INFINITY);
-    for (int i = first & ~15; i <= last; i += 16)
+    for (int i = from; i < to; i += 16)
         m = _mm512_max_ps(_mm512_loadu_ps(p + i), m);
     state[0] = _mm512_reduce_max_ps(m);
     const __m512 top = _mm512_set1_ps(state[0]);
     __m512 lane = _mm512_setzero_ps();
-    for (int i = first & ~15; i <= last; i += 16) {
+    for (int i = from; i < to; i += 16) {
         __m512 e = exp16(_mm512_sub_ps(_mm512_loadu_ps(p + i), top));
         _mm512_storeu_ps(p + i, e);
         lane = _mm512_add_ps(lane, e);
@@ -139,11 +140,16 @@ INLINE void all_values(enum kernels_kv kv, size_t dim, const void *page, int fro
         values(kv, dim, page, from, to, d, n, 1, dim - d < 16 ? 0xFF : 0xFFFF, p, out);
 }
 
-/* A group of n queries with a common [first, last] within the span (positions relative to it). */
-INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int first, int last,
+/* A group of n queries over the union of their ranges: where one of them may not look its weight is +0. */
+INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, const range *own,
                          const kernels_query *queries, const int n)
 {
     _Alignas(64) float p[GROUP][KERNELS_SPAN];
+    int first = own[0].first, last = own[0].last;
+    for (int i = 1; i < n; i++) {
+        first = own[i].first < first ? own[i].first : first;
+        last = own[i].last > last ? own[i].last : last;
+    }
     const size_t dim = a->head_dim;
     const float *q[GROUP], *weights[GROUP];
     float *score[GROUP], *out[GROUP];
@@ -161,7 +167,7 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     for (int i = 0; i < n; i++) {
         float *state = queries[i].state;
         memset(state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *state);
-        weigh(p[i], first, last, state);
+        weigh(p[i], first & ~15, (last + 16) & ~15, own[i], state);
         out[i] = state + KERNELS_STATE_HEADER;
     }
     for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
@@ -173,30 +179,31 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     }
 }
 
+/* Adjacent queries whose ranges differ by little go together: heads of one row, and rows of a prompt. */
 INLINE void attend(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int32_t span,
                    const kernels_query *queries, size_t n_queries)
 {
-    const int32_t begin = span * KERNELS_SPAN;
-    pages += begin / KERNELS_PAGE;
+    pages += span * (KERNELS_SPAN / KERNELS_PAGE);
     for (size_t i = 0, n; i < n_queries; i += n) {
         const kernels_query *q = &queries[i];
-        n = 1;
-        int32_t first = q->first > begin ? q->first - begin : 0, last = q->last - begin;
-        last = last < KERNELS_SPAN ? last : KERNELS_SPAN - 1;
-        if (first > last) {
-            memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
-            continue;
+        range own[GROUP];
+        for (n = 0; n < GROUP && i + n < n_queries; n++) {
+            own[n] = range_in_span(&q[n], span);
+            if (own[n].first > own[n].last || !near(own[0], own[n]))
+                break;
         }
-        while (n < GROUP && i + n < n_queries && q[n].first == q->first && q[n].last == q->last)
-            n++;
-        if (n == 4)
-            attend_group(kv, a, pages, first, last, q, 4);
-        else if (n == 3)
-            attend_group(kv, a, pages, first, last, q, 3);
-        else if (n == 2)
-            attend_group(kv, a, pages, first, last, q, 2);
-        else
-            attend_group(kv, a, pages, first, last, q, 1);
+        if (n == 0) {
+            memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
+            n = 1;
+        } else if (n == 4) {
+            attend_group(kv, a, pages, own, q, 4);
+        } else if (n == 3) {
+            attend_group(kv, a, pages, own, q, 3);
+        } else if (n == 2) {
+            attend_group(kv, a, pages, own, q, 2);
+        } else {
+            attend_group(kv, a, pages, own, q, 1);
+        }
     }
 }
 
