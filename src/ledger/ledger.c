@@ -41,19 +41,34 @@ static status claim_file(const char *path, ledger_mode mode, error *err)
     return OK;
 }
 
+enum { BUSY_MS_MAX = 10000, BUSY_STEP_MS = 5 };
+
+/* The switch to a write-ahead log does not ask the busy handler: of several first openings all but one would fail. */
+static status use_write_ahead_log(ledger *l, error *err)
+{
+    int rc = SQLITE_BUSY;
+    for (int waited_ms = 0; (rc & 0xff) == SQLITE_BUSY && waited_ms <= BUSY_MS_MAX; waited_ms += BUSY_STEP_MS) {
+        if (waited_ms)
+            sqlite3_sleep(BUSY_STEP_MS);
+        rc = sqlite3_exec(l->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    }
+    return rc == SQLITE_OK ? OK : sql_fail(l, rc, "opening it", err);
+}
+
 static status open_database(ledger *l, ledger_mode mode, error *err)
 {
     int rc = sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (rc != SQLITE_OK)
         return sql_fail(l, rc, "opening it", err);
     sqlite3_extended_result_codes(l->db, 1);
-    sqlite3_busy_timeout(l->db, 10000);
+    sqlite3_busy_timeout(l->db, BUSY_MS_MAX);
     /* A ledger is data from a stranger as much as any file: its schema may call nothing. FULL: a case that was
      * appended survives a power cut, for one fsync a case. */
-    static const char writing[] = "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL;"
+    static const char writing[] = "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON;"
                                   "PRAGMA recursive_triggers = ON; PRAGMA synchronous = FULL;";
     static const char reading[] = "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON;";
-    return sql_script(l, "opening it", err, mode == LEDGER_WRITE ? writing : reading);
+    status s = sql_script(l, "opening it", err, mode == LEDGER_WRITE ? writing : reading);
+    return s || mode == LEDGER_READ ? s : use_write_ahead_log(l, err);
 }
 
 status ledger_open(ledger **out, const char *path, ledger_mode mode, error *err)

@@ -92,7 +92,7 @@ static status read_number(ledger *l, const char *sql, int64_t *out, error *err)
     return s;
 }
 
-/* 0: an empty file. */
+/* 0: an empty file. Within a transaction: its reads must see one moment of the file. */
 static status read_version(ledger *l, int64_t *out, error *err)
 {
     int64_t app = 0, tables = 0, mine = 0;
@@ -144,7 +144,10 @@ static status check_version(ledger *l, int64_t version, ledger_mode mode, error 
 status schema_prepare(ledger *l, ledger_mode mode, error *err)
 {
     int64_t version = 0;
-    status s = read_version(l, &version, err);
+    status s = sql_script(l, "reading its version", err, "BEGIN");
+    if (s)
+        return s;
+    s = sql_end(l, read_version(l, &version, err), "reading its version", err);
     if (!s)
         s = check_version(l, version, mode, err);
     if (s || version == LEDGER_VERSION)

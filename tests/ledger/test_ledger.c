@@ -454,6 +454,48 @@ static status everything(error *err)
     return s;
 }
 
+/* The first opening makes the file: the switch to a write-ahead log and the making of the tables meet another process's.
+ * All wait at a pipe and go at once when it closes. */
+static void many_open_a_new_ledger_at_once(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 30, OPENERS = 6 };
+    for (int round = 0; round < ROUNDS; round++) {
+        int gate[2];
+        pid_t child[OPENERS];
+        assert_int_equal(pipe(gate), 0);
+        for (int c = 0; c < OPENERS; c++) {
+            child[c] = fork();
+            assert_true(child[c] >= 0);
+            if (child[c] == 0) {
+                char byte;
+                ledger *l = NULL;
+                error e = { 0 };
+                char run[UUID_TEXT];
+                close(gate[1]);
+                ssize_t n = read(gate[0], &byte, 1);
+                bool good = n == 0 && ledger_open(&l, path, LEDGER_WRITE, &e) == OK &&
+                            ledger_begin(l, &the_run, &the_evidence, run, &e) == OK;
+                if (!good)
+                    fprintf(stderr, "round %d: %s\n", round, e.text);
+                _exit(!good);
+            }
+        }
+        close(gate[0]);
+        close(gate[1]);
+        int bad = 0;
+        for (int c = 0; c < OPENERS; c++) {
+            int how;
+            waitpid(child[c], &how, 0);
+            bad += !WIFEXITED(how) || WEXITSTATUS(how) != 0;
+        }
+        assert_int_equal(bad, 0);
+        assert_int_equal(count("SELECT COUNT(*) FROM run"), OPENERS);
+        assert_int_equal(teardown(NULL), 0);
+        assert_int_equal(mkdir(dir, 0700), 0);
+    }
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -479,7 +521,8 @@ int main(void)
         TEST(regrading_adds_and_never_changes), TEST(nothing_can_be_changed_from_outside),
         TEST(purged_text_is_gone_from_the_file), TEST(secret_leaves_no_text_and_no_digest),
         TEST(wrong_files_are_refused), TEST(reading_never_writes), TEST(killed_at_any_moment),
-        TEST(a_full_disk_is_said_and_harms_nothing), TEST(two_processes_at_once), TEST(every_allocation_may_fail),
+        TEST(a_full_disk_is_said_and_harms_nothing), TEST(two_processes_at_once),
+        TEST(many_open_a_new_ledger_at_once), TEST(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
