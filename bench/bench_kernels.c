@@ -56,8 +56,8 @@ static void bench(const kernels *k)
     printf("%-9s %-7s %22s %22s %16s\n", k->level, "type", "1 token: GB/s  GMAC/s", "4 tokens:      GMAC/s",
            "64 tokens: GMAC/s");
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        shape decode = { slow ? 1024 : 16384, 4096, 1, slow ? 2 : 5 };
-        shape few = { slow ? 64 : 1024, 2048, 4, slow ? 2 : 9 }, prefill = { slow ? 16 : 512, 2048, 64, slow ? 2 : 9 };
+        shape decode = { slow ? 1024 : 16384, 4096, 1, slow ? 2 : 9 };
+        shape few = { slow ? 64 : 1024, 2048, 4, slow ? 2 : 30 }, prefill = { slow ? 16 : 512, 2048, 64, slow ? 2 : 40 };
         size_t bytes, ignored;
         double d = time_mul(k, types[i], &decode, &bytes), f = time_mul(k, types[i], &few, &ignored);
         double p = time_mul(k, types[i], &prefill, &ignored);

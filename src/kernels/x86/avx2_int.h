@@ -12,6 +12,12 @@
 #include "kernels/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
+/* Over the loop that follows: its bounds are constants once everything is inlined, and -O2 would keep it a loop. */
+#define UNROLL _Pragma("GCC unroll 8")
+
+/* Makes the compiler forget how a pointer came about, so that it addresses by constant distances from it; else it keeps
+ * a register for every distance, and spills them. */
+#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
 INLINE __m256 exp8(__m256 x)
 {

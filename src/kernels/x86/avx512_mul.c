@@ -8,7 +8,11 @@
 
 _Static_assert(32ll * 255 * 127 < INT32_MAX, "a sub-block of any unsigned codes");
 
-enum { TILE = 32 };
+enum {
+    TILE = 32,  /* tokens that share one unpacking */
+    PANELS = 2, /* panels that share one broadcast: loads are scarce, one of 64 bytes a cycle */
+    COLS = 2,   /* tokens that go in step; 3, 4 and 6 measured the same, and less for sub-blocks of 16 */
+};
 
 typedef struct spec {
     int type, low, high; /* planes, as in layout.c */
@@ -33,7 +37,7 @@ INLINE __m512i bits_of(__m512i v, int from, int to, int mask)
 INLINE void unpack(const spec s, const uint8_t *p, __m512i table, __m512i w[8])
 {
     const uint8_t *high = p + 64 * s.low;
-#pragma GCC unroll 8
+    UNROLL
     for (int g = 0; g < 8; g++) {
         if (s.low == 8)
             w[g] = _mm512_xor_si512(at(p + 64 * g), _mm512_set1_epi8((char)0x80)); /* i8 + 128 */
@@ -55,14 +59,26 @@ INLINE __m512i bytes4(const int8_t *a)
     return _mm512_set1_epi32(load32(a));
 }
 
-/* Sum over four groups from g on. */
-INLINE __m512i dot16(const __m512i w[8], const int8_t *a, int g)
+/* Adds groups g..g+n of `np` panels times `nt` tokens to the sums. */
+INLINE void dots(__m512i w[PANELS][8], const int np, const int8_t *a, size_t stride, const int nt, const int g,
+                 const int n, __m512i sum[COLS][PANELS])
 {
-    __m512i sum = _mm512_setzero_si512();
-#pragma GCC unroll 4
-    for (int i = g; i < g + 4; i++)
-        sum = _mm512_dpbusd_epi32(sum, w[i], bytes4(a + 4 * i));
-    return sum;
+    const int8_t *row[COLS];
+    UNROLL
+    for (int t = 0; t < nt; t++) {
+        row[t] = a + (size_t)t * stride;
+        OPAQUE(row[t]);
+    }
+    UNROLL
+    for (int i = g; i < g + n; i++) {
+        UNROLL
+        for (int t = 0; t < nt; t++) {
+            const __m512i x = bytes4(row[t] + 4 * i);
+            UNROLL
+            for (int q = 0; q < np; q++)
+                sum[t][q] = _mm512_dpbusd_epi32(sum[t][q], w[q][i], x);
+        }
+    }
 }
 
 INLINE __m512 half16(const uint8_t *p)
@@ -95,37 +111,62 @@ INLINE __m512 scale16(const spec s, const uint8_t *scales)
         _mm512_mask_blend_epi32(_mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), normal, small));
 }
 
-INLINE void panel_32(const spec s, const uint8_t *codes, const uint8_t *scales, size_t n, size_t ahead,
-                     const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
+/* Block b of `np` panels times nt tokens. */
+INLINE void add_block(const spec s, __m512i w[PANELS][8], const int np, const __m512 d[PANELS], const __m512 m[PANELS],
+                      size_t b, size_t cols, const char *act, size_t stride, const int nt, __m512 acc[][PANELS])
+{
+    __m512i sum[COLS][PANELS];
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+        for (int q = 0; q < np; q++)
+            sum[t][q] = _mm512_set1_epi32(-s.offset * load32(act + (size_t)t * stride + cols + 4 * b));
+    dots(w, np, (const int8_t *)act + 32 * b, stride, nt, 0, 8, sum);
+    UNROLL
+    for (int t = 0; t < nt; t++, act += stride) {
+        const __m512 da = _mm512_set1_ps(((const float *)(const void *)(act + cols + cols / 8))[b]);
+        const __m512 total = _mm512_set1_ps((float)load32(act + cols + 4 * b));
+        UNROLL
+        for (int q = 0; q < np; q++) {
+            acc[t][q] = _mm512_fmadd_ps(_mm512_mul_ps(d[q], da), _mm512_cvtepi32_ps(sum[t][q]), acc[t][q]);
+            if (s.min)
+                acc[t][q] = _mm512_fmadd_ps(_mm512_mul_ps(m[q], da), total, acc[t][q]);
+        }
+    }
+}
+
+/* `np` adjacent panels, panel_bytes apart, times nt tokens. */
+INLINE void panels_32(const spec s, const uint8_t *codes, size_t panel_bytes, const int np, size_t n, size_t ahead,
+                      const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
 {
     const size_t code_bytes = 64u * (size_t)(s.low + s.high), cols = n * 32;
     const size_t scale_bytes = s.type == QUANT_MXFP4 ? 16 : s.min ? 64 : 32;
     const __m512i table = table_of(s);
-    const uint8_t *next = codes + ahead;
-    __m512 acc[TILE];
+    const uint8_t *next = codes + ahead, *scales = codes + n * code_bytes;
+    __m512 acc[TILE][PANELS];
     for (size_t t = 0; t < nt; t++)
-        acc[t] = _mm512_setzero_ps();
+        acc[t][0] = acc[t][1] = _mm512_setzero_ps();
     for (size_t b = 0; b < n; b++, codes += code_bytes, scales += scale_bytes) {
         if (ahead)
             prefetch(next + b * (code_bytes + scale_bytes), code_bytes + scale_bytes);
-        __m512i w[8];
-        unpack(s, codes, table, w);
-        __m512 d = scale16(s, scales), m = s.min ? half16(scales + 32) : d;
-        const char *act = acts;
-        for (size_t t = 0; t < nt; t++, act += stride) {
-            const int8_t *a = (const int8_t *)act + 32 * b;
-            __m512i sum = _mm512_add_epi32(dot16(w, a, 0), dot16(w, a, 4));
-            int32_t total = load32(act + cols + 4 * b);
-            if (s.offset)
-                sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(s.offset * total));
-            __m512 da = _mm512_set1_ps(((const float *)(const void *)(act + cols + cols / 8))[b]);
-            acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(sum), acc[t]);
-            if (s.min)
-                acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(m, da), _mm512_set1_ps((float)total), acc[t]);
+        __m512i w[PANELS][8];
+        __m512 d[PANELS], m[PANELS];
+        UNROLL
+        for (int q = 0; q < np; q++) {
+            unpack(s, codes + (size_t)q * panel_bytes, table, w[q]);
+            d[q] = scale16(s, scales + (size_t)q * panel_bytes);
+            m[q] = s.min ? half16(scales + (size_t)q * panel_bytes + 32) : d[q];
         }
+        size_t t = 0;
+        for (; t + COLS <= nt; t += COLS)
+            add_block(s, w, np, d, m, b, cols, acts + t * stride, stride, COLS, acc + t);
+        for (; t < nt; t++)
+            add_block(s, w, np, d, m, b, cols, acts + t * stride, stride, 1, acc + t);
     }
     for (size_t t = 0; t < nt; t++)
-        _mm512_storeu_ps(out + t * out_stride, acc[t]);
+        UNROLL
+        for (int q = 0; q < np; q++)
+            _mm512_storeu_ps(out + t * out_stride + (size_t)q * ROWS, acc[t][q]);
 }
 
 /* ---- K types ---- */
@@ -217,7 +258,7 @@ INLINE void unpack_scales(const spec s, const uint8_t *p, k_scales *k)
 INLINE __m512i sum_pairs(const k_scales *k, const int8_t *sums)
 {
     __m512i even = _mm512_setzero_si512(), odd = even;
-#pragma GCC unroll 4
+    UNROLL
     for (int j = 0; j < 8; j += 2) {
         even = _mm512_dpwssd_epi32(even, k->pair[j], bytes4(sums + 4 * j));
         odd = _mm512_dpwssd_epi32(odd, k->pair[j + 1], bytes4(sums + 4 * j + 4));
@@ -225,52 +266,111 @@ INLINE __m512i sum_pairs(const k_scales *k, const int8_t *sums)
     return _mm512_add_epi32(even, odd);
 }
 
-INLINE void panel_256(const spec s, const uint8_t *codes, const uint8_t *scales, size_t scale_bytes, size_t n,
-                      size_t ahead, const char *acts, size_t stride, size_t nt, float *out, size_t out_stride)
+/* A scale c as 16-bit pairs (c, 256 c), for a sum split into its lowest byte and the rest: vpdpwssd is then the whole
+ * product and its addition, where vpmulld alone takes longer. Sums stay below 2^23. */
+INLINE __m512i scale_pairs(__m512i c)
+{
+    return _mm512_mask_blend_epi16(0xAAAAAAAA, c, _mm512_slli_epi32(c, 24));
+}
+
+INLINE __m512i split(__m512i sum)
+{
+    const __m512i bytes = _mm512_set_epi8(14, 13, -1, 12, 10, 9, -1, 8, 6, 5, -1, 4, 2, 1, -1, 0, 14, 13, -1, 12, 10, 9,
+                                          -1, 8, 6, 5, -1, 4, 2, 1, -1, 0, 14, 13, -1, 12, 10, 9, -1, 8, 6, 5, -1, 4, 2,
+                                          1, -1, 0, 14, 13, -1, 12, 10, 9, -1, 8, 6, 5, -1, 4, 2, 1, -1, 0);
+    return _mm512_shuffle_epi8(sum, bytes);
+}
+_Static_assert(32 * 255 * 127 < 1 << 23 && 128 * 256 <= 1 << 15, "sums and scales split into 16 bits");
+
+/* Groups g..g+n of a sub-block: adds their part to the totals of nt tokens. */
+INLINE void add_32(__m512i w[PANELS][8], const int np, const int g, const int n, __m512i c[PANELS], const int8_t *a,
+                   size_t stride, const int nt, __m512i total[][PANELS])
+{
+    __m512i sum[COLS][PANELS];
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+        for (int q = 0; q < np; q++)
+            sum[t][q] = _mm512_setzero_si512();
+    dots(w, np, a, stride, nt, g, n, sum);
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+        for (int q = 0; q < np; q++)
+            total[t][q] = _mm512_dpwssd_epi32(total[t][q], split(sum[t][q]), c[q]);
+}
+
+INLINE void add_sub_block(const spec s, __m512i w[PANELS][8], const int np, __m512i c[2][PANELS],
+                          const int8_t *a, size_t stride, const int nt, __m512i total[][PANELS])
+{
+    if (!s.sub16) {
+        add_32(w, np, 0, 8, c[0], a, stride, nt, total);
+        return;
+    }
+    add_32(w, np, 0, 4, c[0], a, stride, nt, total);
+    add_32(w, np, 4, 4, c[1], a, stride, nt, total);
+}
+
+/* The end of a block of 256: offsets, mins, and the step in f32. act is the token's row, sums its sums of the block. */
+INLINE void end_256(const spec s, const k_scales *k, const __m512i total, const int8_t *sums, const __m512 da,
+                    __m512 *acc)
+{
+    __m512i sum = total, pairs = _mm512_setzero_si512();
+    if (s.min || s.offset)
+        pairs = sum_pairs(k, sums);
+    if (s.offset)
+        sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(pairs, _mm512_set1_epi32(s.offset)));
+    *acc = _mm512_fmadd_ps(_mm512_mul_ps(k->d, da), _mm512_cvtepi32_ps(sum), *acc);
+    if (s.min)
+        *acc = _mm512_fmadd_ps(_mm512_mul_ps(k->m, da), _mm512_cvtepi32_ps(pairs), *acc);
+}
+
+INLINE void panels_256(const spec s, const uint8_t *codes, size_t panel_bytes, const int np, size_t scale_bytes,
+                       size_t n, size_t ahead, const char *acts, size_t stride, size_t nt, float *out,
+                       size_t out_stride)
 {
     const size_t per32 = 64u * (size_t)(s.low + s.high), cols = n * 256;
     const __m512i table = table_of(s);
-    __m512 acc[TILE];
-    __m512i sum[TILE];
-    const uint8_t *next = codes + ahead;
-    k_scales k;
+    __m512 acc[TILE][PANELS];
+    __m512i total[TILE][PANELS];
+    const uint8_t *next = codes + ahead, *scales = codes + n * 8 * per32;
+    k_scales k[PANELS];
     for (size_t t = 0; t < nt; t++)
-        acc[t] = _mm512_setzero_ps();
+        acc[t][0] = acc[t][1] = _mm512_setzero_ps();
     for (size_t b = 0; b < n; b++, scales += scale_bytes) {
         if (ahead)
             prefetch(next + b * (8 * per32 + scale_bytes), 8 * per32 + scale_bytes);
-        unpack_scales(s, scales, &k);
+        UNROLL
+        for (int q = 0; q < np; q++)
+            unpack_scales(s, scales + (size_t)q * panel_bytes, &k[q]);
         for (size_t t = 0; t < nt; t++)
-            sum[t] = _mm512_setzero_si512();
+            total[t][0] = total[t][1] = _mm512_setzero_si512();
         for (int j = 0; j < 8; j++, codes += per32) {
-            __m512i w[8];
-            unpack(s, codes, table, w);
-            const __m512i ca = k.c[s.sub16 ? 2 * j : j], cb = k.c[s.sub16 ? 2 * j + 1 : j];
-            const int8_t *a = (const int8_t *)acts + 256 * b + 32 * j;
-            for (size_t t = 0; t < nt; t++, a += stride) {
-                __m512i x = dot16(w, a, 0), y = dot16(w, a, 4);
-                if (s.sub16)
-                    x = _mm512_add_epi32(_mm512_mullo_epi32(x, ca), _mm512_mullo_epi32(y, cb));
-                else
-                    x = _mm512_mullo_epi32(_mm512_add_epi32(x, y), ca);
-                sum[t] = _mm512_add_epi32(sum[t], x);
+            __m512i w[PANELS][8], c[2][PANELS];
+            UNROLL
+            for (int q = 0; q < np; q++) {
+                unpack(s, codes + (size_t)q * panel_bytes, table, w[q]);
+                c[0][q] = scale_pairs(k[q].c[s.sub16 ? 2 * j : j]);
+                c[1][q] = scale_pairs(k[q].c[s.sub16 ? 2 * j + 1 : j]);
             }
+            const int8_t *a = (const int8_t *)acts + 256 * b + 32 * j;
+            size_t t = 0;
+            for (; t + COLS <= nt; t += COLS)
+                add_sub_block(s, w, np, c, a + t * stride, stride, COLS, total + t);
+            for (; t < nt; t++)
+                add_sub_block(s, w, np, c, a + t * stride, stride, 1, total + t);
         }
         const char *act = acts;
-        for (size_t t = 0; t < nt; t++, act += stride) {
-            __m512 da = _mm512_set1_ps(((const float *)(const void *)(act + cols + cols / 8))[b]);
-            __m512i total = sum[t], pairs = _mm512_setzero_si512();
-            if (s.min || s.offset)
-                pairs = sum_pairs(&k, (const int8_t *)act + cols + 32 * b);
-            if (s.offset)
-                total = _mm512_sub_epi32(total, _mm512_mullo_epi32(pairs, _mm512_set1_epi32(s.offset)));
-            acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(k.d, da), _mm512_cvtepi32_ps(total), acc[t]);
-            if (s.min)
-                acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(k.m, da), _mm512_cvtepi32_ps(pairs), acc[t]);
-        }
+        for (size_t t = 0; t < nt; t++, act += stride)
+            UNROLL
+            for (int q = 0; q < np; q++)
+                end_256(s, &k[q], total[t][q], (const int8_t *)act + cols + 32 * b,
+                        _mm512_set1_ps(((const float *)(const void *)(act + cols + cols / 8))[b]), &acc[t][q]);
     }
     for (size_t t = 0; t < nt; t++)
-        _mm512_storeu_ps(out + t * out_stride, acc[t]);
+        UNROLL
+        for (int q = 0; q < np; q++)
+            _mm512_storeu_ps(out + t * out_stride + (size_t)q * ROWS, acc[t][q]);
 }
 
 /* ---- drivers ---- */
@@ -281,29 +381,38 @@ INLINE bool is_k(const spec s) /* known when compiling: each type has the code o
            s.type == QUANT_Q6_K || s.type == QUANT_IQ4_XS;
 }
 
+/* `np` panels times all tokens; np and whether it is one token are known when compiling. */
+INLINE void mul_panels(const spec s, const uint8_t *codes, size_t panel_bytes, const int np, size_t n,
+                       const char *acts, size_t stride, size_t n_tokens, float *out, size_t out_stride)
+{
+    const layout *l = layout_of(s.type);
+    for (size_t t = 0, nt; t < n_tokens; t += nt) {
+        const char *a = acts + t * stride;
+        float *o = out + t * out_stride;
+        size_t ahead = t ? 0 : panel_bytes * (size_t)np;
+        nt = n_tokens - t < TILE ? n_tokens - t : TILE;
+        if (is_k(s))
+            panels_256(s, codes, panel_bytes, np, l->scale_bytes, n, ahead, a, stride, nt, o, out_stride);
+        else
+            panels_32(s, codes, panel_bytes, np, n, ahead, a, stride, nt, o, out_stride);
+    }
+}
+
 INLINE void mul(const spec s, const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,
                 size_t n_tokens, float *out, size_t out_stride)
 {
     const layout *l = layout_of(s.type);
     const size_t n = cols / l->block, panel_bytes = n * ((size_t)l->code_bytes + l->scale_bytes);
-    for (size_t p = 0; p < n_panels; p++) {
-        const uint8_t *codes = (const uint8_t *)panels + p * panel_bytes, *scales = codes + n * l->code_bytes;
-        for (size_t t = 0; t < n_tokens; t += TILE) {
-            const char *a = (const char *)acts + t * act_stride;
-            float *o = out + t * out_stride + p * ROWS;
-            size_t nt = n_tokens - t < TILE ? n_tokens - t : TILE, ahead = t ? 0 : panel_bytes;
-            if (!is_k(s)) {
-                if (nt == 1)
-                    panel_32(s, codes, scales, n, panel_bytes, a, act_stride, 1, o, out_stride);
-                else
-                    panel_32(s, codes, scales, n, ahead, a, act_stride, nt, o, out_stride);
-            } else {
-                if (nt == 1)
-                    panel_256(s, codes, scales, l->scale_bytes, n, panel_bytes, a, act_stride, 1, o, out_stride);
-                else
-                    panel_256(s, codes, scales, l->scale_bytes, n, ahead, a, act_stride, nt, o, out_stride);
-            }
-        }
+    const uint8_t *codes = panels;
+    size_t p = 0;
+    if (n_tokens > 1)
+        for (; p + PANELS <= n_panels; p += PANELS, codes += PANELS * panel_bytes, out += PANELS * ROWS)
+            mul_panels(s, codes, panel_bytes, PANELS, n, acts, act_stride, n_tokens, out, out_stride);
+    for (; p < n_panels; p++, codes += panel_bytes, out += ROWS) {
+        if (n_tokens == 1)
+            mul_panels(s, codes, panel_bytes, 1, n, acts, act_stride, 1, out, out_stride);
+        else
+            mul_panels(s, codes, panel_bytes, 1, n, acts, act_stride, n_tokens, out, out_stride);
     }
 }
 
