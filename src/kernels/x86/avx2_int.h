@@ -112,6 +112,47 @@ INLINE bool near(range a, range b)
     return abs(a.first - b.first) <= FAR && abs(a.last - b.last) <= FAR;
 }
 
+/* ---- scales of 16 rows, a byte a row ---- */
+
+INLINE __m128i at16(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* Bits [from, from + bits) of every byte, moved to bit `to`. */
+INLINE __m128i bits16(__m128i v, int from, int to, int mask)
+{
+    __m128i s = from > to ? _mm_srli_epi16(v, from - to) : _mm_slli_epi16(v, to - from);
+    return _mm_and_si128(s, _mm_set1_epi8((char)(mask << to)));
+}
+
+/* The 16 scales of Q3_K, from [12][16] bytes. */
+INLINE void rows_q3_k(const uint8_t *p, __m128i c[16])
+{
+    const __m128i minus = _mm_set1_epi8(32);
+    UNROLL
+    for (int j = 0; j < 8; j++) {
+        __m128i low = at16(p + 16 * j), high = at16(p + 16 * (8 + j % 4));
+        __m128i first = j < 4 ? bits16(high, 0, 4, 3) : bits16(high, 2, 4, 3);
+        __m128i second = j < 4 ? bits16(high, 4, 4, 3) : bits16(high, 6, 4, 3);
+        c[j] = _mm_sub_epi8(_mm_or_si128(bits16(low, 0, 0, 15), first), minus);
+        c[j + 8] = _mm_sub_epi8(_mm_or_si128(bits16(low, 4, 0, 15), second), minus);
+    }
+}
+
+/* The 8 scales of IQ4_XS, from u16 [16] (two bits a sub-block) and [4][16] bytes. */
+INLINE void rows_iq4_xs(const uint8_t *p, __m128i c[8])
+{
+    const __m128i a = at16(p), b = at16(p + 16), byte = _mm_set1_epi16(255), minus = _mm_set1_epi8(32);
+    const __m128i high[2] = { _mm_packus_epi16(_mm_and_si128(a, byte), _mm_and_si128(b, byte)),
+                              _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8)) };
+    UNROLL
+    for (int j = 0; j < 8; j++) {
+        __m128i low = bits16(at16(p + 32 + 16 * (j / 2)), 4 * (j & 1), 0, 15);
+        c[j] = _mm_sub_epi8(_mm_or_si128(low, bits16(high[j / 4], 2 * (j & 3), 4, 3)), minus);
+    }
+}
+
 INLINE int32_t load32(const void *p)
 {
     int32_t v;

@@ -141,17 +141,6 @@ INLINE void pair16(__m128i a, __m128i b, bool is_signed, __m256i out[2])
     out[1] = is_signed ? _mm256_cvtepi8_epi16(high) : _mm256_cvtepu8_epi16(high);
 }
 
-INLINE __m128i at16(const uint8_t *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-INLINE __m128i bits16(__m128i v, int from, int to, int mask)
-{
-    __m128i s = from > to ? _mm_srli_epi16(v, from - to) : _mm_slli_epi16(v, to - from);
-    return _mm_and_si128(s, _mm_set1_epi8((char)(mask << to)));
-}
-
 INLINE void scales_q4_q5(const uint8_t *p, k_scales *s) /* p: [12][16] */
 {
     for (int j = 0; j < 4; j++) {
@@ -183,29 +172,22 @@ INLINE void scales_q6(const uint8_t *p, k_scales *s) /* p: i8 [16][16] */
     }
 }
 
-INLINE void scales_q3(const uint8_t *p, k_scales *s) /* p: [12][16] */
+INLINE void scales_q3(const uint8_t *p, k_scales *s)
 {
-    const __m128i minus = _mm_set1_epi8(32);
     __m128i c[16];
-    for (int j = 0; j < 8; j++) {
-        __m128i low = at16(p + 16 * j), high = at16(p + 16 * (8 + j % 4));
-        __m128i first = j < 4 ? bits16(high, 0, 4, 3) : bits16(high, 2, 4, 3);
-        __m128i second = j < 4 ? bits16(high, 4, 4, 3) : bits16(high, 6, 4, 3);
-        c[j] = _mm_sub_epi8(_mm_or_si128(bits16(low, 0, 0, 15), first), minus);
-        c[j + 8] = _mm_sub_epi8(_mm_or_si128(bits16(low, 4, 0, 15), second), minus);
-    }
+    rows_q3_k(p, c);
     for (int j = 0; j < 16; j++)
         double16(c[j], true, s->c[j]);
     for (int j = 0; j < 8; j++)
         pair16(c[2 * j], c[2 * j + 1], true, s->pair[j]);
 }
 
-INLINE void scales_xs(const uint8_t *p, k_scales *s) /* p: u16 [16], [4][16] */
+INLINE void scales_xs(const uint8_t *p, k_scales *s)
 {
-    int8_t c[8][ROWS];
-    scales_iq4_xs(p, c);
+    __m128i c[8];
+    rows_iq4_xs(p, c);
     for (int j = 0; j < 8; j++)
-        double16(at16((const uint8_t *)c[j]), true, s->c[j]);
+        double16(c[j], true, s->c[j]);
     memcpy(s->pair, s->c, sizeof s->pair); /* the tile kernel offsets these codes by 128 */
 }
 

@@ -86,11 +86,6 @@ INLINE __m512 half16(const uint8_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-INLINE __m128i at16(const uint8_t *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
 INLINE __m512i table_of(const spec s)
 {
     if (!s.table)
@@ -177,12 +172,6 @@ typedef struct k_scales {
     __m512 d, m;
 } k_scales;
 
-INLINE __m128i bits16(__m128i v, int from, int to, int mask)
-{
-    __m128i s = from > to ? _mm_srli_epi16(v, from - to) : _mm_slli_epi16(v, to - from);
-    return _mm_and_si128(s, _mm_set1_epi8((char)(mask << to)));
-}
-
 /* Bytes a and b (signed; unsigned ones are below 128) of each row side by side. */
 INLINE __m512i pair16(__m128i a, __m128i b)
 {
@@ -221,22 +210,22 @@ INLINE void scales_of_16(const spec s, const uint8_t *p, k_scales *k) /* Q2_K: u
     }
 }
 
-INLINE void scales_q3(const uint8_t *p, k_scales *k) /* p: [12][16] */
+INLINE void scales_q3(const uint8_t *p, k_scales *k)
 {
-    int8_t c[16][ROWS];
-    scales_k3(p, c);
+    __m128i c[16];
+    rows_q3_k(p, c);
     for (int j = 0; j < 16; j++)
-        k->c[j] = _mm512_cvtepi8_epi32(at16((const uint8_t *)c[j]));
+        k->c[j] = _mm512_cvtepi8_epi32(c[j]);
     for (int j = 0; j < 8; j++)
-        k->pair[j] = pair16(at16((const uint8_t *)c[2 * j]), at16((const uint8_t *)c[2 * j + 1]));
+        k->pair[j] = pair16(c[2 * j], c[2 * j + 1]);
 }
 
-INLINE void scales_xs(const uint8_t *p, k_scales *k) /* p: u16 [16], [4][16] */
+INLINE void scales_xs(const uint8_t *p, k_scales *k)
 {
-    int8_t c[8][ROWS];
-    scales_iq4_xs(p, c);
+    __m128i c[8];
+    rows_iq4_xs(p, c);
     for (int j = 0; j < 8; j++)
-        put(k, j, at16((const uint8_t *)c[j]), at16((const uint8_t *)c[j]));
+        put(k, j, c[j], c[j]);
 }
 
 INLINE void unpack_scales(const spec s, const uint8_t *p, k_scales *k)
