@@ -1,8 +1,8 @@
 /* The layout of weights in memory: sizes, repacking from the file and back.
  *
- * Repacking a block splits it into codes in natural value order (one function a type) and scale bytes. The codes of
- * four consecutive values are one 32-bit word; a plane is built from such words by shifts, sixteen rows side by
- * side. */
+ * A panel holds the same bits as the file, in planes of 8, 4, 2 or 1 bits of 32 values, sixteen rows side by side, and
+ * scales transposed over the rows. Each plane of each type says in what order its bits lie in the file; what follows
+ * is moving 32-bit words. */
 #include "kernels/layout_int.h"
 
 #include <assert.h>
@@ -11,23 +11,24 @@
 #include "quant/blocks.h"
 
 #define D16(at) { at, 2, 1 }
+#define NONE { 0, 0, 0 }
 static const layout layouts[KERNELS_TYPES] = {
-    [QUANT_F32] = { ACT_F32, 1, 4, 0, 0, 64, 0, { { 0, 0, 0 } } },
-    [QUANT_F16] = { ACT_F32, 1, 2, 0, 0, 32, 0, { { 0, 0, 0 } } },
-    [QUANT_BF16] = { ACT_F32, 1, 2, 0, 0, 32, 0, { { 0, 0, 0 } } },
-    [QUANT_Q4_0] = { ACT_Q8_32, 32, 18, 4, 0, 256, 32, { D16(0) } },
-    [QUANT_Q4_1] = { ACT_Q8_32, 32, 20, 4, 0, 256, 64, { D16(0), D16(2) } },
-    [QUANT_Q5_0] = { ACT_Q8_32, 32, 22, 4, 1, 320, 32, { D16(0) } },
-    [QUANT_Q5_1] = { ACT_Q8_32, 32, 24, 4, 1, 320, 64, { D16(0), D16(2) } },
-    [QUANT_Q8_0] = { ACT_Q8_32, 32, 34, 8, 0, 512, 32, { D16(0) } },
-    [QUANT_IQ4_NL] = { ACT_Q8_32, 32, 18, 4, 0, 256, 32, { D16(0) } },
-    [QUANT_MXFP4] = { ACT_Q8_32, 32, 17, 4, 0, 256, 16, { { 0, 1, 1 } } },
-    [QUANT_Q2_K] = { ACT_Q8_256, 256, 84, 2, 0, 1024, 320, { D16(80), D16(82), { 0, 1, 16 } } },
-    [QUANT_Q3_K] = { ACT_Q8_256, 256, 110, 2, 1, 1536, 224, { D16(108), { 96, 1, 12 } } },
-    [QUANT_Q4_K] = { ACT_Q8_256, 256, 144, 4, 0, 2048, 256, { D16(0), D16(2), { 4, 1, 12 } } },
-    [QUANT_Q5_K] = { ACT_Q8_256, 256, 176, 4, 1, 2560, 256, { D16(0), D16(2), { 4, 1, 12 } } },
-    [QUANT_Q6_K] = { ACT_Q8_256, 256, 210, 4, 2, 3072, 288, { D16(208), { 192, 1, 16 } } },
-    [QUANT_IQ4_XS] = { ACT_Q8_256, 256, 136, 4, 0, 2048, 128, { D16(0), D16(2), { 4, 1, 4 } } },
+    [QUANT_F32] = { ACT_F32, 1, 4, NONE, NONE, 64, 0, { { 0, 0, 0 } } },
+    [QUANT_F16] = { ACT_F32, 1, 2, NONE, NONE, 32, 0, { { 0, 0, 0 } } },
+    [QUANT_BF16] = { ACT_F32, 1, 2, NONE, NONE, 32, 0, { { 0, 0, 0 } } },
+    [QUANT_Q4_0] = { ACT_Q8_32, 32, 18, { 4, 2, WORDS }, NONE, 256, 32, { D16(0) } },
+    [QUANT_Q4_1] = { ACT_Q8_32, 32, 20, { 4, 4, WORDS }, NONE, 256, 64, { D16(0), D16(2) } },
+    [QUANT_Q5_0] = { ACT_Q8_32, 32, 22, { 4, 6, WORDS }, { 1, 2, BITS }, 320, 32, { D16(0) } },
+    [QUANT_Q5_1] = { ACT_Q8_32, 32, 24, { 4, 8, WORDS }, { 1, 4, BITS }, 320, 64, { D16(0), D16(2) } },
+    [QUANT_Q8_0] = { ACT_Q8_32, 32, 34, { 8, 2, WORDS }, NONE, 512, 32, { D16(0) } },
+    [QUANT_IQ4_NL] = { ACT_Q8_32, 32, 18, { 4, 2, WORDS }, NONE, 256, 32, { D16(0) } },
+    [QUANT_MXFP4] = { ACT_Q8_32, 32, 17, { 4, 1, WORDS }, NONE, 256, 16, { { 0, 1, 1 } } },
+    [QUANT_Q2_K] = { ACT_Q8_256, 256, 84, { 2, 16, FOURS }, NONE, 1024, 320, { D16(80), D16(82), { 0, 1, 16 } } },
+    [QUANT_Q3_K] = { ACT_Q8_256, 256, 110, { 2, 32, FOURS }, { 1, 0, MASK }, 1536, 224, { D16(108), { 96, 1, 12 } } },
+    [QUANT_Q4_K] = { ACT_Q8_256, 256, 144, { 4, 16, PAIRS }, NONE, 2048, 256, { D16(0), D16(2), { 4, 1, 12 } } },
+    [QUANT_Q5_K] = { ACT_Q8_256, 256, 176, { 4, 48, PAIRS }, { 1, 16, MASK }, 2560, 256, { D16(0), D16(2), { 4, 1, 12 } } },
+    [QUANT_Q6_K] = { ACT_Q8_256, 256, 210, { 4, 0, SIXES }, { 2, 128, FOURS }, 3072, 288, { D16(208), { 192, 1, 16 } } },
+    [QUANT_IQ4_XS] = { ACT_Q8_256, 256, 136, { 4, 8, WORDS }, NONE, 2048, 128, { D16(0), D16(2), { 4, 1, 4 } } },
 };
 
 const layout *layout_of(int type)
@@ -88,21 +89,9 @@ size_t kernels_page_bytes(enum kernels_kv kv, size_t head_dim)
     return 2 * KERNELS_PAGE * head_dim * (kv == KV_F32 ? 4 : 2);
 }
 
-/* ---- codes of one block in natural order, and back ---- */
-
-static void split_nibbles16(const uint8_t *qs, uint8_t *codes) /* the order of the 32-value types */
-{
-    for (int j = 0; j < 16; j++) {
-        codes[j] = qs[j] & 15;
-        codes[j + 16] = qs[j] >> 4;
-    }
-}
-
-static void join_nibbles16(const uint8_t *codes, uint8_t *qs)
-{
-    for (int j = 0; j < 16; j++)
-        qs[j] = (uint8_t)((codes[j] & 15) | codes[j + 16] << 4);
-}
+/* ---- planes ----
+ * Group g of a plane lies in vector g % vectors (nibbles: g and g + 4 share one) or, for one and two bits, in vector
+ * g / (8 / bits). Four values of a group are one 32-bit word, whose bytes are shifted and masked together. */
 
 static uint32_t word(const uint8_t *p)
 {
@@ -111,214 +100,142 @@ static uint32_t word(const uint8_t *p)
     return v;
 }
 
-/* Bit j of b into bit 4 of byte j. */
-static uint64_t spread_fifth_bits(uint8_t b)
+static void set_word(uint8_t *p, uint32_t v)
 {
-    uint64_t t = (b * 0x0101010101010101u) & 0x8040201008040201u; /* byte j keeps bit j */
-    return ((t + 0x7F7F7F7F7F7F7F7Fu) >> 7 & 0x0101010101010101u) << 4;
+    memcpy(p, &v, 4);
 }
 
-/* qh of the Q5 types as bits: bit j belongs to value j. */
-static void split_q5(const uint8_t *qs, const uint8_t qh[4], uint8_t *codes)
+/* Where the bits of sub-block i begin: returns the offset, and by how much each byte is shifted. */
+static size_t begin_of(enum order order, int i, int *shift)
 {
-    split_nibbles16(qs, codes);
-    for (int i = 0; i < 4; i++) {
-        uint64_t eight;
-        memcpy(&eight, codes + 8 * i, 8);
-        eight |= spread_fifth_bits(qh[i]);
-        memcpy(codes + 8 * i, &eight, 8);
+    switch (order) {
+    case PAIRS: *shift = 4 * (i % 2); return (size_t)(32 * (i / 2));
+    case FOURS: *shift = 2 * (i % 4); return (size_t)(32 * (i / 4));
+    case SIXES: *shift = 4 * (i / 2 % 2); return (size_t)(64 * (i / 4) + 32 * (i % 2));
+    case MASK: *shift = i; return 0;
+    case WORDS: case BITS: break;
     }
+    *shift = 0;
+    return (size_t)(16 * i);
 }
 
-static void join_q5(const uint8_t *codes, uint8_t *qs, uint8_t qh[4])
+static int group_of(int bits, int vector, int i)
 {
-    join_nibbles16(codes, qs);
-    memset(qh, 0, 4);
-    for (int j = 0; j < 32; j++)
-        qh[j / 8] |= (uint8_t)((codes[j] >> 4 & 1) << (j % 8));
+    return bits == 4 ? vector + 4 * i : vector * (8 / bits) + i;
 }
 
-static void split_k4(const uint8_t *qs, uint8_t *codes) /* Q4_K, Q5_K */
-{
-    for (int h = 0; h < 4; h++)
-        for (int l = 0; l < 32; l++) {
-            codes[64 * h + l] = qs[32 * h + l] & 15;
-            codes[64 * h + 32 + l] = qs[32 * h + l] >> 4;
-        }
-}
-
-static void join_k4(const uint8_t *codes, uint8_t *qs)
-{
-    for (int h = 0; h < 4; h++)
-        for (int l = 0; l < 32; l++)
-            qs[32 * h + l] = (uint8_t)((codes[64 * h + l] & 15) | codes[64 * h + 32 + l] << 4);
-}
-
-static void split_k2(const uint8_t *qs, uint8_t *codes) /* Q2_K, Q3_K */
-{
-    for (int i = 0; i < 8; i++)
-        for (int l = 0; l < 32; l++)
-            codes[32 * i + l] = qs[32 * (i / 4) + l] >> (2 * (i % 4)) & 3;
-}
-
-static void join_k2(const uint8_t *codes, uint8_t *qs)
-{
-    memset(qs, 0, 64);
-    for (int i = 0; i < 8; i++)
-        for (int l = 0; l < 32; l++)
-            qs[32 * (i / 4) + l] |= (uint8_t)((codes[32 * i + l] & 3) << (2 * (i % 4)));
-}
-
-/* One bit a value, bit g of mask[l] for value 32g + l: ORed into the codes as `bit`. */
-static void split_mask(const uint8_t mask[32], int bit, uint8_t *codes)
-{
-    for (int g = 0; g < 8; g++)
-        for (int l = 0; l < 32; l++)
-            codes[32 * g + l] |= (uint8_t)((mask[l] >> g & 1) << bit);
-}
-
-static void join_mask(const uint8_t *codes, int bit, uint8_t mask[32])
-{
-    memset(mask, 0, 32);
-    for (int g = 0; g < 8; g++)
-        for (int l = 0; l < 32; l++)
-            mask[l] |= (uint8_t)((codes[32 * g + l] >> bit & 1) << g);
-}
-
-static void split_q6(const block_q6_k *b, uint8_t *codes)
-{
-    for (int h = 0; h < 2; h++)
-        for (int i = 0; i < 4; i++)
-            for (int l = 0; l < 32; l++) {
-                int low = b->ql[64 * h + 32 * (i & 1) + l] >> (4 * (i >> 1)) & 15;
-                codes[128 * h + 32 * i + l] = (uint8_t)(low | (b->qh[32 * h + l] >> (2 * i) & 3) << 4);
-            }
-}
-
-static void join_q6(const uint8_t *codes, block_q6_k *b)
-{
-    memset(b->ql, 0, sizeof b->ql + sizeof b->qh);
-    for (int h = 0; h < 2; h++)
-        for (int i = 0; i < 4; i++)
-            for (int l = 0; l < 32; l++) {
-                int u = codes[128 * h + 32 * i + l];
-                b->ql[64 * h + 32 * (i & 1) + l] |= (uint8_t)((u & 15) << (4 * (i >> 1)));
-                b->qh[32 * h + l] |= (uint8_t)((u >> 4 & 3) << (2 * i));
-            }
-}
-
-static void split_block(int type, const void *block, uint8_t *codes)
-{
-    const uint8_t *p = block;
-    switch (type) {
-    case QUANT_Q4_0:
-    case QUANT_IQ4_NL: split_nibbles16(p + 2, codes); break;
-    case QUANT_Q4_1: split_nibbles16(p + 4, codes); break;
-    case QUANT_MXFP4: split_nibbles16(p + 1, codes); break;
-    case QUANT_Q5_0: split_q5(p + 6, p + 2, codes); break;
-    case QUANT_Q5_1: split_q5(p + 8, p + 4, codes); break;
-    case QUANT_Q8_0: memcpy(codes, p + 2, 32); break;
-    case QUANT_Q2_K: split_k2(p + 16, codes); break;
-    case QUANT_Q3_K: split_k2(p + 32, codes), split_mask(p, 2, codes); break;
-    case QUANT_Q4_K: split_k4(p + 16, codes); break;
-    case QUANT_Q5_K: split_k4(p + 48, codes), split_mask(p + 16, 4, codes); break;
-    case QUANT_Q6_K: split_q6(block, codes); break;
-    case QUANT_IQ4_XS:
-        for (int i = 0; i < 8; i++)
-            split_nibbles16(p + 8 + 16 * i, codes + 32 * i);
-        break;
-    default: assert(!"a type without codes");
-    }
-}
-
-static void join_block(int type, const uint8_t *codes, void *block)
-{
-    uint8_t *p = block;
-    switch (type) {
-    case QUANT_Q4_0:
-    case QUANT_IQ4_NL: join_nibbles16(codes, p + 2); break;
-    case QUANT_Q4_1: join_nibbles16(codes, p + 4); break;
-    case QUANT_MXFP4: join_nibbles16(codes, p + 1); break;
-    case QUANT_Q5_0: join_q5(codes, p + 6, p + 2); break;
-    case QUANT_Q5_1: join_q5(codes, p + 8, p + 4); break;
-    case QUANT_Q8_0: memcpy(p + 2, codes, 32); break;
-    case QUANT_Q2_K: join_k2(codes, p + 16); break;
-    case QUANT_Q3_K: join_k2(codes, p + 32), join_mask(codes, 2, p); break;
-    case QUANT_Q4_K: join_k4(codes, p + 16); break;
-    case QUANT_Q5_K: join_k4(codes, p + 48), join_mask(codes, 4, p + 16); break;
-    case QUANT_Q6_K: join_q6(codes, block); break;
-    case QUANT_IQ4_XS:
-        for (int i = 0; i < 8; i++)
-            join_nibbles16(codes + 32 * i, p + 8 + 16 * i);
-        break;
-    default: assert(!"a type without codes");
-    }
-}
-
-/* ---- planes ---- */
-
-/* One plane of 32 values of one row: `bits` bits of every code from bit `shift` on. Group g lies in vector
- * g % vectors (nibbles: g and g + 4 share one) or, for bit planes, in vector g / (8 / bits). */
-static size_t plane_put(uint8_t *out, int row, const uint8_t *codes, int bits, int shift)
+/* The bits of 32 bytes from bit `shift` on, into one row of a plane. */
+INLINE void put_bits(uint8_t *out, const uint8_t *in, const int bits, int shift)
 {
     const uint32_t mask = 0x01010101u * ((1u << bits) - 1);
-    int per = 8 / bits, vectors = bits;
-    for (int v = 0; v < vectors; v++) {
+    for (int v = 0; v < bits; v++) {
         uint32_t packed = 0;
-        for (int i = 0; i < per; i++) {
-            int g = bits == 4 ? v + 4 * i : v * per + i;
-            packed |= (word(codes + 4 * g) >> shift & mask) << (bits * i);
-        }
-        memcpy(out + 64 * v + 4 * row, &packed, 4);
+        for (int i = 0; i < 8 / bits; i++)
+            packed |= (word(in + 4 * group_of(bits, v, i)) >> shift & mask) << (bits * i);
+        set_word(out + 64 * v, packed);
     }
-    return (size_t)vectors * 64;
 }
 
-static size_t plane_get(const uint8_t *in, int row, uint8_t *codes, int bits, int shift)
+/* The inverse: ORed into 32 bytes. */
+INLINE void get_bits(const uint8_t *in, uint8_t *out, const int bits, int shift)
 {
     const uint32_t mask = 0x01010101u * ((1u << bits) - 1);
-    int per = 8 / bits, vectors = bits;
-    for (int v = 0; v < vectors; v++) {
-        uint32_t packed = word(in + 64 * v + 4 * row);
-        for (int i = 0; i < per; i++) {
-            int g = bits == 4 ? v + 4 * i : v * per + i;
-            uint32_t code = word(codes + 4 * g) | (packed >> (bits * i) & mask) << shift;
-            memcpy(codes + 4 * g, &code, 4);
+    for (int v = 0; v < bits; v++)
+        for (int i = 0; i < 8 / bits; i++) {
+            uint8_t *to = out + 4 * group_of(bits, v, i);
+            set_word(to, word(to) | (word(in + 64 * v) >> (bits * i) & mask) << shift);
+        }
+}
+
+/* Bits 4g + j of a number become bit g of byte j, and back. */
+static uint32_t gather_bits(uint32_t x)
+{
+    uint32_t out = 0;
+    for (int j = 0; j < 4; j++) {
+        uint32_t t = x >> j & 0x11111111u;
+        t = (t | t >> 3) & 0x03030303u;
+        t = (t | t >> 6) & 0x000F000Fu;
+        out |= ((t | t >> 12) & 0xFFu) << (8 * j);
+    }
+    return out;
+}
+
+static uint32_t scatter_bits(uint32_t x)
+{
+    uint32_t out = 0;
+    for (int j = 0; j < 4; j++)
+        for (int g = 0; g < 8; g++)
+            out |= (x >> (8 * j + g) & 1) << (4 * g + j);
+    return out;
+}
+
+/* Sub-block i of one row of a plane; file is the block, out the plane's first vector, moved to the row. */
+INLINE void plane_put(const code_plane *p, int i, const uint8_t *file, uint8_t *out)
+{
+    int shift;
+    const uint8_t *in = file + p->at + begin_of(p->order, i, &shift);
+    if (p->order == BITS)
+        set_word(out, gather_bits(word(in)));
+    else if (p->order == WORDS)
+        for (int v = 0; v < p->bits; v++)
+            set_word(out + 64 * v, word(in + 4 * v));
+    else if (p->bits == 4)
+        put_bits(out, in, 4, shift);
+    else if (p->bits == 2)
+        put_bits(out, in, 2, shift);
+    else
+        put_bits(out, in, 1, shift);
+}
+
+INLINE void plane_get(const code_plane *p, int i, const uint8_t *in, uint8_t *file)
+{
+    int shift;
+    uint8_t *out = file + p->at + begin_of(p->order, i, &shift);
+    if (p->order == BITS)
+        set_word(out, scatter_bits(word(in)));
+    else if (p->order == WORDS)
+        for (int v = 0; v < p->bits; v++)
+            set_word(out + 4 * v, word(in + 64 * v));
+    else
+        get_bits(in, out, p->bits, shift);
+}
+
+/* One block of row `row`. */
+static void block_put(const layout *l, int row, const uint8_t *file, uint8_t *codes, uint8_t *scales)
+{
+    codes += 4 * row;
+    for (int i = 0; i < l->block / 32; i++) {
+        plane_put(&l->low, i, file, codes);
+        codes += 64 * l->low.bits;
+        if (l->high.bits)
+            plane_put(&l->high, i, file, codes);
+        codes += 64 * l->high.bits;
+    }
+    for (size_t f = 0; f < ARRAY_LEN(l->fields); f++) {
+        const scale_field *s = &l->fields[f];
+        for (int e = 0; e < s->count; e++, scales += ROWS * s->width) {
+            scales[row * s->width] = file[s->at + e * s->width];
+            if (s->width == 2)
+                scales[row * 2 + 1] = file[s->at + e * 2 + 1];
         }
     }
-    return (size_t)vectors * 64;
 }
 
-static void block_put(const layout *l, int type, int row, const uint8_t *file, uint8_t *codes_out, uint8_t *scales_out)
+static void block_get(const layout *l, int row, const uint8_t *codes, const uint8_t *scales, uint8_t *file)
 {
-    uint8_t codes[256];
-    split_block(type, file, codes);
-    for (int k = 0; k < l->block; k += 32) {
-        codes_out += plane_put(codes_out, row, codes + k, l->low, 0);
-        if (l->high)
-            codes_out += plane_put(codes_out, row, codes + k, l->high, l->low);
+    memset(file, 0, l->file_bytes);
+    codes += 4 * row;
+    for (int i = 0; i < l->block / 32; i++) {
+        plane_get(&l->low, i, codes, file);
+        codes += 64 * l->low.bits;
+        if (l->high.bits)
+            plane_get(&l->high, i, codes, file);
+        codes += 64 * l->high.bits;
     }
     for (size_t f = 0; f < ARRAY_LEN(l->fields); f++) {
         const scale_field *s = &l->fields[f];
-        for (int e = 0; e < s->count; e++, scales_out += ROWS * s->width)
-            memcpy(scales_out + row * s->width, file + s->at + e * s->width, s->width);
-    }
-}
-
-static void block_get(const layout *l, int type, int row, const uint8_t *codes_in, const uint8_t *scales_in,
-                      uint8_t *file)
-{
-    uint8_t codes[256] = { 0 };
-    for (int k = 0; k < l->block; k += 32) {
-        codes_in += plane_get(codes_in, row, codes + k, l->low, 0);
-        if (l->high)
-            codes_in += plane_get(codes_in, row, codes + k, l->high, l->low);
-    }
-    join_block(type, codes, file);
-    for (size_t f = 0; f < ARRAY_LEN(l->fields); f++) {
-        const scale_field *s = &l->fields[f];
-        for (int e = 0; e < s->count; e++, scales_in += ROWS * s->width)
-            memcpy(file + s->at + e * s->width, scales_in + row * s->width, s->width);
+        for (int e = 0; e < s->count; e++, scales += ROWS * s->width)
+            memcpy(file + s->at + e * s->width, scales + row * s->width, s->width);
     }
 }
 
@@ -343,12 +260,12 @@ void kernels_pack(int type, const void *file_rows, size_t row_bytes, int n_rows,
         memset(out, 0, kernels_panel_bytes(type, cols));
     for (int r = 0; r < n_rows; r++) {
         const uint8_t *row = (const uint8_t *)file_rows + (size_t)r * row_bytes;
-        if (!l->low) {
+        if (!l->low.bits) {
             float_put(l->file_bytes, row, n, out + (size_t)r * l->file_bytes);
             continue;
         }
         for (size_t b = 0; b < n; b++)
-            block_put(l, type, r, row + b * l->file_bytes, out + b * l->code_bytes,
+            block_put(l, r, row + b * l->file_bytes, out + b * l->code_bytes,
                       out + n * l->code_bytes + b * l->scale_bytes);
     }
 }
@@ -362,8 +279,8 @@ void kernels_unpack_row(int type, const void *panels, size_t cols, size_t row, v
     uint8_t *out = file_row;
     int r = (int)(row % ROWS);
     for (size_t b = 0; b < n; b++) {
-        if (l->low)
-            block_get(l, type, r, in + b * l->code_bytes, in + n * l->code_bytes + b * l->scale_bytes,
+        if (l->low.bits)
+            block_get(l, r, in + b * l->code_bytes, in + n * l->code_bytes + b * l->scale_bytes,
                       out + b * l->file_bytes);
         else
             memcpy(out + b * l->file_bytes, in + (b * ROWS + (size_t)r) * l->file_bytes, l->file_bytes);

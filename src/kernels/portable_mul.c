@@ -60,9 +60,9 @@ static void take_plane(const uint8_t *p, int bits, int to, uint8_t out[8][64])
 static void unpack32(const layout *l, int offset, const int8_t *table, const uint8_t *p, codes32 out)
 {
     uint8_t u[8][64] = { { 0 } };
-    take_plane(p, l->low, 0, u);
-    if (l->high)
-        take_plane(p + 64 * l->low, l->high, l->low, u);
+    take_plane(p, l->low.bits, 0, u);
+    if (l->high.bits)
+        take_plane(p + 64 * l->low.bits, l->high.bits, l->low.bits, u);
     int8_t *to = &out[0][0][0];
     const uint8_t *from = &u[0][0];
     for (int i = 0; i < 512; i++)

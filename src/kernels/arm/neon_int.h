@@ -11,8 +11,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE float32x4_t set4(float x)
 {
     return vdupq_n_f32(x);

@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/kernels.h"
+#include "kernels/layout_int.h"
 
-#define INLINE static inline __attribute__((always_inline))
 /* Over the loop that follows: its bounds are constants once everything is inlined, and -O2 would keep it a loop. */
 #define UNROLL _Pragma("GCC unroll 8")
 
