@@ -14,55 +14,70 @@ INLINE __m512 weights16(int type, const char *p, size_t k)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
 }
 
+enum { TOKENS = 8 }; /* at once; with two panels 16 sums, 2 weights and an input, and every load serves two of them */
+
 INLINE void float_block(int type, const char *panels, size_t panel_bytes, size_t cols, const char *acts, size_t stride,
                         float *out, size_t out_stride, const int np, const int nt)
 {
-    __m512 acc[8][12];
-#pragma GCC unroll 8
-    for (int p = 0; p < np; p++)
-#pragma GCC unroll 12
-        for (int t = 0; t < nt; t++)
+    __m512 acc[4][TOKENS];
+    const float *row[TOKENS];
+    UNROLL
+    for (int t = 0; t < nt; t++) {
+        row[t] = (const float *)(const void *)(acts + (size_t)t * stride);
+        OPAQUE(row[t]);
+        UNROLL
+        for (int p = 0; p < np; p++)
             acc[p][t] = _mm512_setzero_ps();
-    for (size_t k = 0; k < cols; k++)
-#pragma GCC unroll 8
-        for (int p = 0; p < np; p++) {
-            __m512 w = weights16(type, panels + (size_t)p * panel_bytes, k);
-#pragma GCC unroll 12
-            for (int t = 0; t < nt; t++) {
-                float x = ((const float *)(const void *)(acts + (size_t)t * stride))[k];
-                acc[p][t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x), acc[p][t]);
-            }
+    }
+    for (size_t k = 0; k < cols; k++) {
+        __m512 w[4];
+        UNROLL
+        for (int p = 0; p < np; p++)
+            w[p] = weights16(type, panels + (size_t)p * panel_bytes, k);
+        UNROLL
+        for (int t = 0; t < nt; t++) {
+            const __m512 x = _mm512_set1_ps(row[t][k]);
+            UNROLL
+            for (int p = 0; p < np; p++)
+                acc[p][t] = _mm512_fmadd_ps(w[p], x, acc[p][t]);
         }
-#pragma GCC unroll 8
-    for (int p = 0; p < np; p++)
-#pragma GCC unroll 12
-        for (int t = 0; t < nt; t++)
+    }
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+        for (int p = 0; p < np; p++)
             _mm512_storeu_ps(out + (size_t)t * out_stride + (size_t)p * ROWS, acc[p][t]);
 }
 
-INLINE void mul_float(int type, const void *panels, size_t n_panels, size_t cols, const void *acts, size_t stride,
+/* `np` panels times all tokens. */
+INLINE void float_panels(int type, const char *panels, size_t panel_bytes, size_t cols, const char *acts,
+                         size_t stride, size_t n_tokens, float *out, size_t out_stride, const int np)
+{
+    size_t t = 0;
+    for (; n_tokens - t >= TOKENS; t += TOKENS)
+        float_block(type, panels, panel_bytes, cols, acts + t * stride, stride, out + t * out_stride, out_stride, np,
+                    TOKENS);
+    if (n_tokens - t >= TOKENS / 2) {
+        float_block(type, panels, panel_bytes, cols, acts + t * stride, stride, out + t * out_stride, out_stride, np,
+                    TOKENS / 2);
+        t += TOKENS / 2;
+    }
+    for (; t < n_tokens; t++)
+        float_block(type, panels, panel_bytes, cols, acts + t * stride, stride, out + t * out_stride, out_stride, np,
+                    1);
+}
+
+INLINE void mul_float(int type, const char *panels, size_t n_panels, size_t cols, const char *acts, size_t stride,
                       size_t n_tokens, float *out, size_t out_stride)
 {
     const size_t bytes = cols * ROWS * (type == QUANT_F32 ? 4 : 2);
-    for (size_t p = 0; p < n_panels;) {
-        const char *w = (const char *)panels + p * bytes;
-        size_t np = n_tokens == 1 && n_panels - p >= 4 ? 4 : 1;
-        for (size_t t = 0; t < n_tokens;) {
-            const char *a = (const char *)acts + t * stride;
-            float *o = out + t * out_stride + p * ROWS;
-            size_t left = n_tokens - t, nt = left >= 12 ? 12 : left >= 4 ? 4 : 1;
-            if (np == 4)
-                float_block(type, w, bytes, cols, a, stride, o, out_stride, 4, 1);
-            else if (nt == 12)
-                float_block(type, w, bytes, cols, a, stride, o, out_stride, 1, 12);
-            else if (nt == 4)
-                float_block(type, w, bytes, cols, a, stride, o, out_stride, 1, 4);
-            else
-                float_block(type, w, bytes, cols, a, stride, o, out_stride, 1, 1);
-            t += nt;
-        }
-        p += np;
-    }
+    size_t p = 0;
+    for (; n_tokens == 1 && p + 4 <= n_panels; p += 4) /* four chains hide the latency of one */
+        float_block(type, panels + p * bytes, bytes, cols, acts, stride, out + p * ROWS, out_stride, 4, 1);
+    for (; n_tokens > 1 && p + 2 <= n_panels; p += 2)
+        float_panels(type, panels + p * bytes, bytes, cols, acts, stride, n_tokens, out + p * ROWS, out_stride, 2);
+    for (; p < n_panels; p++)
+        float_panels(type, panels + p * bytes, bytes, cols, acts, stride, n_tokens, out + p * ROWS, out_stride, 1);
 }
 
 #define MUL(name, type)                                                                                                \
