@@ -108,9 +108,10 @@ static void bench_attend(const kernels *k)
 
 int main(void)
 {
-    static const unsigned levels[] = { 0, CPU_AVX2, CPU_AVX2 | CPU_AVX512, CPU_NEON, CPU_NEON | CPU_DOTPROD,
+    static const unsigned levels[] = { 0, CPU_AVX2, CPU_AVX2 | CPU_AVXVNNI, CPU_AVX2 | CPU_AVX512VL,
+                                       CPU_AVX2 | CPU_AVX512, CPU_NEON, CPU_NEON | CPU_DOTPROD,
                                        CPU_NEON | CPU_DOTPROD | CPU_I8MM };
-    static const char *const names[] = { "portable", "avx2", "avx512", "neon", "dotprod", "i8mm" };
+    static const char *const names[] = { "portable", "avx2", "avxvnni", "avx512vl", "avx512", "neon", "dotprod", "i8mm" };
     const char *only = getenv("HEARTH_ISA");
     for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
         if ((cpu_detect() & levels[i]) != levels[i] || (only && *only && strcmp(only, names[i])))

@@ -11,6 +11,10 @@ void kernels_init(kernels *k, unsigned cpu)
     if (!(cpu & CPU_AVX2))
         return;
     kernels_avx2(k);
+    if (cpu & CPU_AVXVNNI)
+        kernels_avxvnni(k);
+    if (cpu & CPU_AVX512VL)
+        kernels_avx512vl(k);
     if (!(cpu & CPU_AVX512))
         return;
     kernels_avx512(k);

@@ -12,6 +12,8 @@ void kernels_avx2(kernels *k);
 void kernels_avx2_mul(kernels *k);
 void kernels_avx2_float(kernels *k);
 void kernels_avx2_attn(kernels *k);
+void kernels_avxvnni(kernels *k);
+void kernels_avx512vl(kernels *k);
 void kernels_avx512(kernels *k);
 void kernels_avx512_mul(kernels *k);
 void kernels_avx512_float(kernels *k);

@@ -34,7 +34,7 @@ static unsigned detect_x86(void)
         f |= CPU_AVX2;
     const unsigned f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
     if ((f & CPU_AVX2) && (state & OPMASK_ZMM) == OPMASK_ZMM && (b & f_dq_bw_vl) == f_dq_bw_vl && (c & 1u << 11))
-        f |= CPU_AVX512;
+        f |= CPU_AVX512 | CPU_AVX512VL;
     if (subleaves >= 1) {
         __cpuid_count(7, 1, a, b, c, d);
         if ((f & CPU_AVX2) && (a & 1u << 4))
@@ -82,7 +82,9 @@ static const struct level {
 } levels[] = {
     { "portable", 0, 0 },
     { "avx2", CPU_AVX2, CPU_AVX2 },
-    { "avx512", CPU_AVX512, CPU_AVX2 | CPU_AVXVNNI | CPU_AVX512 },
+    { "avxvnni", CPU_AVXVNNI, CPU_AVX2 | CPU_AVXVNNI },
+    { "avx512vl", CPU_AVX512VL, CPU_AVX2 | CPU_AVX512VL },
+    { "avx512", CPU_AVX512, CPU_AVX2 | CPU_AVXVNNI | CPU_AVX512VL | CPU_AVX512 },
     { "neon", CPU_NEON, CPU_NEON },
     { "dotprod", CPU_DOTPROD, CPU_NEON | CPU_DOTPROD },
     { "i8mm", CPU_I8MM, CPU_NEON | CPU_DOTPROD | CPU_I8MM },
@@ -109,14 +111,16 @@ status cpu_choose(const char *isa, unsigned *features, error *err)
         *features = have & levels[i].keep;
         return OK;
     }
-    return fail(err, E_UNSUPPORTED, "%sunknown instruction set '%s': portable, avx2, avx512, neon, dotprod or i8mm",
-                from, isa);
+    return fail(err, E_UNSUPPORTED, "%sunknown instruction set '%s': portable, avx2, avxvnni, avx512vl, avx512, neon, "
+                "dotprod or i8mm", from, isa);
 }
 
 const char *cpu_level_name(unsigned features)
 {
     if (features & CPU_AVX512)
         return "AVX-512 VNNI, AVX2";
+    if (features & CPU_AVX512VL)
+        return "256-bit AVX-512 VNNI, AVX2";
     if (features & CPU_AVXVNNI)
         return "AVX-VNNI, AVX2";
     if (features & CPU_AVX2)

@@ -133,13 +133,17 @@ static inline void guarded_close(guarded *g)
 }
 
 /* Every level that this machine has, portable not included. */
-enum { TEST_LEVELS = 3 };
+enum { TEST_LEVELS = 4 };
 static inline int test_levels(kernels level[TEST_LEVELS])
 {
     unsigned have = cpu_detect();
     int n = 0;
     if (have & CPU_AVX2)
         kernels_init(&level[n++], CPU_AVX2);
+    if (have & CPU_AVXVNNI)
+        kernels_init(&level[n++], CPU_AVX2 | CPU_AVXVNNI);
+    if (have & CPU_AVX512VL)
+        kernels_init(&level[n++], CPU_AVX2 | CPU_AVX512VL);
     if (have & CPU_AVX512)
         kernels_init(&level[n++], CPU_AVX2 | CPU_AVX512);
     if (have & CPU_NEON)
