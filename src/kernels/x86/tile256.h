@@ -1,5 +1,5 @@
 /* tile256.h: many tokens times integer weights with 256-bit registers: a template for avx2_tile.c, avxvnni_mul.c and
- * avx512vl_mul.c. Before it is included, TILE(name) is the name of the function of one type, TILE_STORAGE static or
+ * avx512vl_mul.c. Before the last two include it, TILE(name) is the name of the function of one type, TILE_STORAGE static or
  * nothing, and TILE_VNNI 0 or 1; with 1 also DPBUSD and DPWSSD. Codes and scales: avx2_mul_int.h.
  *
  * A sub-block of 32 values of 16 rows is spread into bytes once, in the first-level cache, and stays while the tokens
@@ -8,6 +8,12 @@
  *
  * Without VNNI sums are of 16 bits, and codes of 8 bits (signed ones are offset by 128) are two planes of 4 bits, so
  * that eight groups of them fit too: products of whole bytes would leave no room for a second one. */
+#ifndef TILE /* avx2_tile.c */
+#define TILE(name) kernels_avx2_tile_##name
+#define TILE_STORAGE
+#define TILE_VNNI 0
+#endif
+
 #include "kernels/x86/avx2_mul_int.h"
 
 enum {
@@ -52,8 +58,8 @@ INLINE void spread(const spec s, const uint8_t *p, __m256i table, tile_codes *c)
 }
 
 #if TILE_VNNI
-/* Scales as 16-bit pairs (c, 256 c), for a sum split into its lowest byte and the rest: DPWSSD is then the whole product
- * and its addition. Sums stay below 2^23. */
+/* Scales as 16-bit pairs (c, 256 c), for a sum split into its lowest byte and the rest: DPWSSD is then the product and
+ * its addition. Sums stay below 2^23. */
 INLINE __m256i factor(__m256i doubled, int plane)
 {
     (void)plane;
