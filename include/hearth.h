@@ -148,7 +148,7 @@ typedef enum hearth_finish { HEARTH_STOP, HEARTH_LENGTH, HEARTH_CONTEXT, HEARTH_
 
 typedef struct hearth_answer {
     hearth_finish finish;
-    uint32_t n_prompt, n_reused, n_tokens; /* n_reused: prompt tokens that the session still knew */
+    uint32_t n_prompt, n_reused, n_tokens; /* n_reused: prompt tokens that were not computed again */
     double prefill_s, decode_s, first_token_s;
     double sum_logprob; /* of the drawn tokens */
 } hearth_answer;
