@@ -46,12 +46,12 @@ static status check_options(engine_options *o, error *err)
         return fail(err, E_RANGE, "%d threads: it must be 1 to %d", o->n_threads, POOL_MAX_THREADS);
     if (o->context > CONTEXT_MAX)
         return fail(err, E_RANGE, "a context of %u positions: the limit is %d", o->context, CONTEXT_MAX);
+    if (o->rewind > CONTEXT_MAX)
+        return fail(err, E_RANGE, "to rewind by %u positions: the limit is %d", o->rewind, CONTEXT_MAX);
     if (o->n_sessions > SESSIONS_MAX)
         return fail(err, E_RANGE, "%u sessions: the limit is %d", o->n_sessions, SESSIONS_MAX);
     if (o->batch > BATCH_MAX)
         return fail(err, E_RANGE, "a batch of %u rows: the limit is %d", o->batch, BATCH_MAX);
-    if (o->rewind > CONTEXT_MAX)
-        return fail(err, E_RANGE, "to rewind by %u positions: the limit is %d", o->rewind, CONTEXT_MAX);
     if (o->kv_type != ENGINE_KV_F16 && o->kv_type != ENGINE_KV_F32)
         return fail(err, E_RANGE, "kv type %d is not known", (int)o->kv_type);
     if (!o->n_threads) {
