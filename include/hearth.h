@@ -113,8 +113,10 @@ typedef struct hearth_session hearth_session;
 hearth_result hearth_session_open(hearth_session **out, hearth_model *m, char *why);
 void hearth_session_close(hearth_session **s);
 uint32_t hearth_session_length(const hearth_session *s);
-/* Forgets all but the first n tokens. */
-void hearth_session_truncate(hearth_session *s, uint32_t n);
+/* Forgets all but the first n tokens and returns the length that is left. That is less than n (0 today) when the model
+ * has sliding windows and was more than some hundred tokens beyond n: what it saw there is gone. hearth_generate feeds
+ * such tokens again by itself. */
+uint32_t hearth_session_truncate(hearth_session *s, uint32_t n);
 
 /* Natural logarithms of p(tokens[i] | those before), in logprobs[1 .. n - 1]; logprobs[0] = 0. Starts the session
  * afresh. */
@@ -146,7 +148,7 @@ typedef enum hearth_finish { HEARTH_STOP, HEARTH_LENGTH, HEARTH_CONTEXT, HEARTH_
 
 typedef struct hearth_answer {
     hearth_finish finish;
-    uint32_t n_prompt, n_reused, n_tokens; /* n_reused: prompt tokens that the session still knew */
+    uint32_t n_prompt, n_reused, n_tokens; /* n_reused: prompt tokens that were not computed again */
     double prefill_s, decode_s, first_token_s;
     double sum_logprob; /* of the drawn tokens */
 } hearth_answer;

@@ -17,6 +17,7 @@ enum {
     BATCH_DEFAULT = 128,
     BATCH_MAX = 1024,
     SESSIONS_MAX = 4096,
+    REWIND_DEFAULT = 256, /* an answer that is asked for again, a turn that ends otherwise */
     LOGIT_BYTES = 16 << 20, /* about this much memory for logits, but room for LOGIT_ROWS rows */
     LOGIT_ROWS = 8,
 };
@@ -45,6 +46,8 @@ static status check_options(engine_options *o, error *err)
         return fail(err, E_RANGE, "%d threads: it must be 1 to %d", o->n_threads, POOL_MAX_THREADS);
     if (o->context > CONTEXT_MAX)
         return fail(err, E_RANGE, "a context of %u positions: the limit is %d", o->context, CONTEXT_MAX);
+    if (o->rewind > CONTEXT_MAX)
+        return fail(err, E_RANGE, "to rewind by %u positions: the limit is %d", o->rewind, CONTEXT_MAX);
     if (o->n_sessions > SESSIONS_MAX)
         return fail(err, E_RANGE, "%u sessions: the limit is %d", o->n_sessions, SESSIONS_MAX);
     if (o->batch > BATCH_MAX)
@@ -58,6 +61,7 @@ static status check_options(engine_options *o, error *err)
     }
     o->n_sessions = o->n_sessions ? o->n_sessions : 1;
     o->batch = o->batch ? o->batch : BATCH_DEFAULT;
+    o->rewind = o->rewind ? o->rewind : REWIND_DEFAULT;
     return OK;
 }
 
@@ -85,21 +89,16 @@ static uint64_t own_bytes(const plan *p)
     uint64_t n = p->spec.n_vocab, padded = (n + 15) / 16 * 16;
     return n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float) +
            p->run.batch * (sizeof(model_row) + sizeof(uint32_t)) + p->run.logit_rows * sizeof(float *) +
-           lookup_bytes(p->run.context) + p->o.n_sessions * session_bytes(p->run.context);
+           lookup_bytes(p->run.context) + p->o.n_sessions * session_bytes(&p->budget);
 }
 
 static void plan_budget(plan *p, const gguf *g)
 {
     engine_budget *b = &p->budget;
-    uint64_t page = model_page_bytes(&p->spec, p->run.kv);
-    uint32_t pages = (p->run.context + KERNELS_PAGE - 1) / KERNELS_PAGE;
-    uint64_t n_pages = p->o.kv_bytes ? p->o.kv_bytes / page : (uint64_t)pages * p->o.n_sessions;
     b->context = p->run.context;
-    b->n_pages = n_pages > UINT32_MAX ? UINT32_MAX : (uint32_t)n_pages;
+    kv_plan(b, &p->spec, p->run.kv, &p->o);
     b->weights_bytes = p->sizes.weights_bytes;
     b->token_bytes = p->sizes.token_bytes;
-    b->kv_position_bytes = page / KERNELS_PAGE;
-    b->kv_bytes = b->n_pages * page;
     b->scratch_bytes = model_run_bytes(&p->spec, &p->run) + own_bytes(p);
     b->vocab_bytes = vocab_bound(g);
     b->total_bytes = b->weights_bytes + b->kv_bytes + b->scratch_bytes + b->vocab_bytes;
@@ -132,7 +131,7 @@ static status plan_make(plan *p, const gguf *g, const engine_options *o, error *
     plan_budget(p, g);
     if (p->budget.n_pages == 0)
         return fail(err, E_NOFIT, "a KV cache of %llu bytes does not hold one page of %llu",
-                    (unsigned long long)p->o.kv_bytes, (unsigned long long)model_page_bytes(&p->spec, p->run.kv));
+                    (unsigned long long)p->o.kv_bytes, (unsigned long long)engine_kv_bytes(&p->budget, 1, 1));
     return OK;
 }
 
@@ -199,7 +198,9 @@ static status open_scratch(engine *e, const plan *p, error *err)
     e->counts = mem_array(n, sizeof *e->counts);
     if (!e->rows || !e->which || !e->logits || !e->candidates || !e->work || !e->counts)
         return fail(err, E_NOMEM, "no memory for sampling");
-    status s = kv_open(&e->kv, p->budget.n_pages, model_page_bytes(&p->spec, p->run.kv), err);
+    status s = OK;
+    for (int i = 0; !s && i < MODEL_KINDS; i++)
+        s = kv_open(&e->kv[i], p->budget.pages[i].n_pages, p->budget.pages[i].page_bytes, err);
     if (!s)
         s = lookup_open(&e->lookup, p->run.context, err);
     return s ? s : model_run_open(&e->run, e->model, &e->k, e->pool, &p->run, err);
@@ -272,7 +273,8 @@ void engine_close(engine **ep)
     model_close(&e->model);
     pool_close(&e->pool);
     vocab_close(&e->vocab);
-    kv_close(&e->kv);
+    for (int i = 0; i < MODEL_KINDS; i++)
+        kv_close(&e->kv[i]);
     lookup_close(&e->lookup);
     void *blocks[] = { e->rows, e->which, e->logits, e->candidates,   e->work,
                        e->counts, e->arch, e->name,  e->chat_template };

@@ -1,8 +1,12 @@
 /* engine.h: one loaded model, and the conversations ("sessions") that run on it.
  *
- * An engine owns the repacked weights, the vocabulary, the pool of KV pages, the scratch memory, the compute threads.
+ * An engine owns the repacked weights, the vocabulary, the pools of KV pages, the scratch memory, the compute threads.
  * A session is one timeline: the tokens that have been fed, and the KV pages that remember them. Several sessions share
  * an engine and are stepped together: engine_step takes rows of any sessions, one row a token.
+ *
+ * KV pages hold 64 positions. There are two kinds, each with a pool of its own: pages of the layers that see
+ * everything, which a session keeps for all its tokens, and pages of the layers that see a window, of which it keeps
+ * the latest. So a session cannot always go back: session_truncate says how far it came.
  *
  * One thread owns an engine and all its sessions: every function here is for that owner thread, unless it says "any
  * thread". Everything is allocated in engine_open and session_open: stepping allocates nothing.
@@ -39,8 +43,11 @@ typedef struct engine_options {
     size_t size;          /* sizeof(engine_options), set by engine_options_init: lets the struct grow */
     int n_threads;        /* compute threads, the caller's included; 0: the cores this process may use */
     uint32_t context;     /* most positions of one session; 0: the model's own limit, but at most 8192 */
-    uint32_t n_sessions;  /* the KV pool holds this many full contexts; 0: 1 */
-    uint64_t kv_bytes;    /* the KV pool in bytes, rounded down to whole pages, instead of n_sessions; 0: unused */
+    uint32_t n_sessions;  /* the KV pools hold this many full contexts; 0: 1 */
+    uint64_t kv_bytes;    /* most bytes of both KV pools, instead of that many full contexts: rounded down to whole
+                             pages, which n_sessions sessions share in any way (engine_kv_bytes); 0: unused */
+    uint32_t rewind;      /* positions that session_truncate can always go back; 0: 256; at least `batch`. Costs KV of
+                             window layers only */
     uint64_t mem_bytes;   /* budget: more than this is refused with E_NOFIT before anything is loaded; 0: no budget */
     engine_kv kv_type;
     uint32_t batch;       /* most rows of one pass through the layers, 1..1024; 0: 128. Changes memory and speed only */
@@ -53,18 +60,31 @@ void engine_options_init(engine_options *o);
 
 /* What engine_open would allocate with these options, in bytes. Computed from the header alone, by the code that
  * allocates: engine_open takes exactly this. */
+enum { ENGINE_GLOBAL, ENGINE_WINDOW, ENGINE_KINDS }; /* layers that see everything; that see a window */
+typedef struct engine_pages {
+    uint64_t page_bytes;    /* 0: the model has no such layers */
+    uint32_t n_pages;       /* in the pool */
+    uint32_t session_pages; /* most that one session holds */
+} engine_pages;
+
 typedef struct engine_budget {
     uint64_t weights_bytes; /* repacked weights, norms and tables */
-    uint64_t kv_bytes;      /* the KV pool */
+    uint64_t kv_bytes;      /* both KV pools */
     uint64_t scratch_bytes; /* activations, logits */
     uint64_t vocab_bytes;   /* vocabulary and merges (an upper bound) */
     uint64_t total_bytes;
-    uint64_t kv_position_bytes; /* KV bytes of one position, all layers */
     uint64_t token_bytes;   /* weight bytes read for one decoded token (each matrix once, of the embedding one row) */
     uint32_t context;       /* the limit that the options led to */
-    uint32_t n_pages;       /* pages of 64 positions in the pool */
+    uint32_t window;        /* positions that a window layer sees; 0: there are none */
+    uint32_t n_pages;       /* 64 positions each: what all sessions together can hold */
+    engine_pages pages[ENGINE_KINDS];
 } engine_budget;
 status engine_plan(const struct gguf *file, const engine_options *o, engine_budget *out, error *err) MUST_CHECK;
+/* The bytes of KV pools for n_pages x 64 positions that n_sessions sessions share in any way. Any thread, as the next.
+ * A position has no price of its own: a session pays for window layers only until it holds session_pages of them. */
+uint64_t engine_kv_bytes(const engine_budget *b, uint64_t n_pages, uint32_t n_sessions);
+/* The bytes of KV that a token reads which has so many before it. */
+uint64_t engine_kv_read_bytes(const engine_budget *b, uint64_t n_before);
 
 /* Opens the model. The file passes to the engine, which closes it, also when this fails. The mapping is released in
  * steps while weights are repacked. Errors: E_NOFIT with the arithmetic; E_FORMAT, E_UNSUPPORTED naming the tensor or
@@ -99,7 +119,8 @@ const engine_budget *engine_memory(const engine *e);
 
 /* ---- sessions ---- */
 
-/* A session takes KV pages from the pool as it grows, and gives them back in session_truncate and session_close. */
+/* A session takes KV pages from the pools as it grows, and gives them back in session_truncate and session_close; those
+ * of window layers also as it grows, when they are out of sight by more than `rewind` positions. */
 status session_open(session **out, engine *e, error *err) MUST_CHECK;
 void session_close(session **s);
 engine *session_engine(const session *s);
@@ -107,8 +128,11 @@ engine *session_engine(const session *s);
 /* Tokens so far, all of them remembered in the KV cache. Borrowed until the next change. */
 uint32_t session_length(const session *s);
 const int32_t *session_tokens(const session *s);
-/* Forgets all but the first n tokens (n <= length). */
-void session_truncate(session *s, uint32_t n);
+/* Forgets all but the first n tokens and returns the length that is left: n (the length, if n is more), or less when
+ * the window before position n is gone; then the caller feeds the tokens from there on again. It is n whenever n is 0,
+ * the model has no window layers, or n is at most `rewind` below the longest that the session has been since it was
+ * last empty. Less than n is always 0 today. */
+uint32_t session_truncate(session *s, uint32_t n);
 /* Length of the common prefix of the session and these tokens. */
 uint32_t session_common(const session *s, const int32_t *tokens, uint32_t n);
 

@@ -15,9 +15,10 @@ typedef struct candidate {
     int32_t token;
 } candidate;
 
-/* The pool of KV pages: one allocation, handed out page by page. A page holds 64 positions, all layers and KV heads. */
+/* A pool of KV pages: one allocation, handed out page by page. A page holds 64 positions of all layers of its kind. It
+ * has one holder, the session; a cache of prefixes would count its holders here, and share full pages only. */
 typedef struct kv_pool {
-    void *block;
+    void *block;      /* NULL: no pages */
     char *base;       /* 64-aligned in block */
     size_t page_bytes;
     char **free_list; /* [n_pages], the first n_free are free */
@@ -33,7 +34,7 @@ struct engine {
     model *model;
     model_run *run;
     vocab *vocab; /* NULL: the file has no tokenizer */
-    kv_pool kv;
+    kv_pool kv[MODEL_KINDS];
     uint32_t batch, logit_rows, n_open; /* n_open sessions */
     model_row *rows;         /* [batch] */
     const float **logits;    /* [logit_rows] */
@@ -48,17 +49,22 @@ struct engine {
 struct session {
     engine *e;
     int32_t *tokens; /* [context] */
-    char **pages;    /* [context / 64 + 1] */
-    uint32_t length, n_pages;
+    model_pages pages; /* [context / 64 + 1] of each kind that the model has; NULL where no page is held */
+    uint32_t length;
+    uint32_t n_pages;     /* held are pages [0, n_pages) of global layers, */
+    uint32_t window_from; /* and [window_from, n_pages) of window layers */
     uint32_t pending; /* rows of the step under way */
 };
 
 /* Natural log of the sum of exp over a row of logits; clobbers e->work. */
 double engine_log_sum(engine *e, const float *logits);
 
-/* Bytes of one session with this context. */
-uint64_t session_bytes(uint32_t context);
+/* Bytes of one session in an engine with this plan of pages. */
+uint64_t session_bytes(const engine_budget *b);
 
+/* Fills what a budget says of KV, from its context and from options without zeros. */
+void kv_plan(engine_budget *b, const model_spec *spec, enum kernels_kv kv, const engine_options *o);
+/* n_pages 0: a pool of none, for a kind of layers that the model has not. */
 status kv_open(kv_pool *kv, uint32_t n_pages, size_t page_bytes, error *err) MUST_CHECK;
 void kv_close(kv_pool *kv);
 char *kv_take(kv_pool *kv); /* NULL: none left */

@@ -6,6 +6,7 @@
  * loop allocates nothing: `held` has its whole size from the start. */
 #include "engine/generate.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -106,8 +107,7 @@ static status prepare(run *r, const int32_t *prompt, uint32_t n, error *err)
     r->result.n_prompt = n;
     r->result.last_token = -1;
     uint32_t common = session_common(r->s, prompt, n);
-    r->result.n_reused = common < n ? common : n - 1;
-    session_truncate(r->s, r->result.n_reused);
+    r->result.n_reused = session_truncate(r->s, common < n ? common : n - 1);
     /* room for the longest held text and piece: decoding never allocates. An ill-formed byte becomes 3 (U+FFFD). */
     size_t piece = e->vocab ? 3 * vocab_max_piece(e->vocab) : 0, room = SAMPLING_STOP_BYTES + piece + 64;
     r->held = (buf)BUF_INIT(room);
@@ -190,7 +190,9 @@ static status step_draft(run *r, uint32_t n, error *err)
 
 static void drop_draft(run *r)
 {
-    session_truncate(r->s, r->s->length);
+    uint32_t shown = r->s->length, left = session_truncate(r->s, shown);
+    assert(left == shown); /* a draft is shorter than a batch */
+    (void)left;
     r->n_draft = r->n_held = 0;
 }
 

@@ -1,8 +1,9 @@
 /* generate.h: from logits to text: sampling, stop rules, streaming. Owner thread of the engine.
  *
- * engine_generate feeds a prompt (what the session holds of it already is reused: the common prefix), then samples to
- * a stop rule. The tokens depend on the prompt, the options and the engine's contract only: random numbers are a
- * counter-based function of (seed, choice, position), ties go to the lowest token id. */
+ * engine_generate feeds a prompt (what the session holds of it already is reused: the common prefix, as far as
+ * session_truncate gets there), then samples to a stop rule. The tokens depend on the prompt, the options and the
+ * engine's contract only: random numbers are a counter-based function of (seed, choice, position), ties go to the
+ * lowest token id. */
 #ifndef ENGINE_GENERATE_H
 #define ENGINE_GENERATE_H
 
@@ -92,8 +93,9 @@ typedef struct generate_result {
     double sum_logprob;  /* over the drawn tokens, the model's own probabilities */
 } generate_result;
 
-/* The n prompt tokens (>= 1) are the whole conversation: the session is truncated to the common prefix and fed the
- * rest. E_NOFIT with the counts when prompt and context do not fit. callback may be NULL. */
+/* The n prompt tokens (>= 1) are the whole conversation: the session is truncated to the common prefix (or further, as
+ * session_truncate says) and fed the rest. E_NOFIT with the counts when prompt and context do not fit. callback may be
+ * NULL. */
 status engine_generate(session *s, const int32_t *prompt, uint32_t n, const sampling_options *o,
                        generate_callback *callback, void *user, generate_result *out, error *err) MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* kv.c: the pool of KV pages. A page is handed out zeroed (docs/NUMERICS.md §7); the allocation is zero to begin with,
- * so memory that no session ever reaches is never touched. */
+/* kv.c: pools of KV pages, and how many pages they have. A page is handed out zeroed (docs/NUMERICS.md §7); the
+ * allocation is zero to begin with, so memory that no session ever reaches is never touched. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -8,9 +8,77 @@
 
 enum { ALIGN = 64 };
 
+_Static_assert((int)ENGINE_GLOBAL == MODEL_GLOBAL && (int)ENGINE_WINDOW == MODEL_WINDOW, "one order of kinds");
+
+/* ---- how many ---- */
+
+/* Most pages that n (>= 1) positions in a row touch, wherever they begin. */
+static uint64_t pages_across(uint64_t n)
+{
+    return (n + KERNELS_PAGE - 2) / KERNELS_PAGE + 1;
+}
+
+/* A session that goes back `rewind` positions and continues there sees window - 1 positions more. A step of up to
+ * `batch` <= rewind rows needs no more than that: its last row is written where its first one still sees the window. */
+static uint32_t window_pages(const engine_budget *b, const engine_options *o)
+{
+    uint64_t rewind = o->rewind > o->batch ? o->rewind : o->batch;
+    uint64_t pages = pages_across(b->window - 1 + rewind), all = b->pages[MODEL_GLOBAL].session_pages;
+    return (uint32_t)(pages < all ? pages : all);
+}
+
+/* Sessions share n_pages pages of positions: each holds as many window pages as others, up to its limit. */
+static uint64_t window_share(const engine_budget *b, uint64_t n_pages, uint32_t n_sessions)
+{
+    uint64_t most = (uint64_t)n_sessions * b->pages[MODEL_WINDOW].session_pages;
+    return n_pages < most ? n_pages : most;
+}
+
+uint64_t engine_kv_bytes(const engine_budget *b, uint64_t n_pages, uint32_t n_sessions)
+{
+    return n_pages * b->pages[MODEL_GLOBAL].page_bytes +
+           window_share(b, n_pages, n_sessions) * b->pages[MODEL_WINDOW].page_bytes;
+}
+
+/* The most pages of positions whose engine_kv_bytes are no more. */
+static uint64_t pages_within(const engine_budget *b, uint64_t bytes, uint32_t n_sessions)
+{
+    uint64_t global = b->pages[MODEL_GLOBAL].page_bytes, window = b->pages[MODEL_WINDOW].page_bytes;
+    uint64_t full = (uint64_t)n_sessions * b->pages[MODEL_WINDOW].session_pages, pages = bytes / (global + window);
+    if (pages < full)
+        return pages;
+    return global ? (bytes - full * window) / global : full; /* window layers only: more could not be held */
+}
+
+void kv_plan(engine_budget *b, const model_spec *spec, enum kernels_kv kv, const engine_options *o)
+{
+    uint32_t all = (b->context + KERNELS_PAGE - 1) / KERNELS_PAGE;
+    engine_pages *global = &b->pages[MODEL_GLOBAL], *window = &b->pages[MODEL_WINDOW];
+    b->window = spec->n_of_kind[MODEL_WINDOW] ? spec->window : 0;
+    global->page_bytes = model_page_bytes(spec, kv, MODEL_GLOBAL);
+    window->page_bytes = model_page_bytes(spec, kv, MODEL_WINDOW);
+    global->session_pages = all;
+    window->session_pages = b->window ? window_pages(b, o) : 0;
+    uint64_t n = o->kv_bytes ? pages_within(b, o->kv_bytes, o->n_sessions) : (uint64_t)all * o->n_sessions;
+    b->n_pages = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+    global->n_pages = global->page_bytes ? b->n_pages : 0;
+    window->n_pages = (uint32_t)window_share(b, b->n_pages, o->n_sessions);
+    b->kv_bytes = engine_kv_bytes(b, b->n_pages, o->n_sessions);
+}
+
+uint64_t engine_kv_read_bytes(const engine_budget *b, uint64_t n_before)
+{
+    uint64_t seen = b->window && n_before >= b->window ? b->window - 1 : n_before;
+    return (n_before * b->pages[MODEL_GLOBAL].page_bytes + seen * b->pages[MODEL_WINDOW].page_bytes) / KERNELS_PAGE;
+}
+
+/* ---- pools ---- */
+
 status kv_open(kv_pool *kv, uint32_t n_pages, size_t page_bytes, error *err)
 {
     *kv = (kv_pool){ .page_bytes = page_bytes, .n_pages = n_pages, .n_free = n_pages };
+    if (!n_pages)
+        return OK;
     if (page_bytes <= (SIZE_MAX - ALIGN) / n_pages)
         kv->block = mem_zero(page_bytes * n_pages + ALIGN);
     kv->free_list = mem_array(n_pages, sizeof *kv->free_list);

@@ -194,9 +194,9 @@ uint32_t hearth_session_length(const hearth_session *s)
     return session_length(s->s);
 }
 
-void hearth_session_truncate(hearth_session *s, uint32_t n)
+uint32_t hearth_session_truncate(hearth_session *s, uint32_t n)
 {
-    session_truncate(s->s, n);
+    return session_truncate(s->s, n);
 }
 
 hearth_result hearth_score(hearth_session *s, const int32_t *tokens, uint32_t n, double *logprobs, char *why)

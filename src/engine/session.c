@@ -1,5 +1,6 @@
-/* session.c: sessions and stepping. Invariants: a session's KV holds exactly tokens[0..length); it has pages for
- * ceil(length / 64) of them and no more; a step that fails leaves both as they were. */
+/* session.c: sessions and stepping. Invariants: a session's KV holds exactly tokens[0..length), of window layers at
+ * least what position `length` sees of them; it has ceil(length / 64) pages of global layers and no more, of window
+ * layers the latest of these, up to session_pages of the plan; a step that fails leaves all of it as it was. */
 #include <assert.h>
 #include <string.h>
 
@@ -12,21 +13,31 @@ static uint32_t pages_for(uint32_t length)
     return (length + KERNELS_PAGE - 1) / KERNELS_PAGE;
 }
 
-uint64_t session_bytes(uint32_t context)
+uint64_t session_bytes(const engine_budget *b)
 {
-    return sizeof(session) + context * sizeof(int32_t) + pages_for(context) * sizeof(char *);
+    uint64_t lists = 0;
+    for (int i = 0; i < MODEL_KINDS; i++)
+        lists += b->pages[i].page_bytes ? pages_for(b->context) * sizeof(char *) : 0;
+    return sizeof(session) + b->context * sizeof(int32_t) + lists;
 }
 
 status session_open(session **out, engine *e, error *err)
 {
     session *s = mem_zero(sizeof *s);
+    bool enough = s != NULL;
     if (s) {
         s->e = e;
         e->n_open++;
         s->tokens = mem_array(e->info.context, sizeof *s->tokens);
-        s->pages = mem_array(pages_for(e->info.context), sizeof *s->pages);
+        enough = s->tokens != NULL;
     }
-    if (!s || !s->tokens || !s->pages) {
+    for (int i = 0; enough && i < MODEL_KINDS; i++) {
+        if (!e->budget.pages[i].page_bytes)
+            continue;
+        s->pages.of[i] = mem_array(pages_for(e->info.context), sizeof *s->pages.of[i]);
+        enough = s->pages.of[i] != NULL;
+    }
+    if (!enough) {
         session_close(&s);
         return fail(err, E_NOMEM, "no memory for a session of %u positions", e->info.context);
     }
@@ -39,11 +50,11 @@ void session_close(session **sp)
     if (!sp || !*sp)
         return;
     session *s = *sp;
-    if (s->pages)
-        session_truncate(s, 0);
+    session_truncate(s, 0);
     s->e->n_open--;
     mem_free(s->tokens);
-    mem_free(s->pages);
+    for (int i = 0; i < MODEL_KINDS; i++)
+        mem_free(s->pages.of[i]);
     mem_free(s);
     *sp = NULL;
 }
@@ -63,11 +74,35 @@ const int32_t *session_tokens(const session *s)
     return s->tokens;
 }
 
-void session_truncate(session *s, uint32_t n)
+static void give(session *s, int kind, uint32_t page)
 {
-    s->length = n < s->length ? n : s->length;
-    while (s->n_pages > pages_for(s->length))
-        kv_give(&s->e->kv, s->pages[--s->n_pages]);
+    char **list = s->pages.of[kind];
+    if (!list)
+        return;
+    kv_give(&s->e->kv[kind], list[page]);
+    list[page] = NULL;
+}
+
+/* Are the pages there that a token at position n sees? */
+static bool sees_enough(const session *s, uint32_t n)
+{
+    uint32_t window = s->e->budget.window;
+    return s->window_from == 0 || (n >= window && (n - window + 1) / KERNELS_PAGE >= s->window_from);
+}
+
+uint32_t session_truncate(session *s, uint32_t n)
+{
+    n = n < s->length ? n : s->length;
+    s->length = sees_enough(s, n) ? n : 0;
+    while (s->n_pages > pages_for(s->length)) {
+        uint32_t page = --s->n_pages;
+        give(s, MODEL_GLOBAL, page);
+        if (page >= s->window_from)
+            give(s, MODEL_WINDOW, page);
+    }
+    if (s->length == 0)
+        s->window_from = 0;
+    return s->length;
 }
 
 uint32_t session_common(const session *s, const int32_t *tokens, uint32_t n)
@@ -95,42 +130,74 @@ static status check_row(const engine *e, const engine_row *row, error *err)
     return OK;
 }
 
-static status take_pages(session *s, error *err)
+/* The first window page that is kept when the session has n_pages pages. */
+static uint32_t keep_from(const session *s, uint32_t n_pages)
 {
-    kv_pool *kv = &s->e->kv;
-    while (s->n_pages < pages_for(s->length + s->pending)) {
-        char *page = kv_take(kv);
-        if (!page)
-            return fail(err, E_NOFIT, "the KV pool is full: all %u pages of %d positions are in use by %u sessions",
-                        kv->n_pages, KERNELS_PAGE, s->e->n_open);
-        s->pages[s->n_pages++] = page;
-    }
+    uint32_t most = s->e->budget.pages[MODEL_WINDOW].session_pages, from = n_pages > most ? n_pages - most : 0;
+    return s->pages.of[MODEL_WINDOW] && from > s->window_from ? from : s->window_from;
+}
+
+/* Adds the pages that the pending rows take from each pool, less those that the session gives back. */
+static void count_pages(const session *s, uint32_t wanted[MODEL_KINDS])
+{
+    uint32_t n = pages_for(s->length + s->pending);
+    if (s->pages.of[MODEL_GLOBAL])
+        wanted[MODEL_GLOBAL] += n - s->n_pages;
+    if (s->pages.of[MODEL_WINDOW])
+        wanted[MODEL_WINDOW] += (n - keep_from(s, n)) - (s->n_pages - s->window_from);
+}
+
+static status check_pools(const engine *e, const uint32_t wanted[MODEL_KINDS], error *err)
+{
+    static const char *const of[] = { [MODEL_GLOBAL] = "", [MODEL_WINDOW] = " of window layers" };
+    for (int i = 0; i < MODEL_KINDS; i++)
+        if (wanted[i] > e->kv[i].n_free)
+            return fail(err, E_NOFIT, "the KV pool%s is full: %u more pages of %d positions are needed, %u of %u are "
+                        "free; %u sessions are open, each holds up to %u", of[i], wanted[i], KERNELS_PAGE,
+                        e->kv[i].n_free, e->kv[i].n_pages, e->n_open, e->budget.pages[i].session_pages);
     return OK;
 }
 
-/* Counts rows as pending and takes their pages; on failure nothing is pending and the pages are back. */
+/* Takes the pages of the pending rows, which check_pools has found to be there. What is out of sight goes first. */
+static void take_pages(session *s)
+{
+    uint32_t n = pages_for(s->length + s->pending), from = keep_from(s, n);
+    for (; s->window_from < from; s->window_from++)
+        give(s, MODEL_WINDOW, s->window_from);
+    for (; s->n_pages < n; s->n_pages++)
+        for (int i = 0; i < MODEL_KINDS; i++)
+            if (s->pages.of[i])
+                s->pages.of[i][s->n_pages] = kv_take(&s->e->kv[i]);
+    assert(sees_enough(s, s->length));
+}
+
+/* Counts rows as pending and takes their pages; on failure nothing is pending and no session has changed. */
 static status reserve(engine *e, const engine_row *rows, uint32_t n, error *err)
 {
+    uint32_t wanted[MODEL_KINDS] = { 0 }, checked = 0;
     status s = OK;
-    uint32_t i = 0;
-    for (; !s && i < n; i++) {
-        s = check_row(e, &rows[i], err);
-        if (!s) {
-            rows[i].session->pending++;
-            s = take_pages(rows[i].session, err);
-        }
+    for (; !s && checked < n; checked++) {
+        s = check_row(e, &rows[checked], err);
+        if (!s)
+            rows[checked].session->pending++;
     }
-    for (uint32_t k = 0; s && k < i; k++) {
-        rows[k].session->pending = 0;
-        session_truncate(rows[k].session, rows[k].session->length);
-    }
+    for (uint32_t i = 0; !s && i < n; i++)
+        if (rows[i].position == rows[i].session->length) /* each session once */
+            count_pages(rows[i].session, wanted);
+    if (!s)
+        s = check_pools(e, wanted, err);
+    for (uint32_t i = 0; s && i < checked; i++)
+        rows[i].session->pending = 0;
+    for (uint32_t i = 0; !s && i < n; i++)
+        if (rows[i].position == rows[i].session->length)
+            take_pages(rows[i].session);
     return s;
 }
 
 static void run_rows(engine *e, const engine_row *rows, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        e->rows[i] = (model_row){ rows[i].token, rows[i].position, rows[i].session->pages };
+        e->rows[i] = (model_row){ rows[i].token, rows[i].position, &rows[i].session->pages };
     model_forward(e->run, e->rows, n);
     for (uint32_t i = 0; i < n; i++) {
         session *s = rows[i].session;
@@ -164,17 +231,17 @@ status engine_step(engine *e, const engine_row *rows, uint32_t n, const float **
 static status feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *err)
 {
     engine *e = s->e;
-    status st = OK;
-    uint32_t from = s->length;
+    uint32_t from = s->length, wanted[MODEL_KINDS] = { 0 };
     s->pending = n;
-    st = take_pages(s, err);
+    count_pages(s, wanted);
+    status st = check_pools(e, wanted, err);
+    if (!st)
+        take_pages(s);
     s->pending = 0;
-    if (st) {
-        session_truncate(s, from);
+    if (st)
         return st;
-    }
     for (uint32_t i = 0; i < n; i++)
-        e->rows[i] = (model_row){ tokens[i], from + i, s->pages };
+        e->rows[i] = (model_row){ tokens[i], from + i, &s->pages };
     model_forward(e->run, e->rows, n);
     memcpy(s->tokens + from, tokens, n * sizeof *tokens);
     s->length += n;

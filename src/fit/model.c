@@ -59,7 +59,7 @@ static void expect_speed(const fit_machine *m, const header *h, fit_model *out)
     const engine_budget *b = &out->budget;
     double read = m->read_bytes_per_s * FIT_DECODE_SHARE, macs = 0;
     if (b->token_bytes) {
-        double full = (double)b->token_bytes + (double)b->kv_position_bytes * b->context;
+        double full = (double)(b->token_bytes + engine_kv_read_bytes(b, b->context));
         out->decode_per_s = read / (double)b->token_bytes;
         out->decode_full_per_s = read / full;
     }

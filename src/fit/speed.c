@@ -54,15 +54,13 @@ static bool stop_feeding(void *user, uint32_t done, uint32_t total)
     return o->progress && o->progress(o->user, text);
 }
 
-/* Appends tokens until the session has `length` of them. */
+/* Drops or appends tokens until the session has `length` of them. */
 static status fill(bench *b, uint32_t length, error *err)
 {
-    uint32_t have = session_length(b->s);
+    uint32_t have = session_truncate(b->s, length);
     const float *logits;
-    if (have >= length) {
-        session_truncate(b->s, length);
+    if (have == length)
         return OK;
-    }
     return session_feed(b->s, b->tokens + have, length - have, &logits, stop_feeding, (void *)(uintptr_t)b->o, err);
 }
 
@@ -85,19 +83,18 @@ static speed_rate rate_of(double *rates, uint32_t n, double limit)
 static status time_prefill(bench *b, uint32_t depth, uint32_t n, double *rate, error *err)
 {
     const float *logits;
-    session_truncate(b->s, depth);
+    status s = fill(b, depth, err);
     uint64_t start = clock_mono_us();
-    status s = session_feed(b->s, b->tokens + depth, n, &logits, NULL, NULL, err);
+    if (!s)
+        s = session_feed(b->s, b->tokens + depth, n, &logits, NULL, NULL, err);
     *rate = n / seconds_since(start);
-    session_truncate(b->s, depth);
     return s;
 }
 
 static status time_decode(bench *b, uint32_t depth, uint32_t n, double *rate, error *err)
 {
     const float *logits;
-    status s = OK;
-    session_truncate(b->s, depth);
+    status s = fill(b, depth, err);
     uint64_t start = 0;
     for (uint32_t i = 0; !s && i <= n; i++) { /* the first one warms up */
         if (i == 1)
@@ -106,7 +103,6 @@ static status time_decode(bench *b, uint32_t depth, uint32_t n, double *rate, er
         s = engine_step(b->e, &row, 1, &logits, err);
     }
     *rate = n / seconds_since(start);
-    session_truncate(b->s, depth);
     return s;
 }
 
@@ -129,8 +125,8 @@ static status measure_depths(bench *b, speed_result *r, error *err)
     status s = fill(b, b->o->n_prefill < budget->context ? b->o->n_prefill : budget->context, err);
     for (uint32_t i = 0; !s && i < r->n_depths; i++) {
         speed_depth *d = &r->depths[i];
-        double positions = d->depth + b->o->n_decode / 2.0;
-        double bytes = (double)budget->token_bytes + (double)budget->kv_position_bytes * positions;
+        uint64_t positions = d->depth + b->o->n_decode / 2;
+        double bytes = (double)(budget->token_bytes + engine_kv_read_bytes(budget, positions));
         s = fill(b, d->depth, err);
         if (!s)
             s = tell(b->o, err, "prefill at %u", d->depth);
@@ -247,8 +243,12 @@ static status choose_sizes(const char *path, const speed_options *o, engine_opti
         return fail(err, E_RANGE, "%s: a context of %u positions is too small to measure %u tokens at once", path,
                     eo->context, room > SPEED_PROMPT + o->n_decode ? room : SPEED_PROMPT + o->n_decode);
     uint64_t each = (SPEED_PROMPT + o->n_decode) / 64 + 1, pages = eo->context / 64 + 1 + each * most;
-    eo->kv_bytes = pages * 64 * r->model.budget.kv_position_bytes;
     eo->n_sessions = most + 1;
+    eo->rewind = room; /* to measure again and again from the same depth */
+    s = fit_model_file(path, eo, &unmeasured, &r->model, err);
+    if (s)
+        return s;
+    eo->kv_bytes = engine_kv_bytes(&r->model.budget, pages, eo->n_sessions);
     choose_depths(o, eo->context, r);
     return OK;
 }

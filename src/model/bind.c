@@ -434,7 +434,7 @@ const model_spec *model_get_spec(const model *m)
     return &m->spec;
 }
 
-uint64_t model_page_bytes(const model_spec *spec, enum kernels_kv kv)
+uint64_t model_page_bytes(const model_spec *spec, enum kernels_kv kv, int kind)
 {
-    return (uint64_t)spec->n_layers * spec->n_kv_heads * kernels_page_bytes(kv, spec->head_dim);
+    return (uint64_t)spec->n_of_kind[kind] * spec->n_kv_heads * kernels_page_bytes(kv, spec->head_dim);
 }

@@ -325,7 +325,9 @@ static void finish_head(const view *v, float *x, const float *bias, const float 
 
 static char *head_page(const model_run *r, const model_row *row, uint32_t page, uint32_t layer, uint32_t kv_head)
 {
-    return row->pages[page] + ((size_t)layer * r->m->spec.n_kv_heads + kv_head) * r->head_page_bytes;
+    const model_spec *s = &r->m->spec;
+    return row->pages->of[s->is_window[layer]][page] +
+           ((size_t)s->place[layer] * s->n_kv_heads + kv_head) * r->head_page_bytes;
 }
 
 /* Unit u is head u, or pair of KV heads u - n_heads: for all rows of the pass. */
@@ -420,6 +422,7 @@ static void attend_tile(const view *v, uint32_t layer, const tile *t, uint32_t h
     }
     for (uint32_t at = first / KERNELS_SPAN; at <= last / KERNELS_SPAN; at++) {
         uint32_t page = at * (KERNELS_SPAN / KERNELS_PAGE), pages = page + KERNELS_SPAN / KERNELS_PAGE;
+        page = page > first / KERNELS_PAGE ? page : first / KERNELS_PAGE; /* those before may be gone */
         for (; page < pages && page <= last / KERNELS_PAGE; page++)
             v->t->pages[page] = head_page(r, &r->rows[t->row], page, layer, kv_head);
         float *states = at == first / KERNELS_SPAN ? v->t->into : v->t->next;

@@ -42,8 +42,9 @@ status model_open(model **out, const gguf *g, bool exact, pool *p, model_progres
 void model_close(model **m);
 const model_spec *model_get_spec(const model *m);
 
-/* Bytes of a KV page: 64 positions, all layers, all KV heads. */
-uint64_t model_page_bytes(const model_spec *spec, enum kernels_kv kv);
+/* Bytes of a KV page: 64 positions, all layers of the kind (MODEL_GLOBAL, MODEL_WINDOW), all KV heads. 0: the model has
+ * none of them. */
+uint64_t model_page_bytes(const model_spec *spec, enum kernels_kv kv, int kind);
 
 /* ---- running ---- */
 
@@ -62,11 +63,16 @@ status model_run_open(model_run **out, const model *m, const kernels *k, pool *p
                       error *err) MUST_CHECK;
 void model_run_close(model_run **r);
 
+/* The KV pages of a sequence: page i holds positions 64 i to 64 i + 63 of the layers of a kind. Of window layers only
+ * pages that a row of the pass sees or writes are read. A kind that the model has not may be NULL. */
+typedef struct model_pages {
+    char **of[MODEL_KINDS];
+} model_pages;
+
 typedef struct model_row {
     int32_t token;     /* < n_vocab: the caller has checked */
-    uint32_t position; /* < context; KV of all earlier positions is in pages, or in earlier rows of this pass */
-    char *const *pages; /* page i of the sequence: positions 64 i to 64 i + 63. The same pointer = the same sequence;
-                           rows of one sequence are adjacent and ascending */
+    uint32_t position; /* < context; KV of the earlier positions it sees is in pages, or in earlier rows of this pass */
+    const model_pages *pages; /* the same pointer = the same sequence; rows of one are adjacent and ascending */
 } model_row;
 
 /* Runs n rows (1..batch) through all layers and writes their keys and values. */

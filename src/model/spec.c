@@ -194,6 +194,12 @@ static void read_windows(model_spec *m, reader *r)
         m->is_window[i] = v && v->is_array ? gguf_get_u64(v, i) != 0 : period == 0 || i % period < period - 1;
 }
 
+static void count_kinds(model_spec *m)
+{
+    for (uint32_t i = 0; i < m->n_layers; i++)
+        m->place[i] = (uint16_t)m->n_of_kind[m->is_window[i]]++;
+}
+
 static void read_scales(model_spec *m, reader *r)
 {
     const arch *a = m->arch;
@@ -246,7 +252,9 @@ status model_spec_read(model_spec *out, const gguf *g, error *err)
     read_windows(&m, &r);
     read_scales(&m, &r);
     read_vocab(&m, &r);
-    if (!r.s)
-        *out = m;
-    return r.s;
+    if (r.s)
+        return r.s;
+    count_kinds(&m);
+    *out = m;
+    return OK;
 }

@@ -12,6 +12,9 @@
 
 enum { MODEL_MAX_LAYERS = 512 };
 
+/* Layers that see everything and layers that see a window keep their KV apart. is_window is the index. */
+enum { MODEL_GLOBAL, MODEL_WINDOW, MODEL_KINDS };
+
 typedef enum rope_scaling { ROPE_NONE, ROPE_LINEAR, ROPE_YARN, ROPE_LONGROPE } rope_scaling;
 
 typedef struct model_spec {
@@ -34,6 +37,8 @@ typedef struct model_spec {
 
     uint32_t window; /* a position sees itself and the window - 1 before it; 0: all layers are global */
     bool is_window[MODEL_MAX_LAYERS];
+    uint32_t n_of_kind[MODEL_KINDS];
+    uint16_t place[MODEL_MAX_LAYERS]; /* of a layer among those of its kind */
 
     uint32_t act_formats; /* bit 1 << kernels_act of every format that its matrices take; bind.c sets it */
 } model_spec;

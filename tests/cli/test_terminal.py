@@ -156,7 +156,7 @@ def bars_and_colours():
         assert "\x1b[" in say(t, "Hello.")
         type_in(t, "\x04")
         assert t.ended() == 0
-    with Terminal([HEARTH, "run", SMOL, "Hello.", "-n", "4"], dict(os.environ, NO_COLOR="1")) as t:
+    with Terminal([HEARTH, "run", SMOL, "Hello.", "-n", "4", "--temp", "0"], dict(os.environ, NO_COLOR="1")) as t:
         assert t.ended() == 0
         assert "\x1b[" not in t.shown and "length]" in t.shown, t.shown
 

@@ -5,13 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
 #include "token/vocab.h"
 
-enum { CONTEXT = 512, SKIP = 77 };
+enum { CONTEXT = 1024, SKIP = 77 };
 
 static uint64_t peak_bytes(void)
 {
@@ -59,15 +61,22 @@ int main(void)
     printf("a sanitizer has memory of its own\n");
     return SKIP;
 #endif
+    static const char *const files[] = { "SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf" };
     static char path[512];
     const char *cache = getenv("HEARTH_CACHE");
-    snprintf(path, sizeof path, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : "build/cache");
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        printf("SmolLM2 is not in the cache (network)\n");
-        return SKIP;
+    int worst = 0;
+    for (size_t i = 0; i < ARRAY_LEN(files) && worst == 0; i++) {
+        snprintf(path, sizeof path, "%s/%s", cache ? cache : "build/cache", files[i]);
+        if (access(path, R_OK)) {
+            printf("%s is not in the cache (network)\n", files[i]);
+            return SKIP;
+        }
+        pid_t child = fork(); /* each model has a process of its own: a peak does not come down */
+        const struct CMUnitTest tests[] = { cmocka_unit_test_prestate(the_peak_is_the_plan, path) };
+        if (child == 0)
+            exit(cmocka_run_group_tests(tests, NULL, NULL));
+        if (child < 0 || waitpid(child, &worst, 0) != child)
+            worst = 1;
     }
-    fclose(f);
-    const struct CMUnitTest tests[] = { cmocka_unit_test_prestate(the_peak_is_the_plan, path) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return worst != 0;
 }

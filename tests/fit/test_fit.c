@@ -14,7 +14,7 @@
 #include "quant/quant.h"
 
 static fit_machine machine;
-static char model[4096];
+static char model[4096], window_model[4096];
 
 static engine_options options_of(uint32_t context)
 {
@@ -26,15 +26,15 @@ static engine_options options_of(uint32_t context)
 
 static void prediction_is_the_allocation(void **state)
 {
-    (void)state;
+    const char *path = *state;
     static const uint32_t contexts[] = { 64, 512, 2048 };
     for (size_t i = 0; i < ARRAY_LEN(contexts); i++) {
         engine_options o = options_of(contexts[i]);
         fit_model f;
         gguf *g = NULL;
         engine *e = NULL;
-        assert_ok(fit_model_file(model, &o, &machine, &f, err));
-        assert_ok(gguf_open(&g, model, err));
+        assert_ok(fit_model_file(path, &o, &machine, &f, err));
+        assert_ok(gguf_open(&g, path, err));
         assert_ok(engine_open(&e, g, &o, err));
         const engine_budget *real = engine_memory(e);
         assert_int_equal(f.budget.weights_bytes, real->weights_bytes);
@@ -47,33 +47,54 @@ static void prediction_is_the_allocation(void **state)
     }
 }
 
+/* gemma: below some 800 positions a position costs nine times what it costs above. */
 static void a_budget_is_obeyed_and_a_way_out_named(void **state)
 {
-    (void)state;
-    engine_options o = options_of(8192);
-    fit_model f;
-    assert_ok(fit_model_file(model, &o, &machine, &f, err));
-    o.mem_bytes = f.need_bytes - 1;
+    const char *path = *state;
+    engine_options o = options_of(0);
     fit_model tight;
-    assert_ok(fit_model_file(model, &o, &machine, &tight, err));
-    assert_false(tight.fits);
     uint32_t largest = 0;
-    assert_ok(fit_largest_context(model, &o, &machine, &largest, err));
-    assert_in_range(largest, 64, 8191);
-    o.context = largest;
-    assert_ok(fit_model_file(model, &o, &machine, &tight, err));
-    assert_true(tight.fits);
-    o.context = largest + 64;
-    assert_ok(fit_model_file(model, &o, &machine, &tight, err));
-    assert_false(tight.fits);
+    static const uint32_t contexts[] = { 128, 640, 832, 8192 };
+    for (size_t i = 0; i < ARRAY_LEN(contexts); i++) {
+        fit_model f;
+        o.context = contexts[i];
+        o.mem_bytes = 0;
+        assert_ok(fit_model_file(path, &o, &machine, &f, err));
+        o.mem_bytes = f.need_bytes - 1;
+        assert_ok(fit_model_file(path, &o, &machine, &tight, err));
+        assert_false(tight.fits);
+        assert_ok(fit_largest_context(path, &o, &machine, &largest, err));
+        assert_int_equal(largest, contexts[i] - 64);
+        o.context = largest;
+        assert_ok(fit_model_file(path, &o, &machine, &tight, err));
+        assert_true(tight.fits);
+        o.context = largest + 64;
+        assert_ok(fit_model_file(path, &o, &machine, &tight, err));
+        assert_false(tight.fits);
+    }
     o.mem_bytes = 1 << 20;
-    assert_ok(fit_largest_context(model, &o, &machine, &largest, err));
+    assert_ok(fit_largest_context(path, &o, &machine, &largest, err));
     assert_int_equal(largest, 0);
     buf line = BUF_INIT(1000);
     fit_arithmetic(&tight, &line);
     assert_non_null(strstr(buf_text(&line), "weights"));
     assert_non_null(strstr(buf_text(&line), " = "));
     buf_clear(&line);
+}
+
+/* Of a window layer a token reads the window, however long the context is. */
+static void a_full_context_reads_no_more_than_windows(void **state)
+{
+    (void)state;
+    engine_options o = options_of(32768);
+    fit_model f;
+    assert_ok(fit_model_file(window_model, &o, &machine, &f, err));
+    const uint64_t layer = 2 * 256 * 2; /* F16 keys and values of one head of 256 */
+    double read = (double)(f.budget.token_bytes + layer * (3 * 32768 + 15 * 511));
+    assert_true(f.decode_full_per_s > 0);
+    double off = f.decode_full_per_s / f.decode_per_s - (double)f.budget.token_bytes / read;
+    assert_true(off < 1e-9 && off > -1e-9);
+    assert_int_equal(f.budget.kv_bytes, layer * 64 * (3 * 512 + 15 * 13));
 }
 
 static void the_machine_is_measured(void **state)
@@ -111,13 +132,17 @@ int main(void)
 {
     const char *cache = getenv("HEARTH_CACHE");
     snprintf(model, sizeof model, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : "build/cache");
-    if (access(model, R_OK)) {
-        printf("%s is not there: skipped for want of the network\n", model);
+    snprintf(window_model, sizeof window_model, "%s/gemma-3-270m-q4_k_m.gguf", cache ? cache : "build/cache");
+    if (access(model, R_OK) || access(window_model, R_OK)) {
+        printf("%s or %s is not there: skipped for want of the network\n", model, window_model);
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prediction_is_the_allocation),
-        cmocka_unit_test(a_budget_is_obeyed_and_a_way_out_named),
+        cmocka_unit_test_prestate(prediction_is_the_allocation, model),
+        cmocka_unit_test_prestate(prediction_is_the_allocation, window_model),
+        cmocka_unit_test_prestate(a_budget_is_obeyed_and_a_way_out_named, model),
+        cmocka_unit_test_prestate(a_budget_is_obeyed_and_a_way_out_named, window_model),
+        cmocka_unit_test(a_full_context_reads_no_more_than_windows),
         cmocka_unit_test(the_machine_is_measured),
         cmocka_unit_test(damaged_files_name_themselves),
     };

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "fit/speed.h"
 
-static char model[64];
+static char model[64], window_model[64];
 static speed_result r;
 
 static speed_options small(void)
@@ -64,6 +64,32 @@ static void every_figure_is_there(void **state)
     assert_int_equal(js_len(js_get(j, "depths")), 3);
     assert_int_equal(js_len(js_get(j, "batches")), 2);
     js_free(j);
+}
+
+/* Measuring goes back by all it has fed, again and again: the pages for that are planned, and nothing is fed anew. */
+static void models_with_windows_too(void **state)
+{
+    (void)state;
+    tiny_model m = tiny_model_default();
+    engine_options eo = engine_defaults();
+    speed_options o = small();
+    m.arch = "gemma3";
+    m.window = 40;
+    m.post_norm = m.qk_norm = true;
+    m.n_layers = 7;
+    tiny_model_write(&m, window_model);
+    eo.batch = 32;
+    o.n_prefill = 300;
+    o.depths[0] = 700;
+    o.batches[0] = 8;
+    assert_ok(speed_measure(window_model, &eo, &o, &r, err));
+    assert_int_equal(r.depths[0].depth, 700);
+    check_rate(&r.depths[0].prefill);
+    const engine_pages *pages = r.model.budget.pages;
+    assert_int_equal(pages[ENGINE_WINDOW].session_pages, (40 - 1 + 300 + 62) / 64 + 1);
+    /* 1000 positions for one session, one page each for eight */
+    assert_int_equal(pages[ENGINE_GLOBAL].n_pages, 1000 / 64 + 1 + 8);
+    assert_int_equal(pages[ENGINE_WINDOW].n_pages, pages[ENGINE_GLOBAL].n_pages);
 }
 
 static void what_cannot_be_measured_is_refused(void **state)
@@ -140,14 +166,17 @@ int main(void)
 {
     snprintf(model, sizeof model, "/tmp/hearth-speed-%ld.gguf", (long)getpid());
     tiny_model m = tiny_model_default();
+    snprintf(window_model, sizeof window_model, "/tmp/hearth-speed-window-%ld.gguf", (long)getpid());
     tiny_model_write(&m, model);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_figure_is_there),
+        cmocka_unit_test(models_with_windows_too),
         cmocka_unit_test(what_cannot_be_measured_is_refused),
         cmocka_unit_test(it_can_be_stopped_anywhere),
         cmocka_unit_test(threads_are_tried_from_one_up),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(model);
+    unlink(window_model);
     return rc;
 }
