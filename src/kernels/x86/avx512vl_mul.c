@@ -4,7 +4,7 @@
 
 #define DPBUSD _mm256_dpbusd_epi32
 #define DPWSSD _mm256_dpwssd_epi32
-#define TILE(name) mul_##name
+#define TILE_NAME(name) mul_##name
 #define TILE_STORAGE static
 #define TILE_VNNI 1
 #include "kernels/x86/tile256.h"

@@ -1,6 +1,6 @@
 /* tile256.h: many tokens times integer weights with 256-bit registers: a template for avx2_tile.c, avxvnni_mul.c and
- * avx512vl_mul.c. Before the last two include it, TILE(name) is the name of the function of one type, TILE_STORAGE static or
- * nothing, and TILE_VNNI 0 or 1; with 1 also DPBUSD and DPWSSD. Codes and scales: avx2_mul_int.h.
+ * avx512vl_mul.c. The last two say before they include it: TILE_NAME(name), the function of one type, TILE_STORAGE,
+ * static or nothing, TILE_VNNI, 0 or 1, and with 1 also DPBUSD and DPWSSD. Codes and scales: avx2_mul_int.h.
  *
  * A sub-block of 32 values of 16 rows is spread into bytes once, in the first-level cache, and stays while the tokens
  * pass, COLS at a time: per group of four values two registers of weights meet COLS broadcast words, and 2 x COLS sums
@@ -8,8 +8,8 @@
  *
  * Without VNNI sums are of 16 bits, and codes of 8 bits (signed ones are offset by 128) are two planes of 4 bits, so
  * that eight groups of them fit too: products of whole bytes would leave no room for a second one. */
-#ifndef TILE /* avx2_tile.c */
-#define TILE(name) kernels_avx2_tile_##name
+#ifndef TILE_NAME /* avx2_tile.c */
+#define TILE_NAME(name) kernels_avx2_tile_##name
 #define TILE_STORAGE
 #define TILE_VNNI 0
 #endif
@@ -307,8 +307,8 @@ INLINE void mul(const spec s, const uint8_t *codes, size_t n_panels, size_t cols
 }
 
 #define TILE_OF(name, ...)                                                                                             \
-    TILE_STORAGE void TILE(name)(const void *panels, size_t n_panels, size_t cols, const void *acts,                   \
-                                 size_t act_stride, size_t n_tokens, float *out, size_t out_stride)                    \
+    TILE_STORAGE void TILE_NAME(name)(const void *panels, size_t n_panels, size_t cols, const void *acts,              \
+                                      size_t act_stride, size_t n_tokens, float *out, size_t out_stride)               \
     {                                                                                                                  \
         const spec s = { __VA_ARGS__ };                                                                                \
         mul(s, panels, n_panels, cols, acts, act_stride, n_tokens, out, out_stride);                                   \
