@@ -454,8 +454,8 @@ static status everything(error *err)
     return s;
 }
 
-/* The first opening makes the file: the switch to a write-ahead log and the making of the tables meet another process's.
- * All wait at a pipe and go at once when it closes. */
+/* The first opening makes the file: the switch to a write-ahead log and the making of the tables meet another
+ * process's. All wait at a pipe and go at once when it closes. */
 static void many_open_a_new_ledger_at_once(void **state)
 {
     (void)state;
