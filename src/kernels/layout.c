@@ -3,6 +3,7 @@
  * Repacking a block splits it into codes in natural value order (one function a type) and scale bytes. The codes of
  * four consecutive values are one 32-bit word; a plane is built from such words by shifts, sixteen rows side by
  * side. */
+#include "kernels/kv_q8_int.h"
 #include "kernels/layout_int.h"
 
 #include <assert.h>
@@ -85,6 +86,8 @@ size_t kernels_act_bytes(enum kernels_act format, size_t cols)
 
 size_t kernels_page_bytes(enum kernels_kv kv, size_t head_dim)
 {
+    if (kv == KV_Q8) /* codes, a scale for each group of a key, and one for each value */
+        return KERNELS_PAGE * (2 * head_dim + (q8_groups(head_dim) + 1) * sizeof(float));
     return 2 * KERNELS_PAGE * head_dim * (kv == KV_F32 ? 4 : 2);
 }
 

@@ -7,9 +7,9 @@
 #include <math.h>
 
 #include "kernels/levels_int.h"
-#include "kernels/x86/avx2_int.h"
+#include "kernels/x86/avx2_attn_int.h"
 
-enum { GROUP = 4, CHAINS = 8 }; /* queries at once; registers that accumulate */
+enum { CHAINS = 8 }; /* registers that accumulate */
 
 /* Values i..i+7 of a page. */
 INLINE __m256 page8(enum kernels_kv kv, const void *page, size_t i)
@@ -38,15 +38,13 @@ INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, 
             for (int i = 0; i < n; i++)
                 acc[i][b] = _mm256_fmadd_ps(_mm256_broadcast_ss(q[i] + d), key, acc[i][b]);
         }
-    const __m256 scale = _mm256_set1_ps(a->scale), cap = _mm256_set1_ps(a->softcap);
+    const __m256 scale = _mm256_set1_ps(a->scale);
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m256 s = _mm256_mul_ps(acc[i][b], scale);
-            if (a->softcap != 0.0f)
-                s = _mm256_mul_ps(cap, tanh8(_mm256_mul_ps(s, _mm256_div_ps(_mm256_set1_ps(1.0f), cap))));
-            _mm256_storeu_ps(score[i] + 8 * b, s);
+            _mm256_storeu_ps(score[i] + 8 * b, capped8(a, s));
         }
 }
 
@@ -77,43 +75,12 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, i
             _mm256_storeu_ps(out[i] + d + 8 * (size_t)b, acc[i][b]);
 }
 
-/* Scores of positions [from, to) become weights: outside of the query's own range they are +0. Maximum and sum go into
- * the state. */
-INLINE void weigh(float *p, int from, int to, range own, float *state)
-{
-    for (int i = from; i < own.first; i++)
-        p[i] = -INFINITY; /* exp gives +0, and they are no maximum */
-    for (int i = own.last + 1; i < to; i++)
-        p[i] = -INFINITY;
-    __m256 m[2] = { _mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY) };
-    for (int i = from; i < to; i += 16)
-        for (int h = 0; h < 2; h++)
-            m[h] = _mm256_max_ps(_mm256_loadu_ps(p + i + 8 * h), m[h]);
-    __m256 v = _mm256_max_ps(m[0], m[1]);
-    __m128 w = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    w = _mm_max_ps(w, _mm_movehl_ps(w, w));
-    state[0] = _mm_cvtss_f32(_mm_max_ss(w, _mm_movehdup_ps(w)));
-    const __m256 top = _mm256_set1_ps(state[0]);
-    __m256 lane[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
-    for (int i = from; i < to; i += 16)
-        for (int h = 0; h < 2; h++) {
-            __m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(p + i + 8 * h), top));
-            _mm256_storeu_ps(p + i + 8 * h, e);
-            lane[h] = _mm256_add_ps(lane[h], e);
-        }
-    state[1] = sum16(lane[0], lane[1]);
-}
-
 /* A group of n queries over the union of their ranges: where one of them may not look its weight is +0. */
 INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, const range *own,
                          const kernels_query *queries, const int n)
 {
     _Alignas(32) float p[GROUP][KERNELS_SPAN];
-    int first = own[0].first, last = own[0].last;
-    for (int i = 1; i < n; i++) {
-        first = own[i].first < first ? own[i].first : first;
-        last = own[i].last > last ? own[i].last : last;
-    }
+    const int first = union_of(own, n).first, last = union_of(own, n).last;
     const size_t dim = a->head_dim;
     const float *q[GROUP];
     float *score[GROUP], *out[GROUP];
@@ -132,7 +99,7 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     for (int i = 0; i < n; i++) {
         float *state = queries[i].state;
         memset(state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *state);
-        weigh(p[i], first & ~15, (last + 16) & ~15, own[i], state);
+        weigh8(p[i], first & ~15, (last + 16) & ~15, own[i], state);
         out[i] = state + KERNELS_STATE_HEADER;
     }
     for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
@@ -149,44 +116,28 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     }
 }
 
-/* Adjacent queries whose ranges differ by little go together: heads of one row, and rows of a prompt. */
-INLINE void attend(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int32_t span,
-                   const kernels_query *queries, size_t n_queries)
+INLINE void group_f16(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      const int n)
 {
-    pages += span * (KERNELS_SPAN / KERNELS_PAGE);
-    for (size_t i = 0, n; i < n_queries; i += n) {
-        const kernels_query *q = &queries[i];
-        range own[GROUP];
-        for (n = 0; n < GROUP && i + n < n_queries; n++) {
-            own[n] = range_in_span(&q[n], span);
-            if (own[n].first > own[n].last || !near(own[0], own[n]))
-                break;
-        }
-        if (n == 0) {
-            memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
-            n = 1;
-        } else if (n == 4) {
-            attend_group(kv, a, pages, own, q, 4);
-        } else if (n == 3) {
-            attend_group(kv, a, pages, own, q, 3);
-        } else if (n == 2) {
-            attend_group(kv, a, pages, own, q, 2);
-        } else {
-            attend_group(kv, a, pages, own, q, 1);
-        }
-    }
+    attend_group(KV_F16, a, pages, own, queries, n);
 }
 
 static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend(KV_F16, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f16, a, pages, span, queries, n_queries);
+}
+
+INLINE void group_f32(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      const int n)
+{
+    attend_group(KV_F32, a, pages, own, queries, n);
 }
 
 static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend(KV_F32, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f32, a, pages, span, queries, n_queries);
 }
 
 static void attend_merge(float *into, const float *next, size_t head_dim)
