@@ -20,17 +20,20 @@ INLINE __m256 page8(enum kernels_kv kv, const void *page, size_t i)
 }
 
 /* Scores of `blocks` x 8 keys from `at` of a page for n queries; score[i] points at those of query i. */
-INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, size_t at, const int n,
+INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, ptrdiff_t ahead, size_t at, const int n,
                    const int blocks, const float *const q[GROUP], float *const score[GROUP])
 {
-    const size_t dim = a->head_dim, base = at * dim; /* (at / 16) * dim * 16 */
+    const size_t dim = a->head_dim, base = at * dim, size = kv == KV_F32 ? 4 : 2; /* (at / 16) * dim * 16 */
     __m256 acc[GROUP][CHAINS];
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++)
             acc[i][b] = _mm256_setzero_ps();
-    for (size_t d = 0; d < dim; d++)
+    for (size_t d = 0; d < dim; d++) {
+#pragma GCC unroll 4
+        for (int b = 0; b < blocks * (int)size; b += 8)
+            ask((const char *)page + size * base + 8 * (d * (size_t)blocks * size + (size_t)b), ahead);
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m256 key = page8(kv, page, base + 16 * d + 16 * dim * ((size_t)b / 2) + 8 * ((size_t)b % 2));
@@ -38,6 +41,7 @@ INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, 
             for (int i = 0; i < n; i++)
                 acc[i][b] = _mm256_fmadd_ps(_mm256_broadcast_ss(q[i] + d), key, acc[i][b]);
         }
+    }
     const __m256 scale = _mm256_set1_ps(a->scale);
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
@@ -49,8 +53,8 @@ INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, 
 }
 
 /* Adds p * value over positions [from, to) of a page to n weighted sums, `blocks` x 8 dimensions from d on. */
-INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, int to, size_t d, const int n,
-                   const int blocks, const float *const p[GROUP], float *const out[GROUP])
+INLINE void values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to, size_t d,
+                   const int n, const int blocks, const float *const p[GROUP], float *const out[GROUP])
 {
     __m256 acc[GROUP][CHAINS];
 #pragma GCC unroll 4
@@ -63,6 +67,8 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, i
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m256 v = page8(kv, page, index + 8 * (size_t)b);
+            if (b % (kv == KV_F32 ? 2 : 4) == 0)
+                ask((const char *)page + (kv == KV_F32 ? 4 : 2) * (index + 8 * (size_t)b), ahead);
 #pragma GCC unroll 4
             for (int i = 0; i < n; i++)
                 acc[i][b] = _mm256_fmadd_ps(_mm256_broadcast_ss(p[i] + at), v, acc[i][b]);
@@ -91,10 +97,12 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
         step = at % (8 * wide) == 0 && at + 8 * wide <= ((last + 16) & ~15) ? 8 * wide : 16;
         for (int i = 0; i < n; i++)
             score[i] = p[i] + at;
+        const int page = at / KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
         if (step == 8 * wide)
-            scores(kv, a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, wide, q, score);
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, wide, q, score);
         else
-            scores(kv, a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, 2, q, score);
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 2, q, score);
     }
     for (int i = 0; i < n; i++) {
         float *state = queries[i].state;
@@ -105,14 +113,15 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
         int base = page * KERNELS_PAGE;
         int from = first > base ? first - base : 0, to = last - base < KERNELS_PAGE ? last - base + 1 : KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
         const float *weights[GROUP];
         for (int i = 0; i < n; i++)
             weights[i] = p[i] + base;
         size_t d = 0;
         for (; d + 8 * (size_t)wide <= dim; d += 8 * (size_t)wide)
-            values(kv, dim, pages[page], from, to, d, n, wide, weights, out);
+            values(kv, dim, pages[page], ahead, from, to, d, n, wide, weights, out);
         for (; d < dim; d += 8)
-            values(kv, dim, pages[page], from, to, d, n, 1, weights, out);
+            values(kv, dim, pages[page], ahead, from, to, d, n, 1, weights, out);
     }
 }
 

@@ -71,6 +71,18 @@ INLINE void attend_in_groups(group_attention *group, const kernels_attn *a, cons
     }
 }
 
+/* From one page of the span to the next, in bytes, for asking ahead what is read at the same place there; 0 at the last
+ * page. Pages of a sequence lie apart, and the hardware does not foresee the step from one to another. */
+INLINE ptrdiff_t to_next(const void *const *pages, int page, int last)
+{
+    return page < last ? (const char *)pages[page + 1] - (const char *)pages[page] : 0;
+}
+
+INLINE void ask(const void *p, ptrdiff_t ahead)
+{
+    _mm_prefetch((const char *)((uintptr_t)p + (uintptr_t)ahead), _MM_HINT_T0);
+}
+
 /* The soft-cap, where there is one. */
 INLINE __m256 capped8(const kernels_attn *a, __m256 s)
 {

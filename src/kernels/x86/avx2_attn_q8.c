@@ -48,9 +48,11 @@ INLINE __m256 join_pairs(__m256i a, __m256i b)
 }
 
 /* Adds the products of 32 bytes at p, eight keys or dimensions, to n sums. */
-INLINE void add_products(const int8_t *p, const int n, const int16_t *const code[GROUP], size_t at,
+INLINE void add_products(const int8_t *p, ptrdiff_t ahead, const int n, const int16_t *const code[GROUP], size_t at,
                          __m256i sum[GROUP][2 * WIDE], const int b)
 {
+    if (b % 2 == 0)
+        ask(p, ahead);
 #pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
         const __m256i v = widened16(p + 16 * h);
@@ -61,7 +63,7 @@ INLINE void add_products(const int8_t *p, const int n, const int16_t *const code
 }
 
 /* Scores of `blocks` x 8 keys (of 16) from `at` of a page for n queries. */
-INLINE void scores(const kernels_attn *a, const void *page, size_t at, const int n, const int blocks,
+INLINE void scores(const kernels_attn *a, const void *page, ptrdiff_t ahead, size_t at, const int n, const int blocks,
                    const query_codes *q, float *const score[GROUP])
 {
     const size_t dim = a->head_dim, groups = q8_groups(dim);
@@ -86,10 +88,11 @@ INLINE void scores(const kernels_attn *a, const void *page, size_t at, const int
         for (; d < dim && d < (g + 1) * Q8_GROUP; d += 4)
 #pragma GCC unroll 4
             for (int b = 0; b < blocks; b++)
-                add_products(keys + 16 * d + 32 * b, n, code, d, sum, b);
+                add_products(keys + 16 * d + 32 * b, ahead, n, code, d, sum, b);
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; b++) {
             const __m256 scale = _mm256_loadu_ps(scales + 16 * g + 8 * b);
+            ask(scales + 16 * g, ahead);
 #pragma GCC unroll 4
             for (int i = 0; i < n; i++)
                 acc[i][b] = _mm256_fmadd_ps(scale, join_pairs(sum[i][2 * b], sum[i][2 * b + 1]), acc[i][b]);
@@ -131,12 +134,13 @@ INLINE void values(size_t dim, const void *const *pages, int from, int to, size_
     }
     for (int at = from, end; at < to; at = end) {
         const int8_t *v = q8_values(pages[at / KERNELS_PAGE], dim) + ((size_t)(at % KERNELS_PAGE) * dim + 4 * d);
+        const ptrdiff_t ahead = to_next(pages, at / KERNELS_PAGE, (to - 1) / KERNELS_PAGE);
         end = (at | (KERNELS_PAGE - 1)) + 1;
         end = end < to ? end : to;
         for (int k = at; k < end; k += 4, v += 4 * dim)
 #pragma GCC unroll 4
             for (int b = 0; b < blocks; b++)
-                add_products(v + 32 * b, n, code, (size_t)k, sum, b);
+                add_products(v + 32 * b, ahead, n, code, (size_t)k, sum, b);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
@@ -161,7 +165,9 @@ INLINE void attend_group(const kernels_attn *a, const void *const *pages, const 
     for (int at = from; at < to; at += 8 * blocks) {
         for (int i = 0; i < n; i++)
             score[i] = p[i] + at;
-        scores(a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, blocks, q, score);
+        const int page = at / KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
+        scores(a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, blocks, q, score);
     }
     for (int i = 0; i < n; i++) {
         memset(queries[i].state, 0, KERNELS_STATE_HEADER * sizeof(float));

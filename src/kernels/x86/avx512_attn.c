@@ -15,17 +15,20 @@ INLINE __m512 page16(enum kernels_kv kv, const void *page, size_t i, __mmask16 m
 }
 
 /* Scores of `blocks` x 16 keys from `at` of a page for n queries. */
-INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, size_t at, const int n,
+INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, ptrdiff_t ahead, size_t at, const int n,
                    const int blocks, const float *const q[GROUP], float *const score[GROUP])
 {
-    const size_t dim = a->head_dim, base = at * dim;
+    const size_t dim = a->head_dim, base = at * dim, size = kv == KV_F32 ? 4 : 2;
     __m512 acc[GROUP][CHAINS];
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; b++)
             acc[i][b] = _mm512_setzero_ps();
-    for (size_t d = 0; d < dim; d++)
+    for (size_t d = 0; d < dim; d++) {
+#pragma GCC unroll 4
+        for (int b = 0; b < blocks * (int)size; b += 4)
+            ask((const char *)page + size * base + 16 * (d * (size_t)blocks * size + 4 * (size_t)b), ahead);
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; b++) {
             __m512 key = page16(kv, page, base + 16 * (d + dim * (size_t)b), 0xFFFF);
@@ -33,6 +36,7 @@ INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, 
             for (int i = 0; i < n; i++)
                 acc[i][b] = _mm512_fmadd_ps(_mm512_set1_ps(q[i][d]), key, acc[i][b]);
         }
+    }
     const __m512 scale = _mm512_set1_ps(a->scale);
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
@@ -45,8 +49,8 @@ INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, 
 
 /* Adds p * value over positions [from, to) of a page to n weighted sums, `blocks` x 16 dimensions from d on; the last
  * block is masked. */
-INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, int to, size_t d, const int n,
-                   const int blocks, __mmask16 mask, const float *const p[GROUP], float *const out[GROUP])
+INLINE void values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to, size_t d,
+                   const int n, const int blocks, __mmask16 mask, const float *const p[GROUP], float *const out[GROUP])
 {
     __m512 acc[GROUP][CHAINS];
 #pragma GCC unroll 4
@@ -59,6 +63,8 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, i
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m512 v = page16(kv, page, index + 16 * (size_t)b, mask);
+            if (kv == KV_F32 || b % 2 == 0)
+                ask((const char *)page + (kv == KV_F32 ? 4 : 2) * (index + 16 * (size_t)b), ahead);
 #pragma GCC unroll 4
             for (int i = 0; i < n; i++)
                 acc[i][b] = _mm512_fmadd_ps(_mm512_set1_ps(p[i][at]), v, acc[i][b]);
@@ -71,18 +77,18 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, i
             _mm512_mask_storeu_ps(out[i] + d + 16 * (size_t)b, mask, acc[i][b]);
 }
 
-INLINE void all_values(enum kernels_kv kv, size_t dim, const void *page, int from, int to, const int n,
+INLINE void all_values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to, const int n,
                        const float *const p[GROUP], float *const out[GROUP])
 {
     const int wide = n == 1 ? 8 : 4; /* blocks of 16 dimensions */
     size_t d = 0;
     for (; d + 16 * (size_t)wide <= dim; d += 16 * (size_t)wide)
-        values(kv, dim, page, from, to, d, n, wide, 0xFFFF, p, out);
+        values(kv, dim, page, ahead, from, to, d, n, wide, 0xFFFF, p, out);
     if (n == 1)
         for (; d + 64 <= dim; d += 64)
-            values(kv, dim, page, from, to, d, n, 4, 0xFFFF, p, out);
+            values(kv, dim, page, ahead, from, to, d, n, 4, 0xFFFF, p, out);
     for (; d < dim; d += 16)
-        values(kv, dim, page, from, to, d, n, 1, dim - d < 16 ? 0xFF : 0xFFFF, p, out);
+        values(kv, dim, page, ahead, from, to, d, n, 1, dim - d < 16 ? 0xFF : 0xFFFF, p, out);
 }
 
 /* A group of n queries over the union of their ranges: where one of them may not look its weight is +0. */
@@ -100,10 +106,12 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
         step = at % 64 == 0 && at + 64 <= ((last + 16) & ~15) ? 64 : 16;
         for (int i = 0; i < n; i++)
             score[i] = p[i] + at;
+        const int page = at / KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
         if (step == 64)
-            scores(kv, a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, 4, q, score);
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 4, q, score);
         else
-            scores(kv, a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, 1, q, score);
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 1, q, score);
     }
     for (int i = 0; i < n; i++) {
         float *state = queries[i].state;
@@ -116,7 +124,7 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
         int from = first > base ? first - base : 0, to = last - base < KERNELS_PAGE ? last - base + 1 : KERNELS_PAGE;
         for (int i = 0; i < n; i++)
             weights[i] = p[i] + base;
-        all_values(kv, dim, pages[page], from, to, n, weights, out);
+        all_values(kv, dim, pages[page], to_next(pages, page, last / KERNELS_PAGE), from, to, n, weights, out);
     }
 }
 

@@ -20,12 +20,6 @@ typedef struct weight_codes {
     float scale;
 } weight_codes;
 
-/* From a page of the span to the next one, for asking ahead; 0: there is none. */
-INLINE ptrdiff_t to_next(const void *const *pages, int page, int last)
-{
-    return page < last ? (const char *)pages[page + 1] - (const char *)pages[page] : 0;
-}
-
 /* ---- scores ---- */
 
 INLINE void code_query(const kernels_attn *a, const float *q, query_codes *to)
@@ -78,7 +72,7 @@ INLINE void scores(const kernels_attn *a, const void *page, ptrdiff_t ahead, siz
             for (int b = 0; b < blocks; b++) {
                 const int8_t *from = keys + 16 * (d + dim * (size_t)b);
                 __m512i key = _mm512_loadu_si512(from);
-                _mm_prefetch((const char *)from + ahead, _MM_HINT_T0);
+                ask(from, ahead);
                 key = _mm512_xor_si512(key, _mm512_set1_epi8(-128));
 #pragma GCC unroll 4
                 for (int i = 0; i < n; i++) {
@@ -89,7 +83,7 @@ INLINE void scores(const kernels_attn *a, const void *page, ptrdiff_t ahead, siz
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m512 scale = _mm512_loadu_ps(scales + 16 * (g + groups * (size_t)b));
-            _mm_prefetch((const char *)(scales + 16 * (g + groups * (size_t)b)) + ahead, _MM_HINT_T0);
+            ask(scales + 16 * (g + groups * (size_t)b), ahead);
 #pragma GCC unroll 4
             for (int i = 0; i < n; i++) {
                 __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high[i][b], 7), low[i][b]);
@@ -151,7 +145,7 @@ INLINE void values(size_t dim, const void *const *pages, int from, int to, size_
 #pragma GCC unroll 8
             for (int b = 0; b < blocks; b++) {
                 __m512i value = _mm512_maskz_loadu_epi32(mask, v + 64 * b);
-                _mm_prefetch((const char *)v + 64 * b + ahead, _MM_HINT_T0);
+                ask(v + 64 * b, ahead);
 #pragma GCC unroll 4
                 for (int i = 0; i < n; i++) {
                     high[i][b] = _mm512_dpbusd_epi32(high[i][b], _mm512_set1_epi32(load32(w[i].high + k)), value);
