@@ -1,5 +1,6 @@
 /* Speed of the matrix kernels, one thread: for each type and level, one token over weights that do not fit a cache
- * (decode: GB/s of weights counts) and 64 tokens over weights that fit (prefill: GMAC/s counts). Best of several runs. */
+ * (decode: GB/s of weights counts) and 64 tokens over weights that fit (prefill: GMAC/s counts). Best of several runs.
+ * Then attention; alone when the argument is "attention". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "base/mem.h"
 #include "kernels/kernels.h"
 #include "plat/cpu.h"
+#include "plat/machine.h"
 #include "quant/quant.h"
 
 static double now(void)
@@ -96,30 +98,126 @@ static double time_attend(const kernels *k, enum kernels_kv kv, size_t head_dim,
     return (double)(2 * n_q * head_dim * SPANS * KERNELS_SPAN) / best * 1e-9;
 }
 
+static const char *const kv_names[KV_TYPES] = { [KV_F16] = "F16", [KV_F32] = "F32", [KV_Q8] = "Q8" };
+
 static void bench_attend(const kernels *k)
 {
     static const size_t dims[] = { 64, 128, 256 };
     for (int kv = 0; kv < KV_TYPES; kv++)
         for (size_t d = 0; d < 3; d++)
             printf("%-9s attention %s, head_dim %3zu, GMAC/s at 1, 2, 4 heads: %6.1f %6.1f %6.1f\n", k->level,
-                   kv == KV_F16 ? "F16" : "F32", dims[d], time_attend(k, (enum kernels_kv)kv, dims[d], 1),
+                   kv_names[kv], dims[d], time_attend(k, (enum kernels_kv)kv, dims[d], 1),
                    time_attend(k, (enum kernels_kv)kv, dims[d], 2), time_attend(k, (enum kernels_kv)kv, dims[d], 4));
 }
 
-int main(void)
+/* ---- decode at depth: one row over the 4096 positions of many KV heads, which no cache holds ---- */
+
+enum { DECODE_SPANS = 8, DECODE_PAGES = DECODE_SPANS * KERNELS_SPAN / KERNELS_PAGE, DECODE_ROUNDS = 9 };
+
+typedef struct decode {
+    const kernels *k;
+    enum kernels_kv kv;
+    size_t head_dim, n_q, heads, page_bytes;
+    uint8_t *pages; /* [page][head], as the engine's are */
+    float *memory;
+    double seconds[DECODE_ROUNDS];
+} decode;
+
+/* Processor time of the process: the machine may have other work. */
+static double cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void decode_open(decode *d)
+{
+    d->page_bytes = kernels_page_bytes(d->kv, d->head_dim);
+    d->heads = ((size_t)96 << 20) / (DECODE_PAGES * kernels_page_bytes(KV_F16, d->head_dim));
+    d->pages = mem_aligned(64, DECODE_PAGES * d->heads * d->page_bytes);
+    d->memory = mem_aligned(64, d->n_q * (2 * d->head_dim + KERNELS_STATE_HEADER) * sizeof(float));
+    if (!d->pages || !d->memory)
+        exit(1);
+    machine_huge_pages(d->pages, DECODE_PAGES * d->heads * d->page_bytes);
+    memset(d->pages, 0x2A, DECODE_PAGES * d->heads * d->page_bytes);
+    for (size_t i = 0; i < d->n_q * d->head_dim; i++)
+        d->memory[i] = (float)(i % 17) - 8.0f;
+}
+
+static void decode_once(decode *d, int round)
+{
+    kernels_attn a = { d->head_dim, 0.125f, 0.0f };
+    kernels_query queries[8];
+    for (size_t i = 0; i < d->n_q; i++)
+        queries[i] = (kernels_query){ d->memory + i * d->head_dim, 0, DECODE_SPANS * KERNELS_SPAN - 1,
+                                      d->memory + d->n_q * d->head_dim + i * (d->head_dim + KERNELS_STATE_HEADER) };
+    double start = cpu_now();
+    for (size_t h = 0; h < d->heads; h++) {
+        const void *page[DECODE_PAGES];
+        for (size_t i = 0; i < DECODE_PAGES; i++)
+            page[i] = d->pages + (i * d->heads + h) * d->page_bytes;
+        for (int32_t span = 0; span < DECODE_SPANS; span++)
+            d->k->attend[d->kv](&a, page, span, queries, d->n_q);
+    }
+    d->seconds[round] = (cpu_now() - start) / (double)d->heads;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v)
+{
+    qsort(v, DECODE_ROUNDS, sizeof *v, by_value);
+    return v[DECODE_ROUNDS / 2];
+}
+
+static void bench_decode(const kernels *k)
+{
+    static const size_t dims[] = { 64, 128 };
+    for (size_t i = 0; i < 2; i++)
+        for (size_t n_q = 1; n_q <= 4; n_q++) {
+            decode d[KV_TYPES];
+            for (int kv = 0; kv < KV_TYPES; kv++) {
+                d[kv] = (decode){ .k = k, .kv = (enum kernels_kv)kv, .head_dim = dims[i], .n_q = n_q };
+                decode_open(&d[kv]);
+            }
+            for (int round = 0; round < DECODE_ROUNDS; round++)
+                for (int j = 0; j < KV_TYPES; j++)
+                    decode_once(&d[round & 1 ? KV_TYPES - 1 - j : j], round);
+            double base = median(d[KV_F16].seconds);
+            printf("%-9s decode over 4096 positions, head_dim %3zu, %zu heads, us a KV head:", k->level, dims[i], n_q);
+            for (int kv = 0; kv < KV_TYPES; kv++) {
+                double s = median(d[kv].seconds);
+                printf("  %s %6.1f (%.2f x F16, %4.1f GB/s)", kv_names[kv], s * 1e6, base / s,
+                       (double)(DECODE_PAGES * d[kv].page_bytes) / s * 1e-9);
+                mem_free_aligned(d[kv].pages), mem_free_aligned(d[kv].memory);
+            }
+            printf("\n");
+        }
+}
+
+int main(int argc, char **argv)
 {
     static const unsigned levels[] = { 0, CPU_AVX2, CPU_AVX2 | CPU_AVXVNNI, CPU_AVX2 | CPU_AVX512VL,
                                        CPU_AVX2 | CPU_AVX512, CPU_NEON, CPU_NEON | CPU_DOTPROD,
                                        CPU_NEON | CPU_DOTPROD | CPU_I8MM };
     static const char *const names[] = { "portable", "avx2", "avxvnni", "avx512vl", "avx512", "neon", "dotprod", "i8mm" };
     const char *only = getenv("HEARTH_ISA");
+    bool attention_only = argc > 1 && !strcmp(argv[1], "attention");
     for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
         if ((cpu_detect() & levels[i]) != levels[i] || (only && *only && strcmp(only, names[i])))
             continue;
         kernels k;
         kernels_init(&k, levels[i]);
-        bench(&k);
+        if (!attention_only)
+            bench(&k);
         bench_attend(&k);
+        if (levels[i])
+            bench_decode(&k);
     }
     return 0;
 }

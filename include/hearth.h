@@ -72,7 +72,8 @@ typedef struct hearth_model_options {
     uint32_t context;   /* most tokens of a session; 0: the model's own limit, but at most 8192 */
     uint32_t n_sessions; /* sessions that can be full at the same time; 0: 1 */
     uint64_t mem_bytes; /* refuse (HEARTH_NO_FIT) what would take more; 0: no limit */
-    bool kv_f32;        /* keys and values in F32 instead of F16 */
+    bool kv_f32;        /* keys and values in F32 instead of F16; at most one of the two */
+    bool kv_q8;         /* eight-bit: little more than half the memory, faster at depth */
     bool exact;         /* F32 throughout: slow, the reference */
 } hearth_model_options;
 void hearth_model_options_init(hearth_model_options *o);

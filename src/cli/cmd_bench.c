@@ -111,8 +111,9 @@ static void print_result(const speed_result *r)
     char a[24], b[24], c[24];
     const fit_model *m = &r->model;
     double weights = (double)m->budget.weights_bytes;
-    printf("%s%s%s  %s, %s, %.0fM parameters; %d threads, %s\n", cli_style(1, "\033[1m"), m->name,
-           cli_style(1, "\033[0m"), m->arch, m->file_type, (double)m->n_params / 1e6, r->threads, r->isa);
+    printf("%s%s%s  %s, %s, %.0fM parameters; %d threads, %s, KV %s\n", cli_style(1, "\033[1m"), m->name,
+           cli_style(1, "\033[0m"), m->arch, m->file_type, (double)m->n_params / 1e6, r->threads, r->isa,
+           r->kv_type);
     printf("  load      %.2f s (%s/s), first token of a prompt of %d after %.1f ms\n", r->load_s,
            str_human_bytes(a, (uint64_t)(weights / r->load_s)), SPEED_PROMPT, r->first_token_s * 1e3);
     if (r->peak_bytes)

@@ -16,6 +16,9 @@ int load_check(const char *command_name, const load_options *o)
         return usage_error(command_name, "--ctx must be from 1 to %d", 1 << 24);
     if (o->threads < 0 || o->threads > 256)
         return usage_error(command_name, "--threads must be from 1 to 256");
+    engine_kv kv;
+    if (o->kv && !engine_kv_named(o->kv, &kv))
+        return usage_error(command_name, "--kv %s: must be f16, q8 or f32", o->kv);
     return EXIT_OK;
 }
 
@@ -38,8 +41,9 @@ void load_engine_options(const load_options *o, engine_options *out)
     out->exact = o->exact;
     out->isa = o->isa;
     out->mem_bytes = o->mem;
-    if (o->exact)
-        out->kv_type = ENGINE_KV_F32;
+    out->kv_type = o->exact ? ENGINE_KV_F32 : ENGINE_KV_F16;
+    if (o->kv)
+        engine_kv_named(o->kv, &out->kv_type);
 }
 
 void load_offline(void)

@@ -12,7 +12,7 @@ typedef struct load_options {
     int64_t context, threads;
     uint64_t mem;
     bool exact;
-    const char *isa;
+    const char *isa, *kv;
 } load_options;
 
 /* Rows of a command's option table. */
@@ -20,6 +20,7 @@ typedef struct load_options {
     { "ctx", 'c', OPTION_INT, &(o).context, "N", "most tokens of a conversation (default: the model's, to 8192)" },    \
     { "threads", 't', OPTION_INT, &(o).threads, "N", "compute threads (default: the physical cores)" },                \
     { "mem", 0, OPTION_BYTES, &(o).mem, "SIZE", "refuse to take more memory than this, such as 2GiB" },                \
+    { "kv", 0, OPTION_TEXT, &(o).kv, "TYPE", "keys and values: f16, q8 (half the memory) or f32 (default f16)" },      \
     { "exact", 0, OPTION_FLAG, &(o).exact, NULL, "the reference path: F32 weights and activations (slow, large)" },    \
     { "isa", 0, OPTION_TEXT, &(o).isa, "LEVEL", "kernels: portable, avx2, avx512 (default: the best)" }
 

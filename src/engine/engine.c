@@ -32,6 +32,30 @@ typedef struct plan {
     engine_budget budget;
 } plan;
 
+static const struct {
+    const char *name;
+    enum kernels_kv kind;
+} kv_types[ENGINE_KV_TYPES] = {
+    [ENGINE_KV_F16] = { "f16", KV_F16 },
+    [ENGINE_KV_F32] = { "f32", KV_F32 },
+    [ENGINE_KV_Q8] = { "q8", KV_Q8 },
+};
+
+const char *engine_kv_name(engine_kv kv)
+{
+    return kv_types[kv].name;
+}
+
+bool engine_kv_named(const char *name, engine_kv *out)
+{
+    for (int i = 0; i < ENGINE_KV_TYPES; i++)
+        if (strcmp(name, kv_types[i].name) == 0) {
+            *out = (engine_kv)i;
+            return true;
+        }
+    return false;
+}
+
 void engine_options_init(engine_options *o)
 {
     *o = (engine_options){ .size = sizeof *o };
@@ -52,7 +76,7 @@ static status check_options(engine_options *o, error *err)
         return fail(err, E_RANGE, "%u sessions: the limit is %d", o->n_sessions, SESSIONS_MAX);
     if (o->batch > BATCH_MAX)
         return fail(err, E_RANGE, "a batch of %u rows: the limit is %d", o->batch, BATCH_MAX);
-    if (o->kv_type != ENGINE_KV_F16 && o->kv_type != ENGINE_KV_F32)
+    if ((unsigned)o->kv_type >= ENGINE_KV_TYPES)
         return fail(err, E_RANGE, "kv type %d is not known", (int)o->kv_type);
     if (!o->n_threads) {
         machine_cpu cpu;
@@ -76,11 +100,6 @@ static uint64_t vocab_bound(const gguf *g)
             bytes += 2 * v->bytes + 64 * v->n;
     }
     return bytes;
-}
-
-static enum kernels_kv kv_kind(const engine_options *o)
-{
-    return o->kv_type == ENGINE_KV_F32 ? KV_F32 : KV_F16;
 }
 
 /* Scratch that engine.c allocates beside model_run. */
@@ -126,7 +145,7 @@ static status plan_make(plan *p, const gguf *g, const engine_options *o, error *
     p->run.context = p->o.context ? p->o.context : trained < CONTEXT_DEFAULT ? trained : CONTEXT_DEFAULT;
     p->run.batch = p->o.batch;
     p->run.logit_rows = rows < p->o.batch ? (uint32_t)rows : p->o.batch;
-    p->run.kv = kv_kind(&p->o);
+    p->run.kv = kv_types[p->o.kv_type].kind;
     p->run.n_threads = p->o.n_threads;
     plan_budget(p, g);
     if (p->budget.n_pages == 0)

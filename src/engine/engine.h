@@ -34,7 +34,13 @@ struct vocab;
 typedef enum engine_kv {
     ENGINE_KV_F16 = 0, /* the default */
     ENGINE_KV_F32,     /* twice the bytes; with `exact`, the path that proofs use */
+    ENGINE_KV_Q8,      /* little more than half the bytes, and faster at depth: eight-bit codes with scales */
+    ENGINE_KV_TYPES
 } engine_kv;
+/* "f16", "f32", "q8": what options, facts and evidence call it. */
+const char *engine_kv_name(engine_kv kv);
+/* false, and *out as it was, when no type has that name. */
+bool engine_kv_named(const char *name, engine_kv *out);
 
 /* Return true to cancel the load (engine_open answers E_CANCELLED). done and total are bytes of weights. */
 typedef bool engine_progress(void *user, uint64_t done, uint64_t total);

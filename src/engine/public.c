@@ -60,7 +60,9 @@ static status model_options(engine_options *to, const hearth_model_options *o, e
     to->context = o->context;
     to->n_sessions = o->n_sessions;
     to->mem_bytes = o->mem_bytes;
-    to->kv_type = o->kv_f32 ? ENGINE_KV_F32 : ENGINE_KV_F16;
+    if (o->kv_f32 && o->kv_q8)
+        return fail(err, E_RANGE, "hearth_model_options: kv_f32 and kv_q8 at once");
+    to->kv_type = o->kv_f32 ? ENGINE_KV_F32 : o->kv_q8 ? ENGINE_KV_Q8 : ENGINE_KV_F16;
     to->exact = o->exact;
     return OK;
 }

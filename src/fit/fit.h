@@ -38,7 +38,7 @@ status fit_measure_machine(fit_machine *out, int threads, error *err) MUST_CHECK
 status fit_measure_type(const fit_machine *m, uint32_t type, double *macs_per_s, error *err) MUST_CHECK;
 
 typedef struct fit_model {
-    char name[256], arch[64], file_type[16];
+    char name[256], arch[64], file_type[16], kv_type[8];
     uint64_t file_bytes, n_params;
     uint32_t context, context_train, n_layers, n_vocab;
     engine_budget budget;

@@ -36,6 +36,7 @@ js *fit_model_js(const fit_model *f)
     set_bytes(o, "file_bytes", f->file_bytes);
     js_set(o, "context", js_new_int(f->context));
     js_set(o, "context_train", js_new_int(f->context_train));
+    js_set(o, "kv", js_new_string(f->kv_type));
     set_bytes(o, "weights_bytes", f->budget.weights_bytes);
     set_bytes(o, "kv_bytes", f->budget.kv_bytes);
     set_bytes(o, "scratch_bytes", f->budget.scratch_bytes);
@@ -70,6 +71,7 @@ js *speed_js(const speed_result *r)
     set_bytes(o, "file_bytes", r->model.file_bytes);
     js_set(o, "threads", js_new_int(r->threads));
     js_set(o, "isa", js_new_string(r->isa));
+    js_set(o, "kv", js_new_string(r->kv_type));
     js_set(o, "context", js_new_int(r->model.context));
     js_set(o, "read_bytes_per_s", js_new_double(r->read_bytes_per_s));
     js_set(o, "load_s", js_new_double(r->load_s));

@@ -92,6 +92,7 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
     gguf_close(&g);
     if (s)
         return fail_prefix(err, s, "%s: ", path);
+    snprintf(out->kv_type, sizeof out->kv_type, "%s", engine_kv_name(o->kv_type));
     out->process_bytes = PROCESS_BYTES + WINDOW_BYTES;
     out->need_bytes = out->budget.total_bytes + out->process_bytes;
     out->have_bytes = m->memory.usable_bytes;
@@ -106,9 +107,9 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
 void fit_arithmetic(const fit_model *f, buf *out)
 {
     char a[24], b[24], c[24], d[24], e[24], need[24], have[24];
-    buf_printf(out, "weights %s + KV %s (%u positions) + scratch %s + vocabulary %s + program %s = %s of %s",
+    buf_printf(out, "weights %s + KV %s (%u positions, %s) + scratch %s + vocabulary %s + program %s = %s of %s",
                str_human_bytes(a, f->budget.weights_bytes), str_human_bytes(b, f->budget.kv_bytes), f->context,
-               str_human_bytes(c, f->budget.scratch_bytes), str_human_bytes(d, f->budget.vocab_bytes),
+               f->kv_type, str_human_bytes(c, f->budget.scratch_bytes), str_human_bytes(d, f->budget.vocab_bytes),
                str_human_bytes(e, f->process_bytes), str_human_bytes(need, f->need_bytes),
                str_human_bytes(have, f->have_bytes));
 }

@@ -278,7 +278,7 @@ static status open_bench(bench *b, const engine_options *eo, speed_result *r, er
     r->threads = i->n_threads;
     snprintf(r->isa, sizeof r->isa, "%s", i->isa);
     snprintf(r->numerics, sizeof r->numerics, "%s", i->numerics);
-    snprintf(r->kv_type, sizeof r->kv_type, "%s", i->kv_type == ENGINE_KV_F32 ? "f32" : "f16");
+    snprintf(r->kv_type, sizeof r->kv_type, "%s", engine_kv_name(i->kv_type));
     return session_open(&b->s, b->e, err);
 }
 

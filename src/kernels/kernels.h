@@ -28,7 +28,7 @@
 #define KERNELS_MAX_HEAD_DIM 512 /* head_dim is a multiple of 8 up to this */
 
 enum kernels_act { ACT_F32, ACT_Q8_32, ACT_Q8_256, ACT_FORMATS };
-enum kernels_kv { KV_F16, KV_F32, KV_TYPES };
+enum kernels_kv { KV_F16, KV_F32, KV_Q8, KV_TYPES };
 
 /* ---- load time and layout: portable, the same on every level ---- */
 
@@ -56,11 +56,12 @@ void kernels_gather(int type, const void *panels, size_t cols, size_t row, void 
 /* Bytes of one input row in a format, a multiple of 64. */
 size_t kernels_act_bytes(enum kernels_act format, size_t cols);
 
-/* Bytes of one KV page of one KV head: K block, then V block, each 64 x head_dim values. */
+/* Bytes of one KV page of one KV head: K block, then V block, each 64 x head_dim values, with their scales if any. */
 size_t kernels_page_bytes(enum kernels_kv kv, size_t head_dim);
 
 /* ---- attention ----------------------------------------------------------------------------------------------------
- * One page of one KV head:  K [4 groups of 16 positions][head_dim][16 positions], then V [64 positions][head_dim].
+ * One page of one KV head:  K [4 groups of 16 positions][head_dim][16 positions], then V [64 positions][head_dim]; the
+ * eight-bit page (KV_Q8) lies as kv_q8_int.h says.
  * A query attends to positions first..last (both included) of its KV head. The state of a query over one or more spans
  * is head_dim + 16 floats: [0] maximum score, [1] sum of exp(score - maximum), [16..] the weighted sum of V. */
 #define KERNELS_STATE_HEADER 16

@@ -3,6 +3,7 @@
  * A panel holds the same bits as the file, in planes of 8, 4, 2 or 1 bits of 32 values, sixteen rows side by side, and
  * scales transposed over the rows. Each plane of each type says in what order its bits lie in the file; what follows
  * is moving 32-bit words. */
+#include "kernels/kv_q8_int.h"
 #include "kernels/layout_int.h"
 
 #include <assert.h>
@@ -88,6 +89,8 @@ size_t kernels_act_bytes(enum kernels_act format, size_t cols)
 
 size_t kernels_page_bytes(enum kernels_kv kv, size_t head_dim)
 {
+    if (kv == KV_Q8) /* codes, a scale for each group of a key, and one for each value */
+        return KERNELS_PAGE * (2 * head_dim + (q8_groups(head_dim) + 1) * sizeof(float));
     return 2 * KERNELS_PAGE * head_dim * (kv == KV_F32 ? 4 : 2);
 }
 

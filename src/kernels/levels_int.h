@@ -8,22 +8,27 @@
 void kernels_portable(kernels *k);
 void kernels_portable_mul(kernels *k);
 void kernels_portable_attn(kernels *k);
+void kernels_portable_attn_q8(kernels *k);
 void kernels_avx2(kernels *k);
 void kernels_avx2_mul(kernels *k);
 void kernels_avx2_float(kernels *k);
 void kernels_avx2_attn(kernels *k);
+void kernels_avx2_attn_q8(kernels *k);
 void kernels_avxvnni(kernels *k);
 void kernels_avx512vl(kernels *k);
 void kernels_avx512(kernels *k);
 void kernels_avx512_mul(kernels *k);
 void kernels_avx512_float(kernels *k);
 void kernels_avx512_attn(kernels *k);
+void kernels_avx512_attn_q8(kernels *k);
 void kernels_neon(kernels *k);
 void kernels_neon_mul(kernels *k);
 void kernels_neon_float(kernels *k);
 void kernels_neon_attn(kernels *k);
+void kernels_neon_attn_q8(kernels *k);
 void kernels_dotprod(kernels *k);
 void kernels_dotprod_mul(kernels *k);
+void kernels_dotprod_attn_q8(kernels *k);
 void kernels_i8mm(kernels *k);
 void kernels_i8mm_mul(kernels *k);
 

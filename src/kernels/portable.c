@@ -208,4 +208,5 @@ void kernels_portable(kernels *k)
     k->rope_neox = rope_neox;
     kernels_portable_mul(k);
     kernels_portable_attn(k);
+    kernels_portable_attn_q8(k);
 }

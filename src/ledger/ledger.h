@@ -69,7 +69,7 @@ typedef struct ledger_evidence {
     const char *source;       /* "local", "openai:URL#MODEL", "replay:FILE": who answers, not the name given to it */
     const char *model;        /* SHA-256 of the weights; "" for a remote model */
     const char *numerics;     /* version of docs/NUMERICS.md */
-    const char *kv_type;      /* "f16" */
+    const char *kv_type;      /* "f16", "q8", "f32" */
     const char *context_rule; /* "" unless the context limit changes the answer */
     bool constrained;         /* a grammar or schema masked the tokens */
     const char *sampling;     /* canonical JSON */

@@ -111,6 +111,21 @@ static status read_mem(reader *r, const yaml *node)
     return s;
 }
 
+static status read_kv(reader *r, const yaml *node)
+{
+    static const char *const types[] = { "f16", "q8", "f32" };
+    const char *text;
+    if (!node)
+        return OK;
+    status s = yaml_str(r->f, node, &text, r->err);
+    for (size_t i = 0; !s && i < ARRAY_LEN(types); i++)
+        if (strcmp(text, types[i]) == 0) {
+            r->c->kv = types[i];
+            return OK;
+        }
+    return s ? s : yaml_error(r->f, node, r->err, "kv '%.80s': f16, q8 or f32", text);
+}
+
 static status read_price(reader *r, const yaml *node, config_provider *p)
 {
     static const char *const known[] = { "input", "output" };
@@ -272,7 +287,7 @@ static status list_of(reader *r, const yaml *root, const char *key, size_t max, 
 
 static status read_root(reader *r, const yaml *root)
 {
-    static const char *const known[] = { "version", "listen", "mem", "default_class", "keys", "providers" };
+    static const char *const known[] = { "version", "listen", "mem", "kv", "default_class", "keys", "providers" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -289,6 +304,8 @@ static status read_root(reader *r, const yaml *root)
         s = read_listen(r, yaml_get(root, "listen"));
     if (!s)
         s = read_mem(r, yaml_get(root, "mem"));
+    if (!s)
+        s = read_kv(r, yaml_get(root, "kv"));
     if (!s)
         s = read_class(r, yaml_get(root, "default_class"), &r->c->default_class);
     if (!s)
@@ -320,6 +337,7 @@ static config *config_default(error *err)
     c->listen_host = "127.0.0.1";
     c->listen_port = 5150;
     c->default_class = PRIVACY_PRIVATE;
+    c->kv = "f16";
     return c;
 }
 

@@ -3,6 +3,7 @@
  *   version: 1
  *   listen: 127.0.0.1:5150
  *   mem: 6GiB                 # most memory of all models together; default: no budget of our own
+ *   kv: q8                    # keys and values of local models: f16 (default), q8 (half the memory) or f32
  *   default_class: private    # of a fully understood request without a label
  *   keys:                     # who may ask, when bound wider than loopback
  *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal}
@@ -50,6 +51,7 @@ typedef struct config {
     const char *listen_host; /* "127.0.0.1", "::1" */
     uint16_t listen_port;
     uint64_t mem_bytes;      /* 0: no budget */
+    const char *kv;          /* "f16", "q8", "f32"; NULL as "f16" */
     privacy_class default_class;
     config_key *keys;
     size_t n_keys;

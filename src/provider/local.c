@@ -64,7 +64,7 @@ static js *settings_of(const char *name, const config *cfg)
     js_set(j, "threads", js_new_int(cfg && cfg->n_threads > 0 ? cfg->n_threads : cpu.threads));
     js_set(j, "mem", js_new_int(cfg && cfg->mem_bytes < INT64_MAX ? (int64_t)cfg->mem_bytes : 0));
     js_set(j, "exact", js_new_bool(cfg && cfg->exact));
-    if (!js_set(j, "kv", js_new_string("f16"))) {
+    if (!js_set(j, "kv", js_new_string(cfg && cfg->kv ? cfg->kv : "f16"))) {
         js_free(j);
         return NULL;
     }

@@ -28,7 +28,7 @@ typedef struct provider_info {
     const char *url;          /* openai: the address that is asked, without MODEL */
     const char *model_digest; /* SHA-256 hex of the file; of split files: of their digests, in order. Local only */
     const char *numerics;     /* version of docs/NUMERICS.md */
-    const char *kv_type;      /* "f16" */
+    const char *kv_type;      /* "f16", "q8", "f32" */
     const char *isa;
     const char *arch;
     const char *file_type;

@@ -75,7 +75,6 @@ static bool loading(void *user, uint64_t done, uint64_t total)
 
 static js *opened(const engine *e, bool has_template)
 {
-    static const char *const kv[] = { [ENGINE_KV_F16] = "f16", [ENGINE_KV_F32] = "f32" };
     const engine_info *i = engine_get_info(e);
     js *j = js_object();
     js_set(j, "arch", js_new_string(i->arch));
@@ -83,7 +82,7 @@ static js *opened(const engine *e, bool has_template)
     js_set(j, "file_type", js_new_string(i->file_type));
     js_set(j, "isa", js_new_string(i->isa));
     js_set(j, "numerics", js_new_string(i->numerics));
-    js_set(j, "kv", js_new_string(kv[i->kv_type]));
+    js_set(j, "kv", js_new_string(engine_kv_name(i->kv_type)));
     js_set(j, "params", js_new_int((int64_t)i->n_params));
     js_set(j, "context", js_new_int(i->context));
     js_set(j, "context_train", js_new_int(i->context_train));
@@ -110,7 +109,8 @@ static status open_model(worker *w, const msg *m, const js *settings, error *err
     o.n_threads = (int)number(settings, "threads", 0, 1024);
     o.mem_bytes = (uint64_t)number(settings, "mem", 0, INT64_MAX);
     o.exact = js_bool(js_get(settings, "exact"), false);
-    o.kv_type = kv && strcmp(kv, "f32") == 0 ? ENGINE_KV_F32 : ENGINE_KV_F16;
+    if (kv && !engine_kv_named(kv, &o.kv_type))
+        return fail(err, E_RANGE, "open: the KV type '%.20s' is not known", kv);
     o.progress = loading;
     o.user = w;
     status s = gguf_open_fds(&file, m->fds, (int)m->n_fds, name ? name : "model", err);

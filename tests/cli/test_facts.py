@@ -136,7 +136,11 @@ def test_fit():
     parts = sum(model[f"{k}_bytes"] for k in ("weights", "kv", "scratch", "vocab", "process"))
     assert model["need_bytes"] == parts and model["fits"] and model["context"] == 2048
     assert model["kv_bytes"] == 2048 * 30 * 2 * 3 * 64 * 2, "F16 keys and values of 30 layers, 3 heads of 64"
-    assert model["decode_per_s"] > model["decode_full_context_per_s"] > 0
+    assert model["decode_per_s"] > model["decode_full_context_per_s"] > 0 and model["kv"] == "f16"
+    (q8,) = hearth("fit", MODEL, "--ctx", 2048, "--kv", "q8", "--json").json()["models"]
+    assert q8["kv"] == "q8" and q8["kv_bytes"] == 2048 * 30 * 3 * (2 * 64 + 3 * 4), "codes, scales of 32, 32 and 64"
+    assert q8["need_bytes"] == model["need_bytes"] - model["kv_bytes"] + q8["kv_bytes"]
+    hearth("fit", MODEL, "--kv", "q4", code=2, says="f16, q8 or f32")
     assert len(hearth("fit", "--json").json()["models"]) == 2, "without names: what is in the models directory"
     # too small: exit 4, and the context that it names instead does fit, one page of 64 more does not
     no = hearth("fit", MODEL, "--mem", "160M", "--json", code=4).json()["models"][0]

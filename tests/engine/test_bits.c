@@ -42,6 +42,8 @@ static uint64_t add_hash(uint64_t h, const float *x, size_t n)
     return h;
 }
 
+static engine_kv kv_type; /* of every engine opened here */
+
 static engine *open_with(const char *path, int threads, const char *isa)
 {
     gguf *g = NULL;
@@ -53,6 +55,7 @@ static engine *open_with(const char *path, int threads, const char *isa)
     o.isa = isa;
     o.batch = BATCH;
     o.n_sessions = PROMPTS;
+    o.kv_type = kv_type;
     assert_ok(gguf_open(&g, path, err));
     assert_ok(engine_open(&e, g, &o, err));
     return e;
@@ -142,15 +145,17 @@ static void small_models(void **state)
     static char path[512];
     const char *build = getenv("HEARTH_BUILD"), *isa[8];
     int n_levels = levels(isa);
-    tiny_model models[] = { tiny_model_default(), tiny_model_default() };
+    tiny_model models[4] = { tiny_model_default(), tiny_model_default() };
     models[1].arch = "gemma3";
     models[1].window = 70;
     models[1].post_norm = models[1].qk_norm = true;
     models[1].n_layers = 7;
+    models[2] = models[0], models[3] = models[1];
     snprintf(path, sizeof path, "%s/tests/engine/tiny_bits.gguf", build ? build : "build");
     make_prompts(&p, 96, 560);
     for (size_t m = 0; m < ARRAY_LEN(models); m++) {
         uint64_t expected[PROMPTS];
+        kv_type = m < 2 ? ENGINE_KV_F16 : ENGINE_KV_Q8;
         tiny_model_write(&models[m], path);
         alone(path, &p, expected);
         for (int threads = 1; threads <= 8; threads += m ? 5 : 1)
@@ -169,10 +174,14 @@ static void real_model(void **state)
     int n_levels = levels(isa);
     uint64_t expected[PROMPTS];
     make_prompts(&p, 49000, 14);
+    kv_type = ENGINE_KV_F16;
     alone(path, &p, expected);
     for (int i = 0; i < n_levels; i++)
         together(path, &p, expected, i ? 2 : 3, isa[i], i % 2 ? 4 : 7);
     together(path, &p, expected, 8, NULL, 2);
+    kv_type = ENGINE_KV_Q8;
+    alone(path, &p, expected);
+    together(path, &p, expected, 2, n_levels > 1 ? isa[1] : NULL, 7);
 }
 
 int main(void)

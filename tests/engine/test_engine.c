@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
+#include "kernels/kernels.h"
 
 static engine *open_file(const char *path, const engine_options *o)
 {
@@ -39,6 +40,8 @@ static int dump_logits(int argc, char **argv)
             o.exact = true;
         else if (!strcmp(argv[i], "f32kv"))
             o.kv_type = ENGINE_KV_F32;
+        else if (!strcmp(argv[i], "q8kv"))
+            o.kv_type = ENGINE_KV_Q8;
         else if (!strncmp(argv[i], "context=", 8))
             o.context = (uint32_t)strtoul(argv[i] + 8, NULL, 10);
         else if (!strncmp(argv[i], "batch=", 6))
@@ -152,6 +155,8 @@ static uint64_t run_all(engine *e, uint32_t chunk, bool company)
     return h;
 }
 
+static engine_kv kv_type; /* of every tiny engine */
+
 static engine *open_tiny(int threads, const char *isa, uint32_t batch)
 {
     engine_options o;
@@ -160,6 +165,7 @@ static engine *open_tiny(int threads, const char *isa, uint32_t batch)
     o.isa = isa;
     o.batch = batch;
     o.n_sessions = 3;
+    o.kv_type = kv_type;
     return open_file(tiny_path(), &o);
 }
 
@@ -203,12 +209,56 @@ static void bits_do_not_depend_on_how(void **state)
     }
 }
 
-static void truncating_and_feeding_again_changes_nothing(void **state)
+/* Four heads share a KV head of 40 dimensions: a group of keys that is short, layers with a window. */
+static void nor_do_those_of_eight_bit_keys(void **state)
 {
     (void)state;
     tiny_model m = tiny_model_default();
+    m.arch = "gemma3";
+    m.window = 100;
+    m.post_norm = m.qk_norm = true;
+    m.n_layers = 7;
+    m.n_heads = 4;
+    m.n_kv_heads = 1;
+    m.head_dim = 40;
+    m.n_embd = 96;
     tiny_model_write(&m, tiny_path());
+    kv_type = ENGINE_KV_Q8;
+    engine *e = open_tiny(1, NULL, 1);
+    uint64_t wanted = run_all(e, 1, false);
+    const engine_budget *b = engine_memory(e);
+    assert_int_equal(b->kv_position_bytes, 7 * (2 * 40 + (2 + 1) * sizeof(float))); /* codes, and scales: 32 + 8, V */
+    assert_int_equal(b->kv_bytes, (uint64_t)b->n_pages * KERNELS_PAGE * b->kv_position_bytes);
+    engine_close(&e);
+    for (int threads = 1; threads <= 5; threads += 2) {
+        expect(wanted, threads, NULL, 64, false);
+        expect(wanted, threads, NULL, 7, true);
+    }
+    expect(wanted, 2, NULL, 1, true);
+    expect(wanted, 3, "portable", 64, false);
+    expect(wanted, 1, "portable", 5, true);
+    kv_type = ENGINE_KV_F16;
+}
+
+static void kv_types_have_names(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ENGINE_KV_TYPES; i++) {
+        engine_kv found = ENGINE_KV_TYPES;
+        assert_true(engine_kv_named(engine_kv_name((engine_kv)i), &found));
+        assert_int_equal(found, i);
+        assert_false(engine_kv_named("q9", &found));
+        assert_int_equal(found, i);
+    }
+}
+
+static void truncate_and_feed_again(engine_kv kv)
+{
+    tiny_model m = tiny_model_default();
+    tiny_model_write(&m, tiny_path());
+    kv_type = kv;
     engine *e = open_tiny(2, NULL, 32);
+    kv_type = ENGINE_KV_F16;
     session *s = NULL, *other = NULL;
     const float *logits;
     static float first[96];
@@ -226,6 +276,13 @@ static void truncating_and_feeding_again_changes_nothing(void **state)
     session_close(&s);
     session_close(&other);
     engine_close(&e);
+}
+
+static void truncating_and_feeding_again_changes_nothing(void **state)
+{
+    (void)state;
+    for (int kv = 0; kv < ENGINE_KV_TYPES; kv++)
+        truncate_and_feed_again((engine_kv)kv);
 }
 
 static void stepping_allocates_nothing(void **state)
@@ -389,6 +446,8 @@ int main(int argc, char **argv)
         return dump_logits(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_do_not_depend_on_how),
+        cmocka_unit_test(nor_do_those_of_eight_bit_keys),
+        cmocka_unit_test(kv_types_have_names),
         cmocka_unit_test(truncating_and_feeding_again_changes_nothing),
         cmocka_unit_test(stepping_allocates_nothing),
         cmocka_unit_test(what_does_not_fit_is_said_and_changes_nothing),

@@ -219,7 +219,7 @@ static const char *tiny_path(void)
 static void tiny_answers_are_the_same(void **state)
 {
     (void)state;
-    tiny_model models[] = { tiny_model_default(), tiny_model_default() };
+    tiny_model models[] = { tiny_model_default(), tiny_model_default(), tiny_model_default() };
     models[1].arch = "gemma3";
     models[1].window = 40;
     models[1].post_norm = models[1].qk_norm = true;
@@ -231,6 +231,7 @@ static void tiny_answers_are_the_same(void **state)
         engine_options_init(&eo);
         eo.context = 192;
         eo.n_threads = 2;
+        eo.kv_type = m == 2 ? ENGINE_KV_Q8 : ENGINE_KV_F16;
         tiny_model_write(&models[m], tiny_path());
         engine *e = open_path(tiny_path(), &eo);
         assert_ok(session_open(&s, e, err));

@@ -71,10 +71,34 @@ static void matrices(const kernels *k)
     }
 }
 
+/* Of one query over two spans. */
+static void attention(const kernels *k, enum kernels_kv kv, const float *query, float *out)
+{
+    float state_of[KERNELS_STATE_HEADER + 64], total[KERNELS_STATE_HEADER + 64] = { 0 };
+    size_t bytes = kernels_page_bytes(kv, 64);
+    uint8_t *pages = mem_zero(9 * bytes);
+    const void *page[9];
+    for (size_t p = 0; p < 9; p++)
+        page[p] = pages + p * bytes;
+    for (int i = 0; i < 550; i++) {
+        float key[64], value[64];
+        test_inputs(ORDINARY, 64, key), test_inputs(ORDINARY, 64, value);
+        k->kv_store[kv](pages + (size_t)(i / 64) * bytes, 64, i % 64, key, value);
+    }
+    kernels_attn a = { 64, 0.5f, 0.0f };
+    for (int32_t span = 0; span < 2; span++) {
+        kernels_query q = { query, 3, 549, state_of };
+        k->attend[kv](&a, page, span, &q, 1);
+        k->attend_merge(total, state_of, 64);
+    }
+    k->attend_finish(total, 64, out);
+    mem_free(pages);
+}
+
 static void functions(const kernels *k)
 {
     enum { N = 1000 };
-    float x[N], w[N], y[N], state_of[KERNELS_STATE_HEADER + 64], total[KERNELS_STATE_HEADER + 64] = { 0 };
+    float x[N], w[N], y[N];
     test_state = 77;
     test_inputs(ORDINARY, N, w);
     for (size_t i = 0; i < N; i++)
@@ -89,24 +113,10 @@ static void functions(const kernels *k)
     k->rope_norm(y, x, 64), k->rope_neox(y + 100, x, 96), h = digest(h, y, sizeof y);
     expect("functions", h, 0x270170A094B290DFu);
 
-    uint8_t *pages = mem_zero(9 * kernels_page_bytes(KV_F16, 64));
-    const void *page[9];
-    for (size_t p = 0; p < 9; p++)
-        page[p] = pages + p * kernels_page_bytes(KV_F16, 64);
-    for (int i = 0; i < 550; i++) {
-        float key[64], value[64];
-        test_inputs(ORDINARY, 64, key), test_inputs(ORDINARY, 64, value);
-        k->kv_store[KV_F16](pages + (size_t)(i / 64) * kernels_page_bytes(KV_F16, 64), 64, i % 64, key, value);
-    }
-    kernels_attn a = { 64, 0.5f, 0.0f };
-    for (int32_t span = 0; span < 2; span++) {
-        kernels_query q = { w, 3, 549, state_of };
-        k->attend[KV_F16](&a, page, span, &q, 1);
-        k->attend_merge(total, state_of, 64);
-    }
-    k->attend_finish(total, 64, y);
+    attention(k, KV_F16, w, y);
     expect("attention", digest(FNV, y, 64 * 4), 0x4BB41AFFB5C575C8u);
-    mem_free(pages);
+    attention(k, KV_Q8, w, y);
+    expect("attention q8", digest(FNV, y, 64 * 4), 0x9B08D2828BA0D2F7u);
 
     double s[4];
     h = FNV;

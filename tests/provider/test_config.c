@@ -18,7 +18,7 @@ static void whole(void **state)
     (void)state;
     config *c = NULL;
     assert_ok(parse(&c,
-                    "version: 1\nlisten: \"[::1]:8080\"\nmem: 6GiB\ndefault_class: internal\n"
+                    "version: 1\nlisten: \"[::1]:8080\"\nmem: 6GiB\nkv: q8\ndefault_class: internal\n"
                     "keys:\n  - {name: laptop, key_file: /etc/k}\n"
                     "  - {name: ci, key_env: CI_KEY, default_class: public}\n"
                     "providers:\n"
@@ -30,6 +30,7 @@ static void whole(void **state)
     assert_string_equal(c->listen_host, "::1");
     assert_int_equal(c->listen_port, 8080);
     assert_true(c->mem_bytes == 6ull << 30);
+    assert_string_equal(c->kv, "q8");
     assert_int_equal(c->n_keys, 2);
     assert_int_equal(c->keys[0].default_class, PRIVACY_INTERNAL);
     assert_int_equal(c->keys[1].default_class, PRIVACY_PUBLIC);
@@ -52,6 +53,7 @@ static void whole(void **state)
     assert_ok(parse(&c, "", err));
     assert_string_equal(c->listen_host, "127.0.0.1");
     assert_int_equal(c->listen_port, 5150);
+    assert_string_equal(c->kv, "f16");
     assert_int_equal(c->default_class, PRIVACY_PRIVATE);
     config_close(&c);
 }
@@ -68,6 +70,7 @@ static void slips(void **state)
         { "version: 1\nlisten: localhost\n", "ADDRESS:PORT", ":2" },
         { "version: 1\nlisten: 127.0.0.1:70000\n", "ADDRESS:PORT", ":2" },
         { "version: 1\nmem: lots\n", "6GiB", ":2" },
+        { "version: 1\nkv: q9\n", "f16, q8 or f32", ":2" },
         { "version: 1\ndefault_class: hidden\n", "public, internal, private, secret", ":2" },
         { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m}\n", "needs 'url'", ":3" },
         { "version: 1\nproviders:\n  - {name: a, kind: opena, model: m}\n", "none of local, openai", ":3" },

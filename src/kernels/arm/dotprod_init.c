@@ -5,4 +5,5 @@ void kernels_dotprod(kernels *k)
 {
     k->level = "dotprod";
     kernels_dotprod_mul(k);
+    kernels_dotprod_attn_q8(k);
 }

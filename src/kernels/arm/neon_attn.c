@@ -4,12 +4,9 @@
  * Scores: 16 keys lie in four registers, one chain over the head dimension a lane. Values: four dimensions lie in a
  * register, one chain over the positions a lane. Few queries take more keys or dimensions at once: sixteen chains hide
  * the latency of the multipliers and leave half of the registers to what is loaded. */
-#include <math.h>
+#include "kernels/arm/neon_attn_int.h"
 
-#include "kernels/arm/neon_int.h"
-#include "kernels/levels_int.h"
-
-enum { GROUP = 4, CHAINS = 16 }; /* queries at once; registers that accumulate */
+enum { CHAINS = 16 }; /* registers that accumulate */
 
 /* Values i..i+3 of a page. */
 INLINE float32x4_t page4(enum kernels_kv kv, const void *page, size_t i)
@@ -36,15 +33,13 @@ INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, 
             for (int i = 0; i < n; i++)
                 acc[i][b] = vfmaq_n_f32(acc[i][b], key, q[i][d]);
         }
-    const float32x4_t scale = set4(a->scale), cap = set4(a->softcap);
+    const float32x4_t scale = set4(a->scale);
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 16
         for (int b = 0; b < blocks; b++) {
             float32x4_t s = vmulq_f32(acc[i][b], scale);
-            if (a->softcap != 0.0f)
-                s = vmulq_f32(cap, tanh4(vmulq_f32(s, vdivq_f32(set4(1.0f), cap))));
-            vst1q_f32(score[i] + 4 * b, s);
+            vst1q_f32(score[i] + 4 * b, capped4(a, s));
         }
 }
 
@@ -73,29 +68,6 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, i
 #pragma GCC unroll 16
         for (int b = 0; b < blocks; b++)
             vst1q_f32(out[i] + d + 4 * (size_t)b, acc[i][b]);
-}
-
-/* Scores of the span become weights: outside [first, last] they are +0. Maximum and sum go into the state. */
-INLINE void weigh(float *p, int first, int last, float *state)
-{
-    for (int i = first & ~15; i < first; i++)
-        p[i] = -INFINITY; /* exp gives +0, and they are no maximum */
-    for (int i = last + 1; i < ((last + 16) & ~15); i++)
-        p[i] = -INFINITY;
-    float32x4_t m = set4(-INFINITY);
-    for (int i = first & ~15; i <= last; i += 4)
-        m = max4(vld1q_f32(p + i), m);
-    state[0] = vmaxvq_f32(m);
-    const float32x4_t top = set4(state[0]);
-    float32x4_t lane[4] = { set4(0.0f), set4(0.0f), set4(0.0f), set4(0.0f) };
-    for (int i = first & ~15; i <= last; i += 16)
-#pragma GCC unroll 4
-        for (int q = 0; q < 4; q++) {
-            float32x4_t e = exp4(vsubq_f32(vld1q_f32(p + i + 4 * q), top));
-            vst1q_f32(p + i + 4 * q, e);
-            lane[q] = vaddq_f32(lane[q], e);
-        }
-    state[1] = sum16(lane);
 }
 
 /* A group of n queries with a common [first, last] within the span (positions relative to it). */
@@ -138,43 +110,28 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     }
 }
 
-INLINE void attend(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int32_t span,
-                   const kernels_query *queries, size_t n_queries)
+INLINE void group_f16(const kernels_attn *a, const void *const *pages, int first, int last,
+                      const kernels_query *queries, const int n)
 {
-    const int32_t begin = span * KERNELS_SPAN;
-    pages += begin / KERNELS_PAGE;
-    for (size_t i = 0, n; i < n_queries; i += n) {
-        const kernels_query *q = &queries[i];
-        n = 1;
-        int32_t first = q->first > begin ? q->first - begin : 0, last = q->last - begin;
-        last = last < KERNELS_SPAN ? last : KERNELS_SPAN - 1;
-        if (first > last) {
-            memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
-            continue;
-        }
-        while (n < GROUP && i + n < n_queries && q[n].first == q->first && q[n].last == q->last)
-            n++;
-        if (n == 4)
-            attend_group(kv, a, pages, first, last, q, 4);
-        else if (n == 3)
-            attend_group(kv, a, pages, first, last, q, 3);
-        else if (n == 2)
-            attend_group(kv, a, pages, first, last, q, 2);
-        else
-            attend_group(kv, a, pages, first, last, q, 1);
-    }
+    attend_group(KV_F16, a, pages, first, last, queries, n);
 }
 
 static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend(KV_F16, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f16, a, pages, span, queries, n_queries);
+}
+
+INLINE void group_f32(const kernels_attn *a, const void *const *pages, int first, int last,
+                      const kernels_query *queries, const int n)
+{
+    attend_group(KV_F32, a, pages, first, last, queries, n);
 }
 
 static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend(KV_F32, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f32, a, pages, span, queries, n_queries);
 }
 
 /* ---- storing: keys go to every sixteenth place, values to one row ---- */

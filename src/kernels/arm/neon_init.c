@@ -7,4 +7,5 @@ void kernels_neon(kernels *k)
     kernels_neon_mul(k);
     kernels_neon_float(k);
     kernels_neon_attn(k);
+    kernels_neon_attn_q8(k);
 }

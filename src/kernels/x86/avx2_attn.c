@@ -7,9 +7,9 @@
 #include <math.h>
 
 #include "kernels/levels_int.h"
-#include "kernels/x86/avx2_int.h"
+#include "kernels/x86/avx2_attn_int.h"
 
-enum { GROUP = 4, CHAINS = 8 }; /* queries at once; registers that accumulate */
+enum { CHAINS = 8 }; /* registers that accumulate */
 
 /* Values i..i+7 of a page. */
 INLINE __m256 page8(enum kernels_kv kv, const void *page, size_t i)
@@ -20,17 +20,20 @@ INLINE __m256 page8(enum kernels_kv kv, const void *page, size_t i)
 }
 
 /* Scores of `blocks` x 8 keys from `at` of a page for n queries; score[i] points at those of query i. */
-INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, size_t at, const int n,
+INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, ptrdiff_t ahead, size_t at, const int n,
                    const int blocks, const float *const q[GROUP], float *const score[GROUP])
 {
-    const size_t dim = a->head_dim, base = at * dim; /* (at / 16) * dim * 16 */
+    const size_t dim = a->head_dim, base = at * dim, size = kv == KV_F32 ? 4 : 2; /* (at / 16) * dim * 16 */
     __m256 acc[GROUP][CHAINS];
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++)
             acc[i][b] = _mm256_setzero_ps();
-    for (size_t d = 0; d < dim; d++)
+    for (size_t d = 0; d < dim; d++) {
+#pragma GCC unroll 4
+        for (int b = 0; b < blocks * (int)size; b += 8)
+            ask((const char *)page + size * base + 8 * (d * (size_t)blocks * size + (size_t)b), ahead);
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m256 key = page8(kv, page, base + 16 * d + 16 * dim * ((size_t)b / 2) + 8 * ((size_t)b % 2));
@@ -38,21 +41,20 @@ INLINE void scores(enum kernels_kv kv, const kernels_attn *a, const void *page, 
             for (int i = 0; i < n; i++)
                 acc[i][b] = _mm256_fmadd_ps(_mm256_broadcast_ss(q[i] + d), key, acc[i][b]);
         }
-    const __m256 scale = _mm256_set1_ps(a->scale), cap = _mm256_set1_ps(a->softcap);
+    }
+    const __m256 scale = _mm256_set1_ps(a->scale);
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m256 s = _mm256_mul_ps(acc[i][b], scale);
-            if (a->softcap != 0.0f)
-                s = _mm256_mul_ps(cap, tanh8(_mm256_mul_ps(s, _mm256_div_ps(_mm256_set1_ps(1.0f), cap))));
-            _mm256_storeu_ps(score[i] + 8 * b, s);
+            _mm256_storeu_ps(score[i] + 8 * b, capped8(a, s));
         }
 }
 
 /* Adds p * value over positions [from, to) of a page to n weighted sums, `blocks` x 8 dimensions from d on. */
-INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, int to, size_t d, const int n,
-                   const int blocks, const float *const p[GROUP], float *const out[GROUP])
+INLINE void values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to, size_t d,
+                   const int n, const int blocks, const float *const p[GROUP], float *const out[GROUP])
 {
     __m256 acc[GROUP][CHAINS];
 #pragma GCC unroll 4
@@ -65,6 +67,8 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, i
 #pragma GCC unroll 8
         for (int b = 0; b < blocks; b++) {
             __m256 v = page8(kv, page, index + 8 * (size_t)b);
+            if (b % (kv == KV_F32 ? 2 : 4) == 0)
+                ask((const char *)page + (kv == KV_F32 ? 4 : 2) * (index + 8 * (size_t)b), ahead);
 #pragma GCC unroll 4
             for (int i = 0; i < n; i++)
                 acc[i][b] = _mm256_fmadd_ps(_mm256_broadcast_ss(p[i] + at), v, acc[i][b]);
@@ -77,43 +81,12 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, int from, i
             _mm256_storeu_ps(out[i] + d + 8 * (size_t)b, acc[i][b]);
 }
 
-/* Scores of positions [from, to) become weights: outside of the query's own range they are +0. Maximum and sum go into
- * the state. */
-INLINE void weigh(float *p, int from, int to, range own, float *state)
-{
-    for (int i = from; i < own.first; i++)
-        p[i] = -INFINITY; /* exp gives +0, and they are no maximum */
-    for (int i = own.last + 1; i < to; i++)
-        p[i] = -INFINITY;
-    __m256 m[2] = { _mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY) };
-    for (int i = from; i < to; i += 16)
-        for (int h = 0; h < 2; h++)
-            m[h] = _mm256_max_ps(_mm256_loadu_ps(p + i + 8 * h), m[h]);
-    __m256 v = _mm256_max_ps(m[0], m[1]);
-    __m128 w = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    w = _mm_max_ps(w, _mm_movehl_ps(w, w));
-    state[0] = _mm_cvtss_f32(_mm_max_ss(w, _mm_movehdup_ps(w)));
-    const __m256 top = _mm256_set1_ps(state[0]);
-    __m256 lane[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
-    for (int i = from; i < to; i += 16)
-        for (int h = 0; h < 2; h++) {
-            __m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(p + i + 8 * h), top));
-            _mm256_storeu_ps(p + i + 8 * h, e);
-            lane[h] = _mm256_add_ps(lane[h], e);
-        }
-    state[1] = sum16(lane[0], lane[1]);
-}
-
 /* A group of n queries over the union of their ranges: where one of them may not look its weight is +0. */
 INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, const range *own,
                          const kernels_query *queries, const int n)
 {
     _Alignas(32) float p[GROUP][KERNELS_SPAN];
-    int first = own[0].first, last = own[0].last;
-    for (int i = 1; i < n; i++) {
-        first = own[i].first < first ? own[i].first : first;
-        last = own[i].last > last ? own[i].last : last;
-    }
+    const int first = union_of(own, n).first, last = union_of(own, n).last;
     const size_t dim = a->head_dim;
     const float *q[GROUP];
     float *score[GROUP], *out[GROUP];
@@ -124,69 +97,56 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
         step = at % (8 * wide) == 0 && at + 8 * wide <= ((last + 16) & ~15) ? 8 * wide : 16;
         for (int i = 0; i < n; i++)
             score[i] = p[i] + at;
+        const int page = at / KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
         if (step == 8 * wide)
-            scores(kv, a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, wide, q, score);
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, wide, q, score);
         else
-            scores(kv, a, pages[at / KERNELS_PAGE], (size_t)at % KERNELS_PAGE, n, 2, q, score);
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 2, q, score);
     }
     for (int i = 0; i < n; i++) {
         float *state = queries[i].state;
         memset(state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *state);
-        weigh(p[i], first & ~15, (last + 16) & ~15, own[i], state);
+        weigh8(p[i], first & ~15, (last + 16) & ~15, own[i], state);
         out[i] = state + KERNELS_STATE_HEADER;
     }
     for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
         int base = page * KERNELS_PAGE;
         int from = first > base ? first - base : 0, to = last - base < KERNELS_PAGE ? last - base + 1 : KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
         const float *weights[GROUP];
         for (int i = 0; i < n; i++)
             weights[i] = p[i] + base;
         size_t d = 0;
         for (; d + 8 * (size_t)wide <= dim; d += 8 * (size_t)wide)
-            values(kv, dim, pages[page], from, to, d, n, wide, weights, out);
+            values(kv, dim, pages[page], ahead, from, to, d, n, wide, weights, out);
         for (; d < dim; d += 8)
-            values(kv, dim, pages[page], from, to, d, n, 1, weights, out);
+            values(kv, dim, pages[page], ahead, from, to, d, n, 1, weights, out);
     }
 }
 
-/* Adjacent queries whose ranges differ by little go together: heads of one row, and rows of a prompt. */
-INLINE void attend(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, int32_t span,
-                   const kernels_query *queries, size_t n_queries)
+INLINE void group_f16(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      const int n)
 {
-    pages += span * (KERNELS_SPAN / KERNELS_PAGE);
-    for (size_t i = 0, n; i < n_queries; i += n) {
-        const kernels_query *q = &queries[i];
-        range own[GROUP];
-        for (n = 0; n < GROUP && i + n < n_queries; n++) {
-            own[n] = range_in_span(&q[n], span);
-            if (own[n].first > own[n].last || !near(own[0], own[n]))
-                break;
-        }
-        if (n == 0) {
-            memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
-            n = 1;
-        } else if (n == 4) {
-            attend_group(kv, a, pages, own, q, 4);
-        } else if (n == 3) {
-            attend_group(kv, a, pages, own, q, 3);
-        } else if (n == 2) {
-            attend_group(kv, a, pages, own, q, 2);
-        } else {
-            attend_group(kv, a, pages, own, q, 1);
-        }
-    }
+    attend_group(KV_F16, a, pages, own, queries, n);
 }
 
 static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend(KV_F16, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f16, a, pages, span, queries, n_queries);
+}
+
+INLINE void group_f32(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      const int n)
+{
+    attend_group(KV_F32, a, pages, own, queries, n);
 }
 
 static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend(KV_F32, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f32, a, pages, span, queries, n_queries);
 }
 
 static void attend_merge(float *into, const float *next, size_t head_dim)

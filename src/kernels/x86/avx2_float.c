@@ -93,43 +93,15 @@ MUL(mul_bf16, QUANT_BF16)
 
 /* ---- quantisation ---- */
 
-INLINE __m256 abs8(__m256 x)
-{
-    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
-}
-
-INLINE float largest8(__m256 v) /* no NaN in v */
-{
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
-}
-
-INLINE __m256i codes8(const float *x, __m256 id)
-{
-    __m256 v = _mm256_mul_ps(_mm256_loadu_ps(x), id);
-    v = _mm256_min_ps(v, _mm256_set1_ps(127.0f)); /* NaN gives 127 */
-    v = _mm256_max_ps(v, _mm256_set1_ps(-127.0f));
-    return _mm256_cvtps_epi32(v);
-}
-
 /* 32 codes; returns their sums in pairs of 16 bits, to be added up by the caller. */
 INLINE __m256i codes32(const float *x, __m256 id, int8_t *out)
 {
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    __m256i a = _mm256_packs_epi32(codes8(x, id), codes8(x + 8, id));
-    __m256i b = _mm256_packs_epi32(codes8(x + 16, id), codes8(x + 24, id));
+    __m256i a = _mm256_packs_epi32(codes8(x, id, 127.0f), codes8(x + 8, id, 127.0f));
+    __m256i b = _mm256_packs_epi32(codes8(x + 16, id, 127.0f), codes8(x + 24, id, 127.0f));
     __m256i c = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b), order);
     _mm256_storeu_si256((__m256i *)(void *)out, c);
     return _mm256_maddubs_epi16(_mm256_set1_epi8(1), c);
-}
-
-INLINE float largest(const float *x, int n)
-{
-    __m256 m = _mm256_setzero_ps();
-    for (int i = 0; i < n; i += 8)
-        m = _mm256_max_ps(abs8(_mm256_loadu_ps(x + i)), m); /* |x| > m ? |x| : m */
-    return largest8(m);
 }
 
 /* Sums of the two halves of eight pairs each. */

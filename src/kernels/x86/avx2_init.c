@@ -7,4 +7,5 @@ void kernels_avx2(kernels *k)
     kernels_avx2_mul(k);
     kernels_avx2_float(k);
     kernels_avx2_attn(k);
+    kernels_avx2_attn_q8(k);
 }

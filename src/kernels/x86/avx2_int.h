@@ -6,7 +6,6 @@
 #include <immintrin.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/layout_int.h"
@@ -84,6 +83,36 @@ INLINE float sum16(__m256 low, __m256 high)
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
+/* ---- quantisation: the steps of NUMERICS.md, "Activations" ---- */
+
+INLINE __m256 abs8(__m256 x)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+}
+
+INLINE float largest8(__m256 v) /* no NaN in v */
+{
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+INLINE float largest(const float *x, size_t n) /* of |x|; n is a multiple of 8 */
+{
+    __m256 m = _mm256_setzero_ps();
+    for (size_t i = 0; i < n; i += 8)
+        m = _mm256_max_ps(abs8(_mm256_loadu_ps(x + i)), m); /* |x| > m ? |x| : m */
+    return largest8(m);
+}
+
+INLINE __m256i codes8(const float *x, __m256 id, float top)
+{
+    __m256 v = _mm256_mul_ps(_mm256_loadu_ps(x), id);
+    v = _mm256_min_ps(v, _mm256_set1_ps(top)); /* NaN gives top */
+    v = _mm256_max_ps(v, _mm256_set1_ps(-top));
+    return _mm256_cvtps_epi32(v);
+}
+
 /* Asks for bytes that are needed soon, into the second level. The hardware's own prefetching stops at every page, and
  * one token reads each weight once: the kernels ask for the next panel block by block, in step with the one they read.
  * No byte is touched, so the address may lie beyond the matrix. */
@@ -91,24 +120,6 @@ INLINE void prefetch(const void *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += 64)
         _mm_prefetch((const char *)p + i, _MM_HINT_T1);
-}
-
-/* The positions of a span that a query sees, counted from the span's first; empty when first > last. */
-typedef struct range {
-    int first, last;
-} range;
-
-INLINE range range_in_span(const kernels_query *q, int32_t span)
-{
-    const int32_t begin = span * KERNELS_SPAN, last = q->last - begin;
-    return (range){ q->first > begin ? q->first - begin : 0, last < KERNELS_SPAN ? last : KERNELS_SPAN - 1 };
-}
-
-/* Is it worth to compute both over the union? */
-INLINE bool near(range a, range b)
-{
-    enum { FAR = 16 };
-    return abs(a.first - b.first) <= FAR && abs(a.last - b.last) <= FAR;
 }
 
 /* ---- scales of 16 rows, a byte a row ---- */

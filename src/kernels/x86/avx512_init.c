@@ -7,4 +7,5 @@ void kernels_avx512(kernels *k)
     kernels_avx512_mul(k);
     kernels_avx512_float(k);
     kernels_avx512_attn(k);
+    kernels_avx512_attn_q8(k);
 }
