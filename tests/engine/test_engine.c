@@ -227,8 +227,11 @@ static void nor_do_those_of_eight_bit_keys(void **state)
     engine *e = open_tiny(1, NULL, 1);
     uint64_t wanted = run_all(e, 1, false);
     const engine_budget *b = engine_memory(e);
-    assert_int_equal(b->kv_position_bytes, 7 * (2 * 40 + (2 + 1) * sizeof(float))); /* codes, and scales: 32 + 8, V */
-    assert_int_equal(b->kv_bytes, (uint64_t)b->n_pages * KERNELS_PAGE * b->kv_position_bytes);
+    /* a position of a layer: codes, and scales of 32 + 8 of K and one of V */
+    assert_int_equal(b->pages[0].page_bytes + b->pages[1].page_bytes,
+                     7 * KERNELS_PAGE * (2 * 40 + (2 + 1) * sizeof(float)));
+    assert_int_equal(b->kv_bytes, b->pages[0].n_pages * b->pages[0].page_bytes +
+                                      b->pages[1].n_pages * b->pages[1].page_bytes);
     engine_close(&e);
     for (int threads = 1; threads <= 5; threads += 2) {
         expect(wanted, threads, NULL, 64, false);
