@@ -223,10 +223,13 @@ static void shift(kernels_query *q, const kernels_query *before, int32_t most)
 static void every_level_attends_alike(void **state)
 {
     (void)state;
+    enum { MOST_QUERIES = 70 };
     static const size_t dims[] = { 8, 24, 40, 64, 80, 96, 112, 128, 200, 256, 512 };
     for (int kv = 0; kv < KV_TYPES; kv++)
         for (size_t round = 0; round < 4 * ARRAY_LEN(dims); round++) {
             size_t dim = dims[round % ARRAY_LEN(dims)], n = 1 + test_below(1100), n_q = 1 + test_below(9);
+            bool prompt = round % 3 == 1; /* many rows, each of which sees what the one before it sees, or one more */
+            n_q = prompt ? 1 + test_below(MOST_QUERIES) : n_q;
             cache c = cache_make((enum kernels_kv)kv, dim, n, round & 1 ? 100.0f : 2.0f);
             if (round % 5 == 4)
                 make_extreme((enum kernels_kv)kv, &c);
@@ -236,13 +239,15 @@ static void every_level_attends_alike(void **state)
             test_inputs(ORDINARY, n_q * dim, q);
             if (round % 7 == 6)
                 memset(q, 0, dim * 4);
-            kernels_query qs[9], qt[9];
+            kernels_query qs[MOST_QUERIES], qt[MOST_QUERIES];
             for (size_t i = 0; i < n_q; i++) {
                 int32_t last = (int32_t)test_below((uint32_t)n);
                 qs[i] = (kernels_query){ q + i * dim, (int32_t)test_below((uint32_t)last + 1), last, s + i * stride };
-                if (i && test_below(3)) /* heads of one group see the same positions */
+                if (i && (prompt || test_below(3))) /* heads of one group see the same positions */
                     qs[i].first = qs[i - 1].first, qs[i].last = qs[i - 1].last;
-                if (i && test_below(2)) /* neighbours in a prompt see one position more, or a window further on */
+                if (i && prompt && qs[i].last + 1 < (int32_t)n)
+                    qs[i].last += (int32_t)test_below(2);
+                else if (i && !prompt && test_below(2)) /* neighbours in a prompt see one position more, or a window further on */
                     shift(&qs[i], &qs[i - 1], (int32_t)n - 1);
                 qt[i] = qs[i];
                 qt[i].state = t + i * stride;

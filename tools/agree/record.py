@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,10 @@ class Ours:
     """Our engine's logits of every position, as a stream."""
 
     def __init__(self, tool, path, tokens, n_vocab, *mode):
-        ids = np.array(tokens, "<i4").tobytes()
-        self.file = GOLDEN / ".tokens"
-        self.file.write_bytes(ids)
-        self.process = subprocess.Popen([tool, "logits", str(path), *mode], stdin=open(self.file, "rb"),
-                                        stdout=subprocess.PIPE)
+        with tempfile.TemporaryFile() as ids:  # of its own: two of these run at a time
+            ids.write(np.array(tokens, "<i4").tobytes())
+            ids.seek(0)
+            self.process = subprocess.Popen([tool, "logits", str(path), *mode], stdin=ids, stdout=subprocess.PIPE)
         self.n = n_vocab
         self.kl, self.same, self.count = 0.0, 0, 0
 
@@ -132,7 +132,6 @@ def main():
         results[name] = record(name, build, cache)
         print(name, json.dumps(results[name], indent=1))
         summary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
-    (GOLDEN / ".tokens").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

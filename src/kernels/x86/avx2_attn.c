@@ -134,7 +134,7 @@ INLINE void group_f16(const kernels_attn *a, const void *const *pages, const ran
 static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend_in_groups(group_f16, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f16, NULL, a, pages, span, queries, n_queries);
 }
 
 INLINE void group_f32(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
@@ -146,7 +146,7 @@ INLINE void group_f32(const kernels_attn *a, const void *const *pages, const ran
 static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend_in_groups(group_f32, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f32, NULL, a, pages, span, queries, n_queries);
 }
 
 static void attend_merge(float *into, const float *next, size_t head_dim)

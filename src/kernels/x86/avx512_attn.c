@@ -128,6 +128,87 @@ INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *
     }
 }
 
+/* ---- many queries on F16: a page becomes floats once for all of them ---- */
+
+enum { CROWD_DIM = 256 }; /* most dimensions of a head, so that the page fits the stack and the second-level cache */
+
+typedef struct crowd {
+    _Alignas(64) float p[MANY][KERNELS_SPAN];
+    _Alignas(64) float page[2 * KERNELS_PAGE * CROWD_DIM]; /* as KV_F32 lays it out */
+} crowd;
+
+/* n is a multiple of 16. */
+INLINE void widen(const uint16_t *in, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i += 16)
+        _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(in + i))));
+}
+
+INLINE void crowd_scores(crowd *c, const kernels_attn *a, int from, int to, int base, const kernels_query *queries,
+                         const int n, size_t first)
+{
+    const float *q[GROUP];
+    float *score[GROUP];
+    for (int at = from, step; at < to; at += step) {
+        step = at % 64 == 0 && at + 64 <= to ? 64 : 16;
+        for (int i = 0; i < n; i++) {
+            q[i] = queries[first + (size_t)i].q;
+            score[i] = c->p[first + (size_t)i] + base + at;
+        }
+        if (step == 64)
+            scores(KV_F32, a, c->page, 0, (size_t)at, n, 4, q, score);
+        else
+            scores(KV_F32, a, c->page, 0, (size_t)at, n, 1, q, score);
+    }
+}
+
+INLINE void crowd_values(crowd *c, size_t dim, int from, int to, int base, const kernels_query *queries, const int n,
+                         size_t first)
+{
+    const float *weights[GROUP];
+    float *out[GROUP];
+    for (int i = 0; i < n; i++) {
+        weights[i] = c->p[first + (size_t)i] + base;
+        out[i] = queries[first + (size_t)i].state + KERNELS_STATE_HEADER;
+    }
+    all_values(KV_F32, dim, c->page, 0, from, to, n, weights, out);
+}
+
+static void crowd_f16(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      size_t n)
+{
+    crowd c;
+    const size_t dim = a->head_dim, half = KERNELS_PAGE * dim;
+    const range u = union_of(own, (int)n);
+    const int begin = u.first & ~15, end = (u.last + 16) & ~15;
+    for (int base = begin & ~(KERNELS_PAGE - 1); base < end; base += KERNELS_PAGE) {
+        const int from = begin > base ? begin - base : 0, to = end - base < KERNELS_PAGE ? end - base : KERNELS_PAGE;
+        widen((const uint16_t *)pages[base / KERNELS_PAGE] + (size_t)from * dim, (size_t)(to - from) * dim,
+              c.page + (size_t)from * dim);
+        size_t i = 0;
+        for (; i + GROUP <= n; i += GROUP)
+            crowd_scores(&c, a, from, to, base, queries, GROUP, i);
+        for (; i < n; i++)
+            crowd_scores(&c, a, from, to, base, queries, 1, i);
+    }
+    for (size_t i = 0; i < n; i++) {
+        memset(queries[i].state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *queries[i].state);
+        weigh16(c.p[i], begin, end, own[i], queries[i].state);
+    }
+    for (int base = begin & ~(KERNELS_PAGE - 1); base < end; base += KERNELS_PAGE) {
+        const int from = u.first > base ? u.first - base : 0;
+        const int to = u.last - base < KERNELS_PAGE ? u.last - base + 1 : KERNELS_PAGE;
+        const size_t even = (size_t)(from & ~1) * dim; /* of two rows the values are a multiple of 16 */
+        widen((const uint16_t *)pages[base / KERNELS_PAGE] + half + even, (size_t)((to + 1) & ~1) * dim - even,
+              c.page + half + even);
+        size_t i = 0;
+        for (; i + GROUP <= n; i += GROUP)
+            crowd_values(&c, dim, from, to, base, queries, GROUP, i);
+        for (; i < n; i++)
+            crowd_values(&c, dim, from, to, base, queries, 1, i);
+    }
+}
+
 INLINE void group_f16(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
                       const int n)
 {
@@ -137,7 +218,7 @@ INLINE void group_f16(const kernels_attn *a, const void *const *pages, const ran
 static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend_in_groups(group_f16, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f16, a->head_dim <= CROWD_DIM ? crowd_f16 : NULL, a, pages, span, queries, n_queries);
 }
 
 INLINE void group_f32(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
@@ -149,7 +230,7 @@ INLINE void group_f32(const kernels_attn *a, const void *const *pages, const ran
 static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                        size_t n_queries)
 {
-    attend_in_groups(group_f32, a, pages, span, queries, n_queries);
+    attend_in_groups(group_f32, NULL, a, pages, span, queries, n_queries);
 }
 
 void kernels_avx512_attn(kernels *k)
