@@ -247,7 +247,7 @@ static void every_level_attends_alike(void **state)
                     qs[i].first = qs[i - 1].first, qs[i].last = qs[i - 1].last;
                 if (i && prompt && qs[i].last + 1 < (int32_t)n)
                     qs[i].last += (int32_t)test_below(2);
-                else if (i && !prompt && test_below(2)) /* neighbours in a prompt see one position more, or a window further on */
+                else if (i && !prompt && test_below(2)) /* neighbours: one position more, or a window further on */
                     shift(&qs[i], &qs[i - 1], (int32_t)n - 1);
                 qt[i] = qs[i];
                 qt[i].state = t + i * stride;
