@@ -165,7 +165,7 @@ INLINE void values(size_t dim, const void *const *pages, int from, int to, size_
 INLINE void all_values(size_t dim, const void *const *pages, int from, int to, const int n, const weight_codes *w,
                        float *const out[GROUP])
 {
-    const int wide = n == 1 ? 8 : n == 2 ? 4 : 2;
+    const int wide = n == 1 ? 8 : n <= 3 ? 4 : 2;
     size_t d = 0;
     for (; d + 16 * (size_t)wide <= dim; d += 16 * (size_t)wide)
         values(dim, pages, from, to, d, n, wide, 0xFFFF, w, out);
