@@ -98,6 +98,8 @@ INLINE ptrdiff_t to_next(const void *const *pages, int page, int last)
 
 INLINE void ask(const void *p, ptrdiff_t ahead)
 {
+    if (__builtin_constant_p(ahead) && ahead == 0)
+        return;
     _mm_prefetch((const char *)((uintptr_t)p + (uintptr_t)ahead), _MM_HINT_T0);
 }
 

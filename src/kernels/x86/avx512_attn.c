@@ -77,8 +77,25 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t a
             _mm512_mask_storeu_ps(out[i] + d + 16 * (size_t)b, mask, acc[i][b]);
 }
 
-INLINE void all_values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to, const int n,
-                       const float *const p[GROUP], float *const out[GROUP])
+INLINE void page_scores(enum kernels_kv kv, const kernels_attn *a, const void *page, ptrdiff_t ahead, int from, int to,
+                        const int n, const float *const q[GROUP], float *const score[GROUP])
+{
+    float *at[GROUP];
+    for (int i = 0; i < n; i++)
+        at[i] = score[i] + from;
+    if (from == 0 && to == KERNELS_PAGE) {
+        scores(kv, a, page, ahead, 0, n, 4, q, at);
+        return;
+    }
+    for (; from < to; from += 16) {
+        scores(kv, a, page, ahead, (size_t)from, n, 1, q, at);
+        for (int i = 0; i < n; i++)
+            at[i] += 16;
+    }
+}
+
+INLINE void page_values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to,
+                        const int n, const float *const p[GROUP], float *const out[GROUP])
 {
     const int wide = n == 1 ? 8 : 4; /* blocks of 16 dimensions */
     size_t d = 0;
@@ -91,147 +108,19 @@ INLINE void all_values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff
         values(kv, dim, page, ahead, from, to, d, n, 1, dim - d < 16 ? 0xFF : 0xFFFF, p, out);
 }
 
-/* A group of n queries over the union of their ranges: where one of them may not look its weight is +0. */
-INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, const range *own,
-                         const kernels_query *queries, const int n)
+INLINE void weigh(float *p, int from, int to, range own, float *state)
 {
-    _Alignas(64) float p[GROUP][KERNELS_SPAN];
-    const int first = union_of(own, n).first, last = union_of(own, n).last;
-    const size_t dim = a->head_dim;
-    const float *q[GROUP], *weights[GROUP];
-    float *score[GROUP], *out[GROUP];
-    for (int i = 0; i < n; i++)
-        q[i] = queries[i].q;
-    for (int at = first & ~15, step; at <= last; at += step) {
-        step = at % 64 == 0 && at + 64 <= ((last + 16) & ~15) ? 64 : 16;
-        for (int i = 0; i < n; i++)
-            score[i] = p[i] + at;
-        const int page = at / KERNELS_PAGE;
-        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
-        if (step == 64)
-            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 4, q, score);
-        else
-            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 1, q, score);
-    }
-    for (int i = 0; i < n; i++) {
-        float *state = queries[i].state;
-        memset(state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *state);
-        weigh16(p[i], first & ~15, (last + 16) & ~15, own[i], state);
-        out[i] = state + KERNELS_STATE_HEADER;
-    }
-    for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
-        int base = page * KERNELS_PAGE;
-        int from = first > base ? first - base : 0, to = last - base < KERNELS_PAGE ? last - base + 1 : KERNELS_PAGE;
-        for (int i = 0; i < n; i++)
-            weights[i] = p[i] + base;
-        all_values(kv, dim, pages[page], to_next(pages, page, last / KERNELS_PAGE), from, to, n, weights, out);
-    }
+    weigh16(p, from, to, own, state);
 }
 
-/* ---- many queries on F16: a page becomes floats once for all of them ---- */
-
-enum { CROWD_DIM = 256 }; /* most dimensions of a head, so that the page fits the stack and the second-level cache */
-
-typedef struct crowd {
-    _Alignas(64) float p[MANY][KERNELS_SPAN];
-    _Alignas(64) float page[2 * KERNELS_PAGE * CROWD_DIM]; /* as KV_F32 lays it out */
-} crowd;
-
-/* n is a multiple of 16. */
 INLINE void widen(const uint16_t *in, size_t n, float *out)
 {
     for (size_t i = 0; i < n; i += 16)
         _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(in + i))));
 }
 
-INLINE void crowd_scores(crowd *c, const kernels_attn *a, int from, int to, int base, const kernels_query *queries,
-                         const int n, size_t first)
-{
-    const float *q[GROUP];
-    float *score[GROUP];
-    for (int at = from, step; at < to; at += step) {
-        step = at % 64 == 0 && at + 64 <= to ? 64 : 16;
-        for (int i = 0; i < n; i++) {
-            q[i] = queries[first + (size_t)i].q;
-            score[i] = c->p[first + (size_t)i] + base + at;
-        }
-        if (step == 64)
-            scores(KV_F32, a, c->page, 0, (size_t)at, n, 4, q, score);
-        else
-            scores(KV_F32, a, c->page, 0, (size_t)at, n, 1, q, score);
-    }
-}
-
-INLINE void crowd_values(crowd *c, size_t dim, int from, int to, int base, const kernels_query *queries, const int n,
-                         size_t first)
-{
-    const float *weights[GROUP];
-    float *out[GROUP];
-    for (int i = 0; i < n; i++) {
-        weights[i] = c->p[first + (size_t)i] + base;
-        out[i] = queries[first + (size_t)i].state + KERNELS_STATE_HEADER;
-    }
-    all_values(KV_F32, dim, c->page, 0, from, to, n, weights, out);
-}
-
-static void crowd_f16(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
-                      size_t n)
-{
-    crowd c;
-    const size_t dim = a->head_dim, half = KERNELS_PAGE * dim;
-    const range u = union_of(own, (int)n);
-    const int begin = u.first & ~15, end = (u.last + 16) & ~15;
-    for (int base = begin & ~(KERNELS_PAGE - 1); base < end; base += KERNELS_PAGE) {
-        const int from = begin > base ? begin - base : 0, to = end - base < KERNELS_PAGE ? end - base : KERNELS_PAGE;
-        widen((const uint16_t *)pages[base / KERNELS_PAGE] + (size_t)from * dim, (size_t)(to - from) * dim,
-              c.page + (size_t)from * dim);
-        size_t i = 0;
-        for (; i + GROUP <= n; i += GROUP)
-            crowd_scores(&c, a, from, to, base, queries, GROUP, i);
-        for (; i < n; i++)
-            crowd_scores(&c, a, from, to, base, queries, 1, i);
-    }
-    for (size_t i = 0; i < n; i++) {
-        memset(queries[i].state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *queries[i].state);
-        weigh16(c.p[i], begin, end, own[i], queries[i].state);
-    }
-    for (int base = begin & ~(KERNELS_PAGE - 1); base < end; base += KERNELS_PAGE) {
-        const int from = u.first > base ? u.first - base : 0;
-        const int to = u.last - base < KERNELS_PAGE ? u.last - base + 1 : KERNELS_PAGE;
-        const size_t even = (size_t)(from & ~1) * dim; /* of two rows the values are a multiple of 16 */
-        widen((const uint16_t *)pages[base / KERNELS_PAGE] + half + even, (size_t)((to + 1) & ~1) * dim - even,
-              c.page + half + even);
-        size_t i = 0;
-        for (; i + GROUP <= n; i += GROUP)
-            crowd_values(&c, dim, from, to, base, queries, GROUP, i);
-        for (; i < n; i++)
-            crowd_values(&c, dim, from, to, base, queries, 1, i);
-    }
-}
-
-INLINE void group_f16(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
-                      const int n)
-{
-    attend_group(KV_F16, a, pages, own, queries, n);
-}
-
-static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
-                       size_t n_queries)
-{
-    attend_in_groups(group_f16, a->head_dim <= CROWD_DIM ? crowd_f16 : NULL, a, pages, span, queries, n_queries);
-}
-
-INLINE void group_f32(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
-                      const int n)
-{
-    attend_group(KV_F32, a, pages, own, queries, n);
-}
-
-static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
-                       size_t n_queries)
-{
-    attend_in_groups(group_f32, NULL, a, pages, span, queries, n_queries);
-}
+#define PAGE_FUNCTIONS
+#include "kernels/x86/crowd_attn_int.h"
 
 void kernels_avx512_attn(kernels *k)
 {
