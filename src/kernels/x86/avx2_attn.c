@@ -81,52 +81,73 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t a
             _mm256_storeu_ps(out[i] + d + 8 * (size_t)b, acc[i][b]);
 }
 
-/* Blocks of 8 keys or dimensions at once. */
-INLINE int blocks_for(const int n)
+/* A group of n queries over the union of their ranges: where one of them may not look its weight is +0. */
+INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, const range *own,
+                         const kernels_query *queries, const int n)
 {
-    return n == 1 ? 8 : n == 2 ? 4 : 2;
-}
-
-INLINE void page_scores(enum kernels_kv kv, const kernels_attn *a, const void *page, ptrdiff_t ahead, int from, int to,
-                        const int n, const float *const q[GROUP], float *const score[GROUP])
-{
-    const int wide = 8 * blocks_for(n);
-    float *to_here[GROUP];
-    for (int step; from < to; from += step) {
-        step = from % wide == 0 && from + wide <= to ? wide : 16;
+    _Alignas(32) float p[GROUP][KERNELS_SPAN];
+    const int first = union_of(own, n).first, last = union_of(own, n).last;
+    const size_t dim = a->head_dim;
+    const float *q[GROUP];
+    float *score[GROUP], *out[GROUP];
+    for (int i = 0; i < n; i++)
+        q[i] = queries[i].q;
+    const int wide = n == 1 ? 8 : n == 2 ? 4 : 2; /* blocks of 8 keys or dimensions */
+    for (int at = first & ~15, step; at <= last; at += step) {
+        step = at % (8 * wide) == 0 && at + 8 * wide <= ((last + 16) & ~15) ? 8 * wide : 16;
         for (int i = 0; i < n; i++)
-            to_here[i] = score[i] + from;
-        if (step == wide)
-            scores(kv, a, page, ahead, (size_t)from, n, blocks_for(n), q, to_here);
+            score[i] = p[i] + at;
+        const int page = at / KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
+        if (step == 8 * wide)
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, wide, q, score);
         else
-            scores(kv, a, page, ahead, (size_t)from, n, 2, q, to_here);
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 2, q, score);
+    }
+    for (int i = 0; i < n; i++) {
+        float *state = queries[i].state;
+        memset(state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *state);
+        weigh8(p[i], first & ~15, (last + 16) & ~15, own[i], state);
+        out[i] = state + KERNELS_STATE_HEADER;
+    }
+    for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
+        int base = page * KERNELS_PAGE;
+        int from = first > base ? first - base : 0, to = last - base < KERNELS_PAGE ? last - base + 1 : KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
+        const float *weights[GROUP];
+        for (int i = 0; i < n; i++)
+            weights[i] = p[i] + base;
+        size_t d = 0;
+        for (; d + 8 * (size_t)wide <= dim; d += 8 * (size_t)wide)
+            values(kv, dim, pages[page], ahead, from, to, d, n, wide, weights, out);
+        for (; d < dim; d += 8)
+            values(kv, dim, pages[page], ahead, from, to, d, n, 1, weights, out);
     }
 }
 
-INLINE void page_values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to,
-                        const int n, const float *const p[GROUP], float *const out[GROUP])
+INLINE void group_f16(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      const int n)
 {
-    const size_t wide = 8 * (size_t)blocks_for(n);
-    size_t d = 0;
-    for (; d + wide <= dim; d += wide)
-        values(kv, dim, page, ahead, from, to, d, n, blocks_for(n), p, out);
-    for (; d < dim; d += 8)
-        values(kv, dim, page, ahead, from, to, d, n, 1, p, out);
+    attend_group(KV_F16, a, pages, own, queries, n);
 }
 
-INLINE void weigh(float *p, int from, int to, range own, float *state)
+static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
+                       size_t n_queries)
 {
-    weigh8(p, from, to, own, state);
+    attend_in_groups(group_f16, a, pages, span, queries, n_queries);
 }
 
-INLINE void widen(const uint16_t *in, size_t n, float *out)
+INLINE void group_f32(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      const int n)
 {
-    for (size_t i = 0; i < n; i += 8)
-        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(in + i))));
+    attend_group(KV_F32, a, pages, own, queries, n);
 }
 
-#define PAGE_FUNCTIONS
-#include "kernels/x86/crowd_attn_int.h"
+static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
+                       size_t n_queries)
+{
+    attend_in_groups(group_f32, a, pages, span, queries, n_queries);
+}
 
 static void attend_merge(float *into, const float *next, size_t head_dim)
 {

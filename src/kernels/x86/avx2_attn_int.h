@@ -43,37 +43,19 @@ INLINE range union_of(const range *own, const int n)
 typedef void group_attention(const kernels_attn *a, const void *const *pages, const range *own,
                              const kernels_query *queries, const int n);
 
-/* The same for FEW to MANY queries, where there is more to gain by taking a page for all of them. */
-enum { FEW = 8, MANY = 32 };
-typedef void crowd_attention(const kernels_attn *a, const void *const *pages, const range *own,
-                             const kernels_query *queries, size_t n);
-
 /* Adjacent queries whose ranges differ by little go together: heads of one row, and rows of a prompt. */
-INLINE size_t near_ranges(const kernels_query *q, size_t n_queries, int32_t span, size_t most, range *own)
-{
-    size_t n = 0;
-    for (; n < most && n < n_queries; n++) {
-        own[n] = range_in_span(&q[n], span);
-        if (own[n].first > own[n].last || !near(own[0], own[n]))
-            break;
-    }
-    return n;
-}
-
-/* crowd may be NULL. */
-INLINE void attend_in_groups(group_attention *group, crowd_attention *crowd, const kernels_attn *a,
-                             const void *const *pages, int32_t span, const kernels_query *queries, size_t n_queries)
+INLINE void attend_in_groups(group_attention *group, const kernels_attn *a, const void *const *pages, int32_t span,
+                             const kernels_query *queries, size_t n_queries)
 {
     pages += span * (KERNELS_SPAN / KERNELS_PAGE);
     for (size_t i = 0, n; i < n_queries; i += n) {
         const kernels_query *q = &queries[i];
-        range own[MANY];
-        n = near_ranges(q, n_queries - i, span, crowd ? MANY : GROUP, own);
-        if (crowd && n >= FEW) {
-            crowd(a, pages, own, q, n);
-            continue;
+        range own[GROUP];
+        for (n = 0; n < GROUP && i + n < n_queries; n++) {
+            own[n] = range_in_span(&q[n], span);
+            if (own[n].first > own[n].last || !near(own[0], own[n]))
+                break;
         }
-        n = n < GROUP ? n : GROUP;
         if (n == 0) {
             memset(q->state, 0, (KERNELS_STATE_HEADER + a->head_dim) * sizeof *q->state);
             n = 1;
@@ -98,8 +80,6 @@ INLINE ptrdiff_t to_next(const void *const *pages, int page, int last)
 
 INLINE void ask(const void *p, ptrdiff_t ahead)
 {
-    if (__builtin_constant_p(ahead) && ahead == 0)
-        return;
     _mm_prefetch((const char *)((uintptr_t)p + (uintptr_t)ahead), _MM_HINT_T0);
 }
 

@@ -77,25 +77,8 @@ INLINE void values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t a
             _mm512_mask_storeu_ps(out[i] + d + 16 * (size_t)b, mask, acc[i][b]);
 }
 
-INLINE void page_scores(enum kernels_kv kv, const kernels_attn *a, const void *page, ptrdiff_t ahead, int from, int to,
-                        const int n, const float *const q[GROUP], float *const score[GROUP])
-{
-    float *at[GROUP];
-    for (int i = 0; i < n; i++)
-        at[i] = score[i] + from;
-    if (from == 0 && to == KERNELS_PAGE) {
-        scores(kv, a, page, ahead, 0, n, 4, q, at);
-        return;
-    }
-    for (; from < to; from += 16) {
-        scores(kv, a, page, ahead, (size_t)from, n, 1, q, at);
-        for (int i = 0; i < n; i++)
-            at[i] += 16;
-    }
-}
-
-INLINE void page_values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to,
-                        const int n, const float *const p[GROUP], float *const out[GROUP])
+INLINE void all_values(enum kernels_kv kv, size_t dim, const void *page, ptrdiff_t ahead, int from, int to, const int n,
+                       const float *const p[GROUP], float *const out[GROUP])
 {
     const int wide = n == 1 ? 8 : 4; /* blocks of 16 dimensions */
     size_t d = 0;
@@ -108,19 +91,66 @@ INLINE void page_values(enum kernels_kv kv, size_t dim, const void *page, ptrdif
         values(kv, dim, page, ahead, from, to, d, n, 1, dim - d < 16 ? 0xFF : 0xFFFF, p, out);
 }
 
-INLINE void weigh(float *p, int from, int to, range own, float *state)
+/* A group of n queries over the union of their ranges: where one of them may not look its weight is +0. */
+INLINE void attend_group(enum kernels_kv kv, const kernels_attn *a, const void *const *pages, const range *own,
+                         const kernels_query *queries, const int n)
 {
-    weigh16(p, from, to, own, state);
+    _Alignas(64) float p[GROUP][KERNELS_SPAN];
+    const int first = union_of(own, n).first, last = union_of(own, n).last;
+    const size_t dim = a->head_dim;
+    const float *q[GROUP], *weights[GROUP];
+    float *score[GROUP], *out[GROUP];
+    for (int i = 0; i < n; i++)
+        q[i] = queries[i].q;
+    for (int at = first & ~15, step; at <= last; at += step) {
+        step = at % 64 == 0 && at + 64 <= ((last + 16) & ~15) ? 64 : 16;
+        for (int i = 0; i < n; i++)
+            score[i] = p[i] + at;
+        const int page = at / KERNELS_PAGE;
+        const ptrdiff_t ahead = to_next(pages, page, last / KERNELS_PAGE);
+        if (step == 64)
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 4, q, score);
+        else
+            scores(kv, a, pages[page], ahead, (size_t)at % KERNELS_PAGE, n, 1, q, score);
+    }
+    for (int i = 0; i < n; i++) {
+        float *state = queries[i].state;
+        memset(state, 0, (KERNELS_STATE_HEADER + dim) * sizeof *state);
+        weigh16(p[i], first & ~15, (last + 16) & ~15, own[i], state);
+        out[i] = state + KERNELS_STATE_HEADER;
+    }
+    for (int page = first / KERNELS_PAGE; page <= last / KERNELS_PAGE; page++) {
+        int base = page * KERNELS_PAGE;
+        int from = first > base ? first - base : 0, to = last - base < KERNELS_PAGE ? last - base + 1 : KERNELS_PAGE;
+        for (int i = 0; i < n; i++)
+            weights[i] = p[i] + base;
+        all_values(kv, dim, pages[page], to_next(pages, page, last / KERNELS_PAGE), from, to, n, weights, out);
+    }
 }
 
-INLINE void widen(const uint16_t *in, size_t n, float *out)
+INLINE void group_f16(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      const int n)
 {
-    for (size_t i = 0; i < n; i += 16)
-        _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(in + i))));
+    attend_group(KV_F16, a, pages, own, queries, n);
 }
 
-#define PAGE_FUNCTIONS
-#include "kernels/x86/crowd_attn_int.h"
+static void attend_f16(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
+                       size_t n_queries)
+{
+    attend_in_groups(group_f16, a, pages, span, queries, n_queries);
+}
+
+INLINE void group_f32(const kernels_attn *a, const void *const *pages, const range *own, const kernels_query *queries,
+                      const int n)
+{
+    attend_group(KV_F32, a, pages, own, queries, n);
+}
+
+static void attend_f32(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
+                       size_t n_queries)
+{
+    attend_in_groups(group_f32, a, pages, span, queries, n_queries);
+}
 
 void kernels_avx512_attn(kernels *k)
 {

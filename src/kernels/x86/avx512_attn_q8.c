@@ -212,7 +212,7 @@ INLINE void attend_group(const kernels_attn *a, const void *const *pages, const 
 static void attend(const kernels_attn *a, const void *const *pages, int32_t span, const kernels_query *queries,
                    size_t n_queries)
 {
-    attend_in_groups(attend_group, NULL, a, pages, span, queries, n_queries);
+    attend_in_groups(attend_group, a, pages, span, queries, n_queries);
 }
 
 void kernels_avx512_attn_q8(kernels *k)
