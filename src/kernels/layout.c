@@ -129,15 +129,36 @@ static int group_of(int bits, int vector, int i)
     return bits == 4 ? vector + 4 * i : vector * (8 / bits) + i;
 }
 
-/* The bits of 32 bytes from bit `shift` on, into one row of a plane. */
-INLINE void put_bits(uint8_t *out, const uint8_t *in, const int bits, int shift)
+/* Rows of the file, stride bytes apart, that a panel is made of. */
+typedef struct file_rows {
+    const uint8_t *at;
+    size_t stride;
+    int n;
+} file_rows;
+
+/* The bits of 32 bytes from bit `shift` on, into the rows of a plane. */
+INLINE void put_bits(uint8_t *out, file_rows in, const int bits, int shift)
 {
     const uint32_t mask = 0x01010101u * ((1u << bits) - 1);
-    for (int v = 0; v < bits; v++) {
-        uint32_t packed = 0;
-        for (int i = 0; i < 8 / bits; i++)
-            packed |= (word(in + 4 * group_of(bits, v, i)) >> shift & mask) << (bits * i);
-        set_word(out + 64 * v, packed);
+    for (int r = 0; r < in.n; r++, in.at += in.stride, out += 4) {
+        UNROLL
+        for (int v = 0; v < bits; v++) {
+            uint32_t packed = 0;
+            UNROLL
+            for (int i = 0; i < 8 / bits; i++)
+                packed |= (word(in.at + 4 * group_of(bits, v, i)) >> shift & mask) << (bits * i);
+            set_word(out + 64 * v, packed);
+        }
+    }
+}
+
+/* Bits that lie as the panel wants them. */
+INLINE void put_words(uint8_t *out, file_rows in, const int vectors)
+{
+    for (int r = 0; r < in.n; r++, in.at += in.stride, out += 4) {
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            set_word(out + 64 * v, word(in.at + 4 * v));
     }
 }
 
@@ -174,22 +195,24 @@ static uint32_t scatter_bits(uint32_t x)
     return out;
 }
 
-/* Sub-block i of one row of a plane; file is the block, out the plane's first vector, moved to the row. */
-INLINE void plane_put(const code_plane *p, int i, const uint8_t *file, uint8_t *out)
+/* Sub-block i of the rows of a plane: the block begins at file.at, the plane's first vector at out. */
+static void plane_put(const code_plane *p, int i, file_rows file, uint8_t *out)
 {
     int shift;
-    const uint8_t *in = file + p->at + begin_of(p->order, i, &shift);
+    file.at += p->at + begin_of(p->order, i, &shift);
     if (p->order == BITS)
-        set_word(out, gather_bits(word(in)));
+        for (int r = 0; r < file.n; r++)
+            set_word(out + 4 * r, gather_bits(word(file.at + (size_t)r * file.stride)));
+    else if (p->order == WORDS && p->bits == 8)
+        put_words(out, file, 8);
     else if (p->order == WORDS)
-        for (int v = 0; v < p->bits; v++)
-            set_word(out + 64 * v, word(in + 4 * v));
+        put_words(out, file, 4);
     else if (p->bits == 4)
-        put_bits(out, in, 4, shift);
+        put_bits(out, file, 4, shift);
     else if (p->bits == 2)
-        put_bits(out, in, 2, shift);
+        put_bits(out, file, 2, shift);
     else
-        put_bits(out, in, 1, shift);
+        put_bits(out, file, 1, shift);
 }
 
 INLINE void plane_get(const code_plane *p, int i, const uint8_t *in, uint8_t *file)
@@ -205,10 +228,21 @@ INLINE void plane_get(const code_plane *p, int i, const uint8_t *in, uint8_t *fi
         get_bits(in, out, p->bits, shift);
 }
 
-/* One block of row `row`. */
-static void block_put(const layout *l, int row, const uint8_t *file, uint8_t *codes, uint8_t *scales)
+/* One element of every row. */
+static uint8_t *scale_put(const scale_field *s, int e, file_rows file, uint8_t *scales)
 {
-    codes += 4 * row;
+    const uint8_t *in = file.at + s->at + e * s->width;
+    if (s->width == 1)
+        for (int r = 0; r < file.n; r++)
+            scales[r] = in[(size_t)r * file.stride];
+    else
+        for (int r = 0; r < file.n; r++)
+            memcpy(scales + 2 * r, in + (size_t)r * file.stride, 2);
+    return scales + ROWS * s->width;
+}
+
+static void block_put(const layout *l, file_rows file, uint8_t *codes, uint8_t *scales)
+{
     for (int i = 0; i < l->block / 32; i++) {
         plane_put(&l->low, i, file, codes);
         codes += 64 * l->low.bits;
@@ -216,16 +250,12 @@ static void block_put(const layout *l, int row, const uint8_t *file, uint8_t *co
             plane_put(&l->high, i, file, codes);
         codes += 64 * l->high.bits;
     }
-    for (size_t f = 0; f < ARRAY_LEN(l->fields); f++) {
-        const scale_field *s = &l->fields[f];
-        for (int e = 0; e < s->count; e++, scales += ROWS * s->width) {
-            scales[row * s->width] = file[s->at + e * s->width];
-            if (s->width == 2)
-                scales[row * 2 + 1] = file[s->at + e * 2 + 1];
-        }
-    }
+    for (size_t f = 0; f < ARRAY_LEN(l->fields); f++)
+        for (int e = 0; e < l->fields[f].count; e++)
+            scales = scale_put(&l->fields[f], e, file, scales);
 }
 
+/* One block of one row. */
 static void block_get(const layout *l, int row, const uint8_t *codes, const uint8_t *scales, uint8_t *file)
 {
     memset(file, 0, l->file_bytes);
@@ -255,7 +285,7 @@ static void float_put(size_t width, const uint8_t *row, size_t n, uint8_t *out)
             memcpy(out + k * ROWS * 4, row + k * 4, 4);
 }
 
-void kernels_pack(int type, const void *file_rows, size_t row_bytes, int n_rows, size_t cols, void *panel)
+void kernels_pack(int type, const void *file_rows_at, size_t row_bytes, int n_rows, size_t cols, void *panel)
 {
     const layout *l = layout_of(type);
     assert(l && n_rows >= 0 && n_rows <= ROWS && cols % l->block == 0);
@@ -263,15 +293,19 @@ void kernels_pack(int type, const void *file_rows, size_t row_bytes, int n_rows,
     uint8_t *out = panel;
     if (n_rows < ROWS)
         memset(out, 0, kernels_panel_bytes(type, cols));
-    for (int r = 0; r < n_rows; r++) {
-        const uint8_t *row = (const uint8_t *)file_rows + (size_t)r * row_bytes;
-        if (!l->low.bits) {
-            float_put(l->file_bytes, row, n, out + (size_t)r * l->file_bytes);
-            continue;
-        }
-        for (size_t b = 0; b < n; b++)
-            block_put(l, r, row + b * l->file_bytes, out + b * l->code_bytes,
-                      out + n * l->code_bytes + b * l->scale_bytes);
+    if (!l->low.bits) {
+        for (int r = 0; r < n_rows; r++)
+            float_put(l->file_bytes, (const uint8_t *)file_rows_at + (size_t)r * row_bytes, n,
+                      out + (size_t)r * l->file_bytes);
+        return;
+    }
+    for (size_t b = 0; b < n; b++) {
+        /* Sixteen rows side by side are no stream that the hardware foresees: the next panel's are asked for in step. */
+        const size_t step = ROWS * (size_t)l->file_bytes;
+        for (size_t i = 0; i < step; i += 64)
+            __builtin_prefetch((const void *)((uintptr_t)file_rows_at + ROWS * row_bytes + b * step + i));
+        block_put(l, (file_rows){ (const uint8_t *)file_rows_at + b * l->file_bytes, row_bytes, n_rows },
+                  out + b * l->code_bytes, out + n * l->code_bytes + b * l->scale_bytes);
     }
 }
 

@@ -10,9 +10,6 @@
 
 #include "kernels/layout_int.h"
 
-/* Over the loop that follows: its bounds are constants once everything is inlined, and -O2 would keep it a loop. */
-#define UNROLL _Pragma("GCC unroll 8")
-
 /* Makes the compiler forget how a pointer came about, so that it addresses by constant distances from it; else it keeps
  * a register for every distance, and spills them. */
 #define OPAQUE(pointer) __asm__("" : "+r"(pointer))
