@@ -300,7 +300,7 @@ void kernels_pack(int type, const void *file_rows_at, size_t row_bytes, int n_ro
         return;
     }
     for (size_t b = 0; b < n; b++) {
-        /* Sixteen rows side by side are no stream that the hardware foresees: the next panel's are asked for in step. */
+        /* Sixteen rows side by side are no stream that the hardware foresees: the next panel is asked for in step. */
         const size_t step = ROWS * (size_t)l->file_bytes;
         for (size_t i = 0; i < step; i += 64)
             __builtin_prefetch((const void *)((uintptr_t)file_rows_at + ROWS * row_bytes + b * step + i));
