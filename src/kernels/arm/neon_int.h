@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/layout_int.h"
+
 INLINE float32x4_t set4(float x)
 {
     return vdupq_n_f32(x);
