@@ -10,7 +10,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.served import BUILD, CACHE, MODEL, Served, need  # noqa: E402
+from lib.served import BUILD, CACHE, MODEL, TINY, Served, need  # noqa: E402
 
 need(CACHE / f"{MODEL}.gguf")
 try:
@@ -58,6 +58,8 @@ def whole_and_streamed_agree(c):
     assert len({(k.id, k.created) for k in chunks}) == 1
     assert [k.choices[0].finish_reason for k in chunks if k.choices][-1] == whole.choices[0].finish_reason
     assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    if TINY:  # its answer is cut, which that helper takes for an error
+        return
     with c.chat.completions.stream(messages=ASK, **GREEDY) as s:
         final = s.get_final_completion()
     assert final.choices[0].message.content == text and final.choices[0].message.role == "assistant"
@@ -85,8 +87,12 @@ def log_probabilities(c):
 
 def stops_and_lengths(c):
     count = [{"role": "user", "content": "Count from one to ten: 1, 2, 3,"}]
-    r = c.chat.completions.create(model=MODEL, messages=count, temperature=0, max_tokens=60, stop=["5"])
-    assert "5" not in r.choices[0].message.content and r.choices[0].finish_reason == "stop"
+    word = "5"
+    if TINY:
+        word = c.chat.completions.create(model=MODEL, messages=count, temperature=0, max_tokens=60).choices[0]
+        word = word.message.content.split()[9]
+    r = c.chat.completions.create(model=MODEL, messages=count, temperature=0, max_tokens=60, stop=[word])
+    assert word not in r.choices[0].message.content and r.choices[0].finish_reason == "stop"
     r = c.chat.completions.create(model=MODEL, messages=count, temperature=0, max_completion_tokens=3)
     assert r.choices[0].finish_reason == "length" and r.usage.completion_tokens == 3
 

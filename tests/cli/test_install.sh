@@ -12,7 +12,12 @@ root=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$root"' EXIT
 
-make -s install BUILD="$build" DESTDIR="$root" PREFIX=/opt/hearth >"$root/log" 2>&1 || { cat "$root/log"; fail "make install"; }
+# With other flags than those it was built with, make would build the tree anew: without its sanitizer, silently.
+set -- BUILD="$build"
+case $build in *san-*) set -- "$@" SAN="$(printf '%s' "${build##*san-}" | tr - ,)" ;; esac
+flags=$(cat "$build/gen/flags")
+make -s install "$@" DESTDIR="$root" PREFIX=/opt/hearth >"$root/log" 2>&1 || { cat "$root/log"; fail "make install"; }
+[ "$(cat "$build/gen/flags")" = "$flags" ] || fail "make install built with other flags: now make all, as before"
 top=$root/opt/hearth
 h=$top/bin/hearth
 for f in bin/hearth libexec/hearth/hearth-serve libexec/hearth/hearth-worker libexec/hearth/hearth-egress \
@@ -83,7 +88,8 @@ ${CC:-cc} -std=c11 -Wall -Wextra -Werror -I"$top/include" -o "$root/words" "$roo
     fail "a program of the library's does not link with libc, libm, pthreads, jansson and utf8proc alone"
 ldd "$root/words" | awk '{print $1}' | grep -vE '^(linux-vdso|libjansson|libutf8proc|libm|libc|libpthread)\.so|ld-linux' &&
     fail "the library needs more than it may"
-"$root/words" "$cache/$model.gguf" | grep -q '^ time' || fail "the program of the library's generates nothing sensible"
+said=' time'; [ -z "${HEARTH_TEST_TINY:-}" ] || said=' [a-zA-Z]' # a model of random weights says anything
+"$root/words" "$cache/$model.gguf" | grep -q "^$said" || fail "the program of the library's generates nothing sensible"
 "$root/words" /nonexistent 2>&1 | grep -q /nonexistent || fail "the program of the library's does not say what is wrong"
 names=$(nm -g --defined-only "$top/lib/libhearth.a" | awk 'NF == 3 && $3 !~ /^hearth_/ { print $3 }')
 [ -z "$names" ] || fail "the library defines names that are not its own: $(echo "$names" | head -n 5 | tr '\n' ' ')"

@@ -122,7 +122,7 @@ if os.path.exists(model):
     assert done >= 3, "no case was finished in 30 s"
     r = json.loads(run("measure", "demo", "--on", spec, "--limit", "30", "--json").stdout)["results"][0]
     assert r["kept"] >= min(done, 30) and r["asked"] + r["kept"] == 30 == r["answered"] and r["failed"] == 0, r
-    assert r["peak_bytes"] > 5e7 and r["decode_tokens_per_s"] > 0 and r["ttft_p95_ms"] > 0, r
+    assert r["peak_bytes"] > (5e6 if "HEARTH_TEST_TINY" in os.environ else 5e7) and r["decode_tokens_per_s"] > 0 and r["ttft_p95_ms"] > 0, r
     p = run("route", "demo", "--explain", code=1)
     assert "only" in p.stdout and "of 60 cases" in p.stdout and "private" in p.stdout, p.stdout
 else:

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from hearth import BASE_MODEL, ENVIRONMENT, HEARTH, MODEL, hearth, run_tests  # noqa: E402
+from hearth import BASE_MODEL, ENVIRONMENT, HEARTH, MODEL, TINY, hearth, run_tests  # noqa: E402
 
 QUESTION = "Name three rivers in Europe."
 
@@ -40,12 +40,12 @@ def test_prompt_from_anywhere():
 def test_template_or_not():
     """--raw continues the text; a base model always does; a system message needs a template."""
     chat, raw = (run(MODEL, "Once upon a", "--temp", 0, "-n", 8, *more) for more in ([], ["--raw"]))
-    assert raw.out.startswith(" time"), raw.out
+    assert TINY or raw.out.startswith(" time"), raw.out
     assert chat.out != raw.out
     pirate = run(MODEL, QUESTION, "--system", "You are a pirate.", "--temp", 0, "-n", 8)
     assert pirate.err.split()[1:3] != chat.err.split()[1:3]
     run(MODEL, "x", "--raw", "--system", "x", code=3, says="--raw does without")
-    assert "five" in run(BASE_MODEL, "One, two, three, four,", "--temp", 0, "-n", 6).out
+    assert TINY or "five" in run(BASE_MODEL, "One, two, three, four,", "--temp", 0, "-n", 6).out
     run(BASE_MODEL, "x", "--system", "x", code=3, says="this is a base model")
 
 
@@ -122,10 +122,11 @@ def test_does_not_fit():
     long = run(MODEL, "-c", 256, stdin="word " * 400, code=4)
     counts = [int(w.strip(",")) for w in long.err.split() if w.strip(",\n").isdigit()]
     assert counts[0] > 400 and counts[1] == 256, long.err
-    small = run(MODEL, "x", "--mem", "60M", code=4)
+    mem = 2 if TINY else 60
+    small = run(MODEL, "x", "--mem", f"{mem}M", code=4)
     parts = [float(w) for w in small.err.replace("=", " ").split() if w.replace(".", "").isdigit()]
     weights, kv, scratch, vocabulary, total, allowed = parts
-    assert allowed == 60 and abs(weights + kv + scratch + vocabulary - total) < 0.3, small.err
+    assert allowed == mem and abs(weights + kv + scratch + vocabulary - total) < 0.3, small.err
     run(MODEL, "x", "-c", 9000, "-n", 1, says="trained for 8192 positions")
 
 

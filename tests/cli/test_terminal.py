@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from served import BUILD, CACHE, MODEL, need  # noqa: E402
+from served import BUILD, CACHE, MODEL, TINY, need  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 HEARTH, SMOL = str(BUILD / "hearth"), str(need(CACHE / f"{MODEL}.gguf"))
@@ -16,6 +16,8 @@ PROMPT = r"(\n|\r|^)> "
 
 
 def opened(*args, model=SMOL):
+    if TINY and "-n" not in args:
+        args = ["-n", "400", *args]
     t = Terminal([HEARTH, "run", model, "--temp", "0", *args])
     t.expect(PROMPT)
     return t
@@ -140,7 +142,7 @@ def base_model():
     """gemma-3-270m has no template: what is typed is continued; a system message is refused, in words."""
     with opened("-n", "6", model=GEMMA) as t:
         shown = say(t, "One, two, three, four,")
-        assert "five" in shown, shown
+        assert TINY or "five" in shown, shown
         before = used(t)
         command(t, "/system You are a pirate.", "needs a chat template")
         assert used(t) == before

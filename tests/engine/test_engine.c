@@ -1,5 +1,6 @@
-/* Invariants of the engine on a small model of random weights, made here; and, as `test_engine logits FILE MODE`, the
- * tool by which the Python tests ask for logits. */
+/* Invariants of the engine on a small model of random weights, made here. And two tools: `test_engine logits FILE
+ * MODE`, by which the Python tests ask for logits, and `test_engine like REAL TINY`, by which tools/run-tests makes the
+ * tiny model that stands in for a real one (lib/tiny_model.h). */
 #include "lib/check.h"
 #include "lib/tiny_model.h"
 
@@ -447,6 +448,11 @@ int main(int argc, char **argv)
 {
     if (argc > 2 && !strcmp(argv[1], "logits"))
         return dump_logits(argc, argv);
+    if (argc == 4 && !strcmp(argv[1], "like")) {
+        tiny_model m = tiny_model_like(argv[2]);
+        tiny_model_write(&m, argv[3]);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_do_not_depend_on_how),
         cmocka_unit_test(nor_do_those_of_eight_bit_keys),

@@ -350,6 +350,8 @@ int main(void)
         cmocka_unit_test(a_full_pool_ends_it_at_the_same_token),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    if (models_are_tiny()) /* the prompts' sense is what is foreseen in the real one; the steps are those of above */
+        return failures ? 1 : 0;
     snprintf(path, sizeof path, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : "build/cache");
     FILE *f = fopen(path, "rb");
     if (failures || !f) {

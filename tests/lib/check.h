@@ -4,8 +4,10 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 #undef fail
 #undef fail_msg
@@ -27,5 +29,12 @@
         if ((call) != OK)                                                                                              \
             fail_msg("%s: %s", #call, check_err.text);                                                                 \
     } while (0)
+
+/* Tiny models stand in for the real ones (tools/run-tests, lib/tiny_model.h): what a real one says, and how large it
+ * is, cannot be asked. */
+static inline bool models_are_tiny(void)
+{
+    return getenv("HEARTH_TEST_TINY") != NULL;
+}
 
 #endif

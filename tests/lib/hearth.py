@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-from served import BUILD, CACHE, MODEL, need
+from served import BUILD, CACHE, MODEL, TINY, need
 
 HEARTH = str(BUILD / "hearth")
 BASE_MODEL = "gemma-3-270m-q4_k_m"
@@ -38,6 +38,7 @@ def hearth(*args, code=0, stdin=b"", says=None, **more):
     done = subprocess.run([HEARTH, *args], input=stdin, capture_output=True, env=ENVIRONMENT, timeout=120, **more)
     r = Result(args, done)
     assert code is None or r.code == code, f"{args}: exit {r.code}, expected {code}:\n{r.out}\n{r.err}"
+    assert "WARNING: ThreadSanitizer" not in r.err, r.err
     if code in (2, 3, 5) or code == 4 and args[0] != "fit":
         assert r.err.startswith(f"hearth {args[0]}: "), f"{args}: the error does not say who speaks: {r.err!r}"
         assert not r.out or args[0] == "fit", f"{args}: an error on stdout: {r.out!r}"

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "gguf/gguf.h"
 #include "gguf/write.h"
 #include "lib/check.h"
 #include "quant/quant.h"
@@ -20,6 +21,30 @@ tiny_model tiny_model_default(void)
 {
     return (tiny_model){ .arch = "llama", .n_embd = 64, .n_layers = 2, .n_ff = 96, .n_heads = 4, .n_kv_heads = 2,
                          .head_dim = 16, .n_vocab = 96, .context = 1024 };
+}
+
+tiny_model tiny_model_like(const char *like)
+{
+    tiny_model m = tiny_model_default();
+    gguf *g = NULL;
+    span arch;
+    const gguf_value *tokens;
+    assert_ok(gguf_open(&g, like, err));
+    assert_ok(gguf_str(g, "general.architecture", &arch, err));
+    assert_ok(gguf_array(g, "tokenizer.ggml.tokens", GGUF_STR, 0, &tokens, err));
+    m.n_vocab = (uint32_t)tokens->n;
+    m.like = like;
+    if (span_is(arch, "gemma3")) {
+        m.arch = "gemma3";
+        m.window = 512;
+        m.post_norm = m.qk_norm = true;
+        m.n_layers = 6; /* the last sees everything */
+    } else {
+        assert_true(span_is(arch, m.arch));
+    }
+    assert_ok(gguf_u32(g, m.window ? "gemma3.context_length" : "llama.context_length", &m.context, err));
+    gguf_close(&g);
+    return m;
 }
 
 static float noise(maker *k)
@@ -117,6 +142,20 @@ static void float_key(maker *k, const char *name, float value)
     buf_clear(&b);
 }
 
+/* All of the tokenizer's keys, the template among them. */
+static void tokenizer(maker *k)
+{
+    static const char prefix[] = "tokenizer.";
+    gguf *g = NULL;
+    assert_ok(gguf_open(&g, k->m->like, err));
+    for (size_t i = 0; i < gguf_n_keys(g); i++) {
+        const gguf_value *v = gguf_key_at(g, i);
+        if (v->key.n > strlen(prefix) && !memcmp(v->key.p, prefix, strlen(prefix)))
+            gguf_writer_copy(k->w, v);
+    }
+    gguf_close(&g);
+}
+
 void tiny_model_write(const tiny_model *m, const char *path)
 {
     maker k = { .m = m, .declare = true };
@@ -134,6 +173,8 @@ void tiny_model_write(const tiny_model *m, const char *path)
     float_key(&k, "attention.layer_norm_rms_epsilon", 1e-5f);
     if (m->window)
         key(&k, "attention.sliding_window", m->window);
+    if (m->like)
+        tokenizer(&k);
     all_tensors(&k);
     k.declare = false;
     k.turn = 0;

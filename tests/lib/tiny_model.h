@@ -14,10 +14,15 @@ typedef struct tiny_model {
     const char *missing; /* a tensor to leave out, or NULL */
     const char *bent;    /* a tensor that gets 32 columns more, or NULL */
     const char *extra;   /* a tensor that nobody expects, or NULL */
+    const char *like;    /* a GGUF file whose tokenizer, chat template included, it takes over, or NULL: none */
 } tiny_model;
 
 /* n_embd 64, two layers, 4 heads of 16 over 2 KV heads, 96 tokens, context 1024; tied embedding. */
 tiny_model tiny_model_default(void);
+
+/* One that stands in for a real model where that would take too long: its architecture, tokenizer and context, so that
+ * prompts and templates are the real ones; what it answers is nonsense. `like` must outlive it. */
+tiny_model tiny_model_like(const char *like);
 
 /* Matrices take turns in Q8_0, Q4_0, Q5_1, F16, Q4_1, Q5_0. Ends the test on failure. */
 void tiny_model_write(const tiny_model *m, const char *path);

@@ -110,8 +110,10 @@ static void says_what_it_is(void **state)
     assert_string_equal(i->kv_type, "f16");
     assert_int_equal(strlen(i->model_digest), 64);
     assert_true(i->numerics[0] && i->isa[0] && i->has_template);
-    assert_true(i->n_params > 130000000 && i->n_params < 140000000);
-    assert_true(i->budget_bytes > 50 << 20);
+    if (!models_are_tiny()) {
+        assert_true(i->n_params > 130000000 && i->n_params < 140000000);
+        assert_true(i->budget_bytes > 50 << 20);
+    }
     assert_true(provider_process(smol) > 0);
 }
 
@@ -133,7 +135,8 @@ static void streams_the_same_answer(void **state)
         assert_int_equal(h.done.cached_tokens, 0);
         assert_true(h.done.prompt_tokens > 10 && h.done.decode_seconds > 0 && h.done.prefill_seconds > 0);
         assert_true(h.done.ttft_seconds > 0 && h.done.ttft_seconds < h.done.total_seconds);
-        assert_true(h.done.mean_logprob < 0 && h.done.peak_bytes > 80 << 20);
+        assert_true(h.done.mean_logprob < 0);
+        assert_true(h.done.peak_bytes > (models_are_tiny() ? 5 << 20 : 80 << 20));
         assert_int_equal(strlen(h.done.model_digest), 64);
         if (round == 0)
             first = mem_strdup(h.text.data);
@@ -203,11 +206,7 @@ static void stops(void **state)
     assert_int_equal(h.fault.kind, FAULT_TIMEOUT);
     buf_clear(&h.text);
     buf_clear(&text);
-#ifdef __SANITIZE_THREAD__
-    (void)pid; /* a step of an instrumented prompt may outlast the patience with a cancelled worker */
-#else
     assert_int_equal(provider_process(smol), pid); /* none of this cost a worker */
-#endif
 }
 
 static void too_long(void **state)
@@ -348,7 +347,7 @@ static void refuses_in_words(void **state)
     (void)state;
     provider *p = NULL;
     error e = { 0 };
-    config cfg = { .mem_bytes = 20 << 20 };
+    config cfg = { .mem_bytes = models_are_tiny() ? 2 << 20 : 20 << 20 };
     char spec[4200];
     snprintf(spec, sizeof spec, "local:%s", model);
     assert_int_equal(provider_open(&p, spec, &cfg, &e), E_NOFIT);
