@@ -75,6 +75,7 @@ static status measure_reading(fit_machine *m, pool *p, error *err)
         mem_free_aligned(memory);
         return fail(err, E_NOMEM, "no %zu MiB to measure the memory with", bytes >> 20);
     }
+    machine_huge_pages(memory, bytes); /* as the weights' */
     r->words = memory;
     r->n = bytes / 8;
     pool_run(p, touch_part, r);
