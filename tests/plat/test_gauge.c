@@ -62,7 +62,8 @@ static void choices_fit_the_machine(void **state)
     (void)state;
     static const struct {
         int threads, processors, first_threads, first_spins, n;
-    } cases[] = { { 1, 2, 1, 0, 1 }, { 2, 2, 2, 2000, 3 }, { 4, 2, 2, 2000, 3 }, { 4, 1, 1, 0, 1 }, { 8, 0, 8, 2000, 3 } };
+    } cases[] = { { 1, 2, 1, 0, 1 }, { 2, 2, 2, 2000, 3 }, { 4, 2, 2, 2000, 3 }, { 4, 1, 1, 0, 1 },
+                  { 8, 0, 8, 2000, 3 } };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gauge g;
         gauge_init(&g, cases[i].threads, cases[i].processors);
