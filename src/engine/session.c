@@ -27,6 +27,7 @@ status session_open(session **out, engine *e, error *err)
     bool enough = s != NULL;
     if (s) {
         s->e = e;
+        s->scope = PREFIX_NONE;
         e->n_open++;
         s->tokens = mem_array(e->info.context, sizeof *s->tokens);
         enough = s->tokens != NULL;
@@ -51,6 +52,7 @@ void session_close(session **sp)
         return;
     session *s = *sp;
     session_truncate(s, 0);
+    prefix_scope_leave(s->e, s->scope);
     s->e->n_open--;
     mem_free(s->tokens);
     for (int i = 0; i < MODEL_KINDS; i++)
@@ -113,6 +115,68 @@ uint32_t session_common(const session *s, const int32_t *tokens, uint32_t n)
     return i;
 }
 
+/* ---- the prefix cache ---- */
+
+status session_share(session *s, const char *scope, error *err)
+{
+    if (scope && strlen(scope) >= ENGINE_SCOPE_BYTES)
+        return fail(err, E_RANGE, "a scope's name of %zu bytes: the limit is %d", strlen(scope),
+                    ENGINE_SCOPE_BYTES - 1);
+    int now = scope ? prefix_scope_use(s->e, scope) : PREFIX_NONE;
+    if (now == PREFIX_NONE || now != s->scope)
+        session_truncate(s, 0);
+    prefix_scope_leave(s->e, s->scope);
+    s->scope = now;
+    return OK;
+}
+
+uint32_t session_recall(session *s, const int32_t *tokens, uint32_t n)
+{
+    uint32_t own = session_common(s, tokens, n), from = 0, cached = 0;
+    if (n == 0 || s->scope == PREFIX_NONE)
+        return session_truncate(s, own < n || n == 0 ? own : n - 1);
+    own = own < n ? own : n - 1;
+    cached = prefix_match(s->e, s->scope, tokens, n - 1, &from);
+    if (cached <= (sees_enough(s, own) ? own : 0))
+        return session_truncate(s, own);
+    session_truncate(s, 0);
+    uint32_t most = s->e->budget.pages[MODEL_WINDOW].session_pages, pages = cached / KERNELS_PAGE;
+    s->window_from = s->pages.of[MODEL_WINDOW] && pages > most && pages - most > from ? pages - most : from;
+    prefix_take(s->e, s->scope, tokens, cached, s->window_from, &s->pages);
+    memcpy(s->tokens, tokens, cached * sizeof *tokens);
+    s->n_pages = pages;
+    s->length = cached;
+    return cached;
+}
+
+void session_remember(session *s)
+{
+    if (s->scope != PREFIX_NONE)
+        prefix_enter(s->e, s->scope, s);
+}
+
+/* A page that others hold is never written: before a session goes on in the middle of one, it takes a copy. */
+static status own_tail(session *s, error *err)
+{
+    engine *e = s->e;
+    uint32_t at = s->length / KERNELS_PAGE;
+    for (int k = 0; s->length % KERNELS_PAGE && k < MODEL_KINDS; k++) {
+        char *page = s->pages.of[k] ? s->pages.of[k][at] : NULL;
+        if (!page || kv_holders(&e->kv[k], page) == 1)
+            continue;
+        if (!e->kv[k].n_free && !prefix_reclaim(e, k))
+            prefix_drop_page(e, k, page);
+        if (e->kv[k].n_free) {
+            s->pages.of[k][at] = memcpy(kv_take(&e->kv[k]), page, e->kv[k].page_bytes);
+            kv_give(&e->kv[k], page);
+        } else if (kv_holders(&e->kv[k], page) > 1) {
+            return fail(err, E_NOFIT, "the KV pool is full: the page of position %u is shared, and there is none for a "
+                        "copy", s->length);
+        }
+    }
+    return OK;
+}
+
 /* ---- stepping ---- */
 
 static status check_row(const engine *e, const engine_row *row, error *err)
@@ -147,9 +211,12 @@ static void count_pages(const session *s, uint32_t wanted[MODEL_KINDS])
         wanted[MODEL_WINDOW] += (n - keep_from(s, n)) - (s->n_pages - s->window_from);
 }
 
-static status check_pools(const engine *e, const uint32_t wanted[MODEL_KINDS], error *err)
+static status check_pools(engine *e, const uint32_t wanted[MODEL_KINDS], error *err)
 {
     static const char *const of[] = { [MODEL_GLOBAL] = "", [MODEL_WINDOW] = " of window layers" };
+    for (int i = 0; i < MODEL_KINDS; i++)
+        while (wanted[i] > e->kv[i].n_free && prefix_reclaim(e, i))
+            ;
     for (int i = 0; i < MODEL_KINDS; i++)
         if (wanted[i] > e->kv[i].n_free)
             return fail(err, E_NOFIT, "the KV pool%s is full: %u more pages of %d positions are needed, %u of %u are "
@@ -178,6 +245,8 @@ static status reserve(engine *e, const engine_row *rows, uint32_t n, error *err)
     status s = OK;
     for (; !s && checked < n; checked++) {
         s = check_row(e, &rows[checked], err);
+        if (!s && !rows[checked].session->pending)
+            s = own_tail(rows[checked].session, err);
         if (!s)
             rows[checked].session->pending++;
     }
@@ -232,9 +301,12 @@ static status feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *e
 {
     engine *e = s->e;
     uint32_t from = s->length, wanted[MODEL_KINDS] = { 0 };
+    status st = own_tail(s, err);
+    if (st)
+        return st;
     s->pending = n;
     count_pages(s, wanted);
-    status st = check_pools(e, wanted, err);
+    st = check_pools(e, wanted, err);
     if (!st)
         take_pages(s);
     s->pending = 0;
