@@ -25,6 +25,7 @@ typedef struct kv_pool {
     char **free_list; /* [n_pages], the first n_free are free */
     bool *used;       /* [n_pages]: was handed out before, so it must be cleared again */
     uint16_t *holders; /* [n_pages]; 0: free */
+    bool *cached;      /* [n_pages]: the cache of prefixes is one of them */
     uint32_t n_pages, n_free;
 } kv_pool;
 
@@ -75,6 +76,11 @@ char *kv_take(kv_pool *kv); /* its caller is the one holder; NULL: none left */
 void kv_share(kv_pool *kv, const char *page); /* one holder more */
 void kv_give(kv_pool *kv, char *page); /* one less; the last one's goes back */
 uint32_t kv_holders(const kv_pool *kv, const char *page);
+/* The cache becomes a holder, or ceases to be one. */
+void kv_cache(kv_pool *kv, const char *page);
+void kv_uncache(kv_pool *kv, char *page);
+/* Is there one holder, or one beside the cache? */
+bool kv_is_own(const kv_pool *kv, const char *page);
 
 /* ---- sample.c ---- */
 

@@ -87,7 +87,7 @@ static void remove_node(engine *e, int32_t i)
     *link = n->next;
     for (int k = 0; k < MODEL_KINDS; k++)
         if (n->pages[k])
-            kv_give(&e->kv[k], n->pages[k]);
+            kv_uncache(&e->kv[k], n->pages[k]);
     *n = (node){ .next = p->free, .scope = PREFIX_NONE };
     p->free = i;
 }
@@ -137,7 +137,7 @@ bool prefix_reclaim(engine *e, int kind)
     if (kind != MODEL_WINDOW || (n->child < 0 && !n->pages[MODEL_GLOBAL])) {
         remove_node(e, i);
     } else {
-        kv_give(&e->kv[kind], n->pages[kind]);
+        kv_uncache(&e->kv[kind], n->pages[kind]);
         n->pages[kind] = NULL;
     }
     return true;
@@ -263,7 +263,7 @@ static void unite(engine *e, node *n, session *s, uint32_t i)
             kv_give(&e->kv[k], *own);
             *own = n->pages[k];
         } else {
-            kv_share(&e->kv[k], *own);
+            kv_cache(&e->kv[k], *own);
             n->pages[k] = *own;
         }
     }

@@ -201,17 +201,18 @@ static uint32_t keep_from(const session *s, uint32_t n_pages)
     return s->pages.of[MODEL_WINDOW] && from > s->window_from ? from : s->window_from;
 }
 
-/* Adds the pages that the pending rows take from each pool, less those that the session gives back. */
-static void count_pages(const session *s, uint32_t wanted[MODEL_KINDS])
+/* Adds the pages that the pending rows take from each pool, less those that the session gives back (its own: the cache
+ * may still hold them, but for nobody else). */
+static void count_pages(const session *s, int64_t wanted[MODEL_KINDS])
 {
     uint32_t n = pages_for(s->length + s->pending);
-    if (s->pages.of[MODEL_GLOBAL])
-        wanted[MODEL_GLOBAL] += n - s->n_pages;
-    if (s->pages.of[MODEL_WINDOW])
-        wanted[MODEL_WINDOW] += (n - keep_from(s, n)) - (s->n_pages - s->window_from);
+    for (int k = 0; k < MODEL_KINDS; k++)
+        wanted[k] += s->pages.of[k] ? n - s->n_pages : 0;
+    for (uint32_t i = s->window_from; i < keep_from(s, n); i++)
+        wanted[MODEL_WINDOW] -= i >= s->n_pages || kv_is_own(&s->e->kv[MODEL_WINDOW], s->pages.of[MODEL_WINDOW][i]);
 }
 
-static status check_pools(engine *e, const uint32_t wanted[MODEL_KINDS], error *err)
+static status check_pools(engine *e, const int64_t wanted[MODEL_KINDS], error *err)
 {
     static const char *const of[] = { [MODEL_GLOBAL] = "", [MODEL_WINDOW] = " of window layers" };
     for (int i = 0; i < MODEL_KINDS; i++)
@@ -220,9 +221,16 @@ static status check_pools(engine *e, const uint32_t wanted[MODEL_KINDS], error *
     for (int i = 0; i < MODEL_KINDS; i++)
         if (wanted[i] > e->kv[i].n_free)
             return fail(err, E_NOFIT, "the KV pool%s is full: %u more pages of %d positions are needed, %u of %u are "
-                        "free; %u sessions are open, each holds up to %u", of[i], wanted[i], KERNELS_PAGE,
+                        "free; %u sessions are open, each holds up to %u", of[i], (unsigned)wanted[i], KERNELS_PAGE,
                         e->kv[i].n_free, e->kv[i].n_pages, e->n_open, e->budget.pages[i].session_pages);
     return OK;
+}
+
+static char *take(engine *e, int kind)
+{
+    if (!e->kv[kind].n_free)
+        prefix_reclaim(e, kind);
+    return kv_take(&e->kv[kind]);
 }
 
 /* Takes the pages of the pending rows, which check_pools has found to be there. What is out of sight goes first. */
@@ -234,14 +242,15 @@ static void take_pages(session *s)
     for (; s->n_pages < n; s->n_pages++)
         for (int i = 0; i < MODEL_KINDS; i++)
             if (s->pages.of[i])
-                s->pages.of[i][s->n_pages] = kv_take(&s->e->kv[i]);
+                s->pages.of[i][s->n_pages] = take(s->e, i);
     assert(sees_enough(s, s->length));
 }
 
 /* Counts rows as pending and takes their pages; on failure nothing is pending and no session has changed. */
 static status reserve(engine *e, const engine_row *rows, uint32_t n, error *err)
 {
-    uint32_t wanted[MODEL_KINDS] = { 0 }, checked = 0;
+    int64_t wanted[MODEL_KINDS] = { 0 };
+    uint32_t checked = 0;
     status s = OK;
     for (; !s && checked < n; checked++) {
         s = check_row(e, &rows[checked], err);
@@ -300,7 +309,8 @@ status engine_step(engine *e, const engine_row *rows, uint32_t n, const float **
 static status feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *err)
 {
     engine *e = s->e;
-    uint32_t from = s->length, wanted[MODEL_KINDS] = { 0 };
+    uint32_t from = s->length;
+    int64_t wanted[MODEL_KINDS] = { 0 };
     status st = own_tail(s, err);
     if (st)
         return st;

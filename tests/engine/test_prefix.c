@@ -173,7 +173,7 @@ static void walk_at_random(const char *kind, uint32_t window, uint64_t kv_pages,
         poison_free_pages(w.e);
         check_accounts(w.e);
     }
-    assert_true(w.reused > 3000); /* the cache was at work */
+    assert_true(w.reused > 1000); /* the cache was at work */
     assert_true(kv_pages == 0 || w.refused > 0 || kv_pages > 12);
     for (int i = 0; i < SESSIONS; i++)
         session_close(&w.s[i]);
