@@ -98,8 +98,8 @@ void grammar_state_rewind(grammar_state *s, size_t n);
 size_t grammar_state_steps(const grammar_state *s); /* tokens (or runs of bytes) taken so far */
 
 /* The text may end here / nothing can follow: it must end here (also after an end token). */
-bool grammar_state_may_end(const grammar_state *s);
-bool grammar_state_must_end(const grammar_state *s);
+bool grammar_state_may_end(grammar_state *s);
+bool grammar_state_must_end(grammar_state *s);
 
 /* Appends to out the bytes with which every completion begins (at most max of them; none if the text may end here).
  * Takes nothing. */

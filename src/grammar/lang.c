@@ -116,9 +116,10 @@ static uint32_t *new_table(lang_set *s, uint32_t need, uint32_t n, bool of_sets,
     return table;
 }
 
+/* Room for one more than the n that are in it: a table is never more than half full. */
 static bool room_in_table(lang_set *s, uint32_t **table, uint32_t *size, uint32_t n, bool of_sets)
 {
-    if ((uint64_t)n * 2 < *size)
+    if ((uint64_t)(n + 1) * 2 < *size)
         return true;
     uint32_t old_size = *size;
     uint32_t *bigger = new_table(s, old_size * 2, n, of_sets, size);
@@ -154,7 +155,7 @@ static lang intern(lang_set *s, const lang_node *x, const uint32_t *list)
             s->lists[s->n_lists++] = list[i];
         }
     }
-    if (!room_in_table(s, &s->table, &s->table_size, s->n_nodes + 1, false))
+    if (!room_in_table(s, &s->table, &s->table_size, s->n_nodes, false))
         return LANG_NONE;
     table_put(s->table, s->table_size, hash, s->n_nodes);
     s->nodes[s->n_nodes] = made;
@@ -274,7 +275,7 @@ lang lang_set_node(lang_set *s, const byte_set *bytes)
             index = s->set_table[i] - 1;
     if (index == UINT32_MAX) {
         if (!lang_grow(s, (void **)&s->sets, s->n_sets, &s->sets_size, sizeof *s->sets, "its classes") ||
-            !room_in_table(s, &s->set_table, &s->set_table_size, s->n_sets + 1, true))
+            !room_in_table(s, &s->set_table, &s->set_table_size, s->n_sets, true))
             return LANG_NONE;
         index = s->n_sets++;
         s->sets[index] = *bytes;

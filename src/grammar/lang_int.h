@@ -67,7 +67,7 @@ struct lang_set {
     error failed; /* sticky; code OK: none */
 };
 
-enum { LANG_MAX_BYTES = 64 << 20 };
+enum { LANG_MAX_BYTES = 48 << 20 };
 
 static inline const lang_node *lang_at(const lang_set *s, lang l)
 {
