@@ -6,18 +6,19 @@
 #include "kernels/x86/amx_int.h"
 
 enum {
-    FEW = 16,     /* tokens below which avx512 is faster; with mins, twice as many */
+    FEW = 16,     /* tokens below which avx512 is faster */
     TOKENS = 512, /* that share one spreading */
     BLOCKS = 16,  /* spread at a time */
-    STEP = 4,     /* blocks of a unit */
     BLOCK = 512,  /* bytes of a spread block of 16 rows */
+    RING = 4,     /* sums under way, one in each register of C */
 };
 
 typedef struct scratch {
     _Alignas(64) uint8_t weights[PANELS][BLOCKS][BLOCK];
-    float d[BLOCKS][PANELS][ROWS], m[BLOCKS][PANELS][ROWS];
-    int32_t sums[2][STEP][PANELS][TILE_VALUES]; /* what a unit leaves, two units in turn */
-    float acc[TOKENS][PANELS][ROWS];            /* by rows of tiles */
+    float d[PANELS][BLOCKS][ROWS], m[PANELS][BLOCKS][ROWS];
+    float scale[TILE_ROWS][BLOCKS], total[TILE_ROWS][BLOCKS]; /* of a tile's activations: their scale, their sum */
+    int32_t sums[RING][TILE_VALUES];
+    float acc[TOKENS][PANELS][ROWS]; /* by rows of tiles */
 } scratch;
 
 typedef void mul_function(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,
@@ -50,9 +51,9 @@ INLINE void spread(const spec s, const uint8_t *panel, size_t n, size_t from, si
     const uint8_t *codes = panel + from * code_bytes, *scales = panel + n * code_bytes + from * scale_bytes;
     const __m512i table = signed_table(s);
     for (size_t b = 0; b < to - from; b++, codes += code_bytes, scales += scale_bytes) {
-        _mm512_store_ps(x->d[b][q], scale16(s, scales));
+        _mm512_store_ps(x->d[q][b], scale16(s, scales));
         if (s.min)
-            _mm512_store_ps(x->m[b][q], half16(scales + 32));
+            _mm512_store_ps(x->m[q][b], half16(scales + 32));
         if (in_place(s))
             continue;
         __m512i w[8];
@@ -66,160 +67,117 @@ INLINE void spread(const spec s, const uint8_t *panel, size_t n, size_t from, si
     }
 }
 
-/* ---- a unit: one tile of tokens times two panels, up to STEP blocks ---- */
+/* ---- one tile of tokens times one panel ---- */
 
-typedef struct unit {
-    const uint8_t *b[PANELS]; /* of the first block; BLOCK bytes apart */
-    const char *a;            /* codes of that block in the first token */
-    const char *sums_of_a, *scale;
-    size_t stride, rows;
-    const float *d, *m; /* [block][PANELS][ROWS] */
-    float *acc;
-    int32_t (*sums)[PANELS][TILE_VALUES];
-    int n; /* blocks */
-} unit;
-
-/* Rows [from, to): n sums each go into the totals. */
-INLINE void finish(const spec s, const unit *u, const int n, size_t from, size_t to)
+INLINE void product(const int c, const char *a, size_t stride, const uint8_t *b)
 {
-    __m512 d[STEP][PANELS], m[STEP][PANELS];
-    UNROLL
-    for (int i = 0; i < n; i++)
-        UNROLL
-        for (int q = 0; q < PANELS; q++) {
-            d[i][q] = _mm512_load_ps(u->d + ROWS * (PANELS * i + q));
-            m[i][q] = s.min ? _mm512_load_ps(u->m + ROWS * (PANELS * i + q)) : d[i][q];
-        }
-    for (size_t r = from; r < to; r++) {
-        float *acc = u->acc + r * PANELS * ROWS;
-        const float *scale = (const float *)(const void *)(u->scale + r * u->stride);
-        __m512 a[PANELS] = { _mm512_load_ps(acc), _mm512_load_ps(acc + ROWS) };
-        UNROLL
-        for (int i = 0; i < n; i++) {
-            const __m512 da = _mm512_set1_ps(scale[i]);
-            __m512 total = da;
-            if (s.min)
-                total = _mm512_cvtepi32_ps(_mm512_set1_epi32(load32(u->sums_of_a + r * u->stride + 4 * (size_t)i)));
-            UNROLL
-            for (int q = 0; q < PANELS; q++) {
-                const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(u->sums[i][q] + ROWS * r));
-                a[q] = _mm512_fmadd_ps(_mm512_mul_ps(d[i][q], da), sum, a[q]);
-                if (s.min)
-                    a[q] = _mm512_fmadd_ps(_mm512_mul_ps(m[i][q], da), total, a[q]);
-            }
-        }
-        _mm512_store_ps(acc, a[0]);
-        _mm512_store_ps(acc + ROWS, a[1]);
+    TILE_LOAD(6, a, stride);
+    TILE_LOAD(7, b, 64);
+    switch (c) {
+    case 0: TILE_ZERO(0); TILE_DPSS(0, 6, 7); break;
+    case 1: TILE_ZERO(1); TILE_DPSS(1, 6, 7); break;
+    case 2: TILE_ZERO(2); TILE_DPSS(2, 6, 7); break;
+    case 3: TILE_ZERO(3); TILE_DPSS(3, 6, 7); break;
     }
 }
 
-/* A quarter of a unit's rows. */
-INLINE void finish_step(const spec s, const unit *u, size_t step)
+INLINE void store_sum(const int c, int32_t *to)
 {
-    const size_t from = u->rows * step / 4, to = u->rows * (step + 1) / 4;
-    if (u->n == STEP)
-        finish(s, u, STEP, from, to);
-    else
-        for (unit one = *u; one.n > 0; one.n--) {
-            finish(s, &one, 1, from, to);
-            one.d += PANELS * ROWS;
-            one.m += PANELS * ROWS;
-            one.scale += 4;
-            one.sums_of_a += 4;
-            one.sums++;
-        }
-}
-
-#define PRODUCT(c, a, b, from)                                                                                         \
-    TILE_ZERO(c);                                                                                                      \
-    TILE_LOAD(b, from, 64);                                                                                            \
-    TILE_DPSS(c, a, b)
-
-/* Blocks i and i + 1 of a unit. */
-INLINE void two_blocks(const unit *u, int i)
-{
-    TILE_LOAD(6, u->a + 32 * i, u->stride);
-    PRODUCT(0, 6, 7, u->b[0] + BLOCK * i);
-    PRODUCT(1, 6, 7, u->b[1] + BLOCK * i);
-    TILE_LOAD(6, u->a + 32 * i + 32, u->stride);
-    PRODUCT(2, 6, 7, u->b[0] + BLOCK * i + BLOCK);
-    PRODUCT(3, 6, 7, u->b[1] + BLOCK * i + BLOCK);
-}
-
-/* The products of unit u; the unit before is finished meanwhile. */
-INLINE void run_unit(const spec s, const unit *u, const unit *before)
-{
-    if (u->n == STEP) {
-        UNROLL
-        for (int i = 0; i < STEP; i += 2) {
-            two_blocks(u, i);
-            if (before)
-                finish_step(s, before, (size_t)i);
-            TILE_STORE(0, u->sums[i][0]);
-            TILE_STORE(1, u->sums[i][1]);
-            if (before)
-                finish_step(s, before, (size_t)i + 1);
-            TILE_STORE(2, u->sums[i + 1][0]);
-            TILE_STORE(3, u->sums[i + 1][1]);
-        }
-        return;
+    switch (c) {
+    case 0: TILE_STORE(0, to); break;
+    case 1: TILE_STORE(1, to); break;
+    case 2: TILE_STORE(2, to); break;
+    case 3: TILE_STORE(3, to); break;
     }
-    for (int i = 0; i < u->n; i++) {
-        TILE_LOAD(6, u->a + 32 * i, u->stride);
-        PRODUCT(0, 6, 7, u->b[0] + BLOCK * i);
-        PRODUCT(1, 6, 7, u->b[1] + BLOCK * i);
-        TILE_STORE(0, u->sums[i][0]);
-        TILE_STORE(1, u->sums[i][1]);
-    }
-    for (size_t step = 0; before && step < 4; step++)
-        finish_step(s, before, step);
 }
 
-/* Blocks [from, to) of two panels, spread already, times all tokens. */
-INLINE void run_blocks(const spec s, const inputs *in, scratch *x, const uint8_t *const b[PANELS], size_t from,
+/* The sums of block i of panel q go into the totals. */
+INLINE void finish(const spec s, const scratch *x, int q, size_t i, const int32_t *sums, __m512 acc[TILE_ROWS])
+{
+    const __m512 d = _mm512_load_ps(x->d[q][i]), m = s.min ? _mm512_load_ps(x->m[q][i]) : d;
+#pragma GCC unroll 16
+    for (int r = 0; r < TILE_ROWS; r++) {
+        const __m512 da = _mm512_set1_ps(x->scale[r][i]);
+        const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + ROWS * r));
+        acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(d, da), sum, acc[r]);
+        if (s.min)
+            acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(m, da), _mm512_set1_ps(x->total[r][i]), acc[r]);
+    }
+}
+
+/* Block i of n is finished; the one after the next is stored, and the one after that begun. */
+INLINE void step(const spec s, scratch *x, const int c, size_t i, size_t n, const char *a, size_t stride,
+                 const uint8_t *b, int q, __m512 acc[TILE_ROWS])
+{
+    if (i + 3 < n)
+        product((c + 3) % RING, a + 32 * (i + 3), stride, b + BLOCK * (i + 3));
+    if (i + 2 < n)
+        store_sum((c + 2) % RING, x->sums[(c + 2) % RING]);
+    if (i < n)
+        finish(s, x, q, i, x->sums[c], acc);
+}
+
+/* n blocks: a product is stored one step after it was begun, and finished two steps later. */
+INLINE void run_panel(const spec s, scratch *x, const char *a, size_t stride, const uint8_t *b, size_t n, int q,
+                      float (*total)[PANELS][ROWS])
+{
+    __m512 acc[TILE_ROWS];
+#pragma GCC unroll 16
+    for (int r = 0; r < TILE_ROWS; r++)
+        acc[r] = _mm512_load_ps(total[r][q]);
+    product(0, a, stride, b);
+    if (n > 1)
+        product(1, a + 32, stride, b + BLOCK);
+    store_sum(0, x->sums[0]);
+    if (n > 2)
+        product(2, a + 64, stride, b + 2 * BLOCK);
+    store_sum(1, x->sums[1]);
+    for (size_t i = 0; i < n; i += RING) {
+        step(s, x, 0, i, n, a, stride, b, q, acc);
+        step(s, x, 1, i + 1, n, a, stride, b, q, acc);
+        step(s, x, 2, i + 2, n, a, stride, b, q, acc);
+        step(s, x, 3, i + 3, n, a, stride, b, q, acc);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < TILE_ROWS; r++)
+        _mm512_store_ps(total[r][q], acc[r]);
+}
+
+/* Blocks [from, to) of `np` panels, spread already (or at b), times all tokens. */
+INLINE void run_blocks(const spec s, const inputs *in, scratch *x, const uint8_t *const b[PANELS], int np, size_t from,
                        size_t to)
 {
-    unit u[2];
-    int turn = 0;
-    for (size_t i = 0; i < in->tiles.n; i++)
-        for (size_t at = from; at < to; at += STEP, turn ^= 1) {
-            const size_t start = tile_start(&in->tiles, i), k = at - from;
-            const char *act = in->acts + start * in->stride;
-            u[turn] = (unit){
-                .b = { b[0] + BLOCK * k, b[1] + BLOCK * k },
-                .a = act + 32 * at,
-                .sums_of_a = act + in->cols + 4 * at,
-                .scale = act + in->cols + in->cols / 8 + 4 * at,
-                .stride = in->stride,
-                .rows = in->tiles.rows,
-                .d = x->d[k][0],
-                .m = x->m[k][0],
-                .acc = x->acc[i * in->tiles.rows][0],
-                .sums = x->sums[turn],
-                .n = to - at < STEP ? (int)(to - at) : STEP,
-            };
-            run_unit(s, &u[turn], i || k ? &u[turn ^ 1] : NULL);
+    const size_t stride = in->stride, n = to - from;
+    for (size_t i = 0; i < in->tiles.n; i++) {
+        const char *act = in->acts + tile_start(&in->tiles, i) * stride;
+        for (size_t r = 0; r < TILE_ROWS; r++) {
+            const char *row = act + r * stride;
+            const __mmask16 these = (__mmask16)((1u << n) - 1);
+            const __m512i sums = _mm512_maskz_loadu_epi32(these, act_sums32(row, in->cols) + from);
+            _mm512_store_ps(x->scale[r], _mm512_maskz_loadu_ps(these, act_scales32(row, in->cols) + from));
+            if (s.min)
+                _mm512_store_ps(x->total[r], _mm512_cvtepi32_ps(sums));
         }
-    for (size_t step = 0; step < 4; step++)
-        finish_step(s, &u[turn ^ 1], step);
+        for (int q = 0; q < np; q++)
+            run_panel(s, x, act + 32 * from, stride, b[q], n, q, x->acc + i * TILE_ROWS);
+    }
 }
 
 /* ---- drivers ---- */
 
-/* Two panels, or the last one twice. */
-INLINE void mul_panels(const spec s, const uint8_t *panel, size_t panel_bytes, const inputs *in, scratch *x, int np)
+INLINE void mul_panels(const spec s, const uint8_t *panels, size_t panel_bytes, const inputs *in, scratch *x, int np)
 {
     const size_t n = in->cols / 32;
-    const uint8_t *panels[PANELS] = { panel, np == 2 ? panel + panel_bytes : panel };
-    memset(x->acc, 0, in->tiles.n * in->tiles.rows * sizeof x->acc[0]);
+    memset(x->acc, 0, in->tiles.n * TILE_ROWS * sizeof x->acc[0]);
     for (size_t from = 0, to; from < n; from = to) {
-        to = from + BLOCKS < n ? from + BLOCKS : n;
         const uint8_t *b[PANELS];
-        for (int q = 0; q < PANELS; q++) {
-            spread(s, panels[q], n, from, to, x, q);
-            b[q] = in_place(s) ? panels[q] + BLOCK * from : x->weights[q][0];
+        to = from + BLOCKS < n ? from + BLOCKS : n;
+        for (int q = 0; q < np; q++) {
+            const uint8_t *panel = panels + (size_t)q * panel_bytes;
+            spread(s, panel, n, from, to, x, q);
+            b[q] = in_place(s) ? panel + BLOCK * from : x->weights[q][0];
         }
-        run_blocks(s, in, x, b, from, to);
+        run_blocks(s, in, x, b, np, from, to);
     }
 }
 
@@ -231,11 +189,11 @@ INLINE void mul(const spec s, mul_function *few, const uint8_t *panels, size_t n
     scratch x;
     for (size_t t = 0, nt; t < n_tokens; t += nt, acts += nt * stride, out += nt * out_stride) {
         nt = n_tokens - t < TOKENS ? n_tokens - t : TOKENS;
-        const inputs in = { acts, stride, cols, tiles_of(nt) };
-        if (nt < (s.min ? 2 * FEW : FEW)) {
+        if (nt < FEW) {
             few(panels, n_panels, cols, acts, stride, nt, out, out_stride);
             continue;
         }
+        const inputs in = { acts, stride, cols, { nt, (nt + TILE_ROWS - 1) / TILE_ROWS, TILE_ROWS } };
         tiles_open(&in.tiles, 32);
         for (size_t p = 0; p < n_panels; p += PANELS) {
             const int np = n_panels - p < PANELS ? 1 : PANELS;
