@@ -135,6 +135,19 @@ INLINE __m128i bits16(__m128i v, int from, int to, int mask)
     return _mm_and_si128(s, _mm_set1_epi8((char)(mask << to)));
 }
 
+/* The six-bit scales and mins of Q4_K and Q5_K, from [12][16] bytes. */
+INLINE void rows_q4_q5(const uint8_t *p, __m128i c[8], __m128i m[8])
+{
+    UNROLL
+    for (int j = 0; j < 4; j++) {
+        __m128i a = at16(p + 16 * j), b = at16(p + 16 * (j + 4)), both = at16(p + 16 * (j + 8));
+        c[j] = bits16(a, 0, 0, 63);
+        m[j] = bits16(b, 0, 0, 63);
+        c[j + 4] = _mm_or_si128(bits16(both, 0, 0, 15), bits16(a, 6, 4, 3));
+        m[j + 4] = _mm_or_si128(bits16(both, 4, 0, 15), bits16(b, 6, 4, 3));
+    }
+}
+
 /* The 16 scales of Q3_K, from [12][16] bytes. */
 INLINE void rows_q3_k(const uint8_t *p, __m128i c[16])
 {
