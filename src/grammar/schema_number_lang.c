@@ -386,8 +386,13 @@ static status by_values(schema_gen *g, divisor m, const gen_range *r, bool integ
     buf b = BUF_INIT(1 << 20);
     buf_str(&b, "[]");
     for (int64_t v = first; v <= last; v += d) {
-        buf_str(&b, v < 0 ? "|-" : "|");
-        add_scaled(&b, v < 0 ? -v : v, (int)places, 1);
+        int64_t shorter = v < 0 ? -v : v, all = places; /* with all zeros at the end, and with fewer */
+        for (; all >= 0; all--, shorter /= 10) {
+            buf_str(&b, v < 0 ? "|-" : "|");
+            add_scaled(&b, shorter, (int)all, 1);
+            if (shorter % 10)
+                break;
+        }
     }
     *done = true;
     return compile(g, &b, out);
