@@ -186,7 +186,8 @@ static uint32_t intern_config(grammar *g, const item *list, uint32_t n, bool may
         uint32_t mask = g->config_table_size - 1;
         for (uint32_t k = hash & mask; g->config_table[k]; k = (k + 1) & mask) {
             const config *c = &g->configs[g->config_table[k] - 1];
-            if (c->n == n && c->may_end == may_end && memcmp(g->items + c->first, list, n * sizeof *list) == 0)
+            if (c->n == n && c->may_end == may_end &&
+                (!n || memcmp(g->items + c->first, list, n * sizeof *list) == 0))
                 return g->config_table[k] - 1;
         }
     }

@@ -194,7 +194,8 @@ static bool keep_found(builder *b)
     out->exits = mem_alloc(n_exits * sizeof *out->exits);
     if (!out->tokens || !out->exits)
         return grammar_fails(g, E_NOMEM, "no memory for a grammar's masks");
-    memcpy(out->exits, g->listed, n_exits * sizeof *out->exits);
+    if (n_exits)
+        memcpy(out->exits, g->listed, n_exits * sizeof *out->exits);
     out->n_exits = (uint32_t)n_exits;
     out->n_tokens = as_mask ? UINT32_MAX : (uint32_t)n_set;
     if (as_mask)

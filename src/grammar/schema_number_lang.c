@@ -300,7 +300,8 @@ static status multiples_with_places(schema_gen *g, int64_t d, int places, lang *
     buf_str(&b, "-?(");
     if (n <= places) {
         buf_str(&b, "(0|[1-9][0-9]*)");
-        buf_printf(&b, places ? "\\.[0-9]{%d}" : "", places - n);
+        if (places)
+            buf_printf(&b, "\\.[0-9]{%d}", places - n);
         for (int64_t v = 0; n && v < power(10, n); v += d)
             buf_printf(&b, "%s%0*lld", v ? "|" : "(", n, (long long)v);
         buf_str(&b, n ? "))" : ")");
