@@ -39,10 +39,12 @@ static void unite(uint64_t *to, const uint64_t *from, size_t n_words)
 
 /* ---- where a slice's characters lead ---- */
 
-/* Do all byte strings first..last, then `more` continuation bytes, lead from l to `to`? */
+/* Do all byte strings first..last, then `more` continuation bytes, lead from l to `to`, and end nowhere on the way? */
 static bool all_lead(lang_set *set, lang l, unsigned first, unsigned last, unsigned more, lang to)
 {
     lang seen = UINT32_MAX;
+    if (lang_has_empty(set, l))
+        return false;
     for (unsigned b = first; b <= last; b++) {
         lang next = lang_step(set, l, (unsigned char)b);
         if (next == seen)

@@ -66,17 +66,44 @@ static uint64_t key_of(const char *p, size_t n)
     return key;
 }
 
-static int by_slice_and_bytes(const void *a, const void *b)
+static int by_bytes(const void *a, const void *b)
 {
     const entry *x = a, *y = b;
-    if (x->slice != y->slice)
-        return x->slice < y->slice ? -1 : 1;
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
     int c = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
     if (c || x->n != y->n)
         return c ? c : x->n < y->n ? -1 : 1;
     return x->token < y->token ? -1 : 1;
+}
+
+/* One pass of a radix sort: by the byte of the key at `shift`, or by slice. Stable. */
+static void sort_pass(const entry *from, entry *to, size_t n, int shift)
+{
+    size_t at[257] = { 0 };
+    for (size_t i = 0; i < n; i++)
+        at[1 + (shift < 0 ? from[i].slice : from[i].key >> shift & 255)]++;
+    for (size_t i = 1; i < 257; i++)
+        at[i] += at[i - 1];
+    for (size_t i = 0; i < n; i++)
+        to[at[shift < 0 ? from[i].slice : from[i].key >> shift & 255]++] = from[i];
+}
+
+/* By slice, then bytes, then token. Eight bytes by radix (lowest first), the rest of the few that are longer and the
+ * same so far by comparing. `other` is scratch. Returns which of the two has the result. */
+static entry *sort_by_bytes(entry *e, entry *other, size_t n)
+{
+    for (int shift = 0; shift <= 64; shift += 8) {
+        sort_pass(e, other, n, shift < 64 ? shift : -1);
+        entry *t = e;
+        e = other;
+        other = t;
+    }
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && e[k].key == e[i].key && e[k].slice == e[i].slice; k++)
+            continue;
+        if (k - i > 1)
+            qsort(e + i, k - i, sizeof *e, by_bytes);
+    }
+    return e;
 }
 
 /* ---- building ---- */
@@ -156,7 +183,7 @@ static status build_masks(grammar_vocab *v, const entry *e, size_t n, error *err
     return OK;
 }
 
-static size_t sort_entries(const grammar_vocab *v, entry *e)
+static size_t list_entries(const grammar_vocab *v, entry *e)
 {
     size_t n = 0;
     for (int32_t t = 0; t < v->n_tokens; t++) {
@@ -168,20 +195,20 @@ static size_t sort_entries(const grammar_vocab *v, entry *e)
         unsigned slice = slice_of(p, bytes, &chars);
         e[n++] = (entry){ key_of(p, bytes), p, bytes, t, (uint8_t)slice, (uint8_t)chars };
     }
-    qsort(e, n, sizeof *e, by_slice_and_bytes);
     return n;
 }
 
 /* text, offsets, eog and left_out are there. */
 static status build(grammar_vocab *v, error *err)
 {
-    entry *e = mem_array((size_t)v->n_tokens, sizeof *e);
+    entry *both = mem_array((size_t)v->n_tokens * 2, sizeof *both), *e;
     uint32_t *open = mem_array((size_t)v->max_depth + 1, sizeof *open);
     v->same = mem_alloc((size_t)v->n_tokens * sizeof *v->same);
     status st = OK;
-    if (e && open && v->same) {
+    if (both && open && v->same) {
         memset(v->same, 0xFF, (size_t)v->n_tokens * sizeof *v->same);
-        size_t n = sort_entries(v, e);
+        size_t n = list_entries(v, both);
+        e = sort_by_bytes(both, both + v->n_tokens, n);
         uint64_t n_nodes = count_nodes(e, n);
         v->nodes = n_nodes < UINT32_MAX ? mem_array((size_t)n_nodes, sizeof *v->nodes) : NULL;
         if (v->nodes) {
@@ -192,7 +219,7 @@ static status build(grammar_vocab *v, error *err)
     }
     if (!v->nodes)
         st = fail(err, E_NOMEM, "no memory for the tree of a vocabulary");
-    mem_free(e);
+    mem_free(both);
     mem_free(open);
     return st;
 }
