@@ -16,6 +16,7 @@
 #include "cli/input.h"
 #include "cli/load.h"
 #include "cli/line.h"
+#include "grammar/grammar.h"
 #include "plat/random.h"
 
 static const usage page = {
@@ -34,7 +35,7 @@ typedef struct run_options {
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     int64_t top_k, repeat_last_n, seed, max_tokens;
     option_list stops;
-    const char *system_text, *file;
+    const char *system_text, *file, *grammar;
     bool raw, quiet, special, no_speculation;
 } run_options;
 
@@ -82,6 +83,8 @@ static void print_statistics(const generate_result *r)
     fprintf(stderr, "; first token after %.2f s; answer %u tokens", r->first_token_s, r->n_tokens);
     if (r->decode_s > 0 && r->n_tokens > 1)
         fprintf(stderr, ", %.1f tokens/s", (r->n_tokens - 1) / r->decode_s);
+    if (r->n_forced)
+        fprintf(stderr, "; %u forced", r->n_forced);
     if (r->n_drafted)
         fprintf(stderr, "; %u of %u foreseen", r->n_accepted, r->n_drafted);
     fprintf(stderr, "; %s]%s\n", finish_reason_name(r->finish), cli_style(2, "\033[0m"));
@@ -259,6 +262,19 @@ static status read_prompt(const run_options *o, const char *word, buf *text, boo
     return buf_ok(text, "the prompt", err);
 }
 
+/* The file of --grammar. */
+static status read_grammar(const char *path, grammar **out, error *err)
+{
+    buf text = BUF_INIT(GRAMMAR_MAX_TEXT);
+    status s = input_read_file(path, &text, err);
+    if (!s)
+        s = grammar_gbnf(out, buf_text(&text), text.len, err);
+    if (s && text.len)
+        s = fail_prefix(err, s, "%s: ", path);
+    buf_clear(&text);
+    return s;
+}
+
 static status run(engine *e, const run_options *o, const sampling_options *sampling, const char *word, error *err)
 {
     conversation *c = NULL;
@@ -300,6 +316,7 @@ int cmd_run(int argc, char **argv)
         { "repeat-last-n", 0, OPTION_INT, &o.repeat_last_n, "N", "the window of the penalties (64)" },
         { "seed", 's', OPTION_INT, &o.seed, "N", "same seed, same answer (default: a fresh one)" },
         { "stop", 0, OPTION_LIST, &o.stops, "TEXT", "end the answer before this text; may be given again" },
+        { "grammar", 0, OPTION_TEXT, &o.grammar, "FILE", "the answer is a text of this grammar (GBNF, see llama.cpp)" },
         { "system", 0, OPTION_TEXT, &o.system_text, "TEXT", "system message" },
         { "file", 'f', OPTION_TEXT, &o.file, "FILE", "read the prompt from FILE ('-': standard input)" },
         { "raw", 0, OPTION_FLAG, &o.raw, NULL, "no chat template: continue the text" },
@@ -325,9 +342,12 @@ int cmd_run(int argc, char **argv)
     sampling_options sampling;
     if (fill_sampling(&o, &sampling, &err))
         return err.code == E_RANGE ? usage_error("run", "%s", err.text) : report("run", &err);
-    status s = load_model(&e, argv[1], &o.load, &err);
+    status s = o.grammar ? read_grammar(o.grammar, &sampling.grammar, &err) : OK;
+    if (!s)
+        s = load_model(&e, argv[1], &o.load, &err);
     if (!s)
         s = run(e, &o, &sampling, n_words == 2 ? argv[2] : NULL, &err);
+    grammar_close(&sampling.grammar);
     engine_close(&e);
     return s == E_CANCELLED ? EXIT_NO : s ? report("run", &err) : EXIT_OK;
 }

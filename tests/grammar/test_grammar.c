@@ -147,7 +147,8 @@ static void test_json_object(void **unused)
     (void)unused;
     static const char *const yes[] = { "{}", "{ }", "{\"a\":1}",
                                        "{\"a\": [1, -2.5e+10,\n\t{\"b\":{}}], \"\\ud83d\\ude00\":null\n}" };
-    static const char *const no[] = { "[]", "1", "{\"a\":01}", "{\"a\":1,}", "{a", "{  ", "{\"\n", "{\"\\ude00", "{}{" };
+    static const char *const no[] = { "[]", "1", "{\"a\":01}", "{\"a\":1,}", "{a", "{  ", "{\"\n",
+                                      "{\"\\ude00", "{}{" };
     static const char *const begins[] = { "", "{", "{\"a\":[[[[", "{\"a\":tru", "{\"\\ud83d" };
     grammar_vocab *v = bytes_vocab();
     grammar *g = NULL;
