@@ -242,6 +242,30 @@ static span object_text(span answer)
     return close ? span_trim((span){ line, (size_t)(close - line) }) : whole;
 }
 
+/* The schema judges before any grader: what is not as it demands cannot be used. */
+status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, error *err)
+{
+    span text = object_text((span){ answer, n });
+    js *got = NULL;
+    schema_problem p;
+    status s = text.n > JSON_BYTES_MAX ? E_FORMAT : js_parse(&got, text.p, text.n, "answer", 1, NULL);
+    if (s == E_NOMEM)
+        return task_no_memory(err);
+    if (s)
+        return grade_malformed(out, "no JSON");
+    s = schema_check(t->memory->checked, got, &p, NULL);
+    js_free(got);
+    if (s == E_NOMEM)
+        return task_no_memory(err);
+    if (s == E_RANGE)
+        return grade_malformed(out, "too large to be checked by the schema");
+    if (s) {
+        (void)grade_malformed(out, "");
+        snprintf(out->reason, sizeof out->reason, "not as the schema demands: %.100s", p.schema);
+    }
+    return OK;
+}
+
 status run_json_fields(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n,
                        grade *out, error *err)
 {

@@ -197,7 +197,7 @@ static status read_output(task_reader *r, const yaml *root)
     if (!output)
         return OK;
     const yaml *kind = yaml_get(output, "kind"), *labels = yaml_get(output, "labels");
-    const yaml *schema = yaml_get(output, "schema");
+    const yaml *demanded = yaml_get(output, "schema");
     size_t i = 0;
     if (output->kind != YAML_MAP)
         return yaml_error(r->f, output, r->err, "'output' is a map with 'kind'");
@@ -209,14 +209,18 @@ static status read_output(task_reader *r, const yaml *root)
         s = yaml_error(r->f, output, r->err, labels ? "'labels' belong to 'kind: label'" : "'labels' are missing");
     if (!s && labels)
         s = read_labels(r, labels);
-    if (!s && schema && (t->output != TASK_JSON || schema->kind != YAML_MAP))
-        s = yaml_error(r->f, schema, r->err, "'schema' is a map and belongs to 'kind: json'");
+    if (!s && demanded && (t->output != TASK_JSON || demanded->kind != YAML_MAP))
+        s = yaml_error(r->f, demanded, r->err, "'schema' is a map and belongs to 'kind: json'");
     if (s)
         return s;
-    t->memory->schema = schema ? yaml_to_js(schema) : NULL;
+    t->memory->schema = demanded ? yaml_to_js(demanded) : NULL;
     t->memory->output = yaml_to_js(output);
     t->schema = t->memory->schema;
-    return (schema && !t->schema) || !t->memory->output ? task_no_memory(r->err) : OK;
+    if ((demanded && !t->schema) || !t->memory->output)
+        return task_no_memory(r->err);
+    error why = { 0 };
+    s = demanded ? schema_open(&t->memory->checked, t->schema, NULL, NULL, &why) : OK;
+    return s ? fail(r->err, s, "%s:%d: %s", t->path, demanded->line, why.text) : OK;
 }
 
 static status read_sampling(task_reader *r, const yaml *root)
@@ -376,6 +380,7 @@ void task_close(task **t)
     for (size_t i = 0; i < m->n_roots; i++)
         js_free(m->roots[i]);
     mem_free(m->roots);
+    schema_close(&m->checked);
     js_free(m->schema);
     js_free(m->graders);
     js_free(m->output);
