@@ -28,7 +28,7 @@
 enum {
     OUTPUT_HOLD_MAX = 16 << 10,  /* most bytes that wait to be told apart */
     OUTPUT_VALUE_MAX = 1 << 20,  /* one parameter's value in formats without JSON; arguments given as a JSON string */
-    OUTPUT_CALLS_MAX = 1024,     /* text after so many calls is content */
+    OUTPUT_CALLS_MAX = 128,      /* text after so many calls is content */
 };
 
 typedef struct output output;

@@ -40,7 +40,7 @@ typedef struct sampling_options {
     uint32_t n_stops;
     bool ignore_eos;         /* for speed measurements: end-of-text tokens do not stop */
     sampling_speculate speculate;
-    bool special;            /* emit the text of control tokens too */
+    bool special;            /* emit the text of control tokens too, each as an event of its own */
 } sampling_options;
 /* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties, window 64. */
 void sampling_options_init(sampling_options *o);
@@ -66,6 +66,7 @@ typedef struct generate_event {
     uint32_t n_top;
     const char *text;         /* TEXT: zero-terminated, borrowed during the call */
     size_t text_bytes;
+    bool control;             /* TEXT: of one control token */
 } generate_event;
 
 /* Return true to cancel: the session keeps what it has, the result says FINISH_CANCELLED and the status is OK. The

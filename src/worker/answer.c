@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "plat/proc.h"
 #include "token/vocab.h"
+#include "worker/speech.h"
 #include "worker/worker_int.h"
 
 enum { PROMPT_TOKENS_MAX = 1 << 21, MESSAGES_MAX = 4096 };
@@ -20,6 +21,7 @@ typedef struct answer {
     uint32_t n_alternatives;
     token_logprob *top; /* n_alternatives, for echo */
     bool cancelled;
+    speech speech;       /* the answer's text on its way to TEXT, REASONING and calls */
 } answer;
 
 /* ---- reading the request ---- */
@@ -179,13 +181,11 @@ static bool on_generate(void *user, const generate_event *e)
     if (e->kind == GENERATE_PREFILL) {
         send_prefill(a, e->done, e->total);
     } else if (e->kind == GENERATE_TEXT) {
-        error err;
-        if (msg_send(&a->w->link, MSG_TEXT, a->request, e->text, e->text_bytes, NULL, 0, -1, &err) != OK)
-            a->w->over = true;
+        speech_text(&a->speech, e->text, e->text_bytes, e->control);
     } else if (a->logprobs) {
         send_token(a, false, false, e->token, e->top, e->n_top);
     }
-    return stop_asked(a);
+    return stop_asked(a) || speech_over(&a->speech);
 }
 
 /* ---- prompt log-probabilities ---- */
@@ -258,6 +258,9 @@ static void send_done(answer *a, const generate_result *r)
 {
     js *j = js_object();
     const char *finish = r->finish == FINISH_CONTEXT ? "length" : finish_reason_name(r->finish);
+    if (r->finish == FINISH_CANCELLED && !a->cancelled)
+        finish = "stop"; /* the format said that the turn is over */
+    finish = speech_finish_name(&a->speech, finish);
     js_set(j, "finish", js_new_string(a->cancelled ? "cancelled" : finish));
     js_set(j, "context_full", js_new_bool(r->finish == FINISH_CONTEXT));
     js_set(j, "prompt_tokens", js_new_int(r->n_prompt));
@@ -282,7 +285,11 @@ static status run(answer *a, generate_result *r, error *err)
         r->n_prompt = (uint32_t)a->prompt.n;
         return OK;
     }
-    return engine_generate(a->w->session, a->prompt.ids, (uint32_t)a->prompt.n, &a->sampling, on_generate, a, r, err);
+    s = speech_begin(&a->speech, a->w, a->request, a->in, &a->prompt, err);
+    a->sampling.special = a->speech.parser != NULL;
+    if (!s)
+        s = engine_generate(a->w->session, a->prompt.ids, (uint32_t)a->prompt.n, &a->sampling, on_generate, a, r, err);
+    return s ? s : speech_end(&a->speech, err);
 }
 
 void worker_answer(worker *w, uint32_t request, const js *payload)
@@ -314,5 +321,6 @@ void worker_answer(worker *w, uint32_t request, const js *payload)
         worker_send_error(w, request, s, full ? "context-too-long" : ours ? "internal" : "invalid", err.text,
                           full ? (int64_t)a.prompt.n : 0, full ? context : 0);
     }
+    speech_clear(&a.speech);
     token_list_clear(&a.prompt);
 }

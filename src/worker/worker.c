@@ -120,6 +120,8 @@ static status open_model(worker *w, const msg *m, const js *settings, error *err
         s = session_open(&w->session, w->engine, err);
     if (!s && chat_open(&w->chat, engine_chat_template(w->engine), engine_vocab(w->engine), &w->no_chat) != OK)
         w->chat = NULL;
+    if (!s)
+        w->format = output_format_of(engine_chat_template(w->engine));
     return s;
 }
 

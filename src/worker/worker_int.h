@@ -6,6 +6,7 @@
 
 #include "base/js.h"
 #include "chat/chat.h"
+#include "chat/output.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
 #include "plat/msg.h"
@@ -16,6 +17,7 @@ typedef struct worker {
     session *session;
     chat *chat;          /* NULL: no_chat says why */
     error no_chat;
+    output_format format; /* how this model calls tools and thinks */
     /* whose tokens the session holds: they are reused by the same scope only, when either request is private */
     char *scope;
     bool scope_closed;
