@@ -1,0 +1,342 @@
+/* vocab_trie.c: the tokens of a model as forests of bytes, for masks (mask.c).
+ *
+ * Tokens are cut into slices by their characters: lower case letters; letters, digits and _; printable ASCII without
+ * `"` and `\`; any text without those and controls; the rest. In the first four a token counts only by its number of
+ * characters as long as an expression makes no difference between the characters of the slice: masks of all tokens
+ * up to so many characters are ready. What is left for a string of JSON is the last slice, a tenth of a vocabulary. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "grammar/grammar_int.h"
+#include "token/vocab.h"
+
+bool slice_has(unsigned slice, unsigned c)
+{
+    bool lower = c >= 'a' && c <= 'z';
+    if (slice == 0)
+        return lower;
+    if (slice == 1)
+        return lower || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
+static unsigned slice_of_char(uint32_t c)
+{
+    for (unsigned s = 0; c < 0x80 && s < 3; s++)
+        if (slice_has(s, c))
+            return s;
+    return c < 0x80 ? SLICE_REST : 3;
+}
+
+/* The smallest slice that has all characters; *chars: how many there are. */
+static unsigned slice_of(const char *p, size_t n, unsigned *chars)
+{
+    unsigned slice = 0;
+    *chars = 0;
+    while (n > 0) {
+        uint32_t code;
+        size_t used = utf8_decode(p, n, &code);
+        unsigned s = used ? slice_of_char(code) : SLICE_REST;
+        slice = s > slice ? s : slice;
+        if (slice == SLICE_REST || ++*chars > SLICE_CHARS)
+            return SLICE_REST;
+        p += used;
+        n -= used;
+    }
+    return slice;
+}
+
+/* ---- sorting ---- */
+
+typedef struct entry {
+    uint64_t key; /* the first eight bytes, the first one highest */
+    const char *p;
+    uint32_t n;
+    int32_t token;
+    uint8_t slice, chars;
+} entry;
+
+static uint64_t key_of(const char *p, size_t n)
+{
+    uint64_t key = 0;
+    for (size_t i = 0; i < 8; i++)
+        key = key << 8 | (i < n ? (unsigned char)p[i] : 0);
+    return key;
+}
+
+static int by_slice_and_bytes(const void *a, const void *b)
+{
+    const entry *x = a, *y = b;
+    if (x->slice != y->slice)
+        return x->slice < y->slice ? -1 : 1;
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    int c = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+    if (c || x->n != y->n)
+        return c ? c : x->n < y->n ? -1 : 1;
+    return x->token < y->token ? -1 : 1;
+}
+
+/* ---- building ---- */
+
+static size_t common(const entry *a, const entry *b)
+{
+    size_t n = a->n < b->n ? a->n : b->n, i = 0;
+    while (i < n && a->p[i] == b->p[i])
+        i++;
+    return i;
+}
+
+/* Nodes that the sorted entries need. */
+static uint64_t count_nodes(const entry *e, size_t n)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += e[i].n - (i && e[i - 1].slice == e[i].slice ? common(&e[i - 1], &e[i]) : 0);
+    return total;
+}
+
+/* Closes the open nodes of depth >= to: their subtrees end here. */
+static void close_nodes(grammar_vocab *v, uint32_t *open, size_t *depth, size_t to)
+{
+    while (*depth > to)
+        v->nodes[open[--*depth]].end = v->n_nodes;
+}
+
+static void add_entry(grammar_vocab *v, const entry *e, uint32_t *open, size_t *depth)
+{
+    if (*depth == e->n && v->nodes[open[e->n - 1]].token >= 0) { /* the same bytes again */
+        v->same[e->token] = v->nodes[open[e->n - 1]].token;
+        v->nodes[open[e->n - 1]].token = e->token;
+        return;
+    }
+    while (*depth < e->n) {
+        open[*depth] = v->n_nodes;
+        v->nodes[v->n_nodes++] = (vocab_node){ .token = -1, .depth = (uint16_t)*depth,
+                                               .byte = (unsigned char)e->p[*depth] };
+        ++*depth;
+    }
+    v->nodes[open[e->n - 1]].token = e->token;
+}
+
+static void build_forest(grammar_vocab *v, const entry *e, size_t n, uint32_t *open)
+{
+    size_t depth = 0;
+    unsigned slice = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t shared = i && e[i - 1].slice == e[i].slice ? common(&e[i - 1], &e[i]) : 0;
+        close_nodes(v, open, &depth, shared);
+        while (slice < e[i].slice)
+            v->slice_first[++slice] = v->n_nodes;
+        add_entry(v, &e[i], open, &depth);
+    }
+    close_nodes(v, open, &depth, 0);
+    while (slice < SLICES)
+        v->slice_first[++slice] = v->n_nodes;
+}
+
+/* Masks of the tokens of a slice by their number of characters, each with those of fewer. */
+static status build_masks(grammar_vocab *v, const entry *e, size_t n, error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (e[i].slice != SLICE_REST && e[i].chars > v->most_chars[e[i].slice])
+            v->most_chars[e[i].slice] = e[i].chars;
+    for (unsigned s = 0; s < SLICE_REST; s++)
+        for (unsigned k = 1; k <= v->most_chars[s]; k++) {
+            v->upto[s][k] = mem_array(v->n_words, sizeof **v->upto[s]);
+            if (!v->upto[s][k])
+                return fail(err, E_NOMEM, "no memory for the masks of a vocabulary");
+            v->bytes += v->n_words * sizeof **v->upto[s];
+        }
+    for (size_t i = 0; i < n; i++)
+        for (unsigned k = e[i].chars; e[i].slice != SLICE_REST && k <= v->most_chars[e[i].slice]; k++)
+            v->upto[e[i].slice][k][e[i].token / 64] |= (uint64_t)1 << e[i].token % 64;
+    return OK;
+}
+
+static size_t sort_entries(const grammar_vocab *v, entry *e)
+{
+    size_t n = 0;
+    for (int32_t t = 0; t < v->n_tokens; t++) {
+        const char *p = v->text + v->offsets[t];
+        uint32_t bytes = v->offsets[t + 1] - v->offsets[t];
+        unsigned chars = 0;
+        if (!bytes || v->left_out[t])
+            continue;
+        unsigned slice = slice_of(p, bytes, &chars);
+        e[n++] = (entry){ key_of(p, bytes), p, bytes, t, (uint8_t)slice, (uint8_t)chars };
+    }
+    qsort(e, n, sizeof *e, by_slice_and_bytes);
+    return n;
+}
+
+/* text, offsets, eog and left_out are there. */
+static status build(grammar_vocab *v, error *err)
+{
+    entry *e = mem_array((size_t)v->n_tokens, sizeof *e);
+    uint32_t *open = mem_array((size_t)v->max_depth + 1, sizeof *open);
+    v->same = mem_alloc((size_t)v->n_tokens * sizeof *v->same);
+    status st = OK;
+    if (e && open && v->same) {
+        memset(v->same, 0xFF, (size_t)v->n_tokens * sizeof *v->same);
+        size_t n = sort_entries(v, e);
+        uint64_t n_nodes = count_nodes(e, n);
+        v->nodes = n_nodes < UINT32_MAX ? mem_array((size_t)n_nodes, sizeof *v->nodes) : NULL;
+        if (v->nodes) {
+            build_forest(v, e, n, open);
+            v->bytes += n_nodes * sizeof *v->nodes + (size_t)v->n_tokens * sizeof *v->same;
+            st = build_masks(v, e, n, err);
+        }
+    }
+    if (!v->nodes)
+        st = fail(err, E_NOMEM, "no memory for the tree of a vocabulary");
+    mem_free(e);
+    mem_free(open);
+    return st;
+}
+
+/* ---- opening ---- */
+
+typedef span piece_at(const void *from, int32_t token);
+
+static status copy_pieces(grammar_vocab *v, piece_at *piece, const void *from, error *err)
+{
+    uint64_t total = 0;
+    for (int32_t t = 0; t < v->n_tokens; t++) {
+        size_t n = piece(from, t).n;
+        if (n > VOCAB_MAX_TOKEN_BYTES - 1)
+            return fail(err, E_RANGE, "token %d has %zu bytes, the limit is %d", t, n, VOCAB_MAX_TOKEN_BYTES - 1);
+        total += n;
+        v->max_depth = n > v->max_depth ? (uint32_t)n : v->max_depth;
+    }
+    v->text = total < UINT32_MAX ? mem_alloc((size_t)total) : NULL;
+    v->offsets = mem_array((size_t)v->n_tokens + 1, sizeof *v->offsets);
+    v->eog = mem_array(v->n_words, sizeof *v->eog);
+    v->left_out = mem_array((size_t)v->n_tokens, sizeof *v->left_out);
+    if (!v->text || !v->offsets || !v->eog || !v->left_out)
+        return fail(err, E_NOMEM, "no memory for the pieces of a vocabulary");
+    uint32_t at = 0;
+    for (int32_t t = 0; t < v->n_tokens; t++) {
+        span s = piece(from, t);
+        if (s.n)
+            memcpy(v->text + at, s.p, s.n);
+        at += (uint32_t)s.n;
+        v->offsets[t + 1] = at;
+    }
+    v->bytes = sizeof *v + (size_t)total + ((size_t)v->n_tokens + 1) * sizeof *v->offsets + v->n_words * 8 +
+               (size_t)v->n_tokens;
+    return OK;
+}
+
+static span piece_of_vocab(const void *from, int32_t token)
+{
+    return vocab_piece(from, token);
+}
+
+static span piece_of_list(const void *from, int32_t token)
+{
+    return ((const span *)from)[token];
+}
+
+static status begin(grammar_vocab **out, size_t n_tokens, piece_at *piece, const void *from, error *err)
+{
+    if (n_tokens > VOCAB_MAX_TOKENS)
+        return fail(err, E_RANGE, "%zu tokens, the limit is %d", n_tokens, VOCAB_MAX_TOKENS);
+    grammar_vocab *v = mem_zero(sizeof *v);
+    if (!v)
+        return fail(err, E_NOMEM, "no memory for a vocabulary");
+    v->n_tokens = (int32_t)n_tokens;
+    v->n_words = (n_tokens + 63) / 64;
+    status st = copy_pieces(v, piece, from, err);
+    if (st)
+        grammar_vocab_close(&v);
+    else
+        *out = v;
+    return st;
+}
+
+static status finish(grammar_vocab **out, grammar_vocab *v, error *err)
+{
+    status st = build(v, err);
+    if (st)
+        grammar_vocab_close(&v);
+    else
+        *out = v;
+    return st;
+}
+
+static void mark_eog(grammar_vocab *v, int32_t t)
+{
+    v->eog[t / 64] |= (uint64_t)1 << t % 64;
+    v->left_out[t] = true;
+}
+
+status grammar_vocab_open(grammar_vocab **out, const vocab *from, error *err)
+{
+    grammar_vocab *v = NULL;
+    status st = begin(&v, (size_t)vocab_n_tokens(from), piece_of_vocab, from, err);
+    if (st)
+        return st;
+    for (int32_t t = 0; t < v->n_tokens; t++) {
+        vocab_type type = vocab_type_of(from, t);
+        v->left_out[t] = type == VOCAB_UNKNOWN || type == VOCAB_UNUSED || type == VOCAB_UNDEFINED ||
+                         vocab_is_control(from, t);
+        if (vocab_is_eog(from, t))
+            mark_eog(v, t);
+    }
+    return finish(out, v, err);
+}
+
+status grammar_vocab_from(grammar_vocab **out, const span *pieces, size_t n, const int32_t *eog, size_t n_eog,
+                          error *err)
+{
+    grammar_vocab *v = NULL;
+    status st = begin(&v, n, piece_of_list, pieces, err);
+    if (st)
+        return st;
+    for (size_t i = 0; i < n_eog; i++)
+        if (eog[i] >= 0 && (size_t)eog[i] < n)
+            mark_eog(v, eog[i]);
+    return finish(out, v, err);
+}
+
+void grammar_vocab_close(grammar_vocab **vp)
+{
+    grammar_vocab *v = *vp;
+    if (!v)
+        return;
+    for (unsigned s = 0; s < SLICE_REST; s++)
+        for (unsigned k = 0; k <= SLICE_CHARS; k++)
+            mem_free(v->upto[s][k]);
+    mem_free(v->nodes);
+    mem_free(v->same);
+    mem_free(v->eog);
+    mem_free(v->text);
+    mem_free(v->offsets);
+    mem_free(v->left_out);
+    mem_free(v);
+    *vp = NULL;
+}
+
+size_t grammar_vocab_bytes(const grammar_vocab *v)
+{
+    return v->bytes;
+}
+
+size_t grammar_vocab_bound(size_t n_tokens, size_t text_bytes)
+{
+    size_t masks = (n_tokens + 63) / 64 * 8 * (SLICE_REST * SLICE_CHARS + 1);
+    return sizeof(grammar_vocab) + text_bytes * (sizeof(vocab_node) + 1) + n_tokens * 9 + masks + 64;
+}
+
+int32_t grammar_vocab_n_tokens(const grammar_vocab *v)
+{
+    return v->n_tokens;
+}
+
+size_t grammar_vocab_words(const grammar_vocab *v)
+{
+    return v->n_words;
+}
