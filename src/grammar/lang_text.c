@@ -101,28 +101,21 @@ static lang tail(lang_set *s, ranges r, uint32_t base, unsigned levels)
     return branches_join(s, b, n);
 }
 
-static lang class_of(lang_set *s, ranges r)
+/* Characters of `bytes` bytes; r holds no others. */
+static lang class_of(lang_set *s, ranges r, unsigned bytes)
 {
+    static const unsigned char leads[5][2] = { { 0, 0 }, { 0, 0x7F }, { 0xC2, 0xDF }, { 0xE0, 0xEF }, { 0xF0, 0xF4 } };
+    static const unsigned char payload[5] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
     branch b[64];
     unsigned n = 0;
-    lang parts[4];
     byte_set ascii = { { 0 } };
-    for (uint32_t c = 0; c < 0x80; c++)
-        if (within(r, c, c).n)
-            ascii.w[c / 64] |= (uint64_t)1 << c % 64;
-    parts[0] = lang_set_node(s, &ascii);
-    for (unsigned lead = 0xC2; lead <= 0xDF; lead++)
-        branch_add(b, &n, tail(s, r, (lead & 0x1F) << 6, 1), lead);
-    parts[1] = branches_join(s, b, n);
-    n = 0;
-    for (unsigned lead = 0xE0; lead <= 0xEF; lead++) /* what is below U+0800 and the surrogates is cut out before */
-        branch_add(b, &n, tail(s, r, (lead & 0x0F) << 12, 2), lead);
-    parts[2] = branches_join(s, b, n);
-    n = 0;
-    for (unsigned lead = 0xF0; lead <= 0xF4; lead++)
-        branch_add(b, &n, tail(s, r, (lead & 0x07) << 18, 3), lead);
-    parts[3] = branches_join(s, b, n);
-    return lang_alt_n(s, parts, 4);
+    for (unsigned lead = leads[bytes][0]; lead <= leads[bytes][1]; lead++) {
+        if (bytes > 1)
+            branch_add(b, &n, tail(s, r, (lead & payload[bytes]) << 6 * (bytes - 1), bytes - 1), lead);
+        else if (within(r, lead, lead).n)
+            ascii.w[lead / 64] |= (uint64_t)1 << lead % 64;
+    }
+    return bytes > 1 ? branches_join(s, b, n) : lang_set_node(s, &ascii);
 }
 
 /* The same code points cut where the number of bytes changes, so that a tree sees only its own. */
@@ -130,6 +123,7 @@ static lang class_by_length(lang_set *s, const lang_range *r, size_t n)
 {
     static const lang_range lengths[] = { { 0, 0x7F }, { 0x80, 0x7FF }, { 0x800, 0xD7FF }, { 0xE000, 0xFFFF },
                                           { 0x10000, 0x10FFFF } };
+    static const unsigned bytes[] = { 1, 2, 3, 3, 4 };
     lang_range *cut = mem_array(n + 5, sizeof *cut);
     if (!cut)
         return lang_fail(s, E_NOMEM, "no memory for a regular expression");
@@ -143,7 +137,7 @@ static lang class_by_length(lang_set *s, const lang_range *r, size_t n)
                 cut[kept++] = (lang_range){ first, last };
         }
         if (kept)
-            out = lang_alt(s, out, class_of(s, (ranges){ cut, kept }));
+            out = lang_alt(s, out, class_of(s, (ranges){ cut, kept }, bytes[k]));
     }
     mem_free(cut);
     return out;
