@@ -27,8 +27,6 @@ output_format output_format_of(const char *template_text)
     for (size_t i = 0; i + 1 < tool_format_rows; i++)
         if (matches(&tool_format_table[i], text)) {
             out.tools = &tool_format_table[i];
-            out.tools_in_template = strstr(text, "tools") != NULL;
-            out.history_in_template = strstr(text, "tool_calls") != NULL;
             break;
         }
     for (size_t i = 0; i < reasoning_format_rows && !out.reasoning; i++)

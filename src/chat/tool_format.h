@@ -68,8 +68,6 @@ extern const size_t reasoning_format_rows;
 typedef struct output_format {
     const tool_format *tools;          /* never NULL */
     const reasoning_format *reasoning; /* NULL: the model does not think aloud, or within `tools` */
-    bool tools_in_template;   /* the template describes tools itself; else tool_prompt.h does */
-    bool history_in_template; /* it renders tool_calls and tool results itself */
 } output_format;
 
 /* By the template's source; NULL: generic. */

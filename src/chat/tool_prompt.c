@@ -116,13 +116,10 @@ static js *rewrite_call(rewrite *w, const js *call)
     const js *function = js_get(call, "function"), *name = js_get(function, "name"), *id = js_get(call, "id");
     const char *id_text = is_text(id) ? js_text(id) : "call";
     js *out = js_object(), *out_function = js_object(), *arguments = as_object(js_get(function, "arguments"));
-    if (w->can->calls && w->can->text_arguments) {
-        js *text = as_text(arguments);
-        js_free(arguments);
-        arguments = text;
-    }
+    js *text = w->can->calls ? as_text(arguments) : js_copy(arguments);
+    js_free(arguments);
     put(w, out_function, "name", js_new_string(is_text(name) ? js_text(name) : ""));
-    put(w, out_function, "arguments", arguments);
+    put(w, out_function, "arguments", text);
     put(w, out, "type", js_new_string("function"));
     put(w, out, "id", new_id(w, id_text));
     put(w, out, "function", out_function);
@@ -166,8 +163,6 @@ static js *rewrite_assistant(rewrite *w, const js *m)
     }
     out = js_copy(m);
     js_remove(out, "tool_calls");
-    if (!js_is(js_get(m, "content"), JS_STRING) && !js_is(js_get(m, "content"), JS_ARRAY))
-        put(w, out, "content", js_len(calls) && w->can->null_content ? js_null() : js_new_string(""));
     if (js_len(calls))
         put(w, out, "tool_calls", calls);
     else
@@ -217,6 +212,51 @@ static js *rewrite_result(rewrite *w, const js *m)
     if (!is_text(js_get(m, "content")) && !js_is(js_get(m, "content"), JS_ARRAY))
         put(w, out, "content", js_new_string(""));
     return out;
+}
+
+/* ---- what a template can ---- */
+
+static js *parsed(const char *text)
+{
+    js *v = NULL;
+    return js_parse(&v, text, strlen(text), "probe", 1, NULL) == OK ? v : NULL;
+}
+
+/* Does the conversation come out, with these words in it? */
+static bool renders(const chat *c, const char *messages, const char *tools, const char *word, const char *other)
+{
+    buf text = BUF_INIT(1 << 20);
+    js *m = parsed(messages), *t = tools ? parsed(tools) : NULL;
+    chat_request q = { .messages = m, .tools = t, .add_generation_prompt = true };
+    bool ok = m && (t || !tools) && chat_render_text(c, &q, &text, NULL) == OK && strstr(buf_text(&text), word) &&
+              (!other || strstr(buf_text(&text), other));
+    buf_clear(&text);
+    js_free(m);
+    js_free(t);
+    return ok;
+}
+
+#define PROBE_USER "[{\"role\":\"user\",\"content\":\"probe user\"}"
+#define PROBE_CALL                                                                                                     \
+    ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"abcdefghi\",\"type\":\"function\",\"function\":"   \
+    "{\"name\":\"probe_tool\",\"arguments\":\"{\\\"a\\\":\\\"probe_value\\\"}\"}}]}"
+#define PROBE_RESULT                                                                                                   \
+    ",{\"role\":\"tool\",\"tool_call_id\":\"abcdefghi\",\"name\":\"probe_tool\",\"content\":\"probe_result\"}"
+#define PROBE_TOOLS                                                                                                    \
+    "[{\"type\":\"function\",\"function\":{\"name\":\"probe_tool\",\"description\":\"probe_description\",\"parameters\":"  \
+    "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"description\":\"probe_a\"}},\"required\":[\"a\"]}}}]"
+
+tool_abilities tool_prompt_ask(const chat *c, const tool_format *f)
+{
+    tool_abilities can = { 0 };
+    can.system = renders(c, "[{\"role\":\"system\",\"content\":\"probe_system\"},{\"role\":\"user\",\"content\":\"x\"}]",
+                         NULL, "probe_system", NULL);
+    if (!f->marks[0])
+        return can;
+    can.tools = renders(c, PROBE_USER "]", PROBE_TOOLS, "probe_tool", NULL);
+    can.results = renders(c, PROBE_USER PROBE_CALL PROBE_RESULT "]", NULL, "probe_value", "probe_result");
+    can.calls = can.results || renders(c, PROBE_USER PROBE_CALL "]", NULL, "probe_value", NULL);
+    return can;
 }
 
 /* ---- our own description of the tools ---- */

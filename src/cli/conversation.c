@@ -12,36 +12,41 @@ struct conversation {
     engine *engine;
     session *session;
     chat *template; /* NULL: plain text */
-    chat_message *messages; /* texts are owned; roles are constants */
-    size_t n, size;
+    js *messages;    /* of {role, content}, with a template */
     size_t n_before; /* messages before the last say */
     buf text;        /* plain text: all of it */
     size_t text_before;
 };
 
-static status add(conversation *c, const char *role, const char *content, error *err)
+static size_t count(const conversation *c)
 {
-    if (c->n == MESSAGES_MAX)
-        return fail(err, E_RANGE, "a conversation has at most %d messages", MESSAGES_MAX);
-    if (c->n == c->size) {
-        size_t size = c->size ? c->size * 2 : 16;
-        chat_message *grown = mem_resize(c->messages, size * sizeof *grown);
-        if (!grown)
-            return fail(err, E_NOMEM, "no memory for the conversation");
-        c->messages = grown;
-        c->size = size;
-    }
-    char *copy = mem_strdup(content);
-    if (!copy)
-        return fail(err, E_NOMEM, "no memory for the conversation");
-    c->messages[c->n++] = (chat_message){ role, copy };
-    return OK;
+    return js_len(c->messages);
 }
 
-static void shorten(conversation *c, size_t n)
+static bool is_role(const conversation *c, size_t i, const char *role)
 {
-    while (c->n > n)
-        mem_free((char *)(uintptr_t)c->messages[--c->n].content);
+    return strcmp(js_text(js_get(js_at(c->messages, i), "role")), role) == 0;
+}
+
+static status add(conversation *c, const char *role, const char *content, error *err)
+{
+    if (count(c) == MESSAGES_MAX)
+        return fail(err, E_RANGE, "a conversation has at most %d messages", MESSAGES_MAX);
+    return chat_add(c->messages, role, content) ? OK : fail(err, E_NOMEM, "no memory for the conversation");
+}
+
+/* Keeps the messages [0, head) and [tail, end). Without memory nothing changes. */
+static bool keep(conversation *c, size_t head, size_t tail)
+{
+    js *kept = js_array();
+    bool ok = kept != NULL;
+    for (size_t i = 0; i < count(c) && ok; i++)
+        if (i < head || i >= tail)
+            ok = js_push(kept, js_copy(js_at(c->messages, i)));
+    js_free(ok ? c->messages : kept);
+    if (ok)
+        c->messages = kept;
+    return ok;
 }
 
 status conversation_open(conversation **out, engine *e, bool raw, const char *system_text, error *err)
@@ -51,7 +56,8 @@ status conversation_open(conversation **out, engine *e, bool raw, const char *sy
         return fail(err, E_NOMEM, "no memory for the conversation");
     c->engine = e;
     c->text = (buf)BUF_INIT(TEXT_MAX);
-    status s = session_open(&c->session, e, err);
+    c->messages = js_array();
+    status s = c->messages ? session_open(&c->session, e, err) : fail(err, E_NOMEM, "no memory for the conversation");
     if (!s && !raw && engine_chat_template(e))
         s = chat_open(&c->template, engine_chat_template(e), engine_vocab(e), err);
     if (!s && system_text && !c->template)
@@ -72,8 +78,7 @@ void conversation_close(conversation **at)
     conversation *c = *at;
     if (!c)
         return;
-    shorten(c, 0);
-    mem_free(c->messages);
+    js_free(c->messages);
     buf_clear(&c->text);
     chat_close(&c->template);
     session_close(&c->session);
@@ -83,7 +88,7 @@ void conversation_close(conversation **at)
 
 status conversation_say(conversation *c, const char *text, error *err)
 {
-    c->n_before = c->n;
+    c->n_before = count(c);
     c->text_before = c->text.len;
     if (c->template)
         return add(c, "user", text, err);
@@ -93,7 +98,7 @@ status conversation_say(conversation *c, const char *text, error *err)
 
 void conversation_take_back(conversation *c)
 {
-    shorten(c, c->n_before);
+    (void)keep(c, c->n_before, count(c));
     if (c->text.data && c->text.len > c->text_before)
         c->text.data[c->text.len = c->text_before] = '\0';
 }
@@ -102,7 +107,8 @@ void conversation_take_back(conversation *c)
 static status render(const conversation *c, bool question, token_list *out, error *err)
 {
     if (c->template)
-        return chat_render(c->template, c->messages, (int)c->n, question, out, err);
+        return chat_render(c->template, &(chat_request){ .messages = c->messages, .add_generation_prompt = question,
+                                                         .now = chat_now() }, out, err);
     return vocab_encode(engine_vocab(c->engine), buf_text(&c->text), c->text.len, VOCAB_BOS, out, err);
 }
 
@@ -144,28 +150,21 @@ status conversation_answer(conversation *c, const sampling_options *o, generate_
 
 void conversation_clear(conversation *c, const char *system_text)
 {
-    bool keeps = c->n && strcmp(c->messages[0].role, "system") == 0 && !system_text;
-    shorten(c, keeps ? 1 : 0);
+    bool keeps = count(c) && is_role(c, 0, "system") && !system_text;
+    (void)keep(c, keeps ? 1 : 0, count(c));
     buf_reset(&c->text);
-    if (system_text && c->template && add(c, "system", system_text, NULL))
-        shorten(c, 0);
-    c->n_before = c->n;
+    if (system_text && c->template)
+        (void)!add(c, "system", system_text, NULL);
+    c->n_before = count(c);
     c->text_before = 0;
 }
 
 bool conversation_drop_oldest(conversation *c)
 {
-    size_t first = c->n && strcmp(c->messages[0].role, "system") == 0;
-    size_t end = first;
-    while (end < c->n && (end == first || strcmp(c->messages[end].role, "user") != 0))
+    size_t first = count(c) && is_role(c, 0, "system"), end = first;
+    while (end < count(c) && (end == first || !is_role(c, end, "user")))
         end++;
-    if (!c->template || end == first)
-        return false;
-    for (size_t i = first; i < end; i++)
-        mem_free((char *)(uintptr_t)c->messages[i].content);
-    memmove(c->messages + first, c->messages + end, (c->n - end) * sizeof *c->messages);
-    c->n -= end - first;
-    return true;
+    return c->template && end > first && keep(c, first, end);
 }
 
 bool conversation_is_chat(const conversation *c)
@@ -177,7 +176,7 @@ bool conversation_is_chat(const conversation *c)
 status conversation_length(const conversation *c, uint32_t *out, error *err)
 {
     token_list tokens = TOKEN_LIST_INIT(TOKENS_MAX);
-    status s = c->n || c->text.len ? render(c, false, &tokens, err) : OK;
+    status s = count(c) || c->text.len ? render(c, false, &tokens, err) : OK;
     uint32_t context = conversation_context(c);
     if (!s)
         *out = tokens.n < context ? (uint32_t)tokens.n : context;

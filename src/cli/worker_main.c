@@ -1,5 +1,6 @@
 /* worker_main.c: hearth-worker: the inference process. Not for people: hearth starts it. */
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/js.h"
@@ -18,6 +19,7 @@ int main(void)
         fprintf(stderr, "hearth-worker is started by hearth: try 'hearth run MODEL'\n");
         return EXIT_USAGE;
     }
+    tzset(); /* the time zone, for chat_now: likewise while files can be opened */
     js_free(js_object()); /* the JSON library seeds its hash from /dev/urandom, once, while that can be opened */
     if (sandbox_enter(&options, &report, &err) != OK) {
         log_line(LOG_LEVEL_ERROR, "worker: %s", err.text);

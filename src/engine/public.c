@@ -150,19 +150,21 @@ hearth_result hearth_chat_tokens(const hearth_model *m, const hearth_message *me
     error err;
     chat *c = NULL;
     token_list list = TOKEN_LIST_INIT(TOKENS_MAX);
-    chat_message *list_of = mem_array(n_messages > 0 ? (size_t)n_messages : 1, sizeof *list_of);
+    js *list_of = js_array();
     status s = list_of ? OK : fail(&err, E_NOMEM, "no memory for %d messages", n_messages);
     for (int i = 0; !s && i < n_messages; i++)
-        list_of[i] = (chat_message){ messages[i].role, messages[i].content };
+        if (!chat_add(list_of, messages[i].role, messages[i].content))
+            s = fail(&err, E_NOMEM, "no memory for %d messages", n_messages);
+    chat_request q = { .messages = list_of, .add_generation_prompt = true, .now = chat_now() };
     if (!s)
         s = chat_open(&c, engine_chat_template(m->e), engine_vocab(m->e), &err);
     if (!s)
-        s = chat_render(c, list_of, n_messages, true, &list, &err);
+        s = chat_render(c, &q, &list, &err);
     if (!s)
         copy_tokens(&list, tokens, size, n);
     chat_close(&c);
     token_list_clear(&list);
-    mem_free(list_of);
+    js_free(list_of);
     return result_of(s, &err, why);
 }
 

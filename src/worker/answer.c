@@ -67,6 +67,18 @@ static status read_sampling(answer *a, error *err)
     return sampling_options_check(s, err);
 }
 
+/* Tools, calls and results in the words that this model's template knows. */
+static status rewrite_messages(answer *a, const js *list, const js *tools, js **out, error *err)
+{
+    worker *w = a->w;
+    const js *choice = js_get(a->in, "tool_choice");
+    bool must = js_get(choice, "name") || (js_is(choice, JS_STRING) && strcmp(js_text(choice), "required") == 0);
+    if (!w->can_known)
+        w->can = tool_prompt_ask(w->chat, w->format.tools);
+    w->can_known = true;
+    return tool_prompt_messages(out, list, tools, must, w->format.tools, &w->can, err);
+}
+
 static status render_chat(answer *a, error *err)
 {
     const js *list = js_get(a->in, "messages");
@@ -75,19 +87,22 @@ static status render_chat(answer *a, error *err)
         return fail(err, E_UNSUPPORTED, "messages: %s", a->w->no_chat.text);
     if (n == 0 || n > MESSAGES_MAX)
         return fail(err, E_RANGE, "request: there must be 1 to %d messages", (int)MESSAGES_MAX);
-    chat_message *messages = mem_array(n, sizeof *messages);
-    status s = messages ? OK : fail(err, E_NOMEM, "no memory for the messages");
-    for (size_t i = 0; i < n && !s; i++) {
-        const js *m = js_at(list, i), *role = js_get(m, "role"), *content = js_get(m, "content");
-        messages[i] = (chat_message){ .role = js_text(role), .content = js_text(content) };
-        if (!js_is(role, JS_STRING) || !js_is(content, JS_STRING) || strlen(messages[i].role) != js_len(role) ||
-            strlen(messages[i].content) != js_len(content))
-            s = fail(err, E_FORMAT, "request: message %zu is not a role and a text", i + 1);
-    }
-    if (!s)
-        s = chat_render(a->w->chat, messages, (int)n, true, &a->prompt, err);
-    mem_free(messages);
-    return s;
+    const js *tools = js_get(a->in, "tools"), *documents = js_get(a->in, "documents");
+    const js *kwargs = js_get(a->in, "template_kwargs");
+    if (tools && !js_is(tools, JS_ARRAY))
+        return fail(err, E_FORMAT, "request: tools is not a list");
+    if (kwargs && !js_is(kwargs, JS_OBJECT))
+        return fail(err, E_FORMAT, "request: template_kwargs is not an object");
+    js *rewritten = NULL;
+    status st = tool_prompt_is_needed(list, tools) ? rewrite_messages(a, list, tools, &rewritten, err) : OK;
+    if (st)
+        return st;
+    chat_request q = { .messages = rewritten ? rewritten : list, .tools = a->w->can.tools ? tools : NULL,
+                       .documents = documents, .kwargs = kwargs, .now = chat_now(),
+                       .add_generation_prompt = js_bool(js_get(a->in, "add_generation_prompt"), true) };
+    st = chat_render(a->w->chat, &q, &a->prompt, err);
+    js_free(rewritten);
+    return st;
 }
 
 static status read_ids(answer *a, error *err)

@@ -7,6 +7,7 @@
 #include "base/js.h"
 #include "chat/chat.h"
 #include "chat/output.h"
+#include "chat/tool_prompt.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
 #include "plat/msg.h"
@@ -18,6 +19,8 @@ typedef struct worker {
     chat *chat;          /* NULL: no_chat says why */
     error no_chat;
     output_format format; /* how this model calls tools and thinks */
+    tool_abilities can;   /* what its template says of tools by itself; asked when tools first come */
+    bool can_known;
     /* whose tokens the session holds: they are reused by the same scope only, when either request is private */
     char *scope;
     bool scope_closed;

@@ -3,7 +3,7 @@
  * between any texts. Text that is no call must come out as it went in.
  *
  * With `--serve` it parses for test_tool_formats.py: one JSON object a line, {template | format, tools, prompt, text};
- * the answer is {format, tools_in_template, history_in_template, content, reasoning, calls, over}. */
+ * the answer is {format, content, reasoning, calls}. */
 #include "lib/check.h"
 
 #include <stdio.h>
@@ -434,7 +434,6 @@ static void test_table(void **state)
     }
     output_format f = output_format_of("{{ messages[0] }}");
     assert_string_equal(f.tools->name, "generic");
-    assert_false(f.tools_in_template);
     f = output_format_of(NULL);
     assert_string_equal(f.tools->name, "generic");
     assert_null(f.reasoning);
@@ -453,8 +452,6 @@ static js *served(const js *q)
     js *a = js_object();
     js_set(a, "format", js_new_string(f.tools->name));
     js_set(a, "reasoning_format", f.reasoning ? js_new_string(f.reasoning->name) : js_null());
-    js_set(a, "tools_in_template", js_new_bool(f.tools_in_template));
-    js_set(a, "history_in_template", js_new_bool(f.history_in_template));
     js_set(a, "content", js_new_string(buf_text(&r.content)));
     js_set(a, "reasoning", js_new_string(buf_text(&r.reasoning)));
     js_set(a, "calls", js_new_string(buf_text(&r.calls)));

@@ -171,11 +171,15 @@ static void run_chat(const vocab *v, span source, span text)
     error e;
     char *template_text = mem_strndup(source.p, source.n), *content = mem_strndup(text.p, text.n);
     if (template_text && content && !chat_open(&c, template_text, v, &e)) {
-        chat_message m[2] = { { "user", content }, { "assistant", content } };
+        js *m = js_array();
+        (void)!chat_add(m, "user", content);
+        (void)!chat_add(m, "assistant", content);
+        chat_request q = { .messages = m, .add_generation_prompt = true };
         token_list t = TOKEN_LIST_INIT(1 << 20);
         buf out = BUF_INIT(1 << 24);
-        if (!chat_render(c, m, 2, true, &t, &e))
-            (void)chat_render_text(c, m, 2, false, &out, &e);
+        if (!chat_render(c, &q, &t, &e))
+            (void)!chat_render_text(c, &q, &out, &e);
+        js_free(m);
         buf_clear(&out);
         token_list_clear(&t);
     }
