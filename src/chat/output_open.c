@@ -49,6 +49,8 @@ static void set_markers(output *o)
         add_pattern(text, n, MARK_OPEN, &o->open);
         add_pattern(text, n, MARK_CALL, &o->call);
         add_pattern(between, m, MARK_NEXT, &o->next);
+        if (o->call.items[0].kind == PATTERN_CALL && (!o->next.n || o->next.items[0].kind == PATTERN_SPACE))
+            add(between, m, MARK_CALL, "{"); /* objects with nothing but white space between them */
         add_pattern(between, m, MARK_OPEN, &o->open);
         add_pattern(between, m, MARK_CALL, &o->call);
         add_pattern(between, m, MARK_CLOSE, &o->close);

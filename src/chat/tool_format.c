@@ -17,7 +17,7 @@ static bool matches(const tool_format *f, const char *text)
     for (size_t i = 0; i < TOOL_MARKS; i++)
         if (!has(text, f->marks[i]))
             return false;
-    return true;
+    return !f->without || !strstr(text, f->without);
 }
 
 output_format output_format_of(const char *template_text)
@@ -61,6 +61,12 @@ static const struct {
     { "{map}", PATTERN_MAP },             { "{key}", PATTERN_KEY },             { "{value}", PATTERN_VALUE },
 };
 
+/* A blank between two words is one with them ("<parameter name="). */
+static bool is_joint(const char *p)
+{
+    return *p == ' ' && p[1] && p[1] != '{' && p[1] != '~' && !is_space(p[1]);
+}
+
 /* One item at *text, which moves on. Braces that are no hole are text. */
 static pattern_item next_item(const char **text)
 {
@@ -78,8 +84,9 @@ static pattern_item next_item(const char **text)
         return (pattern_item){ PATTERN_SPACE, p, 0 };
     }
     item.kind = is_space(*p) ? PATTERN_SPACE : PATTERN_TEXT;
-    for (; *p && *p != '{' && *p != '~' && is_space(*p) == (item.kind == PATTERN_SPACE); p++)
-        ;
+    for (; *p && *p != '{' && *p != '~'; p++)
+        if (item.kind == PATTERN_SPACE ? !is_space(*p) : is_space(*p) && !is_joint(p))
+            break;
     p += p == *text;
     item.n = (size_t)(p - *text);
     *text = p;

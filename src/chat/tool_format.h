@@ -1,7 +1,8 @@
 /* tool_format.h: how the families of models write tool calls and reasoning. Data, and what reads and writes it.
  *
  * A row says how a call stands in the text. Its texts are patterns: white space is written as it stands and read as any
- * white space or none; '~' is any white space that is not written; holes in braces are
+ * white space or none (but a blank between two words is one with them); '~' is any white space that is not written;
+ * holes in braces are
  *   {call}        the JSON object {"name": …, ARGUMENTS_KEY: {…}}
  *   {name}        the tool's name (letters, digits, _ - . /)
  *   {id}          an identifier; {index} the call's number in the answer, from 0
@@ -41,6 +42,7 @@ typedef enum tool_id_rule {
 typedef struct tool_format {
     const char *name;
     const char *marks[TOOL_MARKS]; /* all of them stand in the template's source */
+    const char *without;           /* this does not; NULL: whatever */
     const char *open, *next, *close; /* around and between calls; NULL: nothing */
     const char *call;
     const char *parameter;         /* for {parameters} */

@@ -237,25 +237,28 @@ static bool renders(const chat *c, const char *messages, const char *tools, cons
 }
 
 #define PROBE_USER "[{\"role\":\"user\",\"content\":\"probe user\"}"
-#define PROBE_CALL                                                                                                     \
-    ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"abcdefghi\",\"type\":\"function\",\"function\":"   \
-    "{\"name\":\"probe_tool\",\"arguments\":\"{\\\"a\\\":\\\"probe_value\\\"}\"}}]}"
-#define PROBE_RESULT                                                                                                   \
-    ",{\"role\":\"tool\",\"tool_call_id\":\"abcdefghi\",\"name\":\"probe_tool\",\"content\":\"probe_result\"}"
-#define PROBE_TOOLS                                                                                                    \
-    "[{\"type\":\"function\",\"function\":{\"name\":\"probe_tool\",\"description\":\"probe_description\",\"parameters\":"  \
-    "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"description\":\"probe_a\"}},\"required\":[\"a\"]}}}]"
+static const char probe_system[] = "[{\"role\":\"system\",\"content\":\"probe_system\"},{\"role\":\"user\",\"content\":"
+                                   "\"x\"}]";
+static const char probe_call[] = PROBE_USER
+    ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"abcdefghi\",\"type\":\"function\","
+    "\"function\":{\"name\":\"probe_tool\",\"arguments\":\"{\\\"a\\\":\\\"probe_value\\\"}\"}}]}]";
+static const char probe_result[] = PROBE_USER
+    ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"abcdefghi\",\"type\":\"function\","
+    "\"function\":{\"name\":\"probe_tool\",\"arguments\":\"{\\\"a\\\":\\\"probe_value\\\"}\"}}]},"
+    "{\"role\":\"tool\",\"tool_call_id\":\"abcdefghi\",\"name\":\"probe_tool\",\"content\":\"probe_result\"}]";
+static const char probe_tools[] =
+    "[{\"type\":\"function\",\"function\":{\"name\":\"probe_tool\",\"description\":\"probe\",\"parameters\":{\"type\":"
+    "\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"description\":\"probe\"}},\"required\":[\"a\"]}}}]";
 
 tool_abilities tool_prompt_ask(const chat *c, const tool_format *f)
 {
     tool_abilities can = { 0 };
-    can.system = renders(c, "[{\"role\":\"system\",\"content\":\"probe_system\"},{\"role\":\"user\",\"content\":\"x\"}]",
-                         NULL, "probe_system", NULL);
+    can.system = renders(c, probe_system, NULL, "probe_system", NULL);
     if (!f->marks[0])
         return can;
-    can.tools = renders(c, PROBE_USER "]", PROBE_TOOLS, "probe_tool", NULL);
-    can.results = renders(c, PROBE_USER PROBE_CALL PROBE_RESULT "]", NULL, "probe_value", "probe_result");
-    can.calls = can.results || renders(c, PROBE_USER PROBE_CALL "]", NULL, "probe_value", NULL);
+    can.tools = renders(c, PROBE_USER "]", probe_tools, "probe_tool", NULL);
+    can.results = renders(c, probe_result, NULL, "probe_value", "probe_result");
+    can.calls = can.results || renders(c, probe_call, NULL, "probe_value", NULL);
     return can;
 }
 

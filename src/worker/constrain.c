@@ -64,8 +64,6 @@ status building_schema(building *b, const js *tree, bool relaxed, const char *wh
     if (!st)
         st = schema_rules(s, b->r, &options, b->notes, out, err);
     schema_close(&s);
-    if (st && lang_ok(b->set, NULL) == E_NOMEM)
-        return fail(err, E_NOMEM, "no memory for a grammar"); /* not: there is no document that it allows */
     return st ? fail_prefix(err, st, "%s%s", where, where[0] ? ": " : "") : name_notes(b, from, where, err);
 }
 
@@ -137,8 +135,8 @@ static rule call_group(building *b, rule call)
 /* What the reader of answers would take for the beginning of a bare call: '{' and one of the members that it knows. */
 static lang bare_begin(building *b)
 {
-    static const char *const keys[] = { "name", "function", "tool_name", "arguments", "parameters", "id", "type", "index",
-                                        "call_id", "tool_call_id" };
+    static const char *const keys[] = { "name", "function", "tool_name", "arguments", "parameters", "id", "type",
+                                        "index", "call_id", "tool_call_id" };
     static const lang_range blanks[] = { { ' ', ' ' }, { '\n', '\n' }, { '\t', '\t' }, { '\r', '\r' } };
     lang ws = lang_repeat(b->set, lang_class(b->set, blanks, 4, false), 0, LANG_UNBOUNDED), names = LANG_NONE;
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
@@ -210,8 +208,8 @@ static rule by_recipient(building *b, rule call, rule shape, bool must, bool add
     rule calls = rules_seq(b->r, (const rule[]){ call, more }, 2);
     rule text_first = rules_seq(b->r, (const rule[]){ to_all, rules_repeat(b->r, rules_seq(b->r, next, 2), 0,
                                                       wants_one(b) ? 1 : CALLS_TOGETHER_MAX) }, 2);
-    return rules_seq(b->r, (const rule[]){ start, must ? calls : rules_alt(b->r, (const rule[]){ calls, text_first }, 2) },
-                     2);
+    rule answer = must ? calls : rules_alt(b->r, (const rule[]){ calls, text_first }, 2);
+    return rules_seq(b->r, (const rule[]){ start, answer }, 2);
 }
 
 /* ---- shapes ---- */
@@ -321,6 +319,10 @@ status constrain(grammar **out, const output_format *format, const js *in, bool 
         s = lang_ok(b.set, err);
     if (!s)
         return rules_compile(&b.r, root, out, err);
-    rules_close(&b.r);
-    return s;
+    /* what went wrong in the builder comes out only here, and is the reason of all that followed */
+    grammar *none = NULL;
+    error first = { 0 };
+    status why = rules_compile(&b.r, RULES_EMPTY, &none, &first);
+    grammar_close(&none);
+    return why && s == E_FORMAT ? fail(err, why, "%s", first.text) : s;
 }

@@ -1,5 +1,5 @@
-/* constrain_value.c: arguments that are not written as JSON: between tags, or in Gemma's way. The object's own members are
- * enforced (which there are, which must be, their order); of their values what the header says. */
+/* constrain_value.c: arguments that are not written as JSON: between tags, or in Gemma's way. The object's own members
+ * are enforced (which there are, which must be, their order); of their values what the header says. */
 #include <stdio.h>
 #include <string.h>
 
@@ -59,8 +59,8 @@ static status string_value(members *m, const js *says, const char *where, rule *
         rule alternatives = RULES_NONE;
         for (size_t i = 0; i < js_len(choices); i++)
             if (js_is(js_at(choices, i), JS_STRING))
-                alternatives = rules_alt(b->r, (const rule[]){ alternatives, building_text(b, js_text(js_at(choices, i))) },
-                                         2);
+                alternatives = rules_alt(b->r, (const rule[]){ alternatives, building_text(b, js_text(js_at(choices,
+                                         i))) }, 2);
         *out = quoted(m, alternatives);
         return OK;
     }
@@ -165,8 +165,9 @@ status building_parameters(building *b, const js *parameters, const char *where,
     pattern_read(&p, b->format->tools->parameter);
     while (v < p.n && p.items[v].kind != PATTERN_VALUE)
         v++;
-    for (size_t i = v + 1; i < p.n && !strchr(end, '<'); i++)
-        snprintf(end + strlen(end), sizeof end - strlen(end), "%.*s", (int)p.items[i].n, p.items[i].text);
+    for (size_t i = v + 1; i < p.n && !end[0]; i++) /* the reader ends a value there, whatever stands before it */
+        if (p.items[i].kind == PATTERN_TEXT)
+            snprintf(end, sizeof end, "%.*s", (int)p.items[i].n, p.items[i].text);
     members m = { .b = b, .root = parameters, .where = where, .end = end, .any = RULES_NONE };
     status s = read_members(&m, parameters, err);
     *out = RULES_EMPTY;

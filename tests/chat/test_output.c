@@ -21,6 +21,7 @@ static const char tools_text[] =
     "{\"city\":{\"type\":\"string\"},\"days\":{\"type\":\"integer\"},\"x\":{\"anyOf\":[{\"type\":\"string\"},{\"type\":"
     "\"null\"}]}}}}},{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]";
 static js *tools;
+static bool serving;
 
 /* ---- collecting ---- */
 
@@ -29,6 +30,7 @@ typedef struct result {
     bool in_call, bad;
     uint32_t n;
     buf arguments;
+    js *list; /* [name, arguments, complete] of each, when it is not NULL */
     char name[TOOL_NAME_MAX + 1], id[TOOL_ID_MAX];
 } result;
 
@@ -44,6 +46,7 @@ static void clear_result(result *r)
     buf_clear(&r->reasoning);
     buf_clear(&r->calls);
     buf_clear(&r->arguments);
+    js_free(r->list);
 }
 
 static void end_call(result *r, bool complete)
@@ -55,6 +58,13 @@ static void end_call(result *r, bool complete)
     bool json = js_parse(&j, buf_text(&r->arguments), r->arguments.len, "arguments", 1, NULL) == OK;
     r->bad |= complete && (!json || !js_is(j, JS_OBJECT));
     js_free(j);
+    if (r->list) {
+        js *one = js_array();
+        js_push(one, js_new_string(r->name));
+        js_push(one, js_new_stringn(buf_text(&r->arguments), r->arguments.len));
+        js_push(one, js_new_bool(complete));
+        js_push(r->list, one);
+    }
     r->in_call = false;
 }
 
@@ -103,6 +113,7 @@ static result parse(output_format f, const char *prompt, const char *text, size_
 {
     result r = new_result();
     output *o = NULL;
+    r.list = serving ? js_array() : NULL;
     assert_ok(output_open(&o, &(output_options){ .format = f, .tools = tools, .prompt = prompt, .id_seed = 7,
                                                  .fn = on_event, .user = &r }, err));
     size_t at = 0;
@@ -454,7 +465,7 @@ static js *served(const js *q)
     js_set(a, "reasoning_format", f.reasoning ? js_new_string(f.reasoning->name) : js_null());
     js_set(a, "content", js_new_string(buf_text(&r.content)));
     js_set(a, "reasoning", js_new_string(buf_text(&r.reasoning)));
-    js_set(a, "calls", js_new_string(buf_text(&r.calls)));
+    js_set(a, "calls", js_copy(r.list));
     clear_result(&r);
     return a;
 }
@@ -463,6 +474,7 @@ static int serve(void)
 {
     char *line = NULL;
     size_t size = 0;
+    serving = true;
     ssize_t n;
     while ((n = getline(&line, &size, stdin)) > 0) {
         js *q = NULL;

@@ -13,15 +13,15 @@
 #include "grammar/schema.h"
 #include "worker/constrain.h"
 
-enum { ROOM = 1 << 20, STEPS_MAX = 20000 };
+enum { ROOM = 1 << 20, STEPS_MAX = 20000, LEAVING = 6 };
 
 static const char tools_text[] =
     "[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"description\":\"d\",\"parameters\":{\"type\":"
-    "\"object\",\"properties\":{\"city\":{\"type\":\"string\"},\"days\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":"
-    "14},\"unit\":{\"type\":\"string\",\"enum\":[\"C\",\"F\"]},\"exact\":{\"type\":\"boolean\"}},\"required\":[\"city\","
-    "\"days\"],\"additionalProperties\":false}}},{\"type\":\"function\",\"function\":{\"name\":\"stop\"}},{\"type\":"
-    "\"function\",\"function\":{\"name\":\"add\",\"parameters\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":"
-    "\"array\",\"items\":{\"type\":\"number\"},\"maxItems\":3}},\"required\":[\"n\"]}}}]";
+    "\"object\",\"properties\":{\"city\":{\"type\":\"string\"},\"days\":{\"type\":\"integer\",\"minimum\":1,"
+    "\"maximum\":14},\"unit\":{\"type\":\"string\",\"enum\":[\"C\",\"F\"]},\"exact\":{\"type\":\"boolean\"}},"
+    "\"required\":[\"city\",\"days\"],\"additionalProperties\":false}}},{\"type\":\"function\",\"function\":{\"name\":"
+    "\"stop\"}},{\"type\":\"function\",\"function\":{\"name\":\"add\",\"parameters\":{\"type\":\"object\","
+    "\"properties\":{\"n\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"maxItems\":3}},\"required\":[\"n\"]}}}]";
 static js *tools;
 static grammar_vocab *bytes; /* every byte is a token, and a few longer ones; 0 ends */
 static char pieces[300][32];
@@ -38,7 +38,8 @@ static void add_piece(const char *text, size_t n)
 static int setup(void **state)
 {
     (void)state;
-    static const char *const more[] = { "\": ", "{\"", "\",", "}}", "</", "tool", "_call", "><", "name", "[{", "\n\n" };
+    static const char *const more[] = { "\": ", "{\"", "\",", "}}", "</", "tool", "_call", "><", "name", "[{", "\n\n",
+                                        "</think>", "</parameter>", "</arg_value>", "<escape>", "<|\"|>", "<|end|>" };
     const int32_t end = 0;
     span list[300];
     add_piece("", 0);
@@ -98,6 +99,9 @@ static bool draw(grammar *g, buf *out)
             if (mask[c / 64] >> (c % 64) & 1)
                 token = c;
         }
+        const int32_t leave = (int32_t)(n_pieces - 1 - rnd(LEAVING)); /* the last pieces end texts */
+        if (step > 60 && mask[leave / 64] >> (leave % 64) & 1 && rnd(2) == 0)
+            token = leave;
         if (mask[0] & 1 && (step > 1000 || rnd(step > 200 ? 2 : 6) == 0))
             token = 0;
         assert_true(grammar_state_allows(s, token));
@@ -217,6 +221,7 @@ static void required(void **state)
             js *in = request_of("{\"tool_choice\":\"required\"}", true);
             grammar *g = compile(&f, in, false, f.tools->start != NULL, NULL);
             int whole = 0;
+            char last[3000] = "";
             for (int round = 0; round < 12; round++) {
                 buf text = BUF_INIT(ROOM);
                 bool ended = draw(g, &text);
@@ -225,11 +230,12 @@ static void required(void **state)
                 if (ended && (h.bad || h.n == 0 || h.content.len))
                     fail_msg("%s: '%s' was read as %u calls, '%s' beside them", f.tools->name, buf_text(&text), h.n,
                              buf_text(&h.content));
+                snprintf(last, sizeof last, "%s", buf_text(&text));
                 forget(&h);
                 buf_clear(&text);
             }
             if (whole < 6)
-                fail_msg("%s: only %d of 12 answers ended", f.tools->name, whole);
+                fail_msg("%s: only %d of 12 answers ended; the last is '%.3000s'", f.tools->name, whole, last);
             grammar_close(&g);
             js_free(in);
         }
@@ -377,7 +383,8 @@ static void refusals(void **state)
         { "{\"shape\":\"grammar\",\"shape_text\":\"root = 1\"}", "grammar", 0 },
         { "{\"shape\":\"grammar\",\"shape_text\":\"root ::= \\\"a\\\"\"}", "do not go together", 1 },
         { "{\"tool_choice\":{\"name\":\"nobody\"}}", "nobody", 1 },
-        { "{\"tools\":[{\"function\":{\"name\":\"f\",\"strict\":true,\"parameters\":{\"type\":\"object\",\"properties\":"
+        { "{\"tools\":[{\"function\":{\"name\":\"f\",\"strict\":true,\"parameters\":{\"type\":\"object\","
+          "\"properties\":"
           "{\"x\":{\"type\":\"array\",\"uniqueItems\":true}}}}}]}", "tools[0].function.parameters", 0 },
     };
     output_format f = { .tools = &tool_format_table[tool_format_rows - 1] };
