@@ -212,7 +212,7 @@ bool openai_read_shape(chat_call *c, api_fault *f)
         return false;
     if (c->neutral.shape != SHAPE_FREE && c->neutral.tool_choice >= TOOLS_REQUIRED)
         return api_refuse(f, FAULT_INVALID, "tool_choice",
-                          "a required tool call leaves no text that could have a format");
+                          "'tool_choice' requires a call: there is no text that could have a format");
     if (more && !js_is(more, JS_OBJECT))
         return api_refuse(f, FAULT_INVALID, "chat_template_kwargs",
                           "'chat_template_kwargs' must be an object, not a %s", js_type_name(js_typeof(more)));

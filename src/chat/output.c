@@ -335,22 +335,9 @@ static status run(output *o, error *err)
                ? fail(err, E_NOMEM, "no memory for an answer's text") : OK;
 }
 
-/* A control token's text counts where it stands in the format's own texts. */
-static bool is_known(const output *o, const char *text, size_t n)
-{
-    const tool_format *f = o->format.tools;
-    const reasoning_format *r = o->format.reasoning;
-    const char *const texts[] = { f->open, f->next, f->close, f->call, f->parameter, f->quote, f->start, f->header,
-                                  f->header_end, f->end, f->call_end, r ? r->open : NULL, r ? r->close : NULL };
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (texts[i] && memmem(texts[i], strlen(texts[i]), text, n))
-            return true;
-    return false;
-}
-
 status output_feed(output *o, const char *text, size_t n, bool control, error *err)
 {
-    if (control && !is_known(o, text, n))
+    if (control && !output_format_has(&o->format, text, n))
         return OK;
     status s = OK;
     for (size_t at = 0; at < n && !s; at += PIECE) {

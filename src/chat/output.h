@@ -75,6 +75,10 @@ status output_finish(output *o, error *err) MUST_CHECK;
 bool output_over(const output *o);
 /* Calls so far, and whether all of them were complete. */
 uint32_t output_calls(const output *o, bool *complete);
+/* What the end of a prompt has begun. */
+typedef enum output_begun { OUTPUT_NOTHING, OUTPUT_IN_REASONING, OUTPUT_IN_HEADER } output_begun;
+output_begun output_begun_by(const output_format *f, const char *prompt);
+
 /* False: with this format and these tools text passes through as it is; an output is not needed. */
 bool output_needed(const output_options *options);
 

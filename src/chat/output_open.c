@@ -63,16 +63,12 @@ static bool ends_with(span text, const char *end)
     return n && text.n >= n && memcmp(text.p + text.n - n, end, n) == 0;
 }
 
-/* The prompt may have begun what the answer goes on with. */
-static void begin_after(output *o, const char *prompt)
+output_begun output_begun_by(const output_format *f, const char *prompt)
 {
     span tail = span_trim(span_of(prompt ? prompt : ""));
-    if (o->format.reasoning && ends_with(tail, o->format.reasoning->open)) {
-        o->mode = MODE_REASONING;
-        o->skip_space = true;
-    } else if (ends_with(tail, o->format.tools->start)) {
-        o->mode = MODE_HEADER;
-    }
+    if (f->reasoning && ends_with(tail, f->reasoning->open))
+        return OUTPUT_IN_REASONING;
+    return ends_with(tail, f->tools->start) ? OUTPUT_IN_HEADER : OUTPUT_NOTHING;
 }
 
 bool output_needed(const output_options *options)
@@ -105,7 +101,9 @@ status output_open(output **out, const output_options *options, error *err)
     pattern_read(&o->close, f->close);
     pattern_read(&o->parameter, f->parameter);
     set_markers(o);
-    begin_after(o, options->prompt);
+    output_begun begun = output_begun_by(&o->format, options->prompt);
+    o->mode = begun == OUTPUT_IN_REASONING ? MODE_REASONING : begun == OUTPUT_IN_HEADER ? MODE_HEADER : MODE_TEXT;
+    o->skip_space = begun == OUTPUT_IN_REASONING;
     *out = o;
     return OK;
 }

@@ -37,6 +37,18 @@ output_format output_format_of(const char *template_text)
     return out;
 }
 
+bool output_format_has(const output_format *of, const char *text, size_t n)
+{
+    const tool_format *f = of->tools;
+    const reasoning_format *r = of->reasoning;
+    const char *const texts[] = { f->open, f->next, f->close, f->call, f->parameter, f->quote, f->start, f->header,
+                                  f->header_end, f->end, f->call_end, r ? r->open : NULL, r ? r->close : NULL };
+    for (size_t i = 0; i < ARRAY_LEN(texts) && n; i++)
+        if (texts[i] && memmem(texts[i], strlen(texts[i]), text, n))
+            return true;
+    return false;
+}
+
 const tool_format *tool_format_named(const char *name)
 {
     for (size_t i = 0; i < tool_format_rows; i++)

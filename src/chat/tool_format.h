@@ -72,6 +72,9 @@ typedef struct output_format {
     const reasoning_format *reasoning; /* NULL: the model does not think aloud, or within `tools` */
 } output_format;
 
+/* Do these bytes stand in one of the format's own texts? Control tokens whose text does not are silent. */
+bool output_format_has(const output_format *f, const char *text, size_t n);
+
 /* By the template's source; NULL: generic. */
 output_format output_format_of(const char *template_text);
 const tool_format *tool_format_named(const char *name); /* NULL: there is none */

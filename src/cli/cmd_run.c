@@ -16,6 +16,7 @@
 #include "cli/input.h"
 #include "cli/load.h"
 #include "cli/line.h"
+#include "cli/shape.h"
 #include "plat/random.h"
 
 static const usage page = {
@@ -36,6 +37,7 @@ typedef struct run_options {
     option_list stops;
     const char *system_text, *file;
     bool raw, quiet, special, no_speculation;
+    shape_options shape;
 } run_options;
 
 static volatile sig_atomic_t interrupted;
@@ -92,6 +94,8 @@ static status answer(conversation *c, const sampling_options *sampling, bool qui
 {
     generate_result r;
     interrupted = 0;
+    if (sampling->grammar)
+        grammar_state_reset(sampling->grammar);
     status s = conversation_answer(c, sampling, print_event, NULL, &r, err);
     if (s)
         return s;
@@ -102,6 +106,8 @@ static status answer(conversation *c, const sampling_options *sampling, bool qui
         fprintf(stderr, "The context of %u tokens is full; nothing was cut. %s%s--ctx gives more room.\n",
                 conversation_context(c), drop ? "/drop forgets the oldest exchange, " : "",
                 talking ? "/clear everything; " : "");
+    if (sampling->grammar && (r.finish == FINISH_LENGTH || r.finish == FINISH_CONTEXT))
+        fprintf(stderr, "The answer was cut before its form was complete.\n");
     if (!quiet)
         print_statistics(&r);
     return OK;
@@ -302,6 +308,9 @@ int cmd_run(int argc, char **argv)
         { "stop", 0, OPTION_LIST, &o.stops, "TEXT", "end the answer before this text; may be given again" },
         { "system", 0, OPTION_TEXT, &o.system_text, "TEXT", "system message" },
         { "file", 'f', OPTION_TEXT, &o.file, "FILE", "read the prompt from FILE ('-': standard input)" },
+        { "schema", 0, OPTION_TEXT, &o.shape.schema_file, "FILE", "the answer is JSON that this JSON Schema accepts" },
+        { "json", 0, OPTION_FLAG, &o.shape.json, NULL, "the answer is one JSON object" },
+        { "grammar", 0, OPTION_TEXT, &o.shape.grammar_file, "FILE", "the answer is a text of this grammar (GBNF)" },
         { "raw", 0, OPTION_FLAG, &o.raw, NULL, "no chat template: continue the text" },
         { "special", 0, OPTION_FLAG, &o.special, NULL, "show control tokens in the answer" },
         { "no-speculation", 0, OPTION_FLAG, &o.no_speculation, NULL, "one token a step (the answer is the same)" },
@@ -325,9 +334,14 @@ int cmd_run(int argc, char **argv)
     sampling_options sampling;
     if (fill_sampling(&o, &sampling, &err))
         return err.code == E_RANGE ? usage_error("run", "%s", err.text) : report("run", &err);
+    shape form = { 0 };
     status s = load_model(&e, argv[1], &o.load, &err);
     if (!s)
+        s = shape_open(&form, &o.shape, e, &err);
+    sampling.grammar = form.state;
+    if (!s)
         s = run(e, &o, &sampling, n_words == 2 ? argv[2] : NULL, &err);
+    shape_close(&form);
     engine_close(&e);
     return s == E_CANCELLED ? EXIT_NO : s ? report("run", &err) : EXIT_OK;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "grammar/grammar.h"
 #include "engine/engine_int.h"
 #include "plat/clock.h"
 
@@ -153,7 +154,20 @@ static bool next_token(run *r, const float *logits)
     engine *e = r->s->e;
     token_logprob top[SAMPLING_LOGPROBS];
     sampled drawn = { .top = top };
+    static float masked[1 << 19];
+    error gerr = { 0 };
+    if (r->o->grammar) {
+        const uint64_t *mask;
+        if (grammar_state_mask(r->o->grammar, &mask, &gerr)) { r->result.finish = FINISH_CANCELLED; return true; }
+        for (uint32_t i = 0; i < e->info.n_vocab; i++)
+            masked[i] = mask[i / 64] >> (i % 64) & 1 ? logits[i] : -1e30f;
+        logits = masked;
+    }
     engine_sample(e, r->s, logits, r->o, &drawn);
+    if (r->o->grammar && grammar_state_accept(r->o->grammar, drawn.token, &gerr)) {
+        r->result.finish = FINISH_CANCELLED;
+        return true;
+    }
     generate_result *out = &r->result;
     out->last_token = drawn.token;
     out->sum_logprob += (double)drawn.logprob;

@@ -40,6 +40,7 @@ typedef struct sampling_options {
     uint32_t n_stops;
     bool ignore_eos;         /* for speed measurements: end-of-text tokens do not stop */
     sampling_speculate speculate;
+    struct grammar_state *grammar; /* STOPGAP */
     bool special;            /* emit the text of control tokens too, each as an event of its own */
 } sampling_options;
 /* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties, window 64. */

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "plat/proc.h"
 #include "token/vocab.h"
+#include "worker/constrain.h"
 #include "worker/speech.h"
 #include "worker/worker_int.h"
 
@@ -21,6 +22,9 @@ typedef struct answer {
     uint32_t n_alternatives;
     token_logprob *top; /* n_alternatives, for echo */
     bool cancelled;
+    grammar *grammar;    /* what the answer must be; NULL: anything */
+    grammar_state *state;
+    schema_notes notes;  /* what of it is not enforced */
     speech speech;       /* the answer's text on its way to TEXT, REASONING and calls */
 } answer;
 
@@ -249,6 +253,46 @@ static status echo_prompt(answer *a, error *err)
     return s;
 }
 
+/* ---- constraints ---- */
+
+static void send_notes(answer *a)
+{
+    js *list = js_array();
+    for (size_t i = 0; i < a->notes.n; i++)
+        js_push(list, js_new_string(a->notes.line[i]));
+    if (a->notes.n)
+        worker_send(a->w, MSG_RELAXED, a->request, list);
+    else
+        js_free(list);
+}
+
+/* Before anything is computed: what cannot be enforced is refused at once. */
+static status constrain_answer(answer *a, error *err)
+{
+    worker *w = a->w;
+    const vocab *v = engine_vocab(w->engine);
+    const char *kind = js_text(js_get(a->in, "kind"));
+    output_format format = w->format;
+    buf tail = BUF_INIT(SPEECH_TAIL_MAX);
+    if (!js_get(a->in, "tools") && !js_get(a->in, "shape"))
+        return OK;
+    speech_prompt_tail(v, &a->prompt, &tail);
+    if (!kind || strcmp(kind, "chat") != 0) /* a text that is continued has no reasoning and no headers */
+        format = output_format_of(NULL);
+    output_begun begun = output_begun_by(&format, buf_text(&tail));
+    buf_clear(&tail);
+    status s = constrain(&a->grammar, &format, a->in, begun == OUTPUT_IN_REASONING, begun == OUTPUT_IN_HEADER,
+                         &a->notes, err);
+    if (!s && a->grammar && !w->vocab)
+        s = constrain_vocab(&w->vocab, v, &w->format, err);
+    if (!s && a->grammar)
+        s = grammar_state_open(&a->state, a->grammar, w->vocab, err);
+    if (!s)
+        send_notes(a);
+    a->sampling.grammar = a->state;
+    return s;
+}
+
 /* ---- running ---- */
 
 /* Forgets what the session holds when this request may not profit from it (design, "Routing and privacy"). */
@@ -290,7 +334,9 @@ static void send_done(answer *a, const generate_result *r)
 
 static status run(answer *a, generate_result *r, error *err)
 {
-    status s = enter_scope(a, err);
+    status s = constrain_answer(a, err);
+    if (!s)
+        s = enter_scope(a, err);
     if (!s && a->echo)
         s = echo_prompt(a, err);
     if (s)
@@ -337,5 +383,8 @@ void worker_answer(worker *w, uint32_t request, const js *payload)
                           full ? (int64_t)a.prompt.n : 0, full ? context : 0);
     }
     speech_clear(&a.speech);
+    grammar_state_close(&a.state);
+    grammar_close(&a.grammar);
+    schema_notes_clear(&a.notes);
     token_list_clear(&a.prompt);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "token/vocab.h"
 #include "worker/constrain_int.h"
 
 enum { MARKS_MAX = 8, ANALYSES_MAX = 8 };
@@ -65,6 +66,35 @@ status building_schema(building *b, const js *tree, bool relaxed, const char *wh
         st = schema_rules(s, b->r, &options, b->notes, out, err);
     schema_close(&s);
     return st ? fail_prefix(err, st, "%s%s", where, where[0] ? ": " : "") : name_notes(b, from, where, err);
+}
+
+/* ---- vocabulary ---- */
+
+status constrain_vocab(grammar_vocab **out, const struct vocab *v, const output_format *format, error *err)
+{
+    const size_t n = (size_t)vocab_n_tokens(v);
+    span *pieces = mem_array(n, sizeof *pieces);
+    int32_t *eog = mem_array(n, sizeof *eog);
+    size_t n_eog = 0, marks = 0;
+    status s = pieces && eog ? OK : fail(err, E_NOMEM, "no memory for a grammar");
+    for (size_t i = 0; i < n && !s; i++) {
+        const int32_t id = (int32_t)i;
+        const vocab_type type = vocab_type_of(v, id);
+        span piece = vocab_piece(v, id);
+        bool mark = type == VOCAB_CONTROL && output_format_has(format, piece.p, piece.n);
+        if (vocab_is_eog(v, id))
+            eog[n_eog++] = id;
+        else if (mark || (type != VOCAB_CONTROL && type != VOCAB_UNKNOWN && type != VOCAB_UNUSED))
+            pieces[i] = piece;
+        marks += mark;
+    }
+    if (!s && marks)
+        s = grammar_vocab_from(out, pieces, n, eog, n_eog, err);
+    else if (!s)
+        s = grammar_vocab_open(out, v, err);
+    mem_free(pieces);
+    mem_free(eog);
+    return s;
 }
 
 /* ---- reasoning ---- */

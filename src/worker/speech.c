@@ -5,8 +5,6 @@
 
 #include "token/vocab.h"
 
-enum { TAIL_TOKENS = 32, TAIL_BYTES = 4096 };
-
 static void send_text(speech *s, msg_type type, const char *text, size_t n)
 {
     error err;
@@ -36,10 +34,9 @@ static void on_output(void *user, const output_event *e)
                                                     : MSG_CALL_END, s->request, j);
 }
 
-/* The end of the prompt as text, control tokens and all. */
-static void prompt_tail(const vocab *v, const token_list *prompt, buf *out)
+void speech_prompt_tail(const vocab *v, const token_list *prompt, buf *out)
 {
-    for (size_t i = prompt->n > TAIL_TOKENS ? prompt->n - TAIL_TOKENS : 0; i < prompt->n; i++) {
+    for (size_t i = prompt->n > SPEECH_TAIL_TOKENS ? prompt->n - SPEECH_TAIL_TOKENS : 0; i < prompt->n; i++) {
         span piece = vocab_piece(v, prompt->ids[i]);
         buf_add(out, piece.p, piece.n);
     }
@@ -60,13 +57,13 @@ static uint64_t id_seed(const js *in)
 status speech_begin(speech *s, worker *w, uint32_t request, const js *in, const token_list *prompt, error *err)
 {
     const char *kind = js_text(js_get(in, "kind"));
-    buf tail = BUF_INIT(TAIL_BYTES + (size_t)TAIL_TOKENS * VOCAB_MAX_TOKEN_BYTES);
+    buf tail = BUF_INIT(SPEECH_TAIL_MAX);
     *s = (speech){ .w = w, .request = request };
     output_options o = { .format = w->format, .tools = js_get(in, "tools"), .id_seed = id_seed(in), .fn = on_output,
                          .user = s };
     if (!kind || strcmp(kind, "chat") != 0 || !output_needed(&o))
         return OK;
-    prompt_tail(engine_vocab(w->engine), prompt, &tail);
+    speech_prompt_tail(engine_vocab(w->engine), prompt, &tail);
     o.prompt = buf_text(&tail);
     status r = output_open(&s->parser, &o, err);
     buf_clear(&tail);

@@ -14,7 +14,12 @@ typedef struct speech {
     status broken;  /* no memory */
 } speech;
 
-/* in: the request; prompt: its tokens, whose end may have begun what the model goes on with. */
+/* The end of a prompt as text, control tokens and all: it may have begun what the model goes on with. For a buffer of
+ * SPEECH_TAIL_MAX. */
+enum { SPEECH_TAIL_TOKENS = 32, SPEECH_TAIL_MAX = 64 << 10 };
+void speech_prompt_tail(const vocab *v, const token_list *prompt, buf *out);
+
+/* in: the request; prompt: its tokens. */
 status speech_begin(speech *s, worker *w, uint32_t request, const js *in, const token_list *prompt,
                     error *err) MUST_CHECK;
 void speech_text(speech *s, const char *text, size_t n, bool control);

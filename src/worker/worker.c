@@ -210,6 +210,7 @@ status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, erro
     status s = OK;
     if (worker_send(&w, MSG_HELLO, 0, hello(sandbox, sandbox_ok)))
         s = serve(&w, err);
+    grammar_vocab_close(&w.vocab);
     chat_close(&w.chat);
     session_close(&w.session);
     engine_close(&w.engine);

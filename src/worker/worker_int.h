@@ -10,6 +10,7 @@
 #include "chat/tool_prompt.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
+#include "grammar/grammar.h"
 #include "plat/msg.h"
 
 typedef struct worker {
@@ -21,6 +22,7 @@ typedef struct worker {
     output_format format; /* how this model calls tools and thinks */
     tool_abilities can;   /* what its template says of tools by itself; asked when tools first come */
     bool can_known;
+    grammar_vocab *vocab; /* for constraints; NULL until the first */
     /* whose tokens the session holds: they are reused by the same scope only, when either request is private */
     char *scope;
     bool scope_closed;

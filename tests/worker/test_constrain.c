@@ -21,7 +21,8 @@ static const char tools_text[] =
     "\"maximum\":14},\"unit\":{\"type\":\"string\",\"enum\":[\"C\",\"F\"]},\"exact\":{\"type\":\"boolean\"}},"
     "\"required\":[\"city\",\"days\"],\"additionalProperties\":false}}},{\"type\":\"function\",\"function\":{\"name\":"
     "\"stop\"}},{\"type\":\"function\",\"function\":{\"name\":\"add\",\"parameters\":{\"type\":\"object\","
-    "\"properties\":{\"n\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"maxItems\":3}},\"required\":[\"n\"]}}}]";
+    "\"properties\":{\"n\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"maxItems\":3}},\"required\":["
+    "\"n\"]}}}]";
 static js *tools;
 static grammar_vocab *bytes; /* every byte is a token, and a few longer ones; 0 ends */
 static char pieces[300][32];
