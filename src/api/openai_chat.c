@@ -22,6 +22,16 @@ static void say_fault(openai_answer *a)
 
 /* ---- the walk ---- */
 
+/* A local answer obeys the task's schema while it is made, as it did when it was measured. */
+static void enforce(const target *to, const provider_info *info, request *neutral)
+{
+    if (!to->t || !to->t->schema || info->kind != PROVIDER_LOCAL)
+        return;
+    neutral->shape = SHAPE_SCHEMA;
+    neutral->schema = to->t->schema;
+    neutral->relaxed = true;
+}
+
 static void run(api *ap, openai_answer *a, const target *to, request *neutral)
 {
     pooled *held = NULL;
@@ -36,6 +46,7 @@ static void run(api *ap, openai_answer *a, const target *to, request *neutral)
     if (!to->routed)
         http_set(a->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
     api_set_headers(a->r, to);
+    enforce(to, info, neutral);
     if (!provider_allows(info->kind, info->place, neutral->privacy)) {
         api_refuse(&a->fault, FAULT_DENIED, "model", "this request is %s and may not go to '%s', which is %s",
                    privacy_class_name(neutral->privacy), to->spec, provider_place_name(info->place));

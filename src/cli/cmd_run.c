@@ -329,6 +329,8 @@ int cmd_run(int argc, char **argv)
     if (o.max_tokens < 0 || o.top_k < 0 || o.repeat_last_n < 0 || o.max_tokens > INT32_MAX || o.top_k > INT32_MAX ||
         o.repeat_last_n > INT32_MAX)
         return usage_error("run", "counts must not be negative");
+    if ((o.shape.schema_file != NULL) + (o.shape.grammar_file != NULL) + o.shape.json > 1)
+        return usage_error("run", "--schema, --grammar and --json: one of them");
     engine *e = NULL;
     error err = { 0 };
     sampling_options sampling;

@@ -37,12 +37,9 @@ status shape_open(shape *out, const shape_options *o, const engine *e, error *er
     const output_format format = output_format_of(NULL);
     schema_notes notes = { 0 };
     js *in = NULL;
-    int n = (o->schema_file != NULL) + (o->grammar_file != NULL) + o->json;
     *out = (shape){ 0 };
-    if (n == 0)
+    if (!o->schema_file && !o->grammar_file && !o->json)
         return OK;
-    if (n > 1)
-        return fail(err, E_RANGE, "--schema, --grammar and --json: one of them");
     status s = request_of(o, &in, err);
     if (!s) {
         s = constrain(&out->language, &format, in, false, false, &notes, err);

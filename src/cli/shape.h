@@ -17,7 +17,7 @@ typedef struct shape {
     grammar_state *state; /* for sampling_options.grammar; reset it before each answer */
 } shape;
 
-/* E_RANGE: more than one of them; else the file's or the schema's error, with its path. */
+/* At most one of the options is given. The file's or the schema's error, with its path. */
 status shape_open(shape *out, const shape_options *o, const engine *e, error *err) MUST_CHECK;
 void shape_close(shape *s);
 

@@ -188,6 +188,11 @@ status grade_answer(const task *t, const task_case *c, const char *answer, size_
 {
     grade total = { .score = 0, .outcome = GRADE_PASS };
     double sum = 0, weights = 0;
+    if (t->memory->compiled && !unusable(answer, n, &total)) {
+        status s = grade_schema(t, answer, n, &total, err);
+        if (s)
+            return s;
+    }
     for (size_t i = 0; i < t->n_graders; i++) {
         grade one;
         status s = grade_one(t, i, c, answer, n, &one, err);

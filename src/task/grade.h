@@ -36,6 +36,6 @@ const char *grade_name(const task *t, size_t grader);
 size_t grade_types(const char *const **names);
 
 /* A change in what any grader gives for the same settings raises this; it is part of task_grader_digest. */
-enum { GRADE_VERSION = 1 };
+enum { GRADE_VERSION = 2 };
 
 #endif

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grammar/schema.h"
 #include "task/task_int.h"
 
 status task_no_memory(error *err)
@@ -197,7 +198,7 @@ static status read_output(task_reader *r, const yaml *root)
     if (!output)
         return OK;
     const yaml *kind = yaml_get(output, "kind"), *labels = yaml_get(output, "labels");
-    const yaml *schema = yaml_get(output, "schema");
+    const yaml *node = yaml_get(output, "schema");
     size_t i = 0;
     if (output->kind != YAML_MAP)
         return yaml_error(r->f, output, r->err, "'output' is a map with 'kind'");
@@ -209,14 +210,19 @@ static status read_output(task_reader *r, const yaml *root)
         s = yaml_error(r->f, output, r->err, labels ? "'labels' belong to 'kind: label'" : "'labels' are missing");
     if (!s && labels)
         s = read_labels(r, labels);
-    if (!s && schema && (t->output != TASK_JSON || schema->kind != YAML_MAP))
-        s = yaml_error(r->f, schema, r->err, "'schema' is a map and belongs to 'kind: json'");
+    if (!s && node && (t->output != TASK_JSON || node->kind != YAML_MAP))
+        s = yaml_error(r->f, node, r->err, "'schema' is a map and belongs to 'kind: json'");
     if (s)
         return s;
-    t->memory->schema = schema ? yaml_to_js(schema) : NULL;
+    t->memory->schema = node ? yaml_to_js(node) : NULL;
     t->memory->output = yaml_to_js(output);
     t->schema = t->memory->schema;
-    return (schema && !t->schema) || !t->memory->output ? task_no_memory(r->err) : OK;
+    if ((node && !t->schema) || !t->memory->output)
+        return task_no_memory(r->err);
+    error why = { 0 };
+    if (node && schema_open(&t->memory->compiled, t->schema, NULL, NULL, &why))
+        return yaml_error(r->f, node, r->err, "schema: %s", why.text);
+    return OK;
 }
 
 static status read_sampling(task_reader *r, const yaml *root)
@@ -376,6 +382,7 @@ void task_close(task **t)
     for (size_t i = 0; i < m->n_roots; i++)
         js_free(m->roots[i]);
     mem_free(m->roots);
+    schema_close(&m->compiled);
     js_free(m->schema);
     js_free(m->graders);
     js_free(m->output);

@@ -152,6 +152,26 @@ static void numbers(void **state)
     run_rows(inside, ARRAY_LEN(inside), "", "From 19:12 for 47 min it cost 1900 (3.5.2024, room A4)");
 }
 
+/* output.schema is demanded of every answer, whatever the graders think of it. */
+static void output_schema(void **state)
+{
+    (void)state;
+    static const char output[] = "output: {kind: json, schema: {type: object, required: [total], properties: {total: "
+                                 "{type: number, minimum: 0}}}}";
+    static const char g[] = "[{type: json-fields, extra: ignore}]";
+    static const row rows[] = {
+        { g, "{\"total\": 28.7}", "{\"total\": 28.7}", 'p', 1 },
+        { g, "{\"total\": 28.7}", "```json\n{\"total\": 28.70}\n```", 'p', 1 },
+        { g, "{\"total\": 28.7}", "{\"total\": 1}", 'w', 0 },
+        { g, "{\"total\": 28.7}", "{\"total\": \"28.7\"}", 'm', 0 },
+        { g, "{\"total\": 28.7}", "{\"total\": -28.7}", 'm', 0 },
+        { g, "{\"total\": 28.7}", "{\"sum\": 28.7}", 'm', 0 },
+        { g, "{\"total\": 28.7}", "28.7", 'm', 0 },
+        { g, "{\"total\": 28.7}", "", 'm', 0 },
+    };
+    run_rows(rows, ARRAY_LEN(rows), output, NULL);
+}
+
 static void json_fields(void **state)
 {
     (void)state;
@@ -351,6 +371,7 @@ int main(void)
         cmocka_unit_test(texts),
         cmocka_unit_test(labels),
         cmocka_unit_test(numbers),
+        cmocka_unit_test(output_schema),
         cmocka_unit_test(json_fields),
         cmocka_unit_test(reasons_hold_no_text),
         cmocka_unit_test(a_bad_expected_is_an_error_not_a_grade),
