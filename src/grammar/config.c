@@ -186,7 +186,8 @@ static uint32_t intern_config(grammar *g, const item *list, uint32_t n, bool may
         uint32_t mask = g->config_table_size - 1;
         for (uint32_t k = hash & mask; g->config_table[k]; k = (k + 1) & mask) {
             const config *c = &g->configs[g->config_table[k] - 1];
-            if (c->n == n && c->may_end == may_end && memcmp(g->items + c->first, list, n * sizeof *list) == 0)
+            if (c->n == n && c->may_end == may_end &&
+                (!n || memcmp(g->items + c->first, list, n * sizeof *list) == 0))
                 return g->config_table[k] - 1;
         }
     }
@@ -223,7 +224,7 @@ static bool closing_begin(grammar *g)
 
 static bool add_item(grammar *g, lang l, uint32_t below)
 {
-    if (g->n_raw >= 16 * GRAMMAR_MAX_ITEMS)
+    if (g->n_raw >= 4 * GRAMMAR_MAX_ITEMS)
         return grammar_fails(g, E_RANGE, "the grammar is too ambiguous for this text");
     if (!grammar_grow(g, (void **)&g->raw, g->n_raw, &g->raw_size, sizeof *g->raw))
         return false;
@@ -234,7 +235,7 @@ static bool add_item(grammar *g, lang l, uint32_t below)
 /* A binary heap, the smallest rank first. */
 static bool add_pending(grammar *g, uint32_t node, bool whole, frame f)
 {
-    if (g->n_heap >= 16 * GRAMMAR_MAX_ITEMS)
+    if (g->n_heap >= 4 * GRAMMAR_MAX_ITEMS)
         return grammar_fails(g, E_RANGE, "the grammar is too ambiguous for this text");
     if (!grammar_grow(g, (void **)&g->heap, g->n_heap, &g->heap_size, sizeof *g->heap))
         return false;
@@ -331,7 +332,7 @@ static uint32_t gather(grammar *g, uint32_t rank)
                 return UINT32_MAX;
             g->gathered[g->n_gathered++] = p.whole ? g->frames[s.first + i] : p.f;
         }
-        if (g->n_gathered > 16 * GRAMMAR_MAX_ITEMS) {
+        if (g->n_gathered > 4 * GRAMMAR_MAX_ITEMS) {
             grammar_fails(g, E_RANGE, "the grammar is too ambiguous for this text");
             return UINT32_MAX;
         }

@@ -67,7 +67,7 @@ status grammar_vocab_from(grammar_vocab **out, const span *pieces, size_t n, con
                           error *err) MUST_CHECK;
 void grammar_vocab_close(grammar_vocab **v);
 size_t grammar_vocab_bytes(const grammar_vocab *v);
-/* An upper bound of the same before it is built: n tokens with so many bytes of text together. */
+/* An upper bound of what opening one takes, n tokens with so many bytes of text together. */
 size_t grammar_vocab_bound(size_t n_tokens, size_t text_bytes);
 int32_t grammar_vocab_n_tokens(const grammar_vocab *v);
 /* 64-bit words of a mask: token t is bit t % 64 of word t / 64. */

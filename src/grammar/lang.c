@@ -312,10 +312,17 @@ static uint16_t deeper(unsigned depth)
     return (uint16_t)(depth >= UINT16_MAX ? UINT16_MAX : depth + 1);
 }
 
-/* One SEQ node; a is no SEQ. */
+/* One SEQ node; a is no SEQ. Before any text only what a needs at least counts: this keeps the automata of searches
+ * and lookaheads small. */
 static lang pair(lang_set *s, lang a, lang b)
 {
     const lang_node *x = lang_at(s, a), *y = lang_at(s, b);
+    if (b == s->any_text && b && x->flags & L_TEXTUAL) {
+        if (x->flags & L_NULLABLE)
+            return b;
+        if (x->kind == L_REPEAT && x->hi > x->lo)
+            return lang_seq(s, lang_repeat(s, x->a, x->lo, x->lo), b);
+    }
     bool empty_a = x->flags & L_NULLABLE;
     unsigned depth = empty_a && y->depth > x->depth ? y->depth : x->depth;
     uint8_t flags = (x->flags & y->flags & (L_NULLABLE | L_TEXTUAL)) | ((x->flags | y->flags) & L_BOOLEAN);

@@ -30,7 +30,7 @@ enum {
 
     LANG_MAX_NODES = 1 << 20,  /* expressions in a set, states included */
     LANG_MAX_DEPTH = 2000,     /* of nested operators */
-    LANG_MAX_SEARCH = 1 << 16, /* states looked at to answer one question about emptiness */
+    LANG_MAX_SEARCH = 1 << 14, /* states looked at to answer one question about emptiness */
 };
 #define LANG_UNBOUNDED UINT32_MAX
 

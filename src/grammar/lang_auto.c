@@ -204,7 +204,7 @@ static bool search_add(lang_set *s, search *x, lang l, uint32_t from)
     if (lang_flag(s, l, L_SEEN | L_DEAD) || l == LANG_NONE)
         return true;
     if (x->n == LANG_MAX_SEARCH) {
-        lang_fail(s, E_RANGE, "the expression is too hard: it combines more than 65536 states");
+        lang_fail(s, E_RANGE, "the expression is too hard: it combines more than 16384 states");
         return false;
     }
     if (x->n == x->size) {

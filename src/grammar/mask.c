@@ -39,10 +39,12 @@ static void unite(uint64_t *to, const uint64_t *from, size_t n_words)
 
 /* ---- where a slice's characters lead ---- */
 
-/* Do all byte strings first..last, then `more` continuation bytes, lead from l to `to`? */
+/* Do all byte strings first..last, then `more` continuation bytes, lead from l to `to`, and end nowhere on the way? */
 static bool all_lead(lang_set *set, lang l, unsigned first, unsigned last, unsigned more, lang to)
 {
     lang seen = UINT32_MAX;
+    if (lang_has_empty(set, l))
+        return false;
     for (unsigned b = first; b <= last; b++) {
         lang next = lang_step(set, l, (unsigned char)b);
         if (next == seen)
@@ -194,7 +196,8 @@ static bool keep_found(builder *b)
     out->exits = mem_alloc(n_exits * sizeof *out->exits);
     if (!out->tokens || !out->exits)
         return grammar_fails(g, E_NOMEM, "no memory for a grammar's masks");
-    memcpy(out->exits, g->listed, n_exits * sizeof *out->exits);
+    if (n_exits)
+        memcpy(out->exits, g->listed, n_exits * sizeof *out->exits);
     out->n_exits = (uint32_t)n_exits;
     out->n_tokens = as_mask ? UINT32_MAX : (uint32_t)n_set;
     if (as_mask)

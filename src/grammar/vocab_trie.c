@@ -4,7 +4,6 @@
  * `"` and `\`; any text without those and controls; the rest. In the first four a token counts only by its number of
  * characters as long as an expression makes no difference between the characters of the slice: masks of all tokens
  * up to so many characters are ready. What is left for a string of JSON is the last slice, a tenth of a vocabulary. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -51,50 +50,96 @@ static unsigned slice_of(const char *p, size_t n, unsigned *chars)
 /* ---- sorting ---- */
 
 typedef struct entry {
-    uint64_t key; /* the first eight bytes, the first one highest */
-    const char *p;
-    uint32_t n;
+    uint64_t key; /* eight bytes of the piece, the first one highest; zeros after its end */
     int32_t token;
     uint8_t slice, chars;
+    uint8_t left; /* bytes of the piece from there on; 9: more than eight */
 } entry;
 
-static uint64_t key_of(const char *p, size_t n)
+enum { BY_LEFT = -1, BY_SLICE = -2, MORE = 9 };
+
+static uint32_t length_of(const grammar_vocab *v, int32_t token)
 {
-    uint64_t key = 0;
-    for (size_t i = 0; i < 8; i++)
-        key = key << 8 | (i < n ? (unsigned char)p[i] : 0);
-    return key;
+    return v->offsets[token + 1] - v->offsets[token];
 }
 
-static int by_slice_and_bytes(const void *a, const void *b)
+static void set_key(const grammar_vocab *v, entry *e, size_t from)
 {
-    const entry *x = a, *y = b;
-    if (x->slice != y->slice)
-        return x->slice < y->slice ? -1 : 1;
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    int c = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
-    if (c || x->n != y->n)
-        return c ? c : x->n < y->n ? -1 : 1;
-    return x->token < y->token ? -1 : 1;
+    const char *p = v->text + v->offsets[e->token] + from;
+    size_t n = length_of(v, e->token) - from;
+    e->key = 0;
+    e->left = (uint8_t)(n > 8 ? MORE : n);
+    for (size_t i = 0; i < 8; i++)
+        e->key = e->key << 8 | (i < n ? (unsigned char)p[i] : 0);
+}
+
+static size_t digit_of(const entry *e, int what)
+{
+    return what == BY_LEFT ? e->left : what == BY_SLICE ? e->slice : e->key >> what & 255;
+}
+
+/* One pass of a radix sort, stable: by the byte of the key that `what` shifts down, or by one of the enum. */
+static __attribute__((noinline)) void sort_pass(entry *e, entry *scratch, size_t n, int what)
+{
+    size_t at[257] = { 0 };
+    for (size_t i = 0; i < n; i++)
+        at[1 + digit_of(&e[i], what)]++;
+    if (at[1 + digit_of(&e[0], what)] == n)
+        return; /* all the same */
+    for (size_t i = 1; i < 257; i++)
+        at[i] += at[i - 1];
+    for (size_t i = 0; i < n; i++)
+        scratch[at[digit_of(&e[i], what)]++] = e[i];
+    memcpy(e, scratch, n * sizeof *e);
+}
+
+/* By bytes, then token: eight bytes at once, then what is longer and equal so far by the next eight. Tokens of one
+ * slice, in the order of ids, their first `from` bytes are the same. */
+static void sort_run(const grammar_vocab *v, entry *e, entry *scratch, size_t n, size_t from)
+{
+    for (size_t i = 0; i < n; i++)
+        set_key(v, &e[i], from);
+    for (int what = BY_LEFT; what < 64; what += what < 0 ? 1 : 8)
+        sort_pass(e, scratch, n, what);
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && e[k].key == e[i].key && e[k].left == e[i].left; k++)
+            continue;
+        if (k - i > 1 && e[i].left == MORE)
+            sort_run(v, e + i, scratch, k - i, from + 8);
+    }
+}
+
+static void sort_entries(const grammar_vocab *v, entry *e, entry *scratch, size_t n)
+{
+    if (n)
+        sort_pass(e, scratch, n, BY_SLICE);
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && e[k].slice == e[i].slice; k++)
+            continue;
+        sort_run(v, e + i, scratch, k - i, 0);
+    }
 }
 
 /* ---- building ---- */
 
-static size_t common(const entry *a, const entry *b)
+/* Bytes that the piece of entry i begins with as that of the entry before does. */
+static size_t shared(const grammar_vocab *v, const entry *e, size_t i)
 {
-    size_t n = a->n < b->n ? a->n : b->n, i = 0;
-    while (i < n && a->p[i] == b->p[i])
-        i++;
-    return i;
+    if (i == 0 || e[i].slice != e[i - 1].slice)
+        return 0;
+    const char *a = v->text + v->offsets[e[i - 1].token], *b = v->text + v->offsets[e[i].token];
+    size_t n = length_of(v, e[i - 1].token), m = length_of(v, e[i].token), k = 0;
+    for (n = n < m ? n : m; k < n && a[k] == b[k]; k++)
+        continue;
+    return k;
 }
 
 /* Nodes that the sorted entries need. */
-static uint64_t count_nodes(const entry *e, size_t n)
+static uint64_t count_nodes(const grammar_vocab *v, const entry *e, size_t n)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < n; i++)
-        total += e[i].n - (i && e[i - 1].slice == e[i].slice ? common(&e[i - 1], &e[i]) : 0);
+        total += length_of(v, e[i].token) - shared(v, e, i);
     return total;
 }
 
@@ -105,20 +150,21 @@ static void close_nodes(grammar_vocab *v, uint32_t *open, size_t *depth, size_t 
         v->nodes[open[--*depth]].end = v->n_nodes;
 }
 
-static void add_entry(grammar_vocab *v, const entry *e, uint32_t *open, size_t *depth)
+static void add_entry(grammar_vocab *v, int32_t token, uint32_t *open, size_t *depth)
 {
-    if (*depth == e->n && v->nodes[open[e->n - 1]].token >= 0) { /* the same bytes again */
-        v->same[e->token] = v->nodes[open[e->n - 1]].token;
-        v->nodes[open[e->n - 1]].token = e->token;
+    size_t n = length_of(v, token);
+    const char *p = v->text + v->offsets[token];
+    if (*depth == n && v->nodes[open[n - 1]].token >= 0) { /* the same bytes again */
+        v->same[token] = v->nodes[open[n - 1]].token;
+        v->nodes[open[n - 1]].token = token;
         return;
     }
-    while (*depth < e->n) {
+    for (; *depth < n; ++*depth) {
         open[*depth] = v->n_nodes;
-        v->nodes[v->n_nodes++] = (vocab_node){ .token = -1, .depth = (uint16_t)*depth,
-                                               .byte = (unsigned char)e->p[*depth] };
-        ++*depth;
+        v->nodes[v->n_nodes++] =
+            (vocab_node){ .token = -1, .depth = (uint16_t)*depth, .byte = (unsigned char)p[*depth] };
     }
-    v->nodes[open[e->n - 1]].token = e->token;
+    v->nodes[open[n - 1]].token = token;
 }
 
 static void build_forest(grammar_vocab *v, const entry *e, size_t n, uint32_t *open)
@@ -126,11 +172,10 @@ static void build_forest(grammar_vocab *v, const entry *e, size_t n, uint32_t *o
     size_t depth = 0;
     unsigned slice = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t shared = i && e[i - 1].slice == e[i].slice ? common(&e[i - 1], &e[i]) : 0;
-        close_nodes(v, open, &depth, shared);
+        close_nodes(v, open, &depth, shared(v, e, i));
         while (slice < e[i].slice)
             v->slice_first[++slice] = v->n_nodes;
-        add_entry(v, &e[i], open, &depth);
+        add_entry(v, e[i].token, open, &depth);
     }
     close_nodes(v, open, &depth, 0);
     while (slice < SLICES)
@@ -151,38 +196,40 @@ static status build_masks(grammar_vocab *v, const entry *e, size_t n, error *err
             v->bytes += v->n_words * sizeof **v->upto[s];
         }
     for (size_t i = 0; i < n; i++)
-        for (unsigned k = e[i].chars; e[i].slice != SLICE_REST && k <= v->most_chars[e[i].slice]; k++)
-            v->upto[e[i].slice][k][e[i].token / 64] |= (uint64_t)1 << e[i].token % 64;
+        if (e[i].slice != SLICE_REST)
+            v->upto[e[i].slice][e[i].chars][e[i].token / 64] |= (uint64_t)1 << e[i].token % 64;
+    for (unsigned s = 0; s < SLICE_REST; s++)
+        for (unsigned k = 2; k <= v->most_chars[s]; k++)
+            for (size_t w = 0; w < v->n_words; w++)
+                v->upto[s][k][w] |= v->upto[s][k - 1][w];
     return OK;
 }
 
-static size_t sort_entries(const grammar_vocab *v, entry *e)
+static size_t list_entries(const grammar_vocab *v, entry *e)
 {
     size_t n = 0;
     for (int32_t t = 0; t < v->n_tokens; t++) {
-        const char *p = v->text + v->offsets[t];
-        uint32_t bytes = v->offsets[t + 1] - v->offsets[t];
         unsigned chars = 0;
-        if (!bytes || v->left_out[t])
+        if (!length_of(v, t) || v->left_out[t])
             continue;
-        unsigned slice = slice_of(p, bytes, &chars);
-        e[n++] = (entry){ key_of(p, bytes), p, bytes, t, (uint8_t)slice, (uint8_t)chars };
+        unsigned slice = slice_of(v->text + v->offsets[t], length_of(v, t), &chars);
+        e[n++] = (entry){ .token = t, .slice = (uint8_t)slice, .chars = (uint8_t)chars };
     }
-    qsort(e, n, sizeof *e, by_slice_and_bytes);
     return n;
 }
 
 /* text, offsets, eog and left_out are there. */
 static status build(grammar_vocab *v, error *err)
 {
-    entry *e = mem_array((size_t)v->n_tokens, sizeof *e);
+    entry *e = mem_array((size_t)v->n_tokens * 2, sizeof *e); /* and as much scratch */
     uint32_t *open = mem_array((size_t)v->max_depth + 1, sizeof *open);
     v->same = mem_alloc((size_t)v->n_tokens * sizeof *v->same);
     status st = OK;
     if (e && open && v->same) {
         memset(v->same, 0xFF, (size_t)v->n_tokens * sizeof *v->same);
-        size_t n = sort_entries(v, e);
-        uint64_t n_nodes = count_nodes(e, n);
+        size_t n = list_entries(v, e);
+        sort_entries(v, e, e + v->n_tokens, n);
+        uint64_t n_nodes = count_nodes(v, e, n);
         v->nodes = n_nodes < UINT32_MAX ? mem_array((size_t)n_nodes, sizeof *v->nodes) : NULL;
         if (v->nodes) {
             build_forest(v, e, n, open);
@@ -328,7 +375,8 @@ size_t grammar_vocab_bytes(const grammar_vocab *v)
 size_t grammar_vocab_bound(size_t n_tokens, size_t text_bytes)
 {
     size_t masks = (n_tokens + 63) / 64 * 8 * (SLICE_REST * SLICE_CHARS + 1);
-    return sizeof(grammar_vocab) + text_bytes * (sizeof(vocab_node) + 1) + n_tokens * 9 + masks + 64;
+    size_t sorting = n_tokens * 2 * sizeof(entry);
+    return sizeof(grammar_vocab) + text_bytes * (sizeof(vocab_node) + 1) + n_tokens * 9 + masks + sorting + 64;
 }
 
 int32_t grammar_vocab_n_tokens(const grammar_vocab *v)
