@@ -459,10 +459,15 @@ static status make_grammar(rules *r, rule root, grammar **out, error *err)
     return st;
 }
 
+status rules_ok(const rules *r, error *err)
+{
+    return r->failed.code ? fail(err, r->failed.code, "%s", r->failed.text) : lang_ok(r->langs, err);
+}
+
 status rules_compile(rules **rp, rule root, grammar **out, error *err)
 {
     rules *r = *rp;
-    status st = r->failed.code ? fail(err, r->failed.code, "%s", r->failed.text) : lang_ok(r->langs, err);
+    status st = rules_ok(r, err);
     bool *used = NULL;
     uint32_t *todo = NULL;
     /* an undefined name that nobody uses, too, must not lead anywhere */

@@ -34,6 +34,8 @@ enum {
 
 status rules_open(rules **out, error *err) MUST_CHECK;
 void rules_close(rules **r);
+/* OK, or the first E_NOMEM or E_RANGE of the builder or its set: then a RULES_NONE means nothing. */
+status rules_ok(const rules *r, error *err) MUST_CHECK;
 /* The set that all terminals of this builder come from; the builder owns it, then the grammar. */
 lang_set *rules_langs(rules *r);
 

@@ -255,7 +255,8 @@ static bool valid_own(schema_checker *c, const schema_node *n, const schema_plac
         return schema_fails(c, n, at, "type", wanted);
     if (n->constant && !schema_equal(n->constant, at->value, &c->steps))
         return schema_fails(c, n, at, "const", "is not the value demanded");
-    if (n->enumeration && !in_enumeration(c, n, at->value))
+    bool granted = n->enumeration == c->granted && !at->up;
+    if (n->enumeration && !granted && !in_enumeration(c, n, at->value))
         return schema_fails(c, n, at, "enum", "is none of the values it may have");
     if (n->numbers && (kind & KIND_NUMBER))
         return valid_number(c, n, at);

@@ -24,6 +24,7 @@ typedef struct schema_checker {
     size_t steps, limit;
     unsigned depth, quiet; /* quiet: within a branch that may fail */
     bool found;         /* the problem is written */
+    const js *granted;  /* an enum that the value is known to come from */
     lang_set *langs;    /* opened for the first pattern */
     lang *patterns, *formats;
 } schema_checker;

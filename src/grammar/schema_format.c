@@ -1,6 +1,7 @@
 /* schema_format.c: the values of `format`, one row each: a regular language that the validator matches and the
  * generator writes. Sources: RFC 3339 (dates, times, durations), RFC 5321 4.1.2 (email), RFC 3986 appendix A (URIs),
- * RFC 1123 2.1 (hostname), RFC 2673 3.2 and 4291 2.2 (addresses), RFC 9562 4 (uuid), RFC 6901 (JSON pointers). */
+ * RFC 1123 2.1 (hostname), RFC 2673 3.2 and 4291 2.2 (addresses), RFC 9562 4 (uuid), RFC 6901 (JSON pointers),
+ * RFC 3987 (IRIs), RFC 6570 (URI templates). */
 #include <string.h>
 
 #include "grammar/schema_int.h"
@@ -67,23 +68,36 @@ static bool date_time_also(const char *text, size_t n, char *as)
 
 #define LABEL "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 #define HOSTNAME LABEL "(\\." LABEL ")*"
-#define ATOM "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-#define EMAIL_PLAIN ATOM "(\\." ATOM ")*@" HOSTNAME
-#define EMAIL                                                                                                          \
-    "(" ATOM "(\\." ATOM ")*|\"([ !#-\\[\\]-~]|\\\\[ -~])*\")@(" HOSTNAME "|\\[(" IPV4 "|IPv6:" IPV6 ")\\])"
+#define ATOM(more) "[A-Za-z0-9!#$%&'*+/=?^_`{|}~" more "-]+"
+#define LOCAL(more) ATOM(more) "(\\." ATOM(more) ")*"
+#define QUOTED(more) "\"([ !#-\\[\\]-~" more "]|\\\\[ -~" more "])*\""
+#define EMAIL(more, host) "(" LOCAL(more) "|" QUOTED(more) ")@(" host "|\\[(" IPV4 "|IPv6:" IPV6 ")\\])"
+#define BEYOND_ASCII "\\u0080-\\u{10FFFF}"
+#define IDN_LABEL "[A-Za-z0-9" BEYOND_ASCII "]([A-Za-z0-9" BEYOND_ASCII "-]{0,61}[A-Za-z0-9" BEYOND_ASCII "])?"
+#define IDN_HOST IDN_LABEL "(\\." IDN_LABEL ")*"
 
+/* `more` is what may stand beside the unreserved characters of RFC 3986: nothing, or those of RFC 3987. */
 #define ESCAPED "%[0-9A-Fa-f]{2}"
-#define PCHAR "([A-Za-z0-9._~!$&'()*+,;=:@-]|" ESCAPED ")"
-#define NOCOLON "([A-Za-z0-9._~!$&'()*+,;=@-]|" ESCAPED ")"
-#define USERINFO "([A-Za-z0-9._~!$&'()*+,;=:-]|" ESCAPED ")*"
-#define REGNAME "([A-Za-z0-9._~!$&'()*+,;=-]|" ESCAPED ")*"
+#define CHARS(special, more) "([A-Za-z0-9._~!$&'()*+,;=" special more "-]|" ESCAPED ")"
+#define PCHAR(more) CHARS(":@", more)
 #define VFUTURE "[vV][0-9A-Fa-f]+\\.[A-Za-z0-9._~!$&'()*+,;=:-]+"
-#define AUTHORITY "(" USERINFO "@)?(" REGNAME "|\\[(" IPV6 "|" VFUTURE ")\\])(:[0-9]*)?"
-#define SEGMENTS "(/" PCHAR "*)*"
-#define ABSOLUTE "/(" PCHAR "+" SEGMENTS ")?"
-#define TAIL "(\\?(" PCHAR "|[/?])*)?(#(" PCHAR "|[/?])*)?"
-#define URI "[A-Za-z][A-Za-z0-9+.-]*:(//" AUTHORITY SEGMENTS "|" ABSOLUTE "|" PCHAR "+" SEGMENTS "|)" TAIL
-#define RELATIVE "(//" AUTHORITY SEGMENTS "|" ABSOLUTE "|" NOCOLON "+" SEGMENTS "|)" TAIL
+#define AUTHORITY(more) "(" CHARS(":", more) "*@)?(" CHARS("", more) "*|\\[(" IPV6 "|" VFUTURE ")\\])(:[0-9]*)?"
+#define SEGMENTS(more) "(/" PCHAR(more) "*)*"
+#define ABSOLUTE(more) "/(" PCHAR(more) "+" SEGMENTS(more) ")?"
+#define NETWORK(more) "//" AUTHORITY(more) SEGMENTS(more)
+#define TAIL(more) "(\\?(" PCHAR(more) "|[/?])*)?(#(" PCHAR(more) "|[/?])*)?"
+#define SCHEME "[A-Za-z][A-Za-z0-9+.-]*:"
+#define URI(more) SCHEME "(" NETWORK(more) "|" ABSOLUTE(more) "|" PCHAR(more) "+" SEGMENTS(more) "|)" TAIL(more)
+#define REFERENCE(more)                                                                                                \
+    "((" SCHEME ")?(" NETWORK(more) "|" ABSOLUTE(more) "|)|" SCHEME PCHAR(more) "+" SEGMENTS(more) "|"                 \
+    CHARS("@", more) "+" SEGMENTS(more) ")" TAIL(more)
+#define IRI_CHARS "\\u00A0-\\uD7FF\\uF900-\\uFDCF\\uFDF0-\\uFFEF\\u{10000}-\\u{EFFFD}"
+
+#define VARIABLE "([A-Za-z0-9_]|" ESCAPED ")(\\.?([A-Za-z0-9_]|" ESCAPED "))*(:[1-9][0-9]{0,3}|\\*)?"
+#define VARIABLE_NARROW "[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*(:[1-9][0-9]{0,2}|\\*)?"
+#define TEMPLATE(literals, operators, variable)                                                                        \
+    "([" literals "]|" ESCAPED "|\\{[" operators "]?" variable "(," variable ")*\\})*"
+
 #define POINTER "(/([^~/]|~[01])*)*"
 
 #define SPAN_TIME(n) "T(" n "H(" n "M(" n "S)?)?|" n "M(" n "S)?|" n "S)"
@@ -97,12 +111,17 @@ const schema_format schema_format_table[] = {
     { "time", TIME, TIME_NARROW, time_also },
     { "date-time", DATE "[Tt]" TIME, "(?!0000)" DATE "T" TIME_NARROW, date_time_also },
     { "duration", DURATION("[0-9]+"), DURATION("(0|[1-9][0-9]{0,4})"), NULL },
-    { "email", EMAIL, EMAIL_PLAIN, NULL },
+    { "email", EMAIL("", HOSTNAME), LOCAL("") "@" HOSTNAME, NULL },
+    { "idn-email", EMAIL(BEYOND_ASCII, IDN_HOST), LOCAL("") "@" HOSTNAME, NULL },
     { "hostname", HOSTNAME, NULL, NULL },
     { "ipv4", IPV4, NULL, NULL },
     { "ipv6", IPV6, NULL, NULL },
-    { "uri", URI, NULL, NULL },
-    { "uri-reference", URI "|" RELATIVE, NULL, NULL },
+    { "uri", URI(""), NULL, NULL },
+    { "uri-reference", REFERENCE(""), NULL, NULL },
+    { "iri", URI(IRI_CHARS), URI(""), NULL },
+    { "iri-reference", REFERENCE(IRI_CHARS), REFERENCE(""), NULL },
+    { "uri-template", TEMPLATE("!#$&(-;=?-\\[\\]_a-z~" IRI_CHARS, "+#./;?&=,!@|", VARIABLE),
+      TEMPLATE("A-Za-z0-9._~:/?#@!$&()*+,;=-", "+#./;?&", VARIABLE_NARROW), NULL },
     { "uuid", "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", NULL, NULL },
     { "json-pointer", POINTER, NULL, NULL },
     { "relative-json-pointer", "(0|[1-9][0-9]*)(#|" POINTER ")", NULL, NULL },

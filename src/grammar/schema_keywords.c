@@ -611,6 +611,7 @@ static const keyword keywords[] = {
     { "id", NULL, CHILDREN_NONE },             /* draft 4 */
     { "$vocabulary", NULL, CHILDREN_NONE },
     { "strict", NULL, CHILDREN_NONE },         /* of function definitions */
+    { "components", NULL, CHILDREN_NONE },     /* OpenAPI: what $ref points into */
     /* of editors */
     { "markdownDescription", NULL, CHILDREN_NONE },
     { "enumDescriptions", NULL, CHILDREN_NONE },
@@ -625,6 +626,26 @@ static const keyword keywords[] = {
     { "allowComments", NULL, CHILDREN_NONE },
     { "allowTrailingCommas", NULL, CHILDREN_NONE },
     { "tsType", NULL, CHILDREN_NONE },
+    { "tsAdditionalProperties", NULL, CHILDREN_NONE },
+    /* of CloudFormation's resource types: how a resource lives, not which documents are valid */
+    { "typeName", NULL, CHILDREN_NONE },
+    { "sourceUrl", NULL, CHILDREN_NONE },
+    { "documentationUrl", NULL, CHILDREN_NONE },
+    { "handlers", NULL, CHILDREN_NONE },
+    { "tagging", NULL, CHILDREN_NONE },
+    { "lifecycle", NULL, CHILDREN_NONE },
+    { "primaryIdentifier", NULL, CHILDREN_NONE },
+    { "additionalIdentifiers", NULL, CHILDREN_NONE },
+    { "createOnlyProperties", NULL, CHILDREN_NONE },
+    { "conditionalCreateOnlyProperties", NULL, CHILDREN_NONE },
+    { "readOnlyProperties", NULL, CHILDREN_NONE },
+    { "writeOnlyProperties", NULL, CHILDREN_NONE },
+    { "deprecatedProperties", NULL, CHILDREN_NONE },
+    { "propertyTransform", NULL, CHILDREN_NONE },
+    { "replacementStrategy", NULL, CHILDREN_NONE },
+    { "relationshipRef", NULL, CHILDREN_NONE },
+    { "insertionOrder", NULL, CHILDREN_NONE },
+    { "typeConfiguration", NULL, CHILDREN_NONE },
 };
 
 static const keyword *keyword_named(const char *name)
@@ -641,9 +662,10 @@ schema_children schema_keyword_children(const char *key)
     return k ? k->children : CHILDREN_NONE;
 }
 
+/* Names with a prefix ("x-order", "meta:enum") are somebody's own annotations, by custom. */
 static status read_unknown(schema_reader *r)
 {
-    if (str_starts(r->key, "x-"))
+    if (str_starts(r->key, "x-") || strchr(r->key, ':'))
         return OK;
     const char *near = str_nearest(r->key, keywords, ARRAY_LEN(keywords), sizeof *keywords);
     char why[120];

@@ -300,7 +300,8 @@ static status multiples_with_places(schema_gen *g, int64_t d, int places, lang *
     buf_str(&b, "-?(");
     if (n <= places) {
         buf_str(&b, "(0|[1-9][0-9]*)");
-        buf_printf(&b, places ? "\\.[0-9]{%d}" : "", places - n);
+        if (places)
+            buf_printf(&b, "\\.[0-9]{%d}", places - n);
         for (int64_t v = 0; n && v < power(10, n); v += d)
             buf_printf(&b, "%s%0*lld", v ? "|" : "(", n, (long long)v);
         buf_str(&b, n ? "))" : ")");
@@ -386,8 +387,13 @@ static status by_values(schema_gen *g, divisor m, const gen_range *r, bool integ
     buf b = BUF_INIT(1 << 20);
     buf_str(&b, "[]");
     for (int64_t v = first; v <= last; v += d) {
-        buf_str(&b, v < 0 ? "|-" : "|");
-        add_scaled(&b, v < 0 ? -v : v, (int)places, 1);
+        int64_t shorter = v < 0 ? -v : v, all = places; /* with all zeros at the end, and with fewer */
+        for (; all >= 0; all--, shorter /= 10) {
+            buf_str(&b, v < 0 ? "|-" : "|");
+            add_scaled(&b, shorter, (int)all, 1);
+            if (shorter % 10)
+                break;
+        }
     }
     *done = true;
     return compile(g, &b, out);

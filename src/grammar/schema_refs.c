@@ -165,8 +165,8 @@ static void unescape_percent(span text, buf *out)
     }
 }
 
-/* The member or item that one token of a pointer names, or NULL. */
-static const js *step(const js *v, const char *token, size_t n)
+/* The member or item that one token of a pointer names, or NULL; *failed: there was no memory to look. */
+static const js *step(const js *v, const char *token, size_t n, bool *failed)
 {
     buf key = BUF_INIT(URI_BYTES_MAX);
     uint64_t index = 0;
@@ -180,18 +180,19 @@ static const js *step(const js *v, const char *token, size_t n)
         to = js_get(v, buf_text(&key));
     else if (js_is(v, JS_ARRAY) && str_u64(buf_text(&key), &index))
         to = index < js_len(v) ? js_at(v, index) : NULL;
+    *failed = key.failed;
     buf_clear(&key);
-    return to;
+    return *failed ? NULL : to;
 }
 
 /* Walks the pointer from a resource; identifiers on the way change the base. */
-static const js *walk(const schema_reader *r, size_t *resource, const char *pointer)
+static const js *walk(const schema_reader *r, size_t *resource, const char *pointer, bool *failed)
 {
     const js *v = r->resources[*resource].at;
     while (v && *pointer == '/') {
         const char *token = pointer + 1;
         size_t n = strcspn(token, "/");
-        v = step(v, token, n);
+        v = step(v, token, n, failed);
         if (js_is(v, JS_OBJECT))
             *resource = schema_resource_of(r, v, *resource);
         pointer = token + n;
@@ -214,9 +215,10 @@ static status follow_fragment(schema_reader *r, size_t resource, const char *fra
         const schema_anchor *a = anchor_named(r, resource, fragment);
         return a ? schema_node_for(r, a->at, a->path, resource, out) : schema_bad(r, "names no anchor of the schema");
     }
-    const js *target = walk(r, &resource, fragment);
+    bool failed = false;
+    const js *target = walk(r, &resource, fragment, &failed);
     if (!target)
-        return schema_bad(r, "points to nothing");
+        return failed ? schema_no_memory(r->err) : schema_bad(r, "points to nothing");
     buf path = BUF_INIT(1 << 20);
     buf_str(&path, base);
     buf_str(&path, fragment);

@@ -29,10 +29,6 @@ out:
 
 static status literal(schema_gen *g, const js *v, lang *out)
 {
-    if (js_is(v, JS_STRING)) {
-        *out = lang_json_string(g->langs, lang_text(g->langs, js_text(v), js_len(v)), LANG_JSON_CANONICAL);
-        return OK;
-    }
     buf text = BUF_INIT(1 << 20);
     js_write(v, JS_COMPACT, &text);
     status s = text.failed ? gen_no_memory(g) : OK;
@@ -51,7 +47,9 @@ static status gen_enumeration(schema_gen *g, gen_set set, const js *list, const 
     for (size_t i = 0; i < n && !s; i++) {
         const js *v = single ? single : js_at(list, i);
         bool valid = false;
+        g->check.granted = single ? NULL : list;
         s = gen_valid(g, set, v, &valid);
+        g->check.granted = NULL;
         if (!s && valid)
             s = literal(g, v, &parts[kept++]);
     }
@@ -248,7 +246,7 @@ status gen_rule(schema_gen *g, gen_set set, rule *out)
     s = lower(g, set, &body);
     g->depth--;
     if (!s)
-        s = lang_ok(g->langs, g->err);
+        s = rules_ok(g->r, g->err);
     if (s)
         return s;
     rules_define(g->r, declared, body);
@@ -291,7 +289,7 @@ status schema_rules(const schema *s, rules *r, const schema_options *options, sc
     if (!st && !never)
         st = gen_rule(&g, set, &made);
     if (!st)
-        st = lang_ok(g.langs, err);
+        st = rules_ok(r, err);
     mem_free(g.memo);
     schema_check_end(&g.check);
     arena_clear(&g.memory);

@@ -13,12 +13,13 @@
 
 enum {
     GEN_SETS_MAX = 20000,
-    GEN_STEPS_MAX = 4000000,  /* schemas looked at */
+    GEN_STEPS_MAX = 2000000,  /* schemas looked at */
     GEN_DEPTH_MAX = 400,      /* of sets within sets */
     GEN_BYTES_MAX = 64 << 20,
     GEN_LITERALS_MAX = 20000, /* values of one enum */
     GEN_PATTERNS_MAX = 6,     /* patternProperties of one object: 2^n kinds of names */
     GEN_COUNTS_MAX = 20000,   /* members times counts where minProperties or maxProperties are to be kept */
+    GEN_SHAPED_MAX = 512,     /* characters of a text with a maxLength and a pattern or format: their states multiply */
     GEN_DIGITS = 20,          /* of an integer, before the point: all of 64 bits */
     GEN_FRACTION_DIGITS = 17, /* behind it: a double has no more */
     GEN_VALUES_MAX = 2000,    /* multiples in a range that are written out */

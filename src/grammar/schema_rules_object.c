@@ -117,26 +117,19 @@ static status name_allowed(schema_gen *g, gen_set set, const char *name, bool *a
 
 /* ---- members ---- */
 
-static status name_lang(schema_gen *g, lang names, lang *out)
-{
-    lang colon = lang_text(g->langs, ":", 1), space = lang_text(g->langs, " ", 1);
-    lang after = lang_seq(g->langs, colon, lang_optional(g->langs, space));
-    *out = lang_seq(g->langs, lang_json_string(g->langs, names, LANG_JSON_CANONICAL), after);
-    return OK;
-}
-
-static status member_rule(schema_gen *g, lang names, gen_set values, rule *out)
+/* name: the JSON string or strings. */
+static status member_rule(schema_gen *g, lang name, gen_set values, rule *out)
 {
     rule value;
-    lang name;
     status s = gen_rule(g, values, &value);
     *out = RULES_NONE;
     if (s || value == RULES_NONE)
         return s;
-    s = name_lang(g, names, &name);
-    rule parts[] = { rules_token(g->r, name), value };
+    lang colon = lang_text(g->langs, ":", 1), space = lang_text(g->langs, " ", 1);
+    lang after = lang_seq(g->langs, colon, lang_optional(g->langs, space));
+    rule parts[] = { rules_token(g->r, lang_seq(g->langs, name, after)), value };
     *out = rules_seq(g->r, parts, 2);
-    return s;
+    return OK;
 }
 
 static status declared_member(schema_gen *g, gen_set set, member *m)
@@ -148,7 +141,13 @@ static status declared_member(schema_gen *g, gen_set set, member *m)
     if (s || !allowed)
         return s;
     s = gen_member_set(g, set, m->name, &values, &never, &any);
-    return s || never ? s : member_rule(g, lang_text(g->langs, m->name, strlen(m->name)), values, &m->made);
+    if (s || never)
+        return s;
+    buf name = BUF_INIT(1 << 20);
+    js_write_string(&name, m->name, strlen(m->name));
+    s = name.failed ? gen_no_memory(g) : member_rule(g, lang_text(g->langs, name.data, name.len), values, &m->made);
+    buf_clear(&name);
+    return s;
 }
 
 static int by_name(const void *a, const void *b)
@@ -251,7 +250,9 @@ static status plan_names(schema_gen *g, gen_set set, const object_plan *plan, fr
 {
     bool says = false;
     status s = OK;
-    *f = (free_names){ .names = lang_any_text(g->langs) };
+    static const lang_range zero = { 0, 0 }; /* no parser that ends texts with it could read such a name, ours cannot */
+    lang character = lang_class(g->langs, &zero, 1, true);
+    *f = (free_names){ .names = lang_repeat(g->langs, character, 0, LANG_UNBOUNDED) };
     for (size_t i = 0; i < set.n && !s; i++) {
         const schema_node *n = gen_node(g, set.at[i]);
         const schema_objects *o = n->objects;
@@ -334,7 +335,7 @@ static status make_free(schema_gen *g, gen_set set, object_plan *plan)
         s = free_values(g, set, &f, mask, &values, &never);
         if (s || never)
             continue;
-        s = member_rule(g, names, values, &parts[n]);
+        s = member_rule(g, lang_json_string(g->langs, names, LANG_JSON_CANONICAL), values, &parts[n]);
         n += !s && parts[n] != RULES_NONE;
     }
     plan->free_member = s ? RULES_NONE : rules_alt(g->r, parts, n);

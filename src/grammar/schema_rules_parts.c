@@ -35,6 +35,7 @@ static uint32_t bound(size_t n)
 static status text_lang(schema_gen *g, gen_set set, bool narrow, lang *out)
 {
     size_t min = 0, max = SCHEMA_NO_MAX;
+    bool shaped = false;
     lang l = lang_any_text(g->langs), part;
     status s = OK;
     for (size_t i = 0; i < set.n && !s; i++) {
@@ -43,11 +44,14 @@ static status text_lang(schema_gen *g, gen_set set, bool narrow, lang *out)
             continue;
         min = t->min > min ? t->min : min;
         max = t->max < max ? t->max : max;
+        shaped = shaped || t->pattern || t->format;
         if (t->pattern && !(s = gen_pattern(g, t->pattern, &part)))
             l = lang_and(g->langs, l, part);
         if (!s && t->format && !(s = format_lang(g, t->format, narrow, &part)))
             l = lang_and(g->langs, l, part);
     }
+    if (narrow && shaped && max != SCHEMA_NO_MAX && max > GEN_SHAPED_MAX && min <= GEN_SHAPED_MAX)
+        max = GEN_SHAPED_MAX;
     if (min > max || min >= LANG_UNBOUNDED)
         l = LANG_NONE;
     else if (min || max < LANG_UNBOUNDED)

@@ -169,13 +169,19 @@ static bool unusable(const char *answer, size_t n, grade *out)
     return why != NULL;
 }
 
-status grade_one(const task *t, size_t grader, const task_case *c, const char *answer, size_t n, grade *out, error *err)
+/* Also what is not as the task's schema demands. */
+static status look(const task *t, const char *answer, size_t n, grade *out, error *err)
 {
-    grade one = { 0 };
+    return unusable(answer, n, out) || !t->schema ? OK : grade_by_schema(t, answer, n, out, err);
+}
+
+/* With what look() said about the answer. */
+static status run_one(const task *t, size_t grader, const task_case *c, const char *answer, size_t n,
+                      const grade *looked, grade *out, error *err)
+{
+    grade one = *looked;
     const task_grader *g = &t->graders[grader];
-    status s = OK;
-    if (!unusable(answer, n, &one))
-        s = g->type->run(t, g, c, answer, n, &one, err);
+    status s = one.outcome == GRADE_MALFORMED ? OK : g->type->run(t, g, c, answer, n, &one, err);
     if (s)
         return s;
     if (one.outcome == GRADE_WRONG && !one.reason[0])
@@ -184,18 +190,23 @@ status grade_one(const task *t, size_t grader, const task_case *c, const char *a
     return OK;
 }
 
+status grade_one(const task *t, size_t grader, const task_case *c, const char *answer, size_t n, grade *out, error *err)
+{
+    grade looked = { 0 };
+    status s = look(t, answer, n, &looked, err);
+    return s ? s : run_one(t, grader, c, answer, n, &looked, out, err);
+}
+
 status grade_answer(const task *t, const task_case *c, const char *answer, size_t n, grade *out, error *err)
 {
-    grade total = { .score = 0, .outcome = GRADE_PASS };
+    grade total = { .score = 0, .outcome = GRADE_PASS }, looked = { 0 };
     double sum = 0, weights = 0;
-    if (t->memory->compiled && !unusable(answer, n, &total)) {
-        status s = grade_schema(t, answer, n, &total, err);
-        if (s)
-            return s;
-    }
+    status s = look(t, answer, n, &looked, err);
+    if (s)
+        return s;
     for (size_t i = 0; i < t->n_graders; i++) {
         grade one;
-        status s = grade_one(t, i, c, answer, n, &one, err);
+        s = run_one(t, i, c, answer, n, &looked, &one, err);
         if (s)
             return s;
         sum += t->graders[i].weight * one.score;

@@ -3,7 +3,8 @@
  * Every row of a task's `graders` gives a score in [0, 1] and an outcome. The task's score is their mean weighted
  * by `weight`; the answer passes when every grader's score reaches that grader's `threshold` (default 1), so with one
  * grader: pass = score >= threshold. An answer that cannot be used at all (no JSON, none of the labels, no number,
- * empty) is malformed: score 0, whatever the other graders say. docs/TASKS.md lists all graders with examples. */
+ * empty, not as output.schema demands) is malformed: score 0, whatever the other graders say. docs/TASKS.md lists all
+ * graders with examples. */
 #ifndef TASK_GRADE_H
 #define TASK_GRADE_H
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "grammar/schema.h"
 #include "task/task_int.h"
 
 enum { PATH_BYTES_MAX = 256, JSON_BYTES_MAX = 4 << 20 };
@@ -243,26 +242,28 @@ static span object_text(span answer)
     return close ? span_trim((span){ line, (size_t)(close - line) }) : whole;
 }
 
-/* The answer must be JSON that output.schema accepts, whoever gave it. *out is left alone when it is. */
-status grade_schema(const task *t, const char *answer, size_t n, grade *out, error *err)
+/* The schema judges before any grader: what is not as it demands cannot be used. */
+status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, error *err)
 {
-    js *got = NULL;
-    schema_problem problem;
-    char reason[sizeof out->reason];
-    if (!t->memory->compiled)
-        return OK;
     span text = object_text((span){ answer, n });
+    js *got = NULL;
+    schema_problem p;
     status s = text.n > JSON_BYTES_MAX ? E_FORMAT : js_parse(&got, text.p, text.n, "answer", 1, NULL);
     if (s == E_NOMEM)
         return task_no_memory(err);
     if (s)
         return grade_malformed(out, "no JSON");
-    s = schema_check(t->memory->compiled, got, &problem, err);
+    s = schema_check(t->memory->checked, got, &p, NULL);
     js_free(got);
-    if (s != E_FORMAT)
-        return s;
-    snprintf(reason, sizeof reason, "not what output.schema demands: %.60s %.60s", problem.schema, problem.what);
-    return grade_malformed(out, reason);
+    if (s == E_NOMEM)
+        return task_no_memory(err);
+    if (s == E_RANGE)
+        return grade_malformed(out, "too large to be checked by the schema");
+    if (s) {
+        (void)grade_malformed(out, "");
+        snprintf(out->reason, sizeof out->reason, "not as the schema demands: %.100s", p.schema);
+    }
+    return OK;
 }
 
 status run_json_fields(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n,

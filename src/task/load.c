@@ -2,7 +2,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "grammar/schema.h"
 #include "task/task_int.h"
 
 status task_no_memory(error *err)
@@ -198,7 +197,7 @@ static status read_output(task_reader *r, const yaml *root)
     if (!output)
         return OK;
     const yaml *kind = yaml_get(output, "kind"), *labels = yaml_get(output, "labels");
-    const yaml *node = yaml_get(output, "schema");
+    const yaml *demanded = yaml_get(output, "schema");
     size_t i = 0;
     if (output->kind != YAML_MAP)
         return yaml_error(r->f, output, r->err, "'output' is a map with 'kind'");
@@ -210,19 +209,18 @@ static status read_output(task_reader *r, const yaml *root)
         s = yaml_error(r->f, output, r->err, labels ? "'labels' belong to 'kind: label'" : "'labels' are missing");
     if (!s && labels)
         s = read_labels(r, labels);
-    if (!s && node && (t->output != TASK_JSON || node->kind != YAML_MAP))
-        s = yaml_error(r->f, node, r->err, "'schema' is a map and belongs to 'kind: json'");
+    if (!s && demanded && (t->output != TASK_JSON || demanded->kind != YAML_MAP))
+        s = yaml_error(r->f, demanded, r->err, "'schema' is a map and belongs to 'kind: json'");
     if (s)
         return s;
-    t->memory->schema = node ? yaml_to_js(node) : NULL;
+    t->memory->schema = demanded ? yaml_to_js(demanded) : NULL;
     t->memory->output = yaml_to_js(output);
     t->schema = t->memory->schema;
-    if ((node && !t->schema) || !t->memory->output)
+    if ((demanded && !t->schema) || !t->memory->output)
         return task_no_memory(r->err);
     error why = { 0 };
-    if (node && schema_open(&t->memory->compiled, t->schema, NULL, NULL, &why))
-        return yaml_error(r->f, node, r->err, "schema: %s", why.text);
-    return OK;
+    s = demanded ? schema_open(&t->memory->checked, t->schema, NULL, NULL, &why) : OK;
+    return s ? fail(r->err, s, "%s:%d: %s", t->path, demanded->line, why.text) : OK;
 }
 
 static status read_sampling(task_reader *r, const yaml *root)
@@ -382,7 +380,7 @@ void task_close(task **t)
     for (size_t i = 0; i < m->n_roots; i++)
         js_free(m->roots[i]);
     mem_free(m->roots);
-    schema_close(&m->compiled);
+    schema_close(&m->checked);
     js_free(m->schema);
     js_free(m->graders);
     js_free(m->output);

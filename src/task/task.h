@@ -90,7 +90,7 @@ typedef struct task {
     const task_prompt *variants;
 
     task_output output;
-    const js *schema; /* NULL: none */
+    const js *schema; /* NULL: none; what schema.h cannot check was refused when the task was read */
     size_t n_labels;
     const char *const *labels;
 

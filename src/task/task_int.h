@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/yaml.h"
+#include "grammar/schema.h"
 #include "task/grade.h"
 #include "task/task.h"
 #include "task/text_int.h"
@@ -17,7 +18,7 @@ struct task_memory {
     arena texts, case_memory;
     yaml_file *file; /* many texts point into it */
     js *schema, *graders, *output;
-    struct schema *compiled; /* of schema; NULL: none */
+    struct schema *checked; /* the same schema, compiled */
     js **roots; /* one object a case */
     size_t n_roots;
     bool cases_loaded;
@@ -120,9 +121,9 @@ status grade_expected(const task *t, const task_grader *g, const task_case *c, c
 status grade_bad_expected(const task *t, const task_grader *g, const task_case *c, const char *wanted, error *err);
 /* Sets score and outcome by the threshold; the reason is left to the caller. */
 void grade_score(const task_grader *g, double score, grade *out);
+/* E_FORMAT never: out->outcome is GRADE_MALFORMED when the answer is not as output.schema demands. */
+status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, error *err);
 status grade_malformed(grade *out, const char *reason); /* always OK */
-/* Malformed when output.schema does not accept the answer; otherwise *out is left alone. E_NOMEM, E_RANGE. */
-status grade_schema(const task *t, const char *answer, size_t n, grade *out, error *err) MUST_CHECK;
 
 /* grade_text.c, grade_number.c, grade_json.c */
 status read_exact(task_reader *r, const yaml *map, task_grader *g);

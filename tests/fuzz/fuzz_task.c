@@ -1,7 +1,6 @@
 /* libFuzzer over task folders: the bytes before the first zero byte are task.yaml, the rest is cases.jsonl. What is
  * accepted can be rendered, digested and graded with any answer.
- * modules: base stat task
- * files: src/plat/paths.c
+ * modules: base plat quant gguf token grammar stat task
  * libs: -lyaml -lcrypto -lpcre2-8 */
 #include <stdint.h>
 #include <stdlib.h>

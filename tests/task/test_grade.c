@@ -152,26 +152,6 @@ static void numbers(void **state)
     run_rows(inside, ARRAY_LEN(inside), "", "From 19:12 for 47 min it cost 1900 (3.5.2024, room A4)");
 }
 
-/* output.schema is demanded of every answer, whatever the graders think of it. */
-static void output_schema(void **state)
-{
-    (void)state;
-    static const char output[] = "output: {kind: json, schema: {type: object, required: [total], properties: {total: "
-                                 "{type: number, minimum: 0}}}}";
-    static const char g[] = "[{type: json-fields, extra: ignore}]";
-    static const row rows[] = {
-        { g, "{\"total\": 28.7}", "{\"total\": 28.7}", 'p', 1 },
-        { g, "{\"total\": 28.7}", "```json\n{\"total\": 28.70}\n```", 'p', 1 },
-        { g, "{\"total\": 28.7}", "{\"total\": 1}", 'w', 0 },
-        { g, "{\"total\": 28.7}", "{\"total\": \"28.7\"}", 'm', 0 },
-        { g, "{\"total\": 28.7}", "{\"total\": -28.7}", 'm', 0 },
-        { g, "{\"total\": 28.7}", "{\"sum\": 28.7}", 'm', 0 },
-        { g, "{\"total\": 28.7}", "28.7", 'm', 0 },
-        { g, "{\"total\": 28.7}", "", 'm', 0 },
-    };
-    run_rows(rows, ARRAY_LEN(rows), output, NULL);
-}
-
 static void json_fields(void **state)
 {
     (void)state;
@@ -213,6 +193,35 @@ static void json_fields(void **state)
         { g, "{\"a\": null}", "{}", 'p', 1 },
     };
     run_rows(rows, ARRAY_LEN(rows), "output: {kind: json}", NULL);
+}
+
+static void schemas(void **state)
+{
+    (void)state;
+    static const char output[] = "output: {kind: json, schema: {type: object, required: [total], additionalProperties: "
+                                 "false, properties: {total: {type: number, minimum: 0}, date: {format: date}}}}";
+    static const char g[] = "[{type: json-fields, extra: ignore}]";
+    static const row rows[] = {
+        { g, "{\"total\": 1.50}", "{\"total\": 1.5}", 'p', 1 },
+        { g, "{\"total\": 1.50}", "```json\n{\"total\": 1.5, \"date\": \"2024-02-29\"}\n```", 'p', 1 },
+        { g, "{\"total\": 1.50}", "{\"total\": 2}", 'w', 0 },
+        { g, "{\"total\": 1.50}", "{\"total\": \"1.5\"}", 'm', 0 },
+        { g, "{\"total\": 1.50}", "{\"total\": -1}", 'm', 0 },
+        { g, "{\"total\": 1.50}", "{\"total\": 1.5, \"date\": \"2023-02-29\"}", 'm', 0 },
+        { g, "{\"total\": 1.50}", "{\"total\": 1.5, \"more\": 1}", 'm', 0 },
+        { g, "{\"total\": 1.50}", "{}", 'm', 0 },
+        { g, "{\"total\": 1.50}", "[1.5]", 'm', 0 },
+        { g, "{\"total\": 1.50}", "1.5 euro", 'm', 0 },
+        { "[{type: contains, values: [total]}]", "null", "{\"total\": true}", 'm', 0 },
+    };
+    run_rows(rows, ARRAY_LEN(rows), output, NULL);
+    static const char bad[] = "hearth: 1\nid: a\nprivacy: public\nprompt: x\noutput:\n  kind: json\n  schema:\n"
+                              "    type: object\n    propreties: {}\ngraders: [{type: json-fields}]\nbar: 0.5\n";
+    task *t = NULL;
+    error e = { 0 };
+    assert_int_equal(task_parse(&t, bad, strlen(bad), "t", &e), E_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "schema: /propreties: the keyword is not known (did you mean 'properties'?)"));
+    assert_non_null(strstr(e.text, "task.yaml:"));
 }
 
 static void reasons_hold_no_text(void **state)
@@ -371,8 +380,8 @@ int main(void)
         cmocka_unit_test(texts),
         cmocka_unit_test(labels),
         cmocka_unit_test(numbers),
-        cmocka_unit_test(output_schema),
         cmocka_unit_test(json_fields),
+        cmocka_unit_test(schemas),
         cmocka_unit_test(reasons_hold_no_text),
         cmocka_unit_test(a_bad_expected_is_an_error_not_a_grade),
         cmocka_unit_test(hostile_answers_end),
