@@ -1,8 +1,10 @@
 """Tools, histories and formats of answers: the official OpenAI client against a real `hearth serve` and a real model."""
+import hashlib
 import json
 import pathlib
 import re
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lib.served import CACHE, MODEL, Served, need  # noqa: E402
@@ -214,6 +216,31 @@ def what_cannot_be_enforced_is_said(c):
             assert says in str(e), (says, str(e))
 
 
+def recorded_calls_and_thoughts():
+    """What any provider says of reasoning and calls reaches the client, whole and in pieces."""
+    prompt = {"kind": "chat", "messages": [{"role": "user", "content": "x"}], "tools": [TIME]}
+    digest = hashlib.sha256(json.dumps(prompt, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
+        f.write(json.dumps({"prompt_sha256": digest, "answer": "One moment.", "reasoning": "The clock.", "tool_calls": [
+            {"name": "now", "arguments": {}}, {"name": "now", "arguments": {"a": "é"}}]}))
+        f.flush()
+        config = f"version: 1\nproviders:\n  - {{name: tape, kind: replay, file: {f.name}}}\n"
+        with Served(config=config) as s:
+            c = openai.OpenAI(base_url=s.url + "/v1", api_key="none", max_retries=0)
+            more = dict(model="tape", messages=[{"role": "user", "content": "x"}], tools=[TIME])
+            choice = c.chat.completions.create(**more).choices[0]
+            m = choice.message
+            assert choice.finish_reason == "tool_calls" and m.content == "One moment."
+            assert m.model_extra["reasoning_content"] == m.model_extra["reasoning"] == "The clock."
+            assert [json.loads(k.function.arguments) for k in m.tool_calls] == [{}, {"a": "é"}]
+            with c.chat.completions.stream(**more) as stream:
+                final = stream.get_final_completion().choices[0]
+            assert final.message.content == "One moment." and len(final.message.tool_calls) == 2
+            deltas = [k.choices[0].delta for k in c.chat.completions.create(**more, stream=True)]
+            assert "".join(d.model_extra.get("reasoning", "") for d in deltas if d.model_extra) == "The clock."
+            assert [d.tool_calls[0].index for d in deltas if d.tool_calls and d.tool_calls[0].id] == [0, 1]
+
+
 CHECKS = [a_required_call_is_always_valid, streamed_calls_are_the_same, choice_none_and_auto, the_round_goes_on,
           bad_histories_are_never_our_fault, bad_tools_are_named, answers_have_the_asked_form,
           what_cannot_be_enforced_is_said]
@@ -223,3 +250,4 @@ with Served() as served:
     for check in CHECKS:
         check(client)
         print("ok", check.__name__)
+recorded_calls_and_thoughts()
