@@ -17,7 +17,7 @@ typedef enum node_kind {
     S_WITH,   /* names: targets, list: values, body */
     S_MACRO,  /* value: name text, symbol, list: N_NAME of each parameter, defaults: of the last ones, body */
     S_CALL,   /* a: the call, list and defaults: parameters of caller(), body */
-    S_SCOPE,  /* body with variables of its own (generation, block, autoescape) */
+    S_SCOPE,  /* body with variables of its own (generation, autoescape); flag: a block, sees only those outside */
     S_BREAK,
     S_CONTINUE,
     /* expressions */

@@ -43,9 +43,10 @@ void bind(run *r, const char *function_name, const char *names, int needed, cons
         int at = place_of(names, name);
         if (at < 0)
             run_fail(r, E_FORMAT, "%s() got an unexpected keyword argument '%.*s'", function_name,
-                     (int)(name.n < 60 ? name.n : 60), name.p);
+                     run_shown(name.p, name.n), name.p);
         if (out[at].kind != V_ABSENT)
-            run_fail(r, E_FORMAT, "%s() got multiple values for argument '%.*s'", function_name, (int)name.n, name.p);
+            run_fail(r, E_FORMAT, "%s() got multiple values for argument '%.*s'", function_name,
+                     run_shown(name.p, name.n), name.p);
         out[at] = a->items[a->n + i];
     }
     for (int i = 0; i < needed; i++)
@@ -149,14 +150,16 @@ static void bind_rest(run *r, const macro *m, const arguments *a, const bool *us
     } else if (kwargs.m->n) {
         if (text_is(r, kwargs.m->keys[0].s, "caller"))
             run_fail(r, E_FORMAT, "macro '%.*s' was invoked with two values for the special caller argument. This is "
-                     "most likely a bug.", (int)name.n, name.p);
+                     "most likely a bug.", run_shown(name.p, name.n), name.p);
         span key = text_bytes(r, kwargs.m->keys[0].s);
-        run_fail(r, E_FORMAT, "macro '%.*s' takes no keyword argument '%.*s'", (int)name.n, name.p, (int)key.n, key.p);
+        run_fail(r, E_FORMAT, "macro '%.*s' takes no keyword argument '%.*s'", run_shown(name.p, name.n),
+                 name.p, run_shown(key.p, key.n), key.p);
     }
     if (reads(r, m, READS_VARARGS, "varargs", &symbol))
         scope_set(r, s, (uint32_t)symbol, varargs);
     else if (a->n > n->n)
-        run_fail(r, E_FORMAT, "macro '%.*s' takes not more than %zu argument(s)", (int)name.n, name.p, n->n);
+        run_fail(r, E_FORMAT, "macro '%.*s' takes not more than %zu argument(s)", run_shown(name.p, name.n),
+                 name.p, n->n);
 }
 
 static value call_macro(run *r, const macro *m, const arguments *a)
@@ -222,7 +225,7 @@ static value call_range(run *r, const arguments *a)
         run_fail(r, E_FORMAT, "range expected 1 to 3 arguments, got %zu", a->n);
     int64_t v[3] = { 0, 0, 1 };
     for (size_t i = 0; i < a->n; i++)
-        v[a->n == 1 ? 1 : i] = value_index(r, a->items[i]);
+        v[a->n == 1 ? 1 : i] = value_bound(r, a->items[i]);
     range g = { v[0], v[1], v[2], 0 };
     if (!g.step)
         run_fail(r, E_FORMAT, "range() arg 3 must not be zero");
@@ -249,6 +252,7 @@ static void fill_dict(run *r, dict *m, const arguments *a, const char *who)
         for (size_t i = 0; i < from->n; i++)
             dict_set(r, m, from->keys[i], from->values[i]);
     } else if (a->n) {
+        value_defined(r, a->items[0]);
         list *items = value_items(r, a->items[0]);
         for (size_t i = 0; i < items->n; i++) {
             list *pair = value_items(r, items->items[i]);

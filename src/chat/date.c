@@ -25,14 +25,18 @@ value strftime_now(run *r, const value *a)
         }
         while (i + 1 < s.n && strchr("-_0^#", s.p[i]))
             i++;
-        char conversion[16] = "", out[128];
-        if (i + 1 - from < sizeof conversion)
-            memcpy(conversion, s.p + from, i + 1 - from);
+        char conversion[16] = "", out[128] = "";
+        size_t n = i + 1 - from;
+        run_spend(r, 16);
+        if (!s.p[i] || !strchr("aAbBcCdDeFfgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%", s.p[i]) || n >= sizeof conversion) {
+            build_slice(&b, format, from, i + text_char_bytes(s.p + i, s.n - i)); /* unknown: it stays as it is */
+            i += text_char_bytes(s.p + i, s.n - i) - 1;
+            continue;
+        }
+        memcpy(conversion, s.p + from, n);
         if (s.p[i] == 'f')
             snprintf(out, sizeof out, "000000");
-        else if (!strchr("aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyY%", s.p[i]) || !conversion[0])
-            out[0] = 0; /* %z and %Z: the time has no zone */
-        else
+        else if (s.p[i] != 'z' && s.p[i] != 'Z') /* the time has no zone */
             out[strftime(out, sizeof out, conversion, &at)] = 0;
         build_str(&b, out, origin);
     }

@@ -89,7 +89,7 @@ static bool own_attribute(run *r, value of, const text *name, value *out)
 
 static bool slice_bounds(run *r, const slice *s, int64_t n, int64_t *start, int64_t *stop, int64_t *step)
 {
-    *step = s->step.kind == V_NONE ? 1 : value_index(r, s->step);
+    *step = s->step.kind == V_NONE ? 1 : value_bound(r, s->step);
     if (*step == 0)
         run_fail(r, E_FORMAT, "slice step cannot be zero");
     if (*step < -INT64_MAX)
@@ -99,7 +99,7 @@ static bool slice_bounds(run *r, const slice *s, int64_t n, int64_t *start, int6
     int64_t *ends[] = { start, stop };
     const value given[] = { s->start, s->stop };
     for (int i = 0; i < 2; i++) {
-        int64_t at = given[i].kind == V_NONE ? ((i == 0) != back ? low : high) : value_index(r, given[i]);
+        int64_t at = given[i].kind == V_NONE ? ((i == 0) != back ? low : high) : value_bound(r, given[i]);
         if (given[i].kind != V_NONE && at < 0)
             at = at < -n ? low : at + n;
         *ends[i] = at < low ? low : at > high ? high : at;
@@ -143,9 +143,10 @@ static value slice_range(run *r, const range *of, const slice *by)
     int64_t start, stop, step;
     range *out = run_alloc(r, sizeof *out);
     bool any = slice_bounds(r, by, of->n, &start, &stop, &step);
-    out->start = of->start + start * of->step;
-    out->stop = of->start + stop * of->step;
-    out->step = of->step * step;
+    out->start = range_at(of, start);
+    out->stop = range_at(of, stop);
+    if (__builtin_mul_overflow(of->step, step, &out->step))
+        out->step = step < 0 ? INT64_MIN : INT64_MAX; /* one item at most is left of it */
     out->n = !any ? 0 : step > 0 ? (stop - start - 1) / step + 1 : (start - stop - 1) / -step + 1;
     return (value){ .kind = V_RANGE, .range = out };
 }
@@ -168,7 +169,7 @@ static bool item_at(run *r, value of, value key, value *out)
         span s = text_bytes(r, of.s);
         *out = value_text(text_slice(r, of.s, at, at + text_char_bytes(s.p + at, s.n - at)));
     } else {
-        *out = of.kind == V_RANGE ? value_int(of.range->start + i * of.range->step) : of.l->items[i];
+        *out = of.kind == V_RANGE ? value_int(range_at(of.range, i)) : of.l->items[i];
     }
     return true;
 }
@@ -192,7 +193,8 @@ value get_item(run *r, value of, value key)
         case V_LIST:
         case V_TUPLE: return slice_list(r, of, key.slice);
         case V_RANGE: return slice_range(r, of.range, key.slice);
-        default: return undefined_of(r, of, key);
+        case V_DICT: run_fail(r, E_FORMAT, "unhashable type: 'slice'");
+        default: run_fail(r, E_FORMAT, "'%s' object is not subscriptable", value_type(of));
         }
     }
     bool hashable = key.kind != V_LIST && key.kind != V_DICT;
@@ -264,7 +266,6 @@ static bool repeats(value v)
     return v.kind == V_TEXT || v.kind == V_LIST || v.kind == V_TUPLE;
 }
 
-/* Dict views as sets: a - b of keys and items is rare in templates and not done. */
 static value math_op(run *r, number_op op, value a, value b)
 {
     if (value_is_number(a) && value_is_number(b))
@@ -279,6 +280,8 @@ static value math_op(run *r, number_op op, value a, value b)
         return repeat(r, a, b);
     if (op == N_MUL && repeats(b) && value_is_int(a))
         return repeat(r, b, a);
+    if (op == N_SUB && a.kind == V_VIEW)
+        run_fail(r, E_UNSUPPORTED, "views of dicts as sets");
     bad_operands(r, math_signs[op], a, b);
 }
 
@@ -389,7 +392,7 @@ static value eval_filter(run *r, const node *n, scope *s)
 {
     value v = n->a ? eval(r, n->a, s) : value_text(r->filtered);
     if (!n->row)
-        run_fail(r, E_FORMAT, "No filter named '%.*s' found.", (int)(n->value.s->n < 60 ? n->value.s->n : 60),
+        run_fail(r, E_FORMAT, "No filter named '%.*s' found.", run_shown(n->value.s->p, n->value.s->n),
                  text_bytes(r, n->value.s).p);
     arguments a = eval_arguments(r, n, s);
     r->line = n->line;
@@ -400,7 +403,7 @@ static value eval_test(run *r, const node *n, scope *s)
 {
     value v = eval(r, n->a, s);
     if (!n->row)
-        run_fail(r, E_FORMAT, "No test named '%.*s' found.", (int)(n->value.s->n < 60 ? n->value.s->n : 60),
+        run_fail(r, E_FORMAT, "No test named '%.*s' found.", run_shown(n->value.s->p, n->value.s->n),
                  text_bytes(r, n->value.s).p);
     arguments a = eval_arguments(r, n, s);
     r->line = n->line;

@@ -102,7 +102,7 @@ static flow exec_scoped(run *r, const node *n, scope *s)
     case S_WITH: return exec_with(r, n, s);
     case S_MACRO: scope_set(r, s, n->symbol, new_macro(r, n, s, n->value.s, false)); break;
     case S_CALL: exec_call(r, n, s); break;
-    case S_SCOPE: return exec(r, n->body, scope_new(r, s));
+    case S_SCOPE: return exec(r, n->body, scope_new(r, n->flag ? r->top : s));
     default: run_fail(r, E_FORMAT, "this is no statement");
     }
     return FLOW_NEXT;

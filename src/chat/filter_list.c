@@ -66,7 +66,6 @@ static value do_first(run *r, value v, const value *a)
 static value do_last(run *r, value v, const value *a)
 {
     (void)a;
-    value_defined(r, v);
     if (v.kind == V_GENERATOR || !value_iterable(v))
         run_fail(r, E_FORMAT, "'%s' object is not reversible", value_type(v));
     list *items = value_items(r, v);
@@ -193,7 +192,7 @@ static value do_map(run *r, value v, const arguments *a)
         p->filter = filter_named(s);
         if (!p->filter)
             run_fail(r, E_FORMAT, name.kind == V_TEXT ? "No filter named '%.*s'." : "map requires a filter argument",
-                     (int)s.n, s.p);
+                     run_shown(s.p, s.n), s.p);
         p->a = without(a, 1);
     }
     return value_generator(r, next_mapped, v, p);
@@ -214,7 +213,7 @@ static value pick(run *r, value v, const arguments *a, bool by_attribute, bool r
         span s = a->items[at].kind == V_TEXT ? text_bytes(r, a->items[at].s) : (span){ "", 0 };
         p->test = test_named(s);
         if (!p->test)
-            run_fail(r, E_FORMAT, "No test named '%.*s'.", (int)s.n, s.p);
+            run_fail(r, E_FORMAT, "No test named '%.*s'.", run_shown(s.p, s.n), s.p);
         p->a = without(a, at + 1);
     }
     return value_generator(r, next_picked, v, p);
@@ -285,7 +284,7 @@ value sort_values(run *r, list *items, list *keys, bool reverse)
 
 static value do_sort(run *r, value v, const value *a)
 {
-    bool reverse = a[0].kind != V_ABSENT && value_true(r, a[0]);
+    bool reverse = a[0].kind != V_ABSENT && value_index(r, a[0]);
     bool case_sensitive = a[1].kind != V_ABSENT && value_true(r, a[1]);
     list *items = value_items(r, v), *keys = value_list(r, items->n).l, *paths = value_list(r, 0).l;
     list *names = a[2].kind == V_TEXT ? split_text(r, a[2].s, text_of(r, ","), -1) : value_list(r, 0).l;
@@ -307,7 +306,7 @@ static value do_sort(run *r, value v, const value *a)
 static value do_dictsort(run *r, value v, const value *a)
 {
     bool case_sensitive = a[0].kind != V_ABSENT && value_true(r, a[0]);
-    bool reverse = a[2].kind != V_ABSENT && value_true(r, a[2]);
+    bool reverse = a[2].kind != V_ABSENT && value_index(r, a[2]);
     bool by_value = a[1].kind == V_TEXT && text_is(r, a[1].s, "value");
     if (a[1].kind != V_ABSENT && !by_value && !(a[1].kind == V_TEXT && text_is(r, a[1].s, "key")))
         run_fail(r, E_FORMAT, "You can only sort by either \"key\" or \"value\"");

@@ -224,15 +224,24 @@ static bool is_upper(run *r, value v, const value *a)
     return all_case(r, v, true);
 }
 
+static void hashable(run *r, value v)
+{
+    dict none = { 0 };
+    value ignored;
+    (void)dict_get(r, &none, v, &ignored); /* fails for what cannot be a key */
+}
+
 static bool is_filter(run *r, value v, const value *a)
 {
     (void)a;
+    hashable(r, v);
     return v.kind == V_TEXT && filter_named(text_bytes(r, v.s));
 }
 
 static bool is_test(run *r, value v, const value *a)
 {
     (void)a;
+    hashable(r, v);
     return v.kind == V_TEXT && test_named(text_bytes(r, v.s));
 }
 

@@ -120,7 +120,7 @@ static value do_indent(run *r, value v, const value *a)
 
 static value do_truncate(run *r, value v, const value *a)
 {
-    const text *s = text_or_fail(r, v, "what is truncated"), *end = text_of(r, "...");
+    const text *end = text_of(r, "...");
     if (a[2].kind != V_ABSENT)
         end = text_or_fail(r, a[2], "end");
     int64_t length = a[0].kind == V_ABSENT ? 255 : value_index(r, a[0]);
@@ -128,8 +128,9 @@ static value do_truncate(run *r, value v, const value *a)
     int64_t end_chars = (int64_t)text_chars(r, end);
     if (length < end_chars || leeway < 0)
         run_fail(r, E_FORMAT, "expected length >= %lld, got %lld", (long long)end_chars, (long long)length);
-    if ((int64_t)text_chars(r, s) - leeway <= length)
+    if ((int64_t)value_length(r, v) - leeway <= length)
         return v;
+    const text *s = text_or_fail(r, v, "what is truncated");
     size_t cut = text_byte_at(r, s, (size_t)(length - end_chars));
     if (!given_true(r, a[1])) {
         size_t blank = text_find_last(r, text_bytes(r, s), (span){ " ", 1 }, 0, cut);
@@ -243,7 +244,7 @@ static value do_filesizeformat(run *r, value v, const value *a)
     if (bytes == 1) {
         snprintf(s, sizeof s, "1 Byte");
     } else if (bytes < base) {
-        snprintf(s, sizeof s, "%.0f Bytes", trunc(bytes));
+        snprintf(s, sizeof s, "%.0f Bytes", trunc(bytes) + 0.0 /* no -0 */);
     } else {
         int i = 0;
         double unit = base * base;

@@ -468,14 +468,15 @@ static spec read_spec(run *r, const text *t, uint32_t from)
     return p;
 }
 
-static void put_formatted(formatter *f, value v, spec *p)
+/* empty: there is no specifier. */
+static void put_formatted(formatter *f, value v, spec *p, bool empty)
 {
     bool real = p->type && strchr("eEfFgG%", p->type);
     if (value_is_number(v) && (v.kind == V_FLOAT || real)) {
         if (p->type && !real)
             run_fail(f->r, E_FORMAT, "Unknown format code '%c' for object of type 'float'", p->type);
         put_double(f, v, p);
-    } else if (value_is_int(v) && !(v.kind == V_BOOL && !p->type)) {
+    } else if (value_is_int(v) && !(v.kind == V_BOOL && empty)) {
         if (p->type == 'c') {
             percent_char(f, v, p);
             return;
@@ -484,12 +485,11 @@ static void put_formatted(formatter *f, value v, spec *p)
             run_fail(f->r, E_FORMAT, "Unknown format code for object of type 'int'");
         put_int(f, v, p);
     } else {
-        bool plain = p->width <= 0 && p->precision < 0 && !p->type && !p->align && !p->sign;
-        if (v.kind != V_TEXT && v.kind != V_BOOL && v.kind != V_UNDEFINED && !plain)
+        if (v.kind != V_TEXT && !empty)
             run_fail(f->r, E_FORMAT, "unsupported format string passed to %s.__format__", value_type(v));
         if (p->type && p->type != 's')
             run_fail(f->r, E_FORMAT, "Unknown format code '%c' for object of type 'str'", p->type);
-        if (p->align == '=' || p->sign)
+        if (p->align == '=' || p->sign || p->comma || p->underscore || p->alternate)
             run_fail(f->r, E_FORMAT, "not allowed in string format specifier");
         put_text(f, value_print(f->r, v), p);
     }
@@ -518,7 +518,7 @@ static void replacement(formatter *f, fields *fs, int depth)
         run_fail(f->r, E_FORMAT, "expected '}' before end of string");
     f->at++;
     spec p = read_spec(f->r, spec_text, from);
-    put_formatted(f, v, &p);
+    put_formatted(f, v, &p, spec_text->n == 0);
 }
 
 /* At depth 0 to the end of the format, deeper up to the } that ends the specifier. */

@@ -300,7 +300,8 @@ static void number(lexer *x)
                 end += x->s.p[end] == '0' ? 1 : 2;
     }
     if (!number_parse_int(x->r, (span){ x->s.p + from, end - from }, base, &v))
-        run_fail(x->r, E_FORMAT, "'%.*s' is no number", (int)(end - x->at), x->s.p + x->at);
+        run_fail(x->r, E_FORMAT, "'%.*s' is no number", run_shown(x->s.p + x->at, end - x->at),
+                 x->s.p + x->at);
     emit(x, T_INT, 0, v);
     advance(x, end);
 }

@@ -95,8 +95,8 @@ static value m_removesuffix(run *r, value v, const value *a)
 /* The bytes between two positions in characters, as slices count them; false: start lies behind the end. */
 static bool window(run *r, const text *s, value start, value stop, size_t *from, size_t *to)
 {
-    int64_t n = (int64_t)text_chars(r, s), a = given(start) ? value_index(r, start) : 0;
-    int64_t b = given(stop) ? value_index(r, stop) : n;
+    int64_t n = (int64_t)text_chars(r, s), a = given(start) ? value_bound(r, start) : 0;
+    int64_t b = given(stop) ? value_bound(r, stop) : n;
     a = a < 0 ? (a < -n ? 0 : a + n) : a;
     b = b < 0 ? (b < -n ? 0 : b + n) : b > n ? n : b;
     if (a > b || a > n)
@@ -173,7 +173,6 @@ static value m_replace(run *r, value v, const value *a)
 
 static value m_join(run *r, value v, const value *a)
 {
-    value_defined(r, a[0]);
     return value_text(text_join(r, v.s, a[0], true));
 }
 
@@ -301,8 +300,8 @@ static value m_copy(run *r, value v, const value *a)
 
 static value m_list_index(run *r, value v, const value *a)
 {
-    int64_t n = (int64_t)v.l->n, from = a[1].kind == V_ABSENT ? 0 : value_index(r, a[1]);
-    int64_t to = a[2].kind == V_ABSENT ? n : value_index(r, a[2]);
+    int64_t n = (int64_t)v.l->n, from = a[1].kind == V_ABSENT ? 0 : value_bound(r, a[1]);
+    int64_t to = a[2].kind == V_ABSENT ? n : value_bound(r, a[2]);
     from = from < 0 ? (from < -n ? 0 : from + n) : from;
     to = to < 0 ? to + n : to > n ? n : to;
     for (int64_t i = from; i < to; i++)
@@ -317,6 +316,16 @@ static value m_list_count(run *r, value v, const value *a)
     for (size_t i = 0; i < v.l->n; i++)
         n += value_equal(r, v.l->items[i], a[0]);
     return value_int(n);
+}
+
+static value m_range_index(run *r, value v, const value *a)
+{
+    return m_list_index(r, (value){ .kind = V_LIST, .l = value_items(r, v) }, a);
+}
+
+static value m_range_count(run *r, value v, const value *a)
+{
+    return m_list_count(r, (value){ .kind = V_LIST, .l = value_items(r, v) }, a);
 }
 
 static value m_is_integer(run *r, value v, const value *a)
@@ -420,6 +429,8 @@ static const method_row methods[] = {
     REFUSED(V_LIST, "insert"), REFUSED(V_LIST, "sort"), REFUSED(V_LIST, "extend"), REFUSED(V_LIST, "remove"),
     { V_TUPLE, "index", "value start stop", 1, m_list_index, NULL, false },
     { V_TUPLE, "count", "value", 1, m_list_count, NULL, false },
+    { V_RANGE, "index", "value", 1, m_range_index, NULL, false },
+    { V_RANGE, "count", "value", 1, m_range_count, NULL, false },
     { V_FLOAT, "is_integer", "", 0, m_is_integer, NULL, false },
     { V_LOOP, "cycle", NULL, 0, NULL, m_cycle, false },
     { V_LOOP, "changed", NULL, 0, NULL, m_changed, false },

@@ -8,7 +8,7 @@
 
 #include "chat/value.h"
 
-enum { BIG_LIMBS = 128, WIDE_LIMBS = 2 * BIG_LIMBS + 2 };
+enum { BIG_LIMBS = 128, WIDE_LIMBS = 2 * BIG_LIMBS + 6 };
 
 struct big {
     bool negative;
@@ -29,6 +29,11 @@ static void wide_trim(wide *w)
     while (w->n && !w->limb[w->n - 1])
         w->n--;
     w->negative = w->n && w->negative;
+}
+
+static uint32_t bits_of(const wide *w)
+{
+    return w->n ? w->n * 32 - (uint32_t)__builtin_clz(w->limb[w->n - 1]) : 0;
 }
 
 static void wide_of_u64(wide *w, uint64_t u)
@@ -203,11 +208,28 @@ void big_print(run *r, value v, builder *out)
 
 /* ---- doubles ----------------------------------------------------------------------------------------------------- */
 
+/* The nearest double to the magnitude times 2^exponent, ties to even: of more than 64 bits the lowest stands for all
+ * below it. sticky: something smaller than any bit is there too. */
+static double wide_double(const wide *w, int exponent, bool sticky)
+{
+    uint64_t top = 0;
+    uint32_t bits = bits_of(w);
+    uint32_t drop = bits > 64 ? bits - 64 : 0;
+    for (uint32_t i = 0; i < bits; i++) {
+        uint64_t bit = w->limb[i / 32] >> i % 32 & 1;
+        if (i >= drop)
+            top |= bit << (i - drop);
+        else
+            sticky |= bit;
+    }
+    return ldexp((double)(top | sticky), exponent + (int)drop);
+}
+
 static double big_double(const big *b)
 {
-    double d = 0;
-    for (uint32_t i = b->n; i-- > 0;)
-        d = d * 4294967296.0 + b->limb[i];
+    wide w;
+    wide_of(&w, (value){ .kind = V_BIG, .big = b });
+    double d = wide_double(&w, 0, false);
     return b->negative ? -d : d;
 }
 
@@ -355,6 +377,42 @@ static value double_op(run *r, number_op op, double a, double b)
     return value_float(div != 0 && div - whole > 0.5 ? whole + 1 : whole);
 }
 
+static void shift_left(wide *w, uint32_t bits)
+{
+    uint32_t limbs = bits / 32, rest = bits % 32;
+    for (uint32_t i = w->n + 1; i-- > 0;) {
+        uint64_t v = (uint64_t)(i < w->n ? w->limb[i] : 0) << rest;
+        v |= i && rest ? w->limb[i - 1] >> (32 - rest) : 0;
+        w->limb[i + limbs] = (uint32_t)v;
+    }
+    memset(w->limb, 0, limbs * sizeof *w->limb);
+    w->n += limbs + 1;
+    wide_trim(w);
+}
+
+/* a / b, rounded once: the quotient is brought to 66 bits or more first. */
+static double divide_ints(run *r, value a, value b)
+{
+    if (a.kind != V_BIG && b.kind != V_BIG) {
+        double x = value_double(r, a), y = value_double(r, b);
+        if (fabs(x) < 9007199254740992.0 && fabs(y) < 9007199254740992.0)
+            return x / y;
+    }
+    wide x, y, quotient, rest;
+    wide_of(&x, a);
+    wide_of(&y, b);
+    bool negative = x.negative != y.negative;
+    x.negative = y.negative = false;
+    int shift = 66 + (int)bits_of(&y) - (int)bits_of(&x);
+    shift_left(shift > 0 ? &x : &y, (uint32_t)abs(shift));
+    run_spend(r, 64 + (size_t)x.n * x.n * 4);
+    wide_divide(&x, &y, &quotient, &rest);
+    double d = wide_double(&quotient, -shift, rest.n != 0);
+    if (isinf(d))
+        run_fail(r, E_FORMAT, "integer division result too large for a float");
+    return negative ? -d : d;
+}
+
 static value wide_op(run *r, number_op op, value a, value b)
 {
     wide x, y, out, rest;
@@ -398,7 +456,7 @@ static value int_op(run *r, number_op op, value a, value b)
     if (b_zero && (op == N_DIV || op == N_FLOORDIV || op == N_MOD))
         run_fail(r, E_FORMAT, op == N_DIV ? "division by zero" : "integer division or modulo by zero");
     if (op == N_DIV)
-        return value_float(value_double(r, a) / value_double(r, b));
+        return value_float(divide_ints(r, a, b));
     if (op == N_POW)
         return b_negative ? power_of_doubles(r, value_double(r, a), value_double(r, b)) : power_of_ints(r, a, b);
     int64_t out;
@@ -585,13 +643,20 @@ value number_round(run *r, value v, value digits)
     return value_float(d);
 }
 
+int64_t value_bound(run *r, value v)
+{
+    if (v.kind == V_BIG)
+        return v.big->negative ? INT64_MIN : INT64_MAX;
+    return value_index(r, v);
+}
+
 int64_t value_index(run *r, value v)
 {
     value_defined(r, v);
     if (v.kind == V_BOOL)
         return v.b;
     if (v.kind == V_BIG)
-        return v.big->negative ? INT64_MIN : INT64_MAX;
+        run_fail(r, E_FORMAT, "Python int too large to convert to C ssize_t");
     if (v.kind != V_INT)
         run_fail(r, E_FORMAT, "'%s' object cannot be interpreted as an integer", value_type(v));
     return v.i;

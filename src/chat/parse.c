@@ -55,7 +55,7 @@ void unexpected(parser *p, const char *wanted)
                                          "an operator", "the end of the template" };
     const token *t = now(p);
     if (t->kind == T_NAME)
-        run_fail(p->r, E_FORMAT, "expected %s, got '%.*s'", wanted, (int)(t->value.s->n < 60 ? t->value.s->n : 60),
+        run_fail(p->r, E_FORMAT, "expected %s, got '%.*s'", wanted, run_shown(t->value.s->p, t->value.s->n),
                  t->value.s->p);
     run_fail(p->r, E_FORMAT, "expected %s, got %s", wanted, kinds[t->kind]);
 }
@@ -339,7 +339,12 @@ static const node *parse_named_block(parser *p)
 {
     node *n = node_new(p, S_SCOPE);
     const text *name = expect_name(p);
-    (void)skip_name(p, "scoped");
+    for (size_t i = 0; i < p->n_blocks; i++)
+        if (text_equal(p->r, p->blocks[i], name))
+            run_fail(p->r, E_FORMAT, "block '%.*s' defined twice", run_shown(name->p, name->n), name->p);
+    p->blocks = run_grow(p->r, p->blocks, p->n_blocks, p->n_blocks + 1, sizeof *p->blocks);
+    p->blocks[p->n_blocks++] = name;
+    n->flag = !skip_name(p, "scoped");
     (void)skip_name(p, "required");
     n->body = function_body(p, "endblock");
     if (now(p)->kind == T_NAME && text_equal(p->r, now(p)->value.s, name))
@@ -416,7 +421,7 @@ static const node *parse_statement(parser *p)
         }
     }
     span name = { now(p)->value.s->p, now(p)->value.s->n };
-    run_fail(p->r, E_FORMAT, "Encountered unknown tag '%.*s'.", (int)(name.n < 60 ? name.n : 60), name.p);
+    run_fail(p->r, E_FORMAT, "Encountered unknown tag '%.*s'.", run_shown(name.p, name.n), name.p);
 }
 
 static bool at_end_tag(const parser *p, const char *const *ends)
@@ -465,7 +470,7 @@ void parse_template(run *r, span source, struct template *out)
         const node *n = p.unknown[0];
         r->line = n->line;
         run_fail(r, E_FORMAT, "No %s named '%.*s'.", n->kind == E_FILTER ? "filter" : "test",
-                 (int)(n->value.s->n < 60 ? n->value.s->n : 60), n->value.s->p);
+                 run_shown(n->value.s->p, n->value.s->n), n->value.s->p);
     }
 }
 

@@ -17,6 +17,8 @@ typedef struct parser {
     size_t at;
     int soft;     /* within an if: filters of no known name fail when they are reached, not at once */
     int loops;    /* break and continue belong into one */
+    const text **blocks; /* names of {% block %} */
+    size_t n_blocks;
     const node *unknown[8]; /* filters and tests of no known name elsewhere */
     size_t n_unknown;
 } parser;

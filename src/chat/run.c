@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 void run_fail(run *r, status code, const char *format, ...)
 {
     va_list args;
@@ -21,6 +23,12 @@ void run_refuse(run *r, const char *words, size_t n)
          words);
     r->code = E_FORMAT;
     longjmp(r->leave, 1);
+}
+
+int run_shown(const char *p, size_t n)
+{
+    enum { SHOWN_MAX = 60 };
+    return (int)(n <= SHOWN_MAX ? n : utf8_complete(p, SHOWN_MAX));
 }
 
 void *run_alloc(run *r, size_t bytes)

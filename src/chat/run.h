@@ -35,6 +35,7 @@ typedef struct run {
     uint32_t line;              /* of the template: where it is now */
     const struct template *t;   /* NULL while compiling */
     struct scope *globals;      /* the request's variables */
+    struct scope *top;          /* what the template sets outside of everything */
     struct sink *out;           /* where output goes now */
     const struct text *filtered; /* the text of the filter block that is being evaluated */
     int64_t now;                /* seconds, of the clock that strftime_now shows */
@@ -44,6 +45,9 @@ typedef struct run {
 _Noreturn void run_fail(run *r, status code, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Without that: the template's own words. */
 _Noreturn void run_refuse(run *r, const char *words, size_t n);
+
+/* How many of n bytes an error shows: 60 at most, and whole characters. */
+int run_shown(const char *p, size_t n);
 
 void *run_alloc(run *r, size_t bytes); /* cleared; never NULL */
 void *run_array(run *r, size_t n, size_t size);

@@ -179,7 +179,7 @@ int text_compare(run *r, const text *a, const text *b)
     size_t n = a->n < b->n ? a->n : b->n;
     run_spend_bytes(r, n);
     int c = memcmp(text_bytes(r, a).p, text_bytes(r, b).p, n);
-    return c ? c : (a->n > b->n) - (a->n < b->n);
+    return c ? c < 0 ? -1 : 1 : (a->n > b->n) - (a->n < b->n);
 }
 
 /* ---- characters -------------------------------------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ text *text_slice(run *r, const text *s, size_t from, size_t to);
 span text_bytes(run *r, const text *s);
 bool text_is(run *r, const text *s, const char *literal);
 bool text_equal(run *r, const text *a, const text *b);
-int text_compare(run *r, const text *a, const text *b); /* by code points */
+int text_compare(run *r, const text *a, const text *b); /* -1, 0, 1, by code points */
 uint32_t text_origin(run *r, const text *s, size_t at); /* of the byte there */
 
 /* ---- characters ---- */

@@ -77,8 +77,7 @@ static list *split_white(run *r, const text *s, int64_t most)
             return l;
         size_t begin = i;
         if (most >= 0 && (int64_t)l->n >= most) {
-            text *rest = text_strip(r, text_slice(r, s, begin, in.n), NULL, false, true);
-            list_add(r, l, value_text(rest));
+            add_slice(r, l, s, begin, in.n);
             return l;
         }
         while (i < in.n && !space_at(in, i, &len))
@@ -136,7 +135,7 @@ static list *split_white_right(run *r, const text *s, int64_t most)
         if (!end)
             break;
         if ((int64_t)l->n >= most) {
-            list_add(r, l, value_text(text_strip(r, text_slice(r, s, 0, end), NULL, true, false)));
+            add_slice(r, l, s, 0, end);
             break;
         }
         size_t begin = end;

@@ -123,7 +123,7 @@ void undefined_fail(run *r, value v)
     if (u->hint)
         run_fail(r, E_FORMAT, "%s", u->hint);
     span name = text_bytes(r, u->name.kind == V_TEXT ? u->name.s : value_repr(r, u->name));
-    int n = name.n < 200 ? (int)name.n : 200;
+    int n = run_shown(name.p, name.n);
     if (u->unsafe)
         run_fail(r, E_FORMAT, "access to attribute '%.*s' of '%s' object is unsafe.", n, name.p, u->owner);
     if (!u->owner)
@@ -462,6 +462,8 @@ int value_compare(run *r, value a, value b, const char *op)
     value_defined(r, b);
     if (a.kind == b.kind && a.kind == V_TEXT)
         return text_compare(r, a.s, b.s);
+    if (a.kind == V_VIEW && b.kind == V_VIEW)
+        run_fail(r, E_UNSUPPORTED, "views of dicts as sets");
     if (a.kind != b.kind || (a.kind != V_LIST && a.kind != V_TUPLE))
         run_fail(r, E_FORMAT, "'%s' not supported between instances of '%s' and '%s'", op, value_type(a),
                  value_type(b));
@@ -482,7 +484,10 @@ bool value_in(run *r, value item, value container)
         value ignored;
         return dict_get(r, container.m, item, &ignored);
     }
-    case V_NAMESPACE: run_fail(r, E_FORMAT, "argument of type 'Namespace' is not iterable");
+    case V_VIEW:
+        if (container.view->of == VIEW_KEYS)
+            return value_in(r, item, (value){ .kind = V_DICT, .m = (dict *)(uintptr_t)container.view->m });
+        break;
     default: break;
     }
     if (!value_iterable(container))
@@ -516,12 +521,18 @@ static bool next_char(run *r, iter *it, value *out)
     return true;
 }
 
+/* Within the range no item overflows, but steps on the way to it may: they wrap. */
+int64_t range_at(const range *g, int64_t i)
+{
+    return (int64_t)((uint64_t)g->start + (uint64_t)i * (uint64_t)g->step);
+}
+
 static bool next_of_range(iter *it, value *out)
 {
     const range *g = it->v.range;
     if (it->at >= (size_t)g->n)
         return false;
-    *out = value_int(g->start + (int64_t)it->at++ * g->step);
+    *out = value_int(range_at(g, (int64_t)it->at++));
     return true;
 }
 

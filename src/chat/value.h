@@ -154,12 +154,14 @@ bool dict_get(run *r, const dict *m, value key, value *out);
 bool dict_get_str(run *r, const dict *m, const char *key, value *out);
 value view_at(run *r, const view *v, size_t i);
 
+int64_t range_at(const range *g, int64_t i);
+
 /* ---- asking ---- */
 const char *value_type(value v);                     /* Python's name: "str" */
 const char *value_owner(run *r, value v);            /* "str object", for undefined values */
 bool value_true(run *r, value v);
 bool value_equal(run *r, value a, value b);
-/* < 0, 0, > 0; what cannot be ordered fails with Python's sentence about `op`. */
+/* -1, 0, 1; 2: neither (NaN). What cannot be ordered fails with Python's sentence about `op`. */
 int value_compare(run *r, value a, value b, const char *op);
 bool value_is_number(value v);                       /* int, float, bool */
 bool value_is_int(value v);                          /* int, bool */
@@ -215,7 +217,8 @@ bool number_parse_float(run *r, span s, double *out);
 value number_of_double(run *r, double whole);        /* int(d), d finite */
 value number_round(run *r, value v, value digits);
 void big_print(run *r, value v, builder *out);
-/* An index or a count: clamps what is beyond int64 (ends of slices), fails for what is no int. */
+/* An index or a count; fails for what is no int, or none of 64 bits. value_bound: the end of a slice, which clamps. */
 int64_t value_index(run *r, value v);
+int64_t value_bound(run *r, value v);
 
 #endif
