@@ -138,6 +138,8 @@ typedef struct hearth_sampling {
     uint32_t max_tokens; /* 0: until the model ends or the context is full */
     const char *stops[HEARTH_STOPS];
     uint32_t n_stops;
+    const char *grammar; /* GBNF, as llama.cpp has it: the answer is a text of this grammar; NULL: any text. What the
+                            grammar forces is not drawn. Only max_tokens, the context and stops cut an answer short */
 } hearth_sampling;
 /* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties. */
 void hearth_sampling_init(hearth_sampling *o);

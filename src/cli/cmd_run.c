@@ -84,6 +84,8 @@ static void print_statistics(const generate_result *r)
     fprintf(stderr, "; first token after %.2f s; answer %u tokens", r->first_token_s, r->n_tokens);
     if (r->decode_s > 0 && r->n_tokens > 1)
         fprintf(stderr, ", %.1f tokens/s", (r->n_tokens - 1) / r->decode_s);
+    if (r->n_forced)
+        fprintf(stderr, "; %u forced", r->n_forced);
     if (r->n_drafted)
         fprintf(stderr, "; %u of %u foreseen", r->n_accepted, r->n_drafted);
     fprintf(stderr, "; %s]%s\n", finish_reason_name(r->finish), cli_style(2, "\033[0m"));
@@ -94,8 +96,6 @@ static status answer(conversation *c, const sampling_options *sampling, bool qui
 {
     generate_result r;
     interrupted = 0;
-    if (sampling->grammar)
-        grammar_state_reset(sampling->grammar);
     status s = conversation_answer(c, sampling, print_event, NULL, &r, err);
     if (s)
         return s;
@@ -306,11 +306,12 @@ int cmd_run(int argc, char **argv)
         { "repeat-last-n", 0, OPTION_INT, &o.repeat_last_n, "N", "the window of the penalties (64)" },
         { "seed", 's', OPTION_INT, &o.seed, "N", "same seed, same answer (default: a fresh one)" },
         { "stop", 0, OPTION_LIST, &o.stops, "TEXT", "end the answer before this text; may be given again" },
-        { "system", 0, OPTION_TEXT, &o.system_text, "TEXT", "system message" },
-        { "file", 'f', OPTION_TEXT, &o.file, "FILE", "read the prompt from FILE ('-': standard input)" },
         { "schema", 0, OPTION_TEXT, &o.shape.schema_file, "FILE", "the answer is JSON that this JSON Schema accepts" },
         { "json", 0, OPTION_FLAG, &o.shape.json, NULL, "the answer is one JSON object" },
-        { "grammar", 0, OPTION_TEXT, &o.shape.grammar_file, "FILE", "the answer is a text of this grammar (GBNF)" },
+        { "grammar", 0, OPTION_TEXT, &o.shape.grammar_file, "FILE",
+          "the answer is a text of this grammar (GBNF, see llama.cpp)" },
+        { "system", 0, OPTION_TEXT, &o.system_text, "TEXT", "system message" },
+        { "file", 'f', OPTION_TEXT, &o.file, "FILE", "read the prompt from FILE ('-': standard input)" },
         { "raw", 0, OPTION_FLAG, &o.raw, NULL, "no chat template: continue the text" },
         { "special", 0, OPTION_FLAG, &o.special, NULL, "show control tokens in the answer" },
         { "no-speculation", 0, OPTION_FLAG, &o.no_speculation, NULL, "one token a step (the answer is the same)" },
@@ -336,14 +337,12 @@ int cmd_run(int argc, char **argv)
     sampling_options sampling;
     if (fill_sampling(&o, &sampling, &err))
         return err.code == E_RANGE ? usage_error("run", "%s", err.text) : report("run", &err);
-    shape form = { 0 };
-    status s = load_model(&e, argv[1], &o.load, &err);
+    status s = shape_open(&sampling.grammar, &o.shape, &err);
     if (!s)
-        s = shape_open(&form, &o.shape, e, &err);
-    sampling.grammar = form.state;
+        s = load_model(&e, argv[1], &o.load, &err);
     if (!s)
         s = run(e, &o, &sampling, n_words == 2 ? argv[2] : NULL, &err);
-    shape_close(&form);
+    shape_close(&sampling.grammar);
     engine_close(&e);
     return s == E_CANCELLED ? EXIT_NO : s ? report("run", &err) : EXIT_OK;
 }

@@ -32,36 +32,24 @@ static status request_of(const shape_options *o, js **out, error *err)
     return s;
 }
 
-status shape_open(shape *out, const shape_options *o, const engine *e, error *err)
+status shape_open(grammar **out, const shape_options *o, error *err)
 {
     const output_format format = output_format_of(NULL);
+    const char *file = o->schema_file ? o->schema_file : o->grammar_file;
     schema_notes notes = { 0 };
     js *in = NULL;
-    *out = (shape){ 0 };
-    if (!o->schema_file && !o->grammar_file && !o->json)
+    *out = NULL;
+    if (!file && !o->json)
         return OK;
     status s = request_of(o, &in, err);
-    if (!s) {
-        s = constrain(&out->language, &format, in, false, false, &notes, err);
-        if (s && o->schema_file)
-            s = fail_prefix(err, s, "%s: ", o->schema_file);
-        else if (s && o->grammar_file)
-            s = fail_prefix(err, s, "%s: ", o->grammar_file);
-    }
-    if (!s)
-        s = grammar_vocab_open(&out->vocab, engine_vocab(e), err);
-    if (!s)
-        s = grammar_state_open(&out->state, out->language, out->vocab, err);
+    if (!s && (s = constrain(out, &format, in, false, false, &notes, err)) != OK && file)
+        s = fail_prefix(err, s, "%s: ", file);
     schema_notes_clear(&notes);
     js_free(in);
-    if (s)
-        shape_close(out);
     return s;
 }
 
-void shape_close(shape *s)
+void shape_close(grammar **g)
 {
-    grammar_state_close(&s->state);
-    grammar_close(&s->language);
-    grammar_vocab_close(&s->vocab);
+    grammar_close(g);
 }

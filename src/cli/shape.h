@@ -2,7 +2,7 @@
 #ifndef CLI_SHAPE_H
 #define CLI_SHAPE_H
 
-#include "engine/generate.h"
+#include "base/status.h"
 #include "grammar/grammar.h"
 
 typedef struct shape_options {
@@ -10,15 +10,8 @@ typedef struct shape_options {
     bool json;
 } shape_options;
 
-/* Zero-initialise; empty when nothing was asked for. */
-typedef struct shape {
-    grammar *language;
-    grammar_vocab *vocab;
-    grammar_state *state; /* for sampling_options.grammar; reset it before each answer */
-} shape;
-
-/* At most one of the options is given. The file's or the schema's error, with its path. */
-status shape_open(shape *out, const shape_options *o, const engine *e, error *err) MUST_CHECK;
-void shape_close(shape *s);
+/* At most one of the options is given; none: *out is NULL. The file's or the schema's error, with its path. */
+status shape_open(grammar **out, const shape_options *o, error *err) MUST_CHECK;
+void shape_close(grammar **g);
 
 #endif

@@ -89,7 +89,8 @@ static status check_options(engine_options *o, error *err)
     return OK;
 }
 
-/* Upper bound of what a vocab keeps: its texts, and for each token and merge its entries in tables and hashes. */
+/* Upper bound of what a vocab keeps: its texts, and for each token and merge its entries in tables and hashes; and of
+ * its tokens as grammars need them, which counts whether there will be one or not. */
 static uint64_t vocab_bound(const gguf *g)
 {
     static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.merges" };
@@ -98,6 +99,8 @@ static uint64_t vocab_bound(const gguf *g)
         const gguf_value *v = gguf_find(g, keys[i]);
         if (v)
             bytes += 2 * v->bytes + 64 * v->n;
+        if (v && i == 0 && v->bytes >= 8 * v->n) /* each text stands behind its length */
+            bytes += grammar_vocab_bound((size_t)v->n, (size_t)(v->bytes - 8 * v->n));
     }
     return bytes;
 }
@@ -291,6 +294,7 @@ void engine_close(engine **ep)
     model_run_close(&e->run);
     model_close(&e->model);
     pool_close(&e->pool);
+    grammar_vocab_close(&e->grammar_vocab);
     vocab_close(&e->vocab);
     for (int i = 0; i < MODEL_KINDS; i++)
         kv_close(&e->kv[i]);
@@ -311,6 +315,16 @@ const engine_info *engine_get_info(const engine *e)
 const struct vocab *engine_vocab(const engine *e)
 {
     return e->vocab;
+}
+
+status engine_grammar_vocab(engine *e, const struct grammar_vocab **out, error *err)
+{
+    if (!e->vocab)
+        return fail(err, E_UNSUPPORTED, "the model has no tokenizer, so no grammar can constrain what it writes");
+    status st = e->grammar_vocab ? OK : grammar_vocab_open(&e->grammar_vocab, e->vocab, err);
+    if (!st)
+        *out = e->grammar_vocab;
+    return st;
 }
 
 const char *engine_chat_template(const engine *e)

@@ -28,6 +28,7 @@ typedef struct engine engine;
 typedef struct session session;
 struct gguf;
 struct vocab;
+struct grammar_vocab;
 
 /* ---- opening ---- */
 
@@ -77,7 +78,7 @@ typedef struct engine_budget {
     uint64_t weights_bytes; /* repacked weights, norms and tables */
     uint64_t kv_bytes;      /* both KV pools */
     uint64_t scratch_bytes; /* activations, logits */
-    uint64_t vocab_bytes;   /* vocabulary and merges (an upper bound) */
+    uint64_t vocab_bytes;   /* vocabulary, merges, and the vocabulary as grammars need it (an upper bound) */
     uint64_t total_bytes;
     uint64_t token_bytes;   /* weight bytes read for one decoded token (each matrix once, of the embedding one row) */
     uint32_t context;       /* the limit that the options led to */
@@ -118,6 +119,9 @@ typedef struct engine_info {
 /* Borrowed, live as long as the engine. */
 const engine_info *engine_get_info(const engine *e);
 const struct vocab *engine_vocab(const engine *e);
+/* The vocabulary as grammars need it: made when it is first asked for. Borrowed, live as long as the engine.
+ * E_UNSUPPORTED: the model has no vocabulary; E_NOMEM. */
+status engine_grammar_vocab(engine *e, const struct grammar_vocab **out, error *err) MUST_CHECK;
 /* The chat template's source text (tokenizer.chat_template), or NULL: a base model. */
 const char *engine_chat_template(const engine *e);
 /* The budget that engine_open took. */

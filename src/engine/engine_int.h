@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "engine/lookup.h"
+#include "grammar/grammar.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "plat/pool.h"
@@ -34,6 +35,7 @@ struct engine {
     model *model;
     model_run *run;
     vocab *vocab; /* NULL: the file has no tokenizer */
+    grammar_vocab *grammar_vocab; /* NULL: not asked for yet */
     kv_pool kv[MODEL_KINDS];
     uint32_t batch, logit_rows, n_open; /* n_open sessions */
     model_row *rows;         /* [batch] */
@@ -82,7 +84,11 @@ typedef struct sampled {
     uint32_t n_top;
     struct token_logprob *top; /* the caller's array of SAMPLING_LOGPROBS */
 } sampled;
-void engine_sample(engine *e, const session *s, const float *logits, const struct sampling_options *o, sampled *out);
+/* mask: the tokens that may be drawn, at least one, as grammar.h has it; NULL: all. */
+void engine_sample(engine *e, const session *s, const float *logits, const uint64_t *mask,
+                   const struct sampling_options *o, sampled *out);
+/* The same for a token that is not drawn but given: only what is reported of it. */
+void engine_report(engine *e, const float *logits, const struct sampling_options *o, int32_t token, sampled *out);
 
 /* Philox4x32-10: the first word of the block with this key and counter. */
 uint32_t sample_random(uint64_t seed, uint64_t position, uint32_t choice);

@@ -2,15 +2,18 @@
  * A step computes the logits after the drawn token, and after tokens that lookup.c foresees: as long as the very same
  * sampling draws these, their logits are there already; what it does not draw is forgotten.
  *
+ * Under a grammar one draw can be followed by tokens that are forced (constrain.h): they wait in `feed` with the drawn
+ * one, and go through the model in one step.
+ *
  * Text waits in `held` while it could still be the beginning of a stop string; what is emitted is final. The decode
- * loop allocates nothing: `held` has its whole size from the start. */
+ * loop allocates nothing (but what a grammar learns): `held` has its whole size from the start. */
 #include "engine/generate.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "grammar/grammar.h"
+#include "engine/constrain.h"
 #include "engine/engine_int.h"
 #include "plat/clock.h"
 
@@ -23,6 +26,11 @@ typedef struct run {
     vocab_decoder decoder;
     buf held;
     bool cancelled;
+    constraint limits;        /* .state NULL: no grammar */
+    int32_t feed[CONSTRAIN_TOKENS + 1]; /* tokens of the answer that the session has not seen yet, */
+    uint32_t n_feed;
+    int32_t forced[CONSTRAIN_TOKENS]; /* and forced ones that are not yet part of it: from next_forced on */
+    uint32_t n_forced, next_forced;
     /* the step under way: tokens that were foreseen, the logits after the one before them and after each. The session
      * shows the tokens that were drawn; the pages of the others are kept until they are dropped. */
     int32_t draft[LOOKUP_ROWS];
@@ -138,7 +146,7 @@ static status prepare(run *r, const int32_t *prompt, uint32_t n, error *err)
         return fail(err, E_NOMEM, "no memory for the answer's text");
     if (e->vocab)
         vocab_decoder_init(&r->decoder, e->vocab, false, r->o->special);
-    return OK;
+    return r->o->grammar ? constraint_open(&r->limits, e, r->o->grammar, r->o->grammar_vocab, err) : OK;
 }
 
 static bool prefill_progress(void *user, uint32_t done, uint32_t total)
@@ -148,42 +156,26 @@ static bool prefill_progress(void *user, uint32_t done, uint32_t total)
     return r->cancelled;
 }
 
-/* One token from these logits. True: the answer ends, result.finish says why. */
-static bool next_token(run *r, const float *logits)
+/* The token becomes part of the answer. True: the answer ends, result.finish says why. */
+static bool take_token(run *r, const sampled *x)
 {
     engine *e = r->s->e;
-    token_logprob top[SAMPLING_LOGPROBS];
-    sampled drawn = { .top = top };
-    static float masked[1 << 19];
-    error gerr = { 0 };
-    if (r->o->grammar) {
-        const uint64_t *mask;
-        if (grammar_state_mask(r->o->grammar, &mask, &gerr)) { r->result.finish = FINISH_CANCELLED; return true; }
-        for (uint32_t i = 0; i < e->info.n_vocab; i++)
-            masked[i] = mask[i / 64] >> (i % 64) & 1 ? logits[i] : -1e30f;
-        logits = masked;
-    }
-    engine_sample(e, r->s, logits, r->o, &drawn);
-    if (r->o->grammar && grammar_state_accept(r->o->grammar, drawn.token, &gerr)) {
-        r->result.finish = FINISH_CANCELLED;
-        return true;
-    }
     generate_result *out = &r->result;
-    out->last_token = drawn.token;
-    out->sum_logprob += (double)drawn.logprob;
+    out->last_token = x->token;
     out->n_tokens++;
+    r->feed[r->n_feed++] = x->token;
     send(r, &(generate_event){ .kind = GENERATE_TOKEN,
-                               .token = { drawn.token, drawn.logprob },
-                               .top = top,
-                               .n_top = drawn.n_top });
+                               .token = { x->token, x->logprob },
+                               .top = x->top,
+                               .n_top = x->n_top });
     out->finish = FINISH_STOP;
-    if (e->vocab && !r->o->ignore_eos && vocab_is_eog(e->vocab, drawn.token))
+    if (e->vocab && !r->o->ignore_eos && vocab_is_eog(e->vocab, x->token))
         return true;
-    if (e->vocab && r->o->special && vocab_is_control(e->vocab, drawn.token)) {
-        if (emit_control(r, drawn.token))
+    if (e->vocab && r->o->special && vocab_is_control(e->vocab, x->token)) {
+        if (emit_control(r, x->token))
             return true;
     } else if (e->vocab) {
-        vocab_decode(&r->decoder, drawn.token, &r->held);
+        vocab_decode(&r->decoder, x->token, &r->held);
         if (emit_final(r))
             return true;
     }
@@ -194,7 +186,71 @@ static bool next_token(run *r, const float *logits)
     if (r->o->max_tokens && out->n_tokens >= r->o->max_tokens)
         return true;
     out->finish = FINISH_CONTEXT;
-    return r->s->length >= e->info.context;
+    return r->s->length + r->n_feed > e->info.context;
+}
+
+/* What is forced becomes part of the answer: all of it unseen by the model, or the next one with its report. */
+static bool take_forced(run *r, const float *logits)
+{
+    token_logprob top[SAMPLING_LOGPROBS];
+    sampled x = { .top = top };
+    bool ended = false;
+    while (r->next_forced < r->n_forced && !ended) {
+        x.token = r->forced[r->next_forced++];
+        if (r->o->n_logprobs)
+            engine_report(r->s->e, logits, r->o, x.token, &x);
+        r->result.n_forced++;
+        ended = take_token(r, &x);
+        if (r->o->n_logprobs)
+            break;
+    }
+    return ended;
+}
+
+static bool grammar_ends(run *r)
+{
+    return r->limits.state && r->next_forced == r->n_forced && grammar_state_must_end(r->limits.state);
+}
+
+static status find_forced(run *r, error *err)
+{
+    r->next_forced = r->n_forced = 0;
+    return r->limits.state ? constraint_jump(&r->limits, r->forced, &r->n_forced, err) : OK;
+}
+
+static status draw_token(run *r, const float *logits, bool *ended, error *err)
+{
+    token_logprob top[SAMPLING_LOGPROBS];
+    sampled drawn = { .top = top };
+    const uint64_t *mask = NULL;
+    status st = r->limits.state ? constraint_mask(&r->limits, &mask, err) : OK;
+    if (st)
+        return st;
+    engine_sample(r->s->e, r->s, logits, mask, r->o, &drawn);
+    if (r->limits.state)
+        st = grammar_state_accept(r->limits.state, drawn.token, err);
+    if (st)
+        return st;
+    r->result.sum_logprob += (double)drawn.logprob;
+    *ended = take_token(r, &drawn);
+    return *ended ? OK : find_forced(r, err);
+}
+
+/* The answer goes on by at least one token, from these logits; or it ends, and result.finish says why. */
+static status next_tokens(run *r, const float *logits, bool *ended, error *err)
+{
+    status st = OK;
+    *ended = false;
+    r->n_feed = 0;
+    if (r->next_forced == r->n_forced && !grammar_ends(r))
+        st = draw_token(r, logits, ended, err);
+    if (!st && !*ended && r->next_forced < r->n_forced && (!r->o->n_logprobs || !r->n_feed))
+        *ended = take_forced(r, logits);
+    if (!st && !*ended && grammar_ends(r)) {
+        *ended = true;
+        r->result.finish = FINISH_STOP;
+    }
+    return st;
 }
 
 /* ---- stepping ---- */
@@ -235,29 +291,51 @@ static void drop_draft(run *r)
     r->n_draft = r->n_held = 0;
 }
 
-/* From a drawn token to the logits after it: they are there if the token was foreseen, else the model takes a step. */
-static status advance(run *r, const float **logits, error *err)
+/* Tokens of the feed that were foreseen: they are in already. Returns how many. */
+static uint32_t take_foreseen(run *r)
 {
-    lookup *l = r->s->e->lookup;
-    int32_t token = r->result.last_token;
-    if (r->o->speculate != SPECULATE_OFF)
-        lookup_add(l, token);
-    if (r->n_held < r->n_draft && r->draft[r->n_held] == token) {
+    uint32_t n = 0;
+    while (n < r->n_feed && r->n_held < r->n_draft && r->draft[r->n_held] == r->feed[n]) {
         r->s->length++;
         r->result.n_accepted++;
-        *logits = r->rows[++r->n_held];
-        return OK;
+        r->n_held++;
+        n++;
     }
-    drop_draft(r);
+    return n;
+}
+
+/* One token goes in, with what may follow it. */
+static status step_one(run *r, error *err)
+{
+    lookup *l = r->s->e->lookup;
     uint32_t n = 0;
     if (r->o->speculate != SPECULATE_OFF)
         n = lookup_draft(l, draft_room(r), r->o->speculate == SPECULATE_ALWAYS, r->draft);
+    if (n && r->limits.state)
+        n = constraint_fits(&r->limits, r->draft, n);
     uint64_t start = clock_mono_us();
     status st = step_draft(r, n, err);
     if (st == E_NOFIT && n) /* the KV pool may still hold one position */
         st = step_draft(r, n = 0, err);
     if (!st)
         lookup_took(l, n + 1, clock_mono_us() - start);
+    return st;
+}
+
+/* From the feed to the logits after it: they are there if it was foreseen, else the model takes a step. */
+static status advance(run *r, const float **logits, error *err)
+{
+    for (uint32_t i = 0; i < r->n_feed && r->o->speculate != SPECULATE_OFF; i++)
+        lookup_add(r->s->e->lookup, r->feed[i]);
+    uint32_t n = take_foreseen(r), left = r->n_feed - n;
+    if (left == 0) {
+        *logits = r->rows[r->n_held];
+        return OK;
+    }
+    drop_draft(r);
+    if (left > 1)
+        return session_feed(r->s, r->feed + n, left, logits, NULL, NULL, err);
+    status st = step_one(r, err);
     *logits = r->rows[0];
     return st;
 }
@@ -279,11 +357,14 @@ static status produce(run *r, const int32_t *prompt, uint32_t n, error *err)
     if (!st && r->o->speculate != SPECULATE_OFF)
         lookup_start(r->s->e->lookup, prompt, n);
     uint64_t decoding = clock_mono_us();
+    if (!st)
+        st = find_forced(r, err);
     while (!st) {
-        bool ended = next_token(r, logits);
-        if (out->n_tokens == 1)
+        bool ended = false, first = out->n_tokens == 0;
+        st = next_tokens(r, logits, &ended, err);
+        if (first && out->n_tokens)
             out->first_token_s = seconds_since(start);
-        if (ended)
+        if (st || ended)
             break;
         st = advance(r, &logits, err);
         if (st == E_NOFIT) { /* the KV pool is shared: it can be full before this session's context is */
@@ -312,6 +393,7 @@ status engine_generate(session *s, const int32_t *prompt, uint32_t n, const samp
     }
     if (!st)
         *out = r.result;
+    constraint_close(&r.limits);
     buf_clear(&r.held);
     return st;
 }

@@ -9,6 +9,8 @@
 
 #include "engine/engine.h"
 
+struct grammar;
+
 #define SAMPLING_STOPS 16         /* most stop strings */
 #define SAMPLING_STOP_BYTES 256   /* longest stop string */
 #define SAMPLING_LOGPROBS 64      /* most alternatives reported */
@@ -40,17 +42,29 @@ typedef struct sampling_options {
     uint32_t n_stops;
     bool ignore_eos;         /* for speed measurements: end-of-text tokens do not stop */
     sampling_speculate speculate;
-    struct grammar_state *grammar; /* STOPGAP */
     bool special;            /* emit the text of control tokens too, each as an event of its own */
+    struct grammar *grammar; /* the answer is a text of it (see below), or NULL; borrowed during the call, and used by
+                                one call at a time */
+    const struct grammar_vocab *grammar_vocab; /* NULL: the engine's own. Another one of the same tokens, in which control
+                                tokens may have texts: these are then taken where the grammar forces such a text */
 } sampling_options;
 /* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties, window 64. */
 void sampling_options_init(sampling_options *o);
 /* E_RANGE naming the field that is out of its limits. */
 status sampling_options_check(const sampling_options *o, error *err) MUST_CHECK;
 
+/* Under a grammar (grammar/grammar.h) only tokens that its mask has are drawn: the mask comes after penalties and
+ * temperature and before top-k, so the filters see allowed tokens only. What the grammar forces is taken without
+ * drawing, by the rule in constrain.h: fed in one step, or one by one when log-probabilities are asked for; the tokens
+ * are the same. The answer ends, FINISH_STOP, with a token that ends (which the grammar allows where its text may end),
+ * or without one where nothing can follow. Only max_tokens, the context, a stop string and cancelling end it before its
+ * text is whole. Foreseen tokens are tried against the grammar first. E_UNSUPPORTED: the vocabulary cannot say what the
+ * grammar wants; E_RANGE: the grammar's ceilings. */
+
 typedef struct token_logprob {
     int32_t token;
-    float logprob; /* natural log of the model's own probability: before penalties, temperature and filters */
+    float logprob; /* natural log of the model's own probability: before penalties, temperature, grammar and filters;
+                      0 for a token that a grammar forced, unless log-probabilities were asked for */
 } token_logprob;
 
 typedef enum generate_kind {
@@ -87,12 +101,13 @@ typedef struct generate_result {
     finish_reason finish;
     uint32_t n_prompt;   /* prompt tokens */
     uint32_t n_reused;   /* of them taken from the session's KV */
-    uint32_t n_tokens;   /* tokens drawn, the end-of-text token included */
-    int32_t last_token;  /* the last one drawn, -1: none */
+    uint32_t n_tokens;   /* tokens drawn or forced, the end-of-text token included */
+    uint32_t n_forced;   /* of them taken without drawing, because the grammar left no choice */
+    int32_t last_token;  /* the last one drawn or forced, -1: none */
     const char *stop;    /* the stop string that matched (one of the options' pointers), or NULL */
     uint32_t n_drafted, n_accepted; /* tokens that were foreseen and verified; of them those that held */
     double prefill_s, decode_s, first_token_s; /* first_token_s: from the call to the first token drawn */
-    double sum_logprob;  /* over the drawn tokens, the model's own probabilities */
+    double sum_logprob;  /* over the drawn tokens (not the forced ones), the model's own probabilities */
 } generate_result;
 
 /* The n prompt tokens (>= 1) are the whole conversation: the session is truncated to the common prefix (or further, as

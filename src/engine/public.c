@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "chat/chat.h"
 #include "engine/generate.h"
+#include "grammar/grammar.h"
 #include "gguf/gguf.h"
 #include "hearth.h"
 #include "token/vocab.h"
@@ -275,6 +276,8 @@ hearth_result hearth_generate(hearth_session *s, const int32_t *prompt, uint32_t
     generate_result r;
     receiver to = { on_text, user };
     status st = sampling(&options, o, &err);
+    if (!st && o && o->grammar)
+        st = grammar_gbnf(&options.grammar, o->grammar, strlen(o->grammar), &err);
     if (!st)
         st = engine_generate(s->s, prompt, n, &options, receive, &to, &r, &err);
     if (!st && out)
@@ -286,6 +289,7 @@ hearth_result hearth_generate(hearth_session *s, const int32_t *prompt, uint32_t
                                 .decode_s = r.decode_s,
                                 .first_token_s = r.first_token_s,
                                 .sum_logprob = r.sum_logprob };
+    grammar_close(&options.grammar);
     return result_of(st, &err, why);
 }
 

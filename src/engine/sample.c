@@ -1,9 +1,10 @@
 /* sample.c: from logits to one token. The order of everything is docs/NUMERICS.md §8.
  *
- *     logits -> penalties -> divided by the temperature -> top-k -> top-p -> min-p -> draw
+ *     logits -> penalties -> divided by the temperature -> grammar's mask -> top-k -> top-p -> min-p -> draw
  *
  * Candidates are taken in descending order, ties by ascending id, from a heap: only as many are ordered as the filters
  * or the draw ask for. Allocates nothing: the engine owns one array of candidates. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/engine_int.h"
@@ -111,8 +112,21 @@ static candidate pop(candidate *c, size_t *n)
     return first;
 }
 
-/* Temperature and penalties over the logits; returns how many candidates there are (not those that weigh nothing). */
-static size_t gather(engine *e, const session *s, const float *logits, const sampling_options *o)
+/* What the mask does not have weighs nothing. */
+static void apply_mask(float *work, size_t n_vocab, const uint64_t *mask, size_t n_words)
+{
+    for (size_t w = 0; w * 64 < n_vocab; w++) {
+        uint64_t allowed = w < n_words ? mask[w] : 0;
+        size_t left = n_vocab - w * 64, n = left < 64 ? left : 64;
+        for (size_t i = 0; i < n && allowed != UINT64_MAX; i++)
+            if (!(allowed >> i & 1))
+                work[w * 64 + i] = -INFINITY;
+    }
+}
+
+/* Temperature, penalties and mask over the logits; returns how many candidates there are (not those that weigh
+ * nothing). */
+static size_t gather(engine *e, const session *s, const float *logits, const uint64_t *mask, const sampling_options *o)
 {
     uint32_t n_window = o->repeat_last_n < s->length ? o->repeat_last_n : s->length;
     bool penalties = o->repeat_penalty != 1.0f || o->presence_penalty != 0.0f || o->frequency_penalty != 0.0f;
@@ -132,6 +146,8 @@ static size_t gather(engine *e, const session *s, const float *logits, const sam
     }
     for (uint32_t i = 0; penalties && i < n_window; i++)
         e->counts[window[i]] = 0;
+    if (mask)
+        apply_mask(e->work, n_vocab, mask, grammar_vocab_words(e->grammar_vocab));
     /* exp(x) is exactly 0 below -80: such candidates can never be drawn */
     float floor = e->work[e->k.argmax(e->work, n_vocab)] - 80.0f;
     for (size_t i = 0; i < n_vocab; i++)
@@ -203,11 +219,23 @@ static uint32_t likeliest(const float *logits, size_t n_vocab, uint32_t n, doubl
     return have;
 }
 
-void engine_sample(engine *e, const session *s, const float *logits, const sampling_options *o, sampled *out)
+void engine_report(engine *e, const float *logits, const sampling_options *o, int32_t token, sampled *out)
 {
     double log_sum = engine_log_sum(e, logits);
     out->n_top = o->n_logprobs ? likeliest(logits, e->info.n_vocab, o->n_logprobs, log_sum, out->top) : 0;
-    size_t n = gather(e, s, logits, o), best = e->k.argmax(e->work, e->info.n_vocab);
+    out->token = token;
+    out->logprob = (float)((double)logits[token] - log_sum);
+}
+
+void engine_sample(engine *e, const session *s, const float *logits, const uint64_t *mask, const sampling_options *o,
+                   sampled *out)
+{
+    double log_sum = engine_log_sum(e, logits);
+    out->n_top = o->n_logprobs ? likeliest(logits, e->info.n_vocab, o->n_logprobs, log_sum, out->top) : 0;
+    size_t n = gather(e, s, logits, mask, o), best = e->k.argmax(e->work, e->info.n_vocab);
+    if (mask && !(mask[best / 64] >> best % 64 & 1)) /* no number among the logits of those allowed */
+        for (best = 0; !(mask[best / 64] >> best % 64 & 1);)
+            best++;
     out->token = (int32_t)best;
     if (o->temperature > 0.0f && n > 1)
         out->token = draw(e, n, e->work[best], o,

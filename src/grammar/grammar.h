@@ -70,6 +70,8 @@ size_t grammar_vocab_bytes(const grammar_vocab *v);
 /* An upper bound of what opening one takes, n tokens with so many bytes of text together. */
 size_t grammar_vocab_bound(size_t n_tokens, size_t text_bytes);
 int32_t grammar_vocab_n_tokens(const grammar_vocab *v);
+/* The lowest token of exactly these bytes that is text, or -1. */
+int32_t grammar_vocab_find(const grammar_vocab *v, const char *bytes, size_t n);
 /* 64-bit words of a mask: token t is bit t % 64 of word t / 64. */
 size_t grammar_vocab_words(const grammar_vocab *v);
 

@@ -388,3 +388,23 @@ size_t grammar_vocab_words(const grammar_vocab *v)
 {
     return v->n_words;
 }
+
+int32_t grammar_vocab_find(const grammar_vocab *v, const char *bytes, size_t n)
+{
+    unsigned chars = 0, slice = slice_of(bytes, n, &chars);
+    uint32_t at = v->slice_first[slice], end = v->slice_first[slice + 1];
+    for (size_t i = 0; i < n; i++) {
+        while (at < end && v->nodes[at].byte != (unsigned char)bytes[i])
+            at = v->nodes[at].end;
+        if (at >= end)
+            return -1;
+        if (i + 1 < n) {
+            end = v->nodes[at].end;
+            at++;
+        }
+    }
+    int32_t t = n ? v->nodes[at].token : -1;
+    while (t >= 0 && v->same[t] >= 0)
+        t = v->same[t];
+    return t;
+}

@@ -23,7 +23,6 @@ typedef struct answer {
     token_logprob *top; /* n_alternatives, for echo */
     bool cancelled;
     grammar *grammar;    /* what the answer must be; NULL: anything */
-    grammar_state *state;
     schema_notes notes;  /* what of it is not enforced */
     speech speech;       /* the answer's text on its way to TEXT, REASONING and calls */
 } answer;
@@ -283,13 +282,13 @@ static status constrain_answer(answer *a, error *err)
     buf_clear(&tail);
     status s = constrain(&a->grammar, &format, a->in, begun == OUTPUT_IN_REASONING, begun == OUTPUT_IN_HEADER,
                          &a->notes, err);
-    if (!s && a->grammar && !w->vocab)
+    if (!s && a->grammar && !w->vocab && !w->vocab_known)
         s = constrain_vocab(&w->vocab, v, &w->format, err);
-    if (!s && a->grammar)
-        s = grammar_state_open(&a->state, a->grammar, w->vocab, err);
+    w->vocab_known = w->vocab_known || (!s && a->grammar);
     if (!s)
         send_notes(a);
-    a->sampling.grammar = a->state;
+    a->sampling.grammar = a->grammar;
+    a->sampling.grammar_vocab = w->vocab;
     return s;
 }
 
@@ -383,7 +382,6 @@ void worker_answer(worker *w, uint32_t request, const js *payload)
                           full ? (int64_t)a.prompt.n : 0, full ? context : 0);
     }
     speech_clear(&a.speech);
-    grammar_state_close(&a.state);
     grammar_close(&a.grammar);
     schema_notes_clear(&a.notes);
     token_list_clear(&a.prompt);

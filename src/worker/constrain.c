@@ -88,10 +88,9 @@ status constrain_vocab(grammar_vocab **out, const struct vocab *v, const output_
             pieces[i] = piece;
         marks += mark;
     }
+    *out = NULL;
     if (!s && marks)
         s = grammar_vocab_from(out, pieces, n, eog, n_eog, err);
-    else if (!s)
-        s = grammar_vocab_open(out, v, err);
     mem_free(pieces);
     mem_free(eog);
     return s;

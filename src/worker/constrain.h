@@ -20,8 +20,8 @@
 
 enum { CALLS_TOGETHER_MAX = 16 }; /* calls of one answer, where several may be */
 
-/* The model's tokens for grammars: as grammar_vocab_open has them, and with the control tokens that stand in the
- * format's own texts, so that a call can begin with the token that it was trained to begin with. */
+/* The model's tokens for grammars, with the control tokens that stand in the format's own texts: a call begins with the
+ * token that it was trained to begin with. NULL when there are none: then the engine's own vocabulary will do. */
 status constrain_vocab(grammar_vocab **out, const struct vocab *v, const output_format *format, error *err) MUST_CHECK;
 
 /* *out NULL: nothing is constrained. thinking: the prompt has opened a reasoning block; addressed: it ends in the start

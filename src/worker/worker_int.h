@@ -22,7 +22,8 @@ typedef struct worker {
     output_format format; /* how this model calls tools and thinks */
     tool_abilities can;   /* what its template says of tools by itself; asked when tools first come */
     bool can_known;
-    grammar_vocab *vocab; /* for constraints; NULL until the first */
+    grammar_vocab *vocab; /* with the format's control tokens; NULL: there are none, the engine's will do */
+    bool vocab_known;
     /* whose tokens the session holds: they are reused by the same scope only, when either request is private */
     char *scope;
     bool scope_closed;

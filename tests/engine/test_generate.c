@@ -113,7 +113,7 @@ static void draws_follow_the_filters(void **state)
         for (uint32_t i = 0; i < DRAWS; i++) {
             sampled out = { 0 };
             o.choice = i;
-            engine_sample(e, s, logits, &o, &out);
+            engine_sample(e, s, logits, NULL, &o, &out);
             count[out.token]++;
         }
         for (int i = 0; i < V; i++) {
@@ -144,7 +144,7 @@ static void penalties_and_reports(void **state)
     logits[7] = 5.0f;
     logits[8] = 4.5f;
     logits[20] = logits[21] = 4.0f;
-    engine_sample(e, s, logits, &o, &out);
+    engine_sample(e, s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 7);
     assert_int_equal(out.n_top, 3);
     assert_int_equal(top[0].token, 7);
@@ -153,16 +153,16 @@ static void penalties_and_reports(void **state)
     double sum = 92.0 + exp(5.0) + exp(4.5) + 2.0 * exp(4.0);
     assert_true(fabs((double)out.logprob - (5.0 - log(sum))) < 1e-5);
     o.frequency_penalty = 0.4f; /* 5 - 0.8, 4.5 - 0.4 */
-    engine_sample(e, s, logits, &o, &out);
+    engine_sample(e, s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 7);
     o.presence_penalty = 0.15f; /* 4.05, 3.95 */
-    engine_sample(e, s, logits, &o, &out);
+    engine_sample(e, s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 7);
     o.repeat_penalty = 1.3f; /* 5 / 1.3 - 0.95, ... */
-    engine_sample(e, s, logits, &o, &out);
+    engine_sample(e, s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 20);
     o.repeat_last_n = 1; /* only 8 is seen now */
-    engine_sample(e, s, logits, &o, &out);
+    engine_sample(e, s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 7);
     o.min_p = 2.0f;
     error why;
