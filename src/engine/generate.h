@@ -45,8 +45,8 @@ typedef struct sampling_options {
     bool special;            /* emit the text of control tokens too, each as an event of its own */
     struct grammar *grammar; /* the answer is a text of it (see below), or NULL; borrowed during the call, and used by
                                 one call at a time */
-    const struct grammar_vocab *grammar_vocab; /* NULL: the engine's own. Another one of the same tokens, in which control
-                                tokens may have texts: these are then taken where the grammar forces such a text */
+    const struct grammar_vocab *grammar_vocab; /* NULL: the engine's own. Else one of the same tokens in which control
+                                tokens may have texts: they are taken where the grammar forces such a text */
 } sampling_options;
 /* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties, window 64. */
 void sampling_options_init(sampling_options *o);
