@@ -1,4 +1,4 @@
-/* openai_int.h: the reader of chat requests, apart from what answers them. */
+/* openai_int.h: the reader of chat requests, and the writer of answers. */
 #ifndef API_OPENAI_INT_H
 #define API_OPENAI_INT_H
 
@@ -10,6 +10,7 @@
 
 typedef struct chat_call {
     js *body;             /* owns every text below */
+    js *conversation;     /* messages in full, owned; neutral.conversation points here when it is needed */
     arena memory;         /* messages that were joined from parts */
     const char *model;    /* "" when absent */
     const js *input;      /* of a task; NULL: none */
@@ -19,5 +20,37 @@ typedef struct chat_call {
 
 bool openai_read_chat(span body, chat_call *out, api_fault *f);
 void openai_chat_clear(chat_call *c);
+/* Its parts, by file: openai_messages.c, openai_tools.c. */
+bool openai_read_messages(chat_call *c, api_fault *f);
+bool openai_read_tools(chat_call *c, api_fault *f);
+bool openai_read_shape(chat_call *c, api_fault *f);
+
+/* ---- writing ---- */
+
+enum { OPENAI_CALLS_MAX = 128 }; /* calls of one answer */
+
+/* One answer on its way: what the client heard, or what is collected until it hears all at once. */
+typedef struct openai_answer {
+    http_request *r;
+    const chat_call *call;
+    char id[64];
+    int64_t created;
+    buf text, reasoning;            /* not streamed: all of it */
+    js *calls;                      /* not streamed: [id, name] of each; NULL: none */
+    buf arguments[OPENAI_CALLS_MAX];
+    js *logprobs;                   /* tokens since the last chunk, or all */
+    js *relaxed;                    /* what is not enforced; NULL: everything is */
+    bool broken;                    /* no memory or no reader: stop */
+    uint64_t last_us;               /* when the client last heard something */
+    api_fault fault;
+    bool failed;
+} openai_answer;
+
+void openai_answer_init(openai_answer *a, http_request *r, const chat_call *call);
+void openai_answer_clear(openai_answer *a);
+/* An event_fn; user is the openai_answer. */
+int openai_event(void *user, const event *e);
+/* One `data:` line. Takes o. */
+void openai_send(openai_answer *a, js *o);
 
 #endif

@@ -28,6 +28,14 @@ static const field chat_fields[] = {
     { "top_logprobs", FIELD_READ, NULL },
     { "n", FIELD_READ, NULL },
     { "response_format", FIELD_READ, NULL },
+    { "grammar", FIELD_READ, NULL },
+    { "regex", FIELD_READ, NULL },
+    { "choices", FIELD_READ, NULL },
+    { "structured_outputs", FIELD_READ, NULL },
+    { "tools", FIELD_READ, NULL },
+    { "tool_choice", FIELD_READ, NULL },
+    { "parallel_tool_calls", FIELD_READ, NULL },
+    { "chat_template_kwargs", FIELD_READ, NULL },
     { "user", FIELD_IGNORED, NULL },
     { "metadata", FIELD_IGNORED, NULL },
     { "store", FIELD_IGNORED, NULL },
@@ -35,10 +43,7 @@ static const field chat_fields[] = {
     { "safety_identifier", FIELD_IGNORED, NULL },
     { "prediction", FIELD_IGNORED, NULL },
     { "prompt_cache_key", FIELD_IGNORED, NULL },
-    { "parallel_tool_calls", FIELD_IGNORED, NULL },
     { "logit_bias", FIELD_NEUTRAL, NULL },
-    { "tools", FIELD_NEUTRAL, NULL },
-    { "tool_choice", FIELD_NEUTRAL, "none" },
     { "functions", FIELD_NEUTRAL, NULL },
     { "function_call", FIELD_NEUTRAL, "none" },
     { "modalities", FIELD_NEUTRAL, NULL },
@@ -47,106 +52,6 @@ static const field chat_fields[] = {
     { "verbosity", FIELD_NEUTRAL, "medium" },
     { "web_search_options", FIELD_NEUTRAL, NULL },
 };
-
-static const field message_fields[] = {
-    { "role", FIELD_READ, NULL },          { "content", FIELD_READ, NULL },
-    { "name", FIELD_NEUTRAL, NULL },       { "refusal", FIELD_NEUTRAL, NULL },
-    { "tool_calls", FIELD_NEUTRAL, NULL }, { "tool_call_id", FIELD_NEUTRAL, NULL },
-    { "audio", FIELD_NEUTRAL, NULL },      { "function_call", FIELD_NEUTRAL, NULL },
-    { "annotations", FIELD_IGNORED, NULL }, { "reasoning_content", FIELD_IGNORED, NULL },
-    { "reasoning", FIELD_IGNORED, NULL },
-};
-
-static bool no_memory(api_fault *f)
-{
-    return api_refuse(f, FAULT_INTERNAL, "", "no memory");
-}
-
-/* ---- messages ---- */
-
-static bool join_parts(chat_call *c, const js *parts, const char *where, const char **out, api_fault *f)
-{
-    buf text = BUF_INIT(REQUEST_BYTES_MAX);
-    for (size_t i = 0; i < js_len(parts); i++) {
-        const js *part = js_at(parts, i), *type = js_get(part, "type"), *piece = js_get(part, "text");
-        char path[96];
-        snprintf(path, sizeof path, "%s.content[%zu]", where, i);
-        if (!js_is(type, JS_STRING) || strcmp(js_text(type), "text") != 0 || !js_is(piece, JS_STRING)) {
-            buf_clear(&text);
-            return api_refuse(f, FAULT_INVALID, path, "%s is of type '%s'; only text can be read here", path,
-                              js_is(type, JS_STRING) ? js_text(type) : "?");
-        }
-        if (memchr(js_text(piece), 0, js_len(piece))) {
-            buf_clear(&text);
-            return api_refuse(f, FAULT_INVALID, path, "%s holds a zero byte", path);
-        }
-        buf_add(&text, js_text(piece), js_len(piece));
-    }
-    char *copy = text.failed ? NULL : arena_strndup(&c->memory, buf_text(&text), text.len);
-    buf_clear(&text);
-    *out = copy;
-    return copy ? true : no_memory(f);
-}
-
-static bool read_content(chat_call *c, const js *message, const char *where, const char **out, api_fault *f)
-{
-    const js *content = js_get(message, "content");
-    *out = "";
-    if (!content || js_is(content, JS_NULL))
-        return true;
-    if (js_is(content, JS_ARRAY))
-        return join_parts(c, content, where, out, f);
-    if (!js_is(content, JS_STRING))
-        return api_refuse(f, FAULT_INVALID, where, "%s.content must be a string or a list of parts", where);
-    if (memchr(js_text(content), 0, js_len(content)))
-        return api_refuse(f, FAULT_INVALID, where, "%s.content holds a zero byte", where);
-    *out = js_text(content);
-    return true;
-}
-
-static bool read_role(const js *message, const char *where, const char **out, api_fault *f)
-{
-    static const char *const roles[][2] = {
-        { "system", "system" }, { "developer", "system" }, { "user", "user" }, { "assistant", "assistant" },
-    };
-    const js *role = js_get(message, "role");
-    for (size_t i = 0; js_is(role, JS_STRING) && i < ARRAY_LEN(roles); i++) {
-        if (strcmp(js_text(role), roles[i][0]) == 0) {
-            *out = roles[i][1];
-            return true;
-        }
-    }
-    return api_refuse(f, FAULT_INVALID, where, "%s.role must be system, developer, user or assistant", where);
-}
-
-static bool read_messages(chat_call *c, api_fault *f)
-{
-    const js *list = js_get(c->body, "messages");
-    if (!list || js_is(list, JS_NULL))
-        return c->input ? true : api_refuse(f, FAULT_INVALID, "messages", "'messages' is missing");
-    size_t n = js_len(list);
-    if (!js_is(list, JS_ARRAY) || (!n && !c->input) || n > REQUEST_MESSAGES_MAX)
-        return api_refuse(f, FAULT_INVALID, "messages", "'messages' must be a list of 1 to %d messages",
-                          REQUEST_MESSAGES_MAX);
-    request_message *messages = arena_alloc(&c->memory, (n + 1) * sizeof *messages);
-    if (!messages)
-        return no_memory(f);
-    for (size_t i = 0; i < n; i++) {
-        const js *message = js_at(list, i);
-        char where[32], prefix[34];
-        snprintf(where, sizeof where, "messages[%zu]", i);
-        snprintf(prefix, sizeof prefix, "%s.", where);
-        if (!js_is(message, JS_OBJECT))
-            return api_refuse(f, FAULT_INVALID, where, "%s must be an object", where);
-        if (!api_check_fields(message, message_fields, ARRAY_LEN(message_fields), prefix, f) ||
-            !read_role(message, where, &messages[i].role, f) ||
-            !read_content(c, message, where, &messages[i].content, f))
-            return false;
-    }
-    c->neutral.messages = messages;
-    c->neutral.n_messages = n;
-    return true;
-}
 
 /* ---- sampling ---- */
 
@@ -224,7 +129,8 @@ static bool check_task_fields(const chat_call *c, api_fault *f)
 {
     static const char *const fixed[] = {
         "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "repeat_last_n", "presence_penalty",
-        "frequency_penalty", "seed", "stop", "max_tokens", "max_completion_tokens",
+        "frequency_penalty", "seed", "stop", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
+        "response_format", "grammar", "regex", "choices", "structured_outputs", "chat_template_kwargs",
     };
     if (strncmp(c->model, "task:", 5) != 0)
         return true;
@@ -245,15 +151,13 @@ static bool is_object(const js *v, const char *name, api_fault *f)
 
 static bool read_options(chat_call *c, api_fault *f)
 {
-    const js *options = js_get(c->body, "stream_options"), *format = js_get(c->body, "response_format");
-    const js *input = js_get(c->body, "input");
+    const js *options = js_get(c->body, "stream_options"), *input = js_get(c->body, "input");
     static const field stream_fields[] = {
         { "include_usage", FIELD_READ, NULL },
         { "include_obfuscation", FIELD_IGNORED, NULL },
     };
-    static const field format_fields[] = { { "type", FIELD_NEUTRAL, "text" } };
     int64_t n = 1;
-    if (!is_object(options, "stream_options", f) || !is_object(format, "response_format", f))
+    if (!is_object(options, "stream_options", f))
         return false;
     if (input && !js_is(input, JS_NULL)) {
         if (!js_is(input, JS_OBJECT))
@@ -262,8 +166,7 @@ static bool read_options(chat_call *c, api_fault *f)
     }
     return api_read_bool(c->body, "stream", &c->stream, f) && api_read_whole(c->body, "n", 1, 1, &n, f) &&
            api_check_fields(options, stream_fields, ARRAY_LEN(stream_fields), "stream_options.", f) &&
-           api_read_bool(options, "include_usage", &c->include_usage, f) &&
-           api_check_fields(format, format_fields, ARRAY_LEN(format_fields), "response_format.", f);
+           api_read_bool(options, "include_usage", &c->include_usage, f);
 }
 
 bool openai_read_chat(span body, chat_call *c, api_fault *f)
@@ -278,12 +181,13 @@ bool openai_read_chat(span body, chat_call *c, api_fault *f)
     if (!js_is(c->body, JS_OBJECT))
         return api_refuse(f, FAULT_INVALID, "", "the body must be a JSON object");
     return api_check_fields(c->body, chat_fields, ARRAY_LEN(chat_fields), "", f) &&
-           api_read_text(c->body, "model", &c->model, f) && read_options(c, f) && read_messages(c, f) &&
-           check_task_fields(c, f) && read_sampling(c, f);
+           api_read_text(c->body, "model", &c->model, f) && read_options(c, f) && openai_read_messages(c, f) &&
+           check_task_fields(c, f) && read_sampling(c, f) && openai_read_tools(c, f) && openai_read_shape(c, f);
 }
 
 void openai_chat_clear(chat_call *c)
 {
+    js_free(c->conversation);
     js_free(c->body);
     arena_clear(&c->memory);
 }

@@ -16,7 +16,7 @@
 #include "cli/input.h"
 #include "cli/load.h"
 #include "cli/line.h"
-#include "grammar/grammar.h"
+#include "cli/shape.h"
 #include "plat/random.h"
 
 static const usage page = {
@@ -35,8 +35,9 @@ typedef struct run_options {
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     int64_t top_k, repeat_last_n, seed, max_tokens;
     option_list stops;
-    const char *system_text, *file, *grammar;
+    const char *system_text, *file;
     bool raw, quiet, special, no_speculation;
+    shape_options shape;
 } run_options;
 
 static volatile sig_atomic_t interrupted;
@@ -105,6 +106,8 @@ static status answer(conversation *c, const sampling_options *sampling, bool qui
         fprintf(stderr, "The context of %u tokens is full; nothing was cut. %s%s--ctx gives more room.\n",
                 conversation_context(c), drop ? "/drop forgets the oldest exchange, " : "",
                 talking ? "/clear everything; " : "");
+    if (sampling->grammar && (r.finish == FINISH_LENGTH || r.finish == FINISH_CONTEXT))
+        fprintf(stderr, "The answer was cut before its form was complete.\n");
     if (!quiet)
         print_statistics(&r);
     return OK;
@@ -262,19 +265,6 @@ static status read_prompt(const run_options *o, const char *word, buf *text, boo
     return buf_ok(text, "the prompt", err);
 }
 
-/* The file of --grammar. */
-static status read_grammar(const char *path, grammar **out, error *err)
-{
-    buf text = BUF_INIT(GRAMMAR_MAX_TEXT);
-    status s = input_read_file(path, &text, err);
-    if (!s)
-        s = grammar_gbnf(out, buf_text(&text), text.len, err);
-    if (s && text.len)
-        s = fail_prefix(err, s, "%s: ", path);
-    buf_clear(&text);
-    return s;
-}
-
 static status run(engine *e, const run_options *o, const sampling_options *sampling, const char *word, error *err)
 {
     conversation *c = NULL;
@@ -316,7 +306,10 @@ int cmd_run(int argc, char **argv)
         { "repeat-last-n", 0, OPTION_INT, &o.repeat_last_n, "N", "the window of the penalties (64)" },
         { "seed", 's', OPTION_INT, &o.seed, "N", "same seed, same answer (default: a fresh one)" },
         { "stop", 0, OPTION_LIST, &o.stops, "TEXT", "end the answer before this text; may be given again" },
-        { "grammar", 0, OPTION_TEXT, &o.grammar, "FILE", "the answer is a text of this grammar (GBNF, see llama.cpp)" },
+        { "schema", 0, OPTION_TEXT, &o.shape.schema_file, "FILE", "the answer is JSON that this JSON Schema accepts" },
+        { "json", 0, OPTION_FLAG, &o.shape.json, NULL, "the answer is one JSON object" },
+        { "grammar", 0, OPTION_TEXT, &o.shape.grammar_file, "FILE",
+          "the answer is a text of this grammar (GBNF, see llama.cpp)" },
         { "system", 0, OPTION_TEXT, &o.system_text, "TEXT", "system message" },
         { "file", 'f', OPTION_TEXT, &o.file, "FILE", "read the prompt from FILE ('-': standard input)" },
         { "raw", 0, OPTION_FLAG, &o.raw, NULL, "no chat template: continue the text" },
@@ -337,17 +330,19 @@ int cmd_run(int argc, char **argv)
     if (o.max_tokens < 0 || o.top_k < 0 || o.repeat_last_n < 0 || o.max_tokens > INT32_MAX || o.top_k > INT32_MAX ||
         o.repeat_last_n > INT32_MAX)
         return usage_error("run", "counts must not be negative");
+    if ((o.shape.schema_file != NULL) + (o.shape.grammar_file != NULL) + o.shape.json > 1)
+        return usage_error("run", "--schema, --grammar and --json: one of them");
     engine *e = NULL;
     error err = { 0 };
     sampling_options sampling;
     if (fill_sampling(&o, &sampling, &err))
         return err.code == E_RANGE ? usage_error("run", "%s", err.text) : report("run", &err);
-    status s = o.grammar ? read_grammar(o.grammar, &sampling.grammar, &err) : OK;
+    status s = shape_open(&sampling.grammar, &o.shape, &err);
     if (!s)
         s = load_model(&e, argv[1], &o.load, &err);
     if (!s)
         s = run(e, &o, &sampling, n_words == 2 ? argv[2] : NULL, &err);
-    grammar_close(&sampling.grammar);
+    shape_close(&sampling.grammar);
     engine_close(&e);
     return s == E_CANCELLED ? EXIT_NO : s ? report("run", &err) : EXIT_OK;
 }

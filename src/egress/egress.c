@@ -66,6 +66,23 @@ static bool on_text(void *user, const char *text, size_t n)
     return !e->over && !e->cancelled;
 }
 
+static bool on_reasoning(void *user, const char *text, size_t n)
+{
+    egress *e = user;
+    error err;
+    if (msg_send(&e->link, MSG_REASONING, e->request, text, n, NULL, 0, -1, &err) != OK)
+        e->over = true;
+    return !e->over && !e->cancelled;
+}
+
+static bool on_call(void *user, stream_call what, js *call)
+{
+    static const msg_type types[] = { [STREAM_CALL] = MSG_CALL, [STREAM_ARGUMENTS] = MSG_ARGUMENTS,
+                                      [STREAM_CALL_END] = MSG_CALL_END };
+    egress *e = user;
+    return send_js(e, types[what], e->request, call) && !e->cancelled;
+}
+
 static bool on_token(void *user, js *token)
 {
     egress *e = user;
@@ -256,9 +273,11 @@ static void exchange(egress *e, uint32_t id, const js *j)
     transfer_fault fault = { .kind = "internal" };
     error err = { 0 };
     stream s;
-    stream_init(&s, js_bool(js_get(js_get(j, "body"), "logprobs"), false));
+    stream_init(&s, js_bool(js_get(js_get(j, "body"), "logprobs"), false), js_get(js_get(j, "body"), "tools") != NULL);
     s.text = on_text;
+    s.reasoning = on_reasoning;
     s.token = on_token;
+    s.call = on_call;
     s.user = e;
     js_write(js_get(j, "body"), JS_COMPACT, &body);
     status r = buf_ok(&body, "a request", &err);

@@ -2,13 +2,15 @@
 #include "egress/stream.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
 
-void stream_init(stream *s, bool want_tokens)
+void stream_init(stream *s, bool want_tokens, bool want_calls)
 {
-    *s = (stream){ .want_tokens = want_tokens, .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1 };
+    *s = (stream){ .want_tokens = want_tokens, .want_calls = want_calls,
+                   .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1 };
 }
 
 static void read_usage(stream *s, const js *chunk)
@@ -31,6 +33,77 @@ static void read_model(stream *s, const js *chunk)
         memcpy(s->model, m, n + 1);
 }
 
+/* ---- calls: {index, id, function: {name, arguments}}; name and id once, arguments in pieces ---- */
+
+static status give_call(stream *s, stream_call what, js *j, error *err)
+{
+    return s->call(s->user, what, j) ? OK : fail(err, E_CANCELLED, "cancelled");
+}
+
+static js *call_js(uint32_t index)
+{
+    js *j = js_object();
+    js_set(j, "index", js_new_int(index));
+    return j;
+}
+
+static status begin_call(stream *s, const js *call, error *err)
+{
+    const js *id = js_get(call, "id"), *name = js_get(js_get(call, "function"), "name");
+    char own[32];
+    if (!js_is(name, JS_STRING) || !js_len(name) || s->calls == STREAM_CALLS_MAX)
+        return fail(err, E_PROVIDER, "the provider sent a tool call without a name, or too many of them");
+    snprintf(own, sizeof own, "call_%u", s->calls);
+    js *j = call_js(s->calls++);
+    js_set(j, "id", js_new_string(js_is(id, JS_STRING) && js_len(id) ? js_text(id) : own));
+    js_set(j, "name", js_new_string(js_text(name)));
+    return give_call(s, STREAM_CALL, j, err);
+}
+
+static status add_arguments(stream *s, uint32_t index, const js *arguments, error *err)
+{
+    if (!arguments || js_is(arguments, JS_NULL) || (js_is(arguments, JS_STRING) && !js_len(arguments)))
+        return OK;
+    if (!js_is(arguments, JS_STRING) || memchr(js_text(arguments), 0, js_len(arguments)))
+        return fail(err, E_PROVIDER, "the provider sent arguments that are not text");
+    s->text_bytes += js_len(arguments);
+    if (s->text_bytes > STREAM_ANSWER_MAX)
+        return fail(err, E_PROVIDER, "the provider's answer is over %d bytes", (int)STREAM_ANSWER_MAX);
+    js *j = call_js(index);
+    js_set(j, "text", js_copy(arguments));
+    return give_call(s, STREAM_ARGUMENTS, j, err);
+}
+
+static status read_calls(stream *s, const js *list, error *err)
+{
+    status r = OK;
+    if (js_len(list) && !s->want_calls)
+        return fail(err, E_PROVIDER, "the provider answered with tool calls, which were not asked for");
+    for (size_t i = 0; i < js_len(list) && !r; i++) {
+        const js *call = js_at(list, i), *index = js_get(call, "index");
+        int64_t at = (int64_t)i; /* a whole answer's calls have no index */
+        if ((index && !js_int(index, &at)) || at < 0 || at > s->calls)
+            return fail(err, E_PROVIDER, "the provider sent tool calls out of order");
+        if (at == s->calls)
+            r = begin_call(s, call, err);
+        if (!r)
+            r = add_arguments(s, (uint32_t)at, js_get(js_get(call, "function"), "arguments"), err);
+    }
+    return r;
+}
+
+/* Arguments are whole when the answer ended by itself; who reads them looks at them anyway. */
+static status end_calls(stream *s, error *err)
+{
+    status r = OK;
+    for (uint32_t i = 0; i < s->calls && !r; i++) {
+        js *j = call_js(i);
+        js_set(j, "complete", js_new_bool(strcmp(s->finish, "length") != 0));
+        r = give_call(s, STREAM_CALL_END, j, err);
+    }
+    return r;
+}
+
 static status read_finish(stream *s, const js *choice, error *err)
 {
     static const struct {
@@ -40,7 +113,7 @@ static status read_finish(stream *s, const js *choice, error *err)
         { "length", "length", NULL },
         { "eos", "stop", NULL },
         { "content_filter", NULL, "the provider's content filter stopped the answer" },
-        { "tool_calls", NULL, "the provider answered with tool calls, which were not asked for" },
+        { "tool_calls", "tool_calls", NULL },
         { "function_call", NULL, "the provider answered with a function call, which was not asked for" },
     };
     const js *f = js_get(choice, "finish_reason");
@@ -52,7 +125,7 @@ static status read_finish(stream *s, const js *choice, error *err)
                 return fail(err, E_PROVIDER, "%s", reasons[i].refusal);
             s->finish = reasons[i].ours;
             s->finished = true;
-            return OK;
+            return end_calls(s, err);
         }
     return fail(err, E_PROVIDER, "the provider ended with an unknown finish_reason");
 }
@@ -109,7 +182,7 @@ static status read_logprobs(stream *s, const js *choice, error *err)
     return OK;
 }
 
-static status emit_text(stream *s, const js *content, error *err)
+static status emit_text(stream *s, bool reasoning, const js *content, error *err)
 {
     if (!content || js_is(content, JS_NULL))
         return OK;
@@ -121,7 +194,7 @@ static status emit_text(stream *s, const js *content, error *err)
         return fail(err, E_PROVIDER, "the provider's answer is over %d bytes", (int)STREAM_ANSWER_MAX);
     if (n > 0 && s->finished)
         return fail(err, E_PROVIDER, "the provider went on after it had finished");
-    if (n > 0 && !s->text(s->user, js_text(content), n))
+    if (n > 0 && !(reasoning ? s->reasoning : s->text)(s->user, js_text(content), n))
         return fail(err, E_CANCELLED, "cancelled");
     return OK;
 }
@@ -159,12 +232,17 @@ static status read_document(stream *s, const char *data, size_t n, const char *p
             r = fail(err, E_PROVIDER, "the provider sent another choice than the one that was asked for");
         else if (body && !js_is(body, JS_OBJECT) && !js_is(body, JS_NULL))
             r = fail(err, E_PROVIDER, "the provider sent a choice whose %s is no object", part);
-        else if (js_len(js_get(body, "tool_calls")) > 0)
-            r = fail(err, E_PROVIDER, "the provider answered with tool calls, which were not asked for");
+        const js *thought = js_get(body, "reasoning_content");
+        if (!js_is(thought, JS_STRING))
+            thought = js_get(body, "reasoning");
+        if (!r)
+            r = emit_text(s, true, js_is(thought, JS_STRING) ? thought : NULL, err);
         if (!r)
             r = read_logprobs(s, choice, err);
         if (!r)
-            r = emit_text(s, js_get(body, "content"), err);
+            r = emit_text(s, false, js_get(body, "content"), err);
+        if (!r)
+            r = read_calls(s, js_get(body, "tool_calls"), err);
         if (!r)
             r = read_finish(s, choice, err);
     }

@@ -1,7 +1,8 @@
 /* stream.h: an OpenAI chat completion, streamed or whole, to hearth's events. Owner thread.
  *
- *   bytes -> stream_json (one chunk) ... -> stream_end
- * The text goes to `text` as it comes; stream_end says whether it was a complete answer. */
+ *   bytes -> stream_event (one chunk) ... -> stream_end
+ * Calls are taken only when tools were offered. The text goes to `text` as it comes; stream_end says whether it was a
+ * complete answer. */
 #ifndef EGRESS_STREAM_H
 #define EGRESS_STREAM_H
 
@@ -9,18 +10,26 @@
 #include "base/js.h"
 #include "base/status.h"
 
-enum { STREAM_ANSWER_MAX = 8 << 20 }; /* bytes of one answer's text */
+enum {
+    STREAM_ANSWER_MAX = 8 << 20, /* bytes of one answer's text, reasoning and arguments together */
+    STREAM_CALLS_MAX = 128,
+};
+
+typedef enum stream_call { STREAM_CALL, STREAM_ARGUMENTS, STREAM_CALL_END } stream_call;
 
 typedef struct stream {
     /* false: nobody wants more */
     bool (*text)(void *user, const char *text, size_t n);
+    bool (*reasoning)(void *user, const char *text, size_t n);
     bool (*token)(void *user, js *token); /* takes the JSON of a TOKEN message */
+    bool (*call)(void *user, stream_call what, js *call); /* takes the JSON of CALL, ARGUMENTS, CALL_END */
     void *user;
-    bool want_tokens;
+    bool want_tokens, want_calls;
 
     bool finished;         /* a finish reason came */
     bool ended;            /* [DONE] came */
-    const char *finish;    /* "stop" or "length" */
+    const char *finish;    /* "stop", "length" or "tool_calls" */
+    uint32_t calls;        /* begun so far */
     int64_t prompt_tokens, cached_tokens, completion_tokens; /* -1: not said */
     double sum_logprob;
     int64_t n_logprobs;
@@ -28,7 +37,7 @@ typedef struct stream {
     char model[128];
 } stream;
 
-void stream_init(stream *s, bool want_tokens);
+void stream_init(stream *s, bool want_tokens, bool want_calls);
 /* The data of one event: a chunk, or "[DONE]". E_PROVIDER: it makes no sense; E_CANCELLED: nobody wants more. */
 status stream_event(stream *s, const char *data, size_t n, error *err) MUST_CHECK;
 /* A whole answer that was not streamed. */

@@ -5,10 +5,12 @@
 #include "base/utf8.h"
 #include "engine/engine_int.h"
 
-status constraint_open(constraint *c, engine *e, grammar *g, error *err)
+status constraint_open(constraint *c, engine *e, grammar *g, const grammar_vocab *tokens, error *err)
 {
     *c = (constraint){ .v = e->vocab, .text = BUF_INIT(CONSTRAIN_BYTES), .encoded = TOKEN_LIST_INIT(CONSTRAIN_BYTES) };
-    status st = engine_grammar_vocab(e, &c->tokens, err);
+    c->tokens = tokens;
+    c->encoding = tokens ? VOCAB_SPECIAL : 0;
+    status st = tokens ? OK : engine_grammar_vocab(e, &c->tokens, err);
     return st ? st : grammar_state_open(&c->state, g, c->tokens, err);
 }
 
@@ -47,7 +49,7 @@ static bool encode_exactly(constraint *c)
 {
     size_t at = 0;
     c->encoded.n = 0;
-    if (vocab_encode(c->v, c->text.data, c->text.len, 0, &c->encoded, NULL))
+    if (vocab_encode(c->v, c->text.data, c->text.len, c->encoding, &c->encoded, NULL))
         return false;
     for (size_t i = 0; i < c->encoded.n; i++) {
         span s = vocab_piece(c->v, c->encoded.ids[i]);

@@ -26,13 +26,15 @@ enum { CONSTRAIN_BYTES = 1024, CONSTRAIN_TOKENS = 512 }; /* most taken at once *
 typedef struct constraint {
     grammar_state *state; /* NULL: no grammar */
     const grammar_vocab *tokens;
+    unsigned encoding;    /* flags of vocab_encode for forced text */
     const vocab *v;
     buf text;             /* forced bytes */
     token_list encoded;   /* of them */
 } constraint;
 
-/* E_UNSUPPORTED: the model has no vocabulary. Close it in any case. */
-status constraint_open(constraint *c, engine *e, grammar *g, error *err) MUST_CHECK;
+/* tokens: NULL for the engine's own; in others control tokens may have texts. E_UNSUPPORTED: the model has no
+ * vocabulary. Close it in any case. */
+status constraint_open(constraint *c, engine *e, grammar *g, const grammar_vocab *tokens, error *err) MUST_CHECK;
 void constraint_close(constraint *c);
 
 /* The mask of what may be drawn. E_UNSUPPORTED: the vocabulary has no token for what must follow. */

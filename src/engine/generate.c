@@ -56,15 +56,20 @@ static void send(run *r, const generate_event *event)
 }
 
 /* Sends the first n bytes of what is held. The byte after them is set to 0 for the call and put back. */
-static void emit(run *r, size_t n)
+static void emit_as(run *r, size_t n, bool control)
 {
     if (n == 0)
         return;
     char after = r->held.data[n];
     r->held.data[n] = 0;
-    send(r, &(generate_event){ .kind = GENERATE_TEXT, .text = r->held.data, .text_bytes = n });
+    send(r, &(generate_event){ .kind = GENERATE_TEXT, .text = r->held.data, .text_bytes = n, .control = control });
     r->held.data[n] = after;
     buf_drop(&r->held, n);
+}
+
+static void emit(run *r, size_t n)
+{
+    emit_as(r, n, false);
 }
 
 /* Where the earliest stop string begins in the held text, or its length; *safe: how much cannot be part of one. */
@@ -103,6 +108,23 @@ static bool emit_final(run *r)
     return true;
 }
 
+/* A control token's text, where it is wanted: what waited is final, stop strings do not go across it. */
+static bool emit_control(run *r, int32_t token)
+{
+    const char *stop;
+    size_t safe;
+    vocab_decode_end(&r->decoder, &r->held);
+    if (emit_final(r))
+        return true;
+    emit(r, r->held.len);
+    vocab_decode(&r->decoder, token, &r->held);
+    (void)find_stop(r, &stop, &safe);
+    if (stop)
+        return emit_final(r);
+    emit_as(r, r->held.len, true);
+    return false;
+}
+
 static status prepare(run *r, const int32_t *prompt, uint32_t n, error *err)
 {
     engine *e = r->s->e;
@@ -123,7 +145,7 @@ static status prepare(run *r, const int32_t *prompt, uint32_t n, error *err)
         return fail(err, E_NOMEM, "no memory for the answer's text");
     if (e->vocab)
         vocab_decoder_init(&r->decoder, e->vocab, false, r->o->special);
-    return r->o->grammar ? constraint_open(&r->limits, e, r->o->grammar, err) : OK;
+    return r->o->grammar ? constraint_open(&r->limits, e, r->o->grammar, r->o->grammar_vocab, err) : OK;
 }
 
 static bool prefill_progress(void *user, uint32_t done, uint32_t total)
@@ -148,7 +170,10 @@ static bool take_token(run *r, const sampled *x)
     out->finish = FINISH_STOP;
     if (e->vocab && !r->o->ignore_eos && vocab_is_eog(e->vocab, x->token))
         return true;
-    if (e->vocab) {
+    if (e->vocab && r->o->special && vocab_is_control(e->vocab, x->token)) {
+        if (emit_control(r, x->token))
+            return true;
+    } else if (e->vocab) {
         vocab_decode(&r->decoder, x->token, &r->held);
         if (emit_final(r))
             return true;

@@ -42,9 +42,11 @@ typedef struct sampling_options {
     uint32_t n_stops;
     bool ignore_eos;         /* for speed measurements: end-of-text tokens do not stop */
     sampling_speculate speculate;
-    bool special;            /* emit the text of control tokens too */
+    bool special;            /* emit the text of control tokens too, each as an event of its own */
     struct grammar *grammar; /* the answer is a text of it (see below), or NULL; borrowed during the call, and used by
                                 one call at a time */
+    const struct grammar_vocab *grammar_vocab; /* NULL: the engine's own. Else one of the same tokens in which control
+                                tokens may have texts: they are taken where the grammar forces such a text */
 } sampling_options;
 /* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties, window 64. */
 void sampling_options_init(sampling_options *o);
@@ -79,6 +81,7 @@ typedef struct generate_event {
     uint32_t n_top;
     const char *text;         /* TEXT: zero-terminated, borrowed during the call */
     size_t text_bytes;
+    bool control;             /* TEXT: of one control token */
 } generate_event;
 
 /* Return true to cancel: the session keeps what it has, the result says FINISH_CANCELLED and the status is OK. The

@@ -150,6 +150,11 @@ static void set_request(session *s, const task_case *c, uint32_t repeat, const t
         r->messages = (const request_message *)m->items; /* two pointers each: asserted below */
         r->n_messages = m->n;
     }
+    if (s->t->schema && s->who->kind == PROVIDER_LOCAL) { /* enforced here; what others answer is graded by it */
+        r->shape = SHAPE_SCHEMA;
+        r->schema = s->t->schema;
+        r->relaxed = true;
+    }
     r->sampling.temperature = p->temperature;
     r->sampling.max_tokens = (uint32_t)p->max_tokens;
     r->sampling.seed = (uint64_t)p->seed + repeat;

@@ -61,7 +61,8 @@ status measure_evidence(const struct task *t, const provider_info *who, char **k
     }
     *keep = buf_take(&b);
     *out = (ledger_evidence){ .source = *keep + n, .model = who->model_digest, .numerics = who->numerics,
-                              .kv_type = who->kv_type, .context_rule = "", .constrained = false, .sampling = *keep };
+                              .kv_type = who->kv_type, .context_rule = "",
+                              .constrained = t->schema && who->kind == PROVIDER_LOCAL, .sampling = *keep };
     return OK;
 }
 

@@ -44,6 +44,11 @@ typedef enum msg_type {
     MSG_TOKEN = 21,   /* a token with its log-probability */
     MSG_DONE = 22,
     MSG_ERROR = 23,   /* of MSG_OPEN (request 0) or of a request */
+    MSG_REASONING = 24, /* a piece of what the model thought */
+    MSG_CALL = 25,      /* a tool call begins */
+    MSG_ARGUMENTS = 26, /* a piece of its arguments */
+    MSG_CALL_END = 27,
+    MSG_RELAXED = 28,   /* what of a constraint is not enforced, before anything else */
 } msg_type;
 
 typedef struct msg {

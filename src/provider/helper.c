@@ -203,6 +203,43 @@ static bool token_event(call *c, const js *j)
     return ok;
 }
 
+/* CALL, ARGUMENTS, CALL_END. Calls begin in order. */
+static bool call_event(call *c, msg_type type, const js *j)
+{
+    const js *text = js_get(j, "text"), *id = js_get(j, "id"), *name = js_get(j, "name");
+    event_call e = { .index = (uint32_t)whole(j, "index", UINT32_MAX),
+                     .id = js_is(id, JS_STRING) ? js_text(id) : "",
+                     .name = js_is(name, JS_STRING) ? js_text(name) : "",
+                     .complete = js_bool(js_get(j, "complete"), false) };
+    if (type == MSG_CALL) {
+        if (e.index != c->calls || !e.name[0])
+            return false;
+        c->calls++;
+    }
+    if (e.index >= c->calls)
+        return false;
+    event out = { .kind = type == MSG_CALL ? EVENT_CALL : type == MSG_CALL_END ? EVENT_CALL_END : EVENT_ARGUMENTS,
+                  .call = &e };
+    if (type == MSG_ARGUMENTS) {
+        out.text = js_text(text);
+        out.text_bytes = js_len(text);
+        if (!js_is(text, JS_STRING) || memchr(out.text, 0, out.text_bytes))
+            return false;
+    }
+    call_emit(c, &out);
+    return true;
+}
+
+static bool text_event(call *c, const msg *m)
+{
+    if (!utf8_valid(m->data, m->length))
+        return false;
+    if (m->length > 0)
+        call_emit(c, &(event){ .kind = m->type == MSG_TEXT ? EVENT_TEXT : EVENT_REASONING, .text = m->data,
+                               .text_bytes = m->length });
+    return true;
+}
+
 static bool done_event(call *c, const js *j)
 {
     event_done *e = &c->end;
@@ -244,10 +281,8 @@ static status one_event(helper *h, call *c, const msg *m, bool *over, error *err
     bool ok = true;
     status s = OK;
     *over = m->type == MSG_DONE || m->type == MSG_ERROR;
-    if (m->type == MSG_TEXT) {
-        ok = utf8_valid(m->data, m->length);
-        if (ok && m->length > 0)
-            call_text(c, m->data, m->length);
+    if (m->type == MSG_TEXT || m->type == MSG_REASONING) {
+        ok = text_event(c, m);
     } else if (js_parse(&j, m->data, m->length, h->program, 1, NULL) != OK) {
         ok = false;
     } else if (m->type == MSG_PREFILL) {
@@ -255,6 +290,10 @@ static status one_event(helper *h, call *c, const msg *m, bool *over, error *err
                                .total = (uint32_t)whole(j, "total", 0) });
     } else if (m->type == MSG_TOKEN) {
         ok = token_event(c, j);
+    } else if (m->type == MSG_CALL || m->type == MSG_ARGUMENTS || m->type == MSG_CALL_END) {
+        ok = call_event(c, (msg_type)m->type, j);
+    } else if (m->type == MSG_RELAXED) {
+        call_emit(c, &(event){ .kind = EVENT_RELAXED, .relaxed = j });
     } else if (m->type == MSG_DONE) {
         ok = done_event(c, j);
     } else if (m->type == MSG_ERROR) {

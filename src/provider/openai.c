@@ -35,6 +35,8 @@ static status check_fields(const request *r, error *err)
         { r->n_logprobs > OPENAI_TOP_LOGPROBS, "more than 20 alternatives with log-probabilities" },
         { o->n_stops > OPENAI_STOPS, "more than 4 stop strings" },
         { o->seed_set && o->seed > INT64_MAX, "a seed over 63 bits" },
+        { r->shape == SHAPE_GRAMMAR || r->shape == SHAPE_REGEX || r->shape == SHAPE_CHOICE,
+          "grammars, regular expressions or choices (use a JSON Schema)" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rules); i++)
         if (rules[i].bad)
@@ -69,17 +71,68 @@ static bool add_sampling(js *j, const request *r, bool vendor)
     return ok;
 }
 
-static js *body_of(const provider *p, const request *r, bool vendor)
+/* Messages of roles and texts, or the caller's own. */
+static js *messages_of(const request *r)
 {
-    js *j = js_object(), *messages = js_array(), *options = js_object();
-    bool ok = js_set(j, "model", js_new_string(p->info.model));
+    if (r->conversation)
+        return js_copy(r->conversation);
+    js *list = js_array();
+    bool ok = true;
     for (size_t i = 0; i < r->n_messages; i++) {
         js *m = js_object();
         ok = js_set(m, "role", js_new_string(r->messages[i].role)) && ok;
         ok = js_set(m, "content", js_new_string(r->messages[i].content)) && ok;
-        ok = js_push(messages, m) && ok;
+        ok = js_push(list, m) && ok;
     }
-    ok = js_set(j, "messages", messages) && ok;
+    if (ok)
+        return list;
+    js_free(list);
+    return NULL;
+}
+
+static bool add_tools(js *j, const request *r)
+{
+    static const char *const names[] = { "auto", "none", "required" };
+    if (!js_len(r->tools))
+        return true;
+    bool ok = js_set(j, "tools", js_copy(r->tools));
+    if (r->tool_choice == TOOLS_NAMED) {
+        js *choice = js_object(), *function = js_object();
+        ok = js_set(function, "name", js_new_string(r->tool_name)) && ok;
+        ok = js_set(choice, "type", js_new_string("function")) && ok;
+        ok = js_set(choice, "function", function) && ok;
+        ok = js_set(j, "tool_choice", choice) && ok;
+    } else if (r->tool_choice != TOOLS_AUTO) {
+        ok = js_set(j, "tool_choice", js_new_string(names[r->tool_choice])) && ok;
+    }
+    return r->one_call ? js_set(j, "parallel_tool_calls", js_new_bool(false)) && ok : ok;
+}
+
+static bool add_shape(js *j, const request *r)
+{
+    if (r->shape == SHAPE_FREE)
+        return true;
+    js *format = js_object();
+    bool ok = js_set(format, "type", js_new_string(r->shape == SHAPE_JSON ? "json_object" : "json_schema"));
+    if (r->shape == SHAPE_SCHEMA) {
+        js *body = js_object();
+        ok = js_set(body, "name", js_new_string(r->shape_name ? r->shape_name : "answer")) && ok;
+        ok = js_set(body, "schema", js_copy(r->schema)) && ok;
+        ok = js_set(body, "strict", js_new_bool(!r->relaxed)) && ok;
+        ok = js_set(format, "json_schema", body) && ok;
+    }
+    return js_set(j, "response_format", format) && ok;
+}
+
+static js *body_of(const provider *p, const request *r, bool vendor)
+{
+    js *j = js_object(), *options = js_object();
+    bool ok = js_set(j, "model", js_new_string(p->info.model));
+    ok = js_set(j, "messages", messages_of(r)) && ok;
+    ok = add_tools(j, r) && ok;
+    ok = add_shape(j, r) && ok;
+    if (js_len(r->template_kwargs))
+        ok = js_set(j, "chat_template_kwargs", js_copy(r->template_kwargs)) && ok;
     ok = add_sampling(j, r, vendor) && ok;
     ok = js_set(j, "stream", js_new_bool(true)) && ok;
     ok = js_set(options, "include_usage", js_new_bool(true)) && ok;

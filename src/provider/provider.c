@@ -188,16 +188,13 @@ bool call_emit(call *c, const event *e)
 {
     if (e->kind != EVENT_WAIT)
         c->last_us = clock_mono_us();
-    if (!c->first_us && (e->kind == EVENT_TEXT || (e->kind == EVENT_TOKEN && !e->token->prompt)))
+    bool first = e->kind == EVENT_TEXT || e->kind == EVENT_REASONING || e->kind == EVENT_CALL ||
+                 (e->kind == EVENT_TOKEN && !e->token->prompt);
+    if (!c->first_us && first)
         c->first_us = c->last_us;
     if (!c->cancelled && c->fn && c->fn(c->user, e))
         c->cancelled = true;
     return c->cancelled;
-}
-
-bool call_text(call *c, const char *text, size_t n)
-{
-    return call_emit(c, &(event){ .kind = EVENT_TEXT, .text = text, .text_bytes = n });
 }
 
 bool call_wait(call *c)

@@ -18,6 +18,7 @@ typedef struct call {
     provider_limits limits; /* defaults filled in */
     uint64_t start_us, first_us, last_us; /* first_us: first token or text, 0 before; last_us: latest sign of life */
     bool cancelled;         /* fn said so */
+    uint32_t calls;         /* tool calls so far */
     event_done end;         /* filled by the kind before it returns OK */
     char *model;            /* CALL_MODEL_MAX bytes that live as long as the provider: a model's name from the answer */
     event_error fault;      /* kind and details before it fails; `text` is taken from err */
@@ -26,7 +27,6 @@ typedef struct call {
 
 /* Hands an event that is not the last to the caller; true: cancelled, now or before. */
 bool call_emit(call *c, const event *e);
-bool call_text(call *c, const char *text, size_t n);
 bool call_wait(call *c);
 /* Which limit has passed, as a sentence, or NULL. */
 const char *call_overdue(const call *c, uint64_t now_us);

@@ -3,7 +3,7 @@
  *   {"task": "invoice", "case": "c17", "answer": "…", "finish_reason": "stop",
  *    "usage": {"prompt_tokens": 210, "completion_tokens": 40, "cached_tokens": 0},
  *    "timings": {"prefill_seconds": 0.2, "decode_seconds": 1.1, "ttft_seconds": 0.3}, "model": "gpt-4o-mini",
- *    "mean_logprob": -0.12}
+ *    "mean_logprob": -0.12, "reasoning": "…", "tool_calls": [{"name": "f", "arguments": {…}}]}
  *
  * A line is found by task and case, by "id" (which is CASE or TASK/CASE), or by "prompt_sha256"
  * (request_prompt_digest); it must have at least one of them. Two lines with the same key are an error, as are unknown
@@ -22,7 +22,7 @@
 enum { REPLAY_BYTES_MAX = 512 << 20, REPLAY_LINE_MAX = 16 << 20, REPLAY_LINES_MAX = 1 << 20, PIECE = 4096 };
 
 typedef struct recording {
-    const char *answer, *model;
+    const char *answer, *model, *reasoning, *calls; /* calls: JSON, checked; NULL: none */
     size_t answer_bytes;
     answer_finish finish;
     int64_t prompt_tokens, cached_tokens, completion_tokens;
@@ -149,13 +149,33 @@ static status read_keys(replay *r, int line, const js *j, error *err)
     return s;
 }
 
+/* tool_calls as text, when they are what they should be. */
+static status read_calls(replay *r, int line, const js *j, recording *x, error *err)
+{
+    const js *list = js_get(j, "tool_calls");
+    buf text = BUF_INIT(REPLAY_LINE_MAX);
+    if (!list)
+        return OK;
+    bool ok = js_is(list, JS_ARRAY);
+    for (size_t i = 0; i < js_len(list) && ok; i++) {
+        const js *one = js_at(list, i), *name = js_get(one, "name");
+        ok = js_is(name, JS_STRING) && js_len(name) && js_is(js_get(one, "arguments"), JS_OBJECT);
+    }
+    if (!ok)
+        return fail(err, E_FORMAT, "%s:%d: 'tool_calls' is no list of {name, arguments: {…}}", r->file, line);
+    js_write(list, JS_COMPACT, &text);
+    x->calls = text.failed ? NULL : arena_strndup(&r->memory, text.data, text.len);
+    buf_clear(&text);
+    return x->calls ? OK : fail(err, E_NOMEM, "no memory for recorded answers");
+}
+
 static status read_line(replay *r, int line, const char *text, size_t n, error *err)
 {
     static const char *const known[] = { "task", "case", "id", "prompt_sha256", "answer", "finish_reason", "usage",
-                                         "timings", "model", "mean_logprob", "recorded" };
+                                         "timings", "model", "mean_logprob", "recorded", "reasoning", "tool_calls" };
     js *j = NULL;
     char where[80];
-    const char *answer = NULL, *finish = NULL, *model = NULL;
+    const char *answer = NULL, *finish = NULL, *model = NULL, *reasoning = NULL;
     recording x = { .line = line };
     void *list = r->all;
     status s = js_parse(&j, text, n, r->file, line, err);
@@ -170,10 +190,16 @@ static status read_line(replay *r, int line, const char *text, size_t n, error *
         s = text_of(r, line, j, "finish_reason", &finish, err);
     if (!s)
         s = text_of(r, line, j, "model", &model, err);
+    if (!s)
+        s = text_of(r, line, j, "reasoning", &reasoning, err);
+    if (!s)
+        s = read_calls(r, line, j, &x, err);
+    if (!s && !answer && x.calls)
+        answer = "";
     if (!s && !answer)
         s = fail(err, E_FORMAT, "%s:%d: 'answer' is missing", r->file, line);
-    if (!s && (!answer_finish_parse(finish ? finish : "stop", &x.finish) || x.finish > ANSWER_LENGTH))
-        s = fail(err, E_FORMAT, "%s:%d: finish_reason is neither stop nor length", r->file, line);
+    if (!s && (!answer_finish_parse(finish ? finish : "stop", &x.finish) || x.finish > ANSWER_TOOL_CALLS))
+        s = fail(err, E_FORMAT, "%s:%d: finish_reason is none of stop, length and tool_calls", r->file, line);
     if (!s)
         s = read_numbers(r, line, j, &x, err);
     if (!s)
@@ -185,7 +211,8 @@ static status read_line(replay *r, int line, const char *text, size_t n, error *
         x.answer_bytes = strlen(answer);
         x.answer = arena_strndup(&r->memory, answer, x.answer_bytes);
         x.model = model ? arena_strndup(&r->memory, model, strlen(model)) : NULL;
-        if (!x.answer || (model && !x.model))
+        x.reasoning = reasoning ? arena_strndup(&r->memory, reasoning, strlen(reasoning)) : NULL;
+        if (!x.answer || (model && !x.model) || (reasoning && !x.reasoning))
             s = fail(err, E_NOMEM, "no memory for recorded answers");
         else
             r->all[r->n++] = x;
@@ -283,6 +310,41 @@ static status find(const replay *r, const request *q, const recording **out, err
     return OK;
 }
 
+/* Text in pieces of whole characters. */
+static void say(call *c, event_kind kind, const char *text, size_t n)
+{
+    for (size_t at = 0; at < n && !c->cancelled;) {
+        size_t k = n - at < PIECE ? n - at : PIECE;
+        char piece[PIECE + 1];
+        while (at + k < n && k > 1 && ((unsigned char)text[at + k] & 0xc0) == 0x80)
+            k--; /* not within a character */
+        memcpy(piece, text + at, k);
+        piece[k] = 0;
+        call_emit(c, &(event){ .kind = kind, .text = piece, .text_bytes = k });
+        at += k;
+    }
+}
+
+static void say_calls(call *c, const recording *x)
+{
+    js *list = NULL;
+    if (!x->calls || js_parse(&list, x->calls, strlen(x->calls), "calls", 1, NULL))
+        return;
+    for (size_t i = 0; i < js_len(list) && !c->cancelled; i++) {
+        const js *one = js_at(list, i);
+        buf text = BUF_INIT(REPLAY_LINE_MAX);
+        char id[32];
+        snprintf(id, sizeof id, "call_%zu", i);
+        event_call e = { .index = (uint32_t)i, .id = id, .name = js_text(js_get(one, "name")), .complete = true };
+        js_write(js_get(one, "arguments"), JS_COMPACT, &text);
+        call_emit(c, &(event){ .kind = EVENT_CALL, .call = &e });
+        call_emit(c, &(event){ .kind = EVENT_ARGUMENTS, .call = &e, .text = buf_text(&text), .text_bytes = text.len });
+        call_emit(c, &(event){ .kind = EVENT_CALL_END, .call = &e });
+        buf_clear(&text);
+    }
+    js_free(list);
+}
+
 static status replay_complete(provider *p, const request *q, call *c, error *err)
 {
     const replay *r = p->own;
@@ -292,17 +354,11 @@ static status replay_complete(provider *p, const request *q, call *c, error *err
     status s = find(r, q, &x, err);
     if (s)
         return s;
-    for (size_t at = 0; at < x->answer_bytes && !c->cancelled;) {
-        size_t n = x->answer_bytes - at < PIECE ? x->answer_bytes - at : PIECE;
-        char piece[PIECE + 1];
-        while (at + n < x->answer_bytes && n > 1 && ((unsigned char)x->answer[at + n] & 0xc0) == 0x80)
-            n--; /* not within a character */
-        memcpy(piece, x->answer + at, n);
-        piece[n] = 0;
-        call_text(c, piece, n);
-        at += n;
-    }
-    c->end.finish = x->finish;
+    if (x->reasoning)
+        say(c, EVENT_REASONING, x->reasoning, strlen(x->reasoning));
+    say(c, EVENT_TEXT, x->answer, x->answer_bytes);
+    say_calls(c, x);
+    c->end.finish = x->calls && x->finish == ANSWER_STOP ? ANSWER_TOOL_CALLS : x->finish;
     c->end.prompt_tokens = x->prompt_tokens;
     c->end.cached_tokens = x->cached_tokens;
     c->end.completion_tokens = x->completion_tokens;

@@ -1,16 +1,15 @@
-/* request.c: see the header. The JSON form is documented in src/worker/README.md. */
+/* request.c: names, neutral values, limits. */
 #include "provider/request.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "base/digest.h"
 #include "base/utf8.h"
 
 /* ---- names ---- */
 
-static const char *const finish_names[] = { "stop", "length", "cancelled", "error" };
-static const char *const kind_names[] = { "chat", "text", "tokens" };
+static const char *const finish_names[] = { "stop", "length", "tool_calls", "cancelled", "error" };
+static const char *const shape_names[] = { "free", "json", "schema", "grammar", "regex", "choice" };
 static const struct {
     const char *name;
     int http;
@@ -41,6 +40,11 @@ bool answer_finish_parse(const char *name, answer_finish *out)
             return true;
         }
     return false;
+}
+
+const char *request_shape_name(request_shape s)
+{
+    return (size_t)s < ARRAY_LEN(shape_names) ? shape_names[s] : "free";
 }
 
 const char *fault_kind_name(fault_kind k)
@@ -87,6 +91,81 @@ static status check_text(const char *what, const char *text, size_t max, size_t 
     return OK;
 }
 
+/* Bytes of all texts in a tree, and a little for each member. */
+static size_t tree_bytes(const js *v)
+{
+    size_t n = 8;
+    js_member m = { 0 };
+    if (js_is(v, JS_STRING))
+        return n + js_len(v);
+    for (size_t i = 0; js_is(v, JS_ARRAY) && i < js_len(v); i++)
+        n += tree_bytes(js_at(v, i));
+    while (js_is(v, JS_OBJECT) && js_next(v, &m))
+        n += strlen(m.key) + tree_bytes(m.value);
+    return n;
+}
+
+static status check_tree(const char *what, const js *v, size_t *total, error *err)
+{
+    *total += v ? tree_bytes(v) : 0;
+    return *total <= REQUEST_BYTES_MAX ? OK : fail(err, E_RANGE, "request: %s is too long: at most %d bytes in all",
+                                                   what, (int)REQUEST_BYTES_MAX);
+}
+
+static status check_conversation(const js *list, size_t *total, error *err)
+{
+    if (!js_is(list, JS_ARRAY) || js_len(list) == 0 || js_len(list) > REQUEST_MESSAGES_MAX)
+        return fail(err, E_RANGE, "request: there must be 1 to %d messages", (int)REQUEST_MESSAGES_MAX);
+    for (size_t i = 0; i < js_len(list); i++)
+        if (!js_is(js_get(js_at(list, i), "role"), JS_STRING))
+            return fail(err, E_FORMAT, "request: message %zu has no role", i + 1);
+    return check_tree("the conversation", list, total, err);
+}
+
+static status check_tools(const request *r, size_t *total, error *err)
+{
+    bool found = false;
+    if (r->tools && (!js_is(r->tools, JS_ARRAY) || js_len(r->tools) > REQUEST_TOOLS_MAX))
+        return fail(err, E_RANGE, "request: tools must be a list of at most %d", (int)REQUEST_TOOLS_MAX);
+    for (size_t i = 0; i < js_len(r->tools); i++) {
+        const js *name = js_get(js_get(js_at(r->tools, i), "function"), "name");
+        size_t n = js_is(name, JS_STRING) ? js_len(name) : 0;
+        if (!n || n > REQUEST_TOOL_NAME_MAX || strlen(js_text(name)) != n)
+            return fail(err, E_FORMAT, "request: tool %zu has no name of 1 to %d bytes", i + 1,
+                        (int)REQUEST_TOOL_NAME_MAX);
+        found = found || (r->tool_name && strcmp(r->tool_name, js_text(name)) == 0);
+    }
+    if (r->tool_choice == TOOLS_NAMED && !found)
+        return fail(err, E_NOTFOUND, "request: there is no tool '%.128s'", r->tool_name ? r->tool_name : "");
+    if (r->tool_choice == TOOLS_REQUIRED && js_len(r->tools) == 0)
+        return fail(err, E_RANGE, "request: a tool call is required, but there are no tools");
+    if (js_len(r->tools) && r->kind != REQUEST_CHAT)
+        return fail(err, E_UNSUPPORTED, "request: tools go with a conversation");
+    return check_tree("the tools", r->tools, total, err);
+}
+
+static status check_shape(const request *r, size_t *total, error *err)
+{
+    bool required = r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED;
+    if (r->shape == SHAPE_FREE)
+        return OK;
+    if (required)
+        return fail(err, E_UNSUPPORTED, "request: a required tool call leaves no text that could have a format");
+    if (r->shape == SHAPE_SCHEMA)
+        return r->schema ? check_tree("the schema", r->schema, total, err)
+                         : fail(err, E_FORMAT, "request: the schema is missing");
+    if (r->shape == SHAPE_GRAMMAR || r->shape == SHAPE_REGEX)
+        return check_text("the grammar", r->shape_text, REQUEST_BYTES_MAX, total, err);
+    if (r->shape != SHAPE_CHOICE)
+        return OK;
+    for (size_t i = 0; i < js_len(r->choices); i++)
+        if (!js_is(js_at(r->choices, i), JS_STRING) || !js_len(js_at(r->choices, i)))
+            return fail(err, E_FORMAT, "request: choice %zu is no text", i + 1);
+    if (!js_is(r->choices, JS_ARRAY) || js_len(r->choices) == 0)
+        return fail(err, E_RANGE, "request: there are no choices");
+    return check_tree("the choices", r->choices, total, err);
+}
+
 static status check_prompt(const request *r, size_t *total, error *err)
 {
     if (r->kind == REQUEST_TEXT)
@@ -96,6 +175,8 @@ static status check_prompt(const request *r, size_t *total, error *err)
             return fail(err, E_RANGE, "request: a prompt of token ids has 1 to %d of them", (int)REQUEST_TOKENS_MAX);
         return OK;
     }
+    if (r->conversation)
+        return check_conversation(r->conversation, total, err);
     if (!r->messages || r->n_messages == 0 || r->n_messages > REQUEST_MESSAGES_MAX)
         return fail(err, E_RANGE, "request: there must be 1 to %d messages", (int)REQUEST_MESSAGES_MAX);
     for (size_t i = 0; i < r->n_messages; i++) {
@@ -146,92 +227,14 @@ status request_check(const request *r, error *err)
     if (!s)
         s = check_prompt(r, &total, err);
     if (!s)
+        s = check_tools(r, &total, err);
+    if (!s)
+        s = check_tree("template_kwargs", r->template_kwargs, &total, err);
+    if (!s)
+        s = check_shape(r, &total, err);
+    if (!s)
         s = check_sampling(&r->sampling, &total, err);
     if (!s && r->n_logprobs > REQUEST_LOGPROBS_MAX)
         s = fail(err, E_RANGE, "request: at most %d alternatives with log-probabilities", (int)REQUEST_LOGPROBS_MAX);
-    return s;
-}
-
-/* ---- the form in which it travels ---- */
-
-static js *sampling_to_js(const request_sampling *o)
-{
-    js *j = js_object(), *stops = js_array();
-    bool ok = true;
-    for (size_t i = 0; i < o->n_stops; i++)
-        ok = js_push(stops, js_new_string(o->stops[i])) && ok;
-    ok = js_set(j, "temperature", js_new_double(o->temperature)) && ok;
-    ok = js_set(j, "top_k", js_new_int(o->top_k)) && ok;
-    ok = js_set(j, "top_p", js_new_double(o->top_p)) && ok;
-    ok = js_set(j, "min_p", js_new_double(o->min_p)) && ok;
-    ok = js_set(j, "repeat_penalty", js_new_double(o->repeat_penalty)) && ok;
-    ok = js_set(j, "repeat_last_n", js_new_int(o->repeat_last_n)) && ok;
-    ok = js_set(j, "presence_penalty", js_new_double(o->presence_penalty)) && ok;
-    ok = js_set(j, "frequency_penalty", js_new_double(o->frequency_penalty)) && ok;
-    /* two halves: a JSON reader elsewhere may hold numbers as signed 64-bit */
-    ok = js_set(j, "seed_low", js_new_int((int64_t)(o->seed & 0xffffffffu))) && ok;
-    ok = js_set(j, "seed_high", js_new_int((int64_t)(o->seed >> 32))) && ok;
-    ok = js_set(j, "max_tokens", js_new_int(o->max_tokens)) && ok;
-    ok = js_set(j, "ignore_eos", js_new_bool(o->ignore_eos)) && ok;
-    ok = js_set(j, "stop", stops) && ok;
-    if (ok)
-        return j;
-    js_free(j);
-    return NULL;
-}
-
-/* Adds kind and messages, text or tokens. */
-static bool add_prompt(js *j, const request *r)
-{
-    bool ok = js_set(j, "kind", js_new_string(kind_names[r->kind]));
-    if (r->kind == REQUEST_TEXT)
-        return js_set(j, "text", js_new_string(r->text)) && ok;
-    js *list = js_array();
-    for (size_t i = 0; r->kind == REQUEST_TOKENS && i < r->n_tokens; i++)
-        ok = js_push(list, js_new_int(r->tokens[i])) && ok;
-    for (size_t i = 0; r->kind == REQUEST_CHAT && i < r->n_messages; i++) {
-        js *m = js_object();
-        ok = js_set(m, "role", js_new_string(r->messages[i].role)) && ok;
-        ok = js_set(m, "content", js_new_string(r->messages[i].content)) && ok;
-        ok = js_push(list, m) && ok;
-    }
-    return js_set(j, r->kind == REQUEST_TOKENS ? "tokens" : "messages", list) && ok;
-}
-
-js *request_to_js(const request *r)
-{
-    js *j = js_object();
-    bool ok = add_prompt(j, r);
-    if (r->id)
-        ok = js_set(j, "id", js_new_string(r->id)) && ok;
-    if (r->scope)
-        ok = js_set(j, "scope", js_new_string(r->scope)) && ok;
-    ok = js_set(j, "privacy", js_new_string(privacy_class_name(r->privacy))) && ok;
-    ok = js_set(j, "sampling", sampling_to_js(&r->sampling)) && ok;
-    ok = js_set(j, "logprobs", js_new_bool(r->logprobs)) && ok;
-    ok = js_set(j, "n_logprobs", js_new_int(r->n_logprobs)) && ok;
-    ok = js_set(j, "echo", js_new_bool(r->echo)) && ok;
-    ok = js_set(j, "score_only", js_new_bool(r->score_only)) && ok;
-    if (ok)
-        return j;
-    js_free(j);
-    return NULL;
-}
-
-status request_prompt_digest(const request *r, char out[65], error *err)
-{
-    status s = OK;
-    buf text = BUF_INIT(4 * (size_t)REQUEST_BYTES_MAX + 16 * (size_t)REQUEST_TOKENS_MAX);
-    js *j = js_object();
-    if (!add_prompt(j, r))
-        s = fail(err, E_NOMEM, "no memory for a prompt's digest");
-    if (!s) {
-        js_write(j, JS_CANONICAL, &text);
-        s = buf_ok(&text, "a prompt", err);
-    }
-    if (!s)
-        digest_of(text.data, text.len, out);
-    buf_clear(&text);
-    js_free(j);
     return s;
 }

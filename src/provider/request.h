@@ -23,6 +23,8 @@ enum {
     REQUEST_BYTES_MAX = 8 << 20,      /* all text of a request together */
     REQUEST_TOKENS_MAX = 1 << 20,     /* token ids of a prompt given as ids, and the most max_tokens */
     REQUEST_ID_BYTES_MAX = 128,
+    REQUEST_TOOLS_MAX = 512,
+    REQUEST_TOOL_NAME_MAX = 128,      /* bytes */
 };
 
 typedef enum request_kind {
@@ -35,6 +37,25 @@ typedef struct request_message {
     const char *role;    /* "system", "user", "assistant"; what else a template knows is its business */
     const char *content;
 } request_message;
+
+typedef enum request_tool_choice {
+    TOOLS_AUTO,     /* text or calls, as the model likes */
+    TOOLS_NONE,     /* text only: the tools are not shown to the model */
+    TOOLS_REQUIRED, /* at least one call */
+    TOOLS_NAMED,    /* a call of tool_name */
+} request_tool_choice;
+
+/* What the answer's text must look like. */
+typedef enum request_shape {
+    SHAPE_FREE,
+    SHAPE_JSON,    /* one JSON object, any */
+    SHAPE_SCHEMA,  /* JSON that `schema` accepts */
+    SHAPE_GRAMMAR, /* `shape_text` is a grammar (GBNF) */
+    SHAPE_REGEX,   /* `shape_text` is a regular expression, the whole answer matches */
+    SHAPE_CHOICE,  /* one of `choices` */
+} request_shape;
+/* "free", "json", "schema", "grammar", "regex", "choice". */
+const char *request_shape_name(request_shape s);
 
 typedef struct request_sampling {
     double temperature;       /* 0: greedy */
@@ -62,11 +83,25 @@ typedef struct request {
     const char *case_id;
 
     request_kind kind;
-    const request_message *messages; /* CHAT */
+    const request_message *messages; /* CHAT: roles and texts */
     size_t n_messages;
+    const js *conversation;          /* CHAT, instead of messages: OpenAI's message objects, with parts, tool_calls, */
+                                     /* tool results and reasoning_content. NULL: messages */
+    const js *tools;                 /* CHAT: OpenAI's list of {type: "function", function: {…}}. NULL: none */
+    request_tool_choice tool_choice;
+    const char *tool_name;           /* NAMED */
+    bool one_call;                   /* no parallel calls */
+    const js *template_kwargs;       /* CHAT: an object of further variables for the model's template. NULL: none */
     const char *text;                /* TEXT */
     const int32_t *tokens;           /* TOKENS */
     size_t n_tokens;
+
+    request_shape shape;
+    const js *schema;       /* SCHEMA */
+    const js *choices;      /* CHOICE: a list of texts */
+    const char *shape_text; /* GRAMMAR, REGEX */
+    const char *shape_name; /* what the caller calls it; NULL: nothing */
+    bool relaxed;           /* what of a schema cannot be enforced is left out, and said (EVENT_RELAXED) */
 
     request_sampling sampling;
     bool logprobs;          /* report each drawn token with its log-probability (EVENT_TOKEN) */
@@ -81,7 +116,8 @@ void request_init(request *r);
 status request_check(const request *r, error *err) MUST_CHECK;
 /* The request as JSON: the form in which it travels to a worker or egress. NULL without memory. */
 js *request_to_js(const request *r);
-/* SHA-256 (hex) of the prompt alone: kind and messages, text or tokens; the key of recorded answers.
+/* SHA-256 (hex) of the prompt alone: kind and messages (and tools and template_kwargs where there are any), text or
+ * tokens; the key of recorded answers.
  * E_NOMEM. */
 status request_prompt_digest(const request *r, char out[65], error *err) MUST_CHECK;
 
@@ -90,7 +126,12 @@ status request_prompt_digest(const request *r, char out[65], error *err) MUST_CH
 typedef enum event_kind {
     EVENT_WAIT,    /* nothing new; comes at least every 100 ms while waiting, so that the caller can cancel */
     EVENT_PREFILL, /* done of total prompt tokens are in (local) */
+    EVENT_RELAXED, /* the parts of a schema that are not enforced; once, before the answer */
     EVENT_TEXT,    /* a piece of the answer: whole UTF-8 characters */
+    EVENT_REASONING, /* text: a piece of what the model thought before it answered */
+    EVENT_CALL,      /* call: a tool call begins; its index is that of the answer's calls, from 0 */
+    EVENT_ARGUMENTS, /* call, text: a piece of the arguments, JSON as text */
+    EVENT_CALL_END,  /* call: `complete` if its arguments are one whole JSON object */
     EVENT_TOKEN,   /* one token with its log-probability; only when the request asked */
     EVENT_DONE,    /* the end of a complete answer, once */
     EVENT_ERROR,   /* the end of a failed one, once; provider_complete returns the same status */
@@ -99,10 +140,11 @@ typedef enum event_kind {
 typedef enum answer_finish {
     ANSWER_STOP,      /* end-of-text token or stop string */
     ANSWER_LENGTH,    /* max_tokens, or the context is full (see context_full) */
+    ANSWER_TOOL_CALLS, /* the answer is (or ends in) tool calls */
     ANSWER_CANCELLED, /* the callback asked */
     ANSWER_ERROR,     /* there was an EVENT_ERROR */
 } answer_finish;
-/* "stop", "length", "cancelled", "error". */
+/* "stop", "length", "tool_calls", "cancelled", "error". */
 const char *answer_finish_name(answer_finish f);
 bool answer_finish_parse(const char *name, answer_finish *out);
 
@@ -167,12 +209,20 @@ typedef struct event_error {
     double retry_after_s;   /* else 0 */
 } event_error;
 
+typedef struct event_call {
+    uint32_t index;
+    const char *id, *name; /* CALL */
+    bool complete;         /* CALL_END */
+} event_call;
+
 /* Everything is borrowed during the call. */
 typedef struct event {
     event_kind kind;
     uint32_t done, total;     /* PREFILL */
-    const char *text;         /* TEXT: zero-terminated */
+    const char *text;         /* TEXT, REASONING, ARGUMENTS: zero-terminated */
     size_t text_bytes;
+    const event_call *call;   /* CALL, ARGUMENTS, CALL_END */
+    const js *relaxed;        /* RELAXED: a list of texts, "schema path: what" */
     const event_token *token; /* TOKEN */
     const event_done *end;    /* DONE */
     const event_error *error; /* ERROR */

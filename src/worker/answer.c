@@ -6,6 +6,8 @@
 #include "base/utf8.h"
 #include "plat/proc.h"
 #include "token/vocab.h"
+#include "worker/constrain.h"
+#include "worker/speech.h"
 #include "worker/worker_int.h"
 
 enum { PROMPT_TOKENS_MAX = 1 << 21, MESSAGES_MAX = 4096 };
@@ -20,6 +22,9 @@ typedef struct answer {
     uint32_t n_alternatives;
     token_logprob *top; /* n_alternatives, for echo */
     bool cancelled;
+    grammar *grammar;    /* what the answer must be; NULL: anything */
+    schema_notes notes;  /* what of it is not enforced */
+    speech speech;       /* the answer's text on its way to TEXT, REASONING and calls */
 } answer;
 
 /* ---- reading the request ---- */
@@ -65,6 +70,18 @@ static status read_sampling(answer *a, error *err)
     return sampling_options_check(s, err);
 }
 
+/* Tools, calls and results in the words that this model's template knows. */
+static status rewrite_messages(answer *a, const js *list, const js *tools, js **out, error *err)
+{
+    worker *w = a->w;
+    const js *choice = js_get(a->in, "tool_choice");
+    bool must = js_get(choice, "name") || (js_is(choice, JS_STRING) && strcmp(js_text(choice), "required") == 0);
+    if (!w->can_known)
+        w->can = tool_prompt_ask(w->chat, w->format.tools);
+    w->can_known = true;
+    return tool_prompt_messages(out, list, tools, must, w->format.tools, &w->can, err);
+}
+
 static status render_chat(answer *a, error *err)
 {
     const js *list = js_get(a->in, "messages");
@@ -79,9 +96,16 @@ static status render_chat(answer *a, error *err)
         return fail(err, E_FORMAT, "request: tools is not a list");
     if (kwargs && !js_is(kwargs, JS_OBJECT))
         return fail(err, E_FORMAT, "request: template_kwargs is not an object");
-    chat_request q = { .messages = list, .tools = tools, .documents = documents, .kwargs = kwargs, .now = chat_now(),
+    js *rewritten = NULL;
+    status st = tool_prompt_is_needed(list, tools) ? rewrite_messages(a, list, tools, &rewritten, err) : OK;
+    if (st)
+        return st;
+    chat_request q = { .messages = rewritten ? rewritten : list, .tools = a->w->can.tools ? tools : NULL,
+                       .documents = documents, .kwargs = kwargs, .now = chat_now(),
                        .add_generation_prompt = js_bool(js_get(a->in, "add_generation_prompt"), true) };
-    return chat_render(a->w->chat, &q, &a->prompt, err);
+    st = chat_render(a->w->chat, &q, &a->prompt, err);
+    js_free(rewritten);
+    return st;
 }
 
 static status read_ids(answer *a, error *err)
@@ -175,13 +199,11 @@ static bool on_generate(void *user, const generate_event *e)
     if (e->kind == GENERATE_PREFILL) {
         send_prefill(a, e->done, e->total);
     } else if (e->kind == GENERATE_TEXT) {
-        error err;
-        if (msg_send(&a->w->link, MSG_TEXT, a->request, e->text, e->text_bytes, NULL, 0, -1, &err) != OK)
-            a->w->over = true;
+        speech_text(&a->speech, e->text, e->text_bytes, e->control);
     } else if (a->logprobs) {
         send_token(a, false, false, e->token, e->top, e->n_top);
     }
-    return stop_asked(a);
+    return stop_asked(a) || speech_over(&a->speech);
 }
 
 /* ---- prompt log-probabilities ---- */
@@ -230,6 +252,46 @@ static status echo_prompt(answer *a, error *err)
     return s;
 }
 
+/* ---- constraints ---- */
+
+static void send_notes(answer *a)
+{
+    js *list = js_array();
+    for (size_t i = 0; i < a->notes.n; i++)
+        js_push(list, js_new_string(a->notes.line[i]));
+    if (a->notes.n)
+        worker_send(a->w, MSG_RELAXED, a->request, list);
+    else
+        js_free(list);
+}
+
+/* Before anything is computed: what cannot be enforced is refused at once. */
+static status constrain_answer(answer *a, error *err)
+{
+    worker *w = a->w;
+    const vocab *v = engine_vocab(w->engine);
+    const char *kind = js_text(js_get(a->in, "kind"));
+    output_format format = w->format;
+    buf tail = BUF_INIT(SPEECH_TAIL_MAX);
+    if (!js_get(a->in, "tools") && !js_get(a->in, "shape"))
+        return OK;
+    speech_prompt_tail(v, &a->prompt, &tail);
+    if (!kind || strcmp(kind, "chat") != 0) /* a text that is continued has no reasoning and no headers */
+        format = output_format_of(NULL);
+    output_begun begun = output_begun_by(&format, buf_text(&tail));
+    buf_clear(&tail);
+    status s = constrain(&a->grammar, &format, a->in, begun == OUTPUT_IN_REASONING, begun == OUTPUT_IN_HEADER,
+                         &a->notes, err);
+    if (!s && a->grammar && !w->vocab && !w->vocab_known)
+        s = constrain_vocab(&w->vocab, v, &w->format, err);
+    w->vocab_known = w->vocab_known || (!s && a->grammar);
+    if (!s)
+        send_notes(a);
+    a->sampling.grammar = a->grammar;
+    a->sampling.grammar_vocab = w->vocab;
+    return s;
+}
+
 /* ---- running ---- */
 
 /* Forgets what the session holds when this request may not profit from it (design, "Routing and privacy"). */
@@ -254,6 +316,9 @@ static void send_done(answer *a, const generate_result *r)
 {
     js *j = js_object();
     const char *finish = r->finish == FINISH_CONTEXT ? "length" : finish_reason_name(r->finish);
+    if (r->finish == FINISH_CANCELLED && !a->cancelled)
+        finish = "stop"; /* the format said that the turn is over */
+    finish = speech_finish_name(&a->speech, finish);
     js_set(j, "finish", js_new_string(a->cancelled ? "cancelled" : finish));
     js_set(j, "context_full", js_new_bool(r->finish == FINISH_CONTEXT));
     js_set(j, "prompt_tokens", js_new_int(r->n_prompt));
@@ -268,7 +333,9 @@ static void send_done(answer *a, const generate_result *r)
 
 static status run(answer *a, generate_result *r, error *err)
 {
-    status s = enter_scope(a, err);
+    status s = constrain_answer(a, err);
+    if (!s)
+        s = enter_scope(a, err);
     if (!s && a->echo)
         s = echo_prompt(a, err);
     if (s)
@@ -278,7 +345,11 @@ static status run(answer *a, generate_result *r, error *err)
         r->n_prompt = (uint32_t)a->prompt.n;
         return OK;
     }
-    return engine_generate(a->w->session, a->prompt.ids, (uint32_t)a->prompt.n, &a->sampling, on_generate, a, r, err);
+    s = speech_begin(&a->speech, a->w, a->request, a->in, &a->prompt, err);
+    a->sampling.special = a->speech.parser != NULL;
+    if (!s)
+        s = engine_generate(a->w->session, a->prompt.ids, (uint32_t)a->prompt.n, &a->sampling, on_generate, a, r, err);
+    return s ? s : speech_end(&a->speech, err);
 }
 
 void worker_answer(worker *w, uint32_t request, const js *payload)
@@ -310,5 +381,8 @@ void worker_answer(worker *w, uint32_t request, const js *payload)
         worker_send_error(w, request, s, full ? "context-too-long" : ours ? "internal" : "invalid", err.text,
                           full ? (int64_t)a.prompt.n : 0, full ? context : 0);
     }
+    speech_clear(&a.speech);
+    grammar_close(&a.grammar);
+    schema_notes_clear(&a.notes);
     token_list_clear(&a.prompt);
 }

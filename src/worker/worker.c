@@ -120,6 +120,8 @@ static status open_model(worker *w, const msg *m, const js *settings, error *err
         s = session_open(&w->session, w->engine, err);
     if (!s && chat_open(&w->chat, engine_chat_template(w->engine), engine_vocab(w->engine), &w->no_chat) != OK)
         w->chat = NULL;
+    if (!s)
+        w->format = output_format_of(engine_chat_template(w->engine));
     return s;
 }
 
@@ -208,6 +210,7 @@ status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, erro
     status s = OK;
     if (worker_send(&w, MSG_HELLO, 0, hello(sandbox, sandbox_ok)))
         s = serve(&w, err);
+    grammar_vocab_close(&w.vocab);
     chat_close(&w.chat);
     session_close(&w.session);
     engine_close(&w.engine);

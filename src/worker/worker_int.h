@@ -6,8 +6,11 @@
 
 #include "base/js.h"
 #include "chat/chat.h"
+#include "chat/output.h"
+#include "chat/tool_prompt.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
+#include "grammar/grammar.h"
 #include "plat/msg.h"
 
 typedef struct worker {
@@ -16,6 +19,11 @@ typedef struct worker {
     session *session;
     chat *chat;          /* NULL: no_chat says why */
     error no_chat;
+    output_format format; /* how this model calls tools and thinks */
+    tool_abilities can;   /* what its template says of tools by itself; asked when tools first come */
+    bool can_known;
+    grammar_vocab *vocab; /* with the format's control tokens; NULL: there are none, the engine's will do */
+    bool vocab_known;
     /* whose tokens the session holds: they are reused by the same scope only, when either request is private */
     char *scope;
     bool scope_closed;

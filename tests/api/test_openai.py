@@ -114,8 +114,8 @@ def nothing_is_dropped_silently(c):
     def create(**more):
         return lambda: c.chat.completions.create(**{**GREEDY, "messages": ASK, **more})
     refused(create(extra_body={"temprature": 1}), bad, "temprature", "did you mean 'temperature'")
-    refused(create(tools=[{"type": "function", "function": {"name": "f"}}]), bad, "tools")
-    refused(create(response_format={"type": "json_object"}), bad, "response_format.type")
+    refused(create(functions=[{"name": "f"}]), bad, "functions")
+    refused(create(response_format={"type": "json"}), bad, "response_format.type")
     refused(create(extra_body={"response_format": "json"}), bad, "response_format", "must be an object")
     refused(create(extra_body={"stream_options": [1]}), bad, "stream_options", "must be an object")
     refused(create(logit_bias={"5": 1}), bad, "logit_bias")

@@ -4,7 +4,7 @@ The templates are those of the llama.cpp release whose vocabularies other tests 
 Gemma 3's. HEARTH_TEMPLATES names folders with more (*.jinja, and *.json with a chat_template); HEARTH_CORPUS_FULL=1
 renders all conversations with each instead of every 11th.
 """
-import glob, json, os, sys
+import os, sys
 
 try:
     from peer import Hearth, compare, environment
@@ -12,27 +12,9 @@ except ImportError as e:
     print(f"python package {e.name} is not there: it needs the network once (tools/venv)")
     sys.exit(77)
 from conversations import matrix
+from corpus import FOLDERS, templates
 
-CACHE = os.environ.get("HEARTH_CACHE", "build/cache")
-FOLDERS = [f"{CACHE}/vocabs/templates", f"{CACHE}/gemma3-tokenizer", *os.environ.get("HEARTH_TEMPLATES", "").split()]
 FULL = os.environ.get("HEARTH_CORPUS_FULL") == "1"
-
-
-def templates():
-    seen = set()
-    for folder in FOLDERS:
-        for path in sorted(glob.glob(f"{folder}/**/*", recursive=True)):
-            found = {}
-            if path.endswith(".jinja"):
-                found[""] = open(path, encoding="utf-8", newline="").read()
-            elif path.endswith(".json"):
-                j = json.load(open(path, encoding="utf-8"))
-                t = j.get("chat_template") if isinstance(j, dict) else None
-                found = {f":{x['name']}": x["template"] for x in t} if isinstance(t, list) else {"": t} if t else {}
-            for name, source in found.items():
-                if source not in seen:
-                    seen.add(source)
-                    yield os.path.relpath(path, folder) + name, source
 
 
 def main():

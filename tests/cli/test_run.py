@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`hearth run` with real models: where the prompt comes from, options and their limits, what is refused and how."""
+import json
 import os
 import pathlib
 import signal
@@ -47,6 +48,34 @@ def test_template_or_not():
     run(MODEL, "x", "--raw", "--system", "x", code=3, says="--raw does without")
     assert TINY or "five" in run(BASE_MODEL, "One, two, three, four,", "--temp", 0, "-n", 6).out
     run(BASE_MODEL, "x", "--system", "x", code=3, says="this is a base model")
+
+
+def test_answers_of_a_form():
+    """--schema, --json and --grammar: whatever the temperature, the answer has the form, or it was cut."""
+    schema = {"type": "object", "required": ["name", "age"], "additionalProperties": False, "properties": {
+        "name": {"type": "string", "maxLength": 20}, "age": {"type": "integer", "minimum": 0, "maximum": 120}}}
+    with tempfile.TemporaryDirectory() as d:
+        def file(name, text):
+            path = pathlib.Path(d, name)
+            path.write_text(text)
+            return path
+        good = file("s.json", json.dumps(schema))
+        for seed in range(4):
+            r = run(MODEL, "Describe Alice, who is 30.", "--schema", good, "--temp", 1.5, "--seed", seed, "-n", 120)
+            if "stop]" in r.err:
+                person = json.loads(r.out)
+                assert set(person) == {"name", "age"} and 0 <= person["age"] <= 120, person
+            else:
+                assert "cut before its form was complete" in r.err
+        r = run(MODEL, "Describe Alice.", "--json", "--temp", 0, "-n", 200)
+        assert "length]" in r.err or isinstance(json.loads(r.out), dict)
+        g = file("g.gbnf", 'root ::= ("red" | "blue") "!"\n')
+        assert run(MODEL, "Name a colour.", "--grammar", g, "--temp", 2).out.strip() in ("red!", "blue!")
+        run(MODEL, "x", "--json", "--grammar", g, code=2, says="one of them")
+        run(MODEL, "x", "--grammar", good, code=3, says="line 1")
+        bad = file("b.json", '{"properties": {"a": {"minimum": "1"}}}')
+        run(MODEL, "x", "--schema", bad, code=3, says="/properties/a/minimum")
+        run(MODEL, "x", "--schema", file("n.json", "{"), code=3, says="n.json")
 
 
 def test_same_seed_same_answer():

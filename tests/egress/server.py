@@ -137,6 +137,17 @@ def tools(conn, body):
     conn.sendall(event(chunk({"tool_calls": [{"index": 0, "function": {"name": "f"}}]})))
 
 
+def called(conn, body):
+    def part(i, **function):
+        return {"index": i, "function": function}
+    head(conn)
+    conn.sendall(event(chunk({"role": "assistant", "content": None, "reasoning": "hm"})) +
+                 event(chunk({"tool_calls": [{**part(0, name="f", arguments=""), "id": "c1", "type": "function"}]})) +
+                 event(chunk({"tool_calls": [part(0, arguments='{"a":')]})) +
+                 event(chunk({"tool_calls": [part(0, arguments='1}')]})) +
+                 event(chunk({}, "tool_calls")) + event("[DONE]"))
+
+
 def second(conn, body):
     head(conn)
     c = chunk({"content": "other"})

@@ -63,12 +63,19 @@ typedef struct outcome {
     char fault_text[1024];
     int n_done, n_error;
     int cancel_after; /* pieces */
+    char calls[200];
     double logprob;
     char token[8];
     size_t n_top;
     char model[64];
     double seconds;
 } outcome;
+
+static void note(outcome *o, const char *a, const char *b, const char *c)
+{
+    size_t n = strlen(o->calls);
+    snprintf(o->calls + n, sizeof o->calls - n, "%s%s%s", a, b, c);
+}
 
 static int on_event(void *user, const event *e)
 {
@@ -83,6 +90,14 @@ static int on_event(void *user, const event *e)
         o->logprob = e->token->token.logprob;
         o->n_top = e->token->n_top;
         snprintf(o->token, sizeof o->token, "%s", e->token->token.text);
+    } else if (e->kind == EVENT_REASONING) {
+        note(o, "<", e->text, ">");
+    } else if (e->kind == EVENT_CALL) {
+        note(o, e->call->id, "=", e->call->name);
+    } else if (e->kind == EVENT_ARGUMENTS) {
+        note(o, "", e->text, "");
+    } else if (e->kind == EVENT_CALL_END) {
+        note(o, "", e->call->complete ? "." : "!", "");
     } else if (e->kind == EVENT_DONE) {
         o->done = *e->end;
         snprintf(o->model, sizeof o->model, "%s", e->end->model);
@@ -189,6 +204,62 @@ static void good_answers(void **state)
     assert_int_equal(o.s, E_UNSUPPORTED);
     assert_non_null(strstr(o.err.text, "top_k"));
     provider_close(&p);
+}
+
+static js *parsed(const char *text)
+{
+    js *v = NULL;
+    assert_ok(js_parse(&v, text, strlen(text), "test", 1, err));
+    return v;
+}
+
+static void tools(void **state)
+{
+    (void)state;
+    provider *p;
+    char line[8192];
+    outcome o = { 0 };
+    request r;
+    js *conversation = parsed("[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":null,"
+                              "\"tool_calls\":[{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+                              "\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"7\"}]");
+    js *list = parsed("[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]");
+    request_init(&r);
+    r.privacy = PRIVACY_PUBLIC;
+    r.conversation = conversation;
+    r.tools = list;
+    r.tool_choice = TOOLS_NAMED;
+    r.tool_name = "f";
+    r.one_call = true;
+    open_mode(&p, "called");
+    ask(p, &o, &r, NULL);
+    assert_int_equal(o.s, OK);
+    assert_string_equal(o.calls, "<hm>c1=f{\"a\":1}.");
+    assert_int_equal(o.done.finish, ANSWER_TOOL_CALLS);
+    last_request(line, sizeof line);
+    assert_non_null(strstr(line, "\"tool_call_id\": \"a\""));
+    assert_non_null(strstr(line, "\"tool_choice\": {\"type\": \"function\", \"function\": {\"name\": \"f\"}}"));
+    assert_non_null(strstr(line, "\"parallel_tool_calls\": false"));
+    r.tool_name = "g";
+    o = (outcome){ 0 };
+    ask(p, &o, &r, NULL);
+    assert_int_equal(o.s, E_NOTFOUND);
+    r.tool_choice = TOOLS_AUTO;
+    r.shape = SHAPE_SCHEMA;
+    r.schema = js_get(js_at(list, 0), "function"); /* any object will do */
+    o = (outcome){ 0 };
+    ask(p, &o, &r, NULL);
+    assert_int_equal(o.s, OK);
+    last_request(line, sizeof line);
+    assert_non_null(strstr(line, "\"response_format\": {\"type\": \"json_schema\""));
+    r.shape = SHAPE_REGEX;
+    r.shape_text = "a";
+    o = (outcome){ 0 };
+    ask(p, &o, &r, NULL);
+    assert_int_equal(o.s, E_UNSUPPORTED);
+    provider_close(&p);
+    js_free(conversation);
+    js_free(list);
 }
 
 static void bad_answers(void **state)
@@ -432,7 +503,8 @@ int main(void)
     }
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_answers),  cmocka_unit_test(bad_answers), cmocka_unit_test(deadlines),
+        cmocka_unit_test(good_answers), cmocka_unit_test(tools), cmocka_unit_test(bad_answers),
+        cmocka_unit_test(deadlines),
         cmocka_unit_test(a_dead_egress), cmocka_unit_test(classes),     cmocka_unit_test(egress_itself),
         cmocka_unit_test(tls),
     };

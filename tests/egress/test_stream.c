@@ -29,18 +29,41 @@ static bool on_token(void *user, js *token)
     return true;
 }
 
+static bool on_reasoning(void *user, const char *text, size_t n)
+{
+    buf_char(user, '<');
+    buf_add(user, text, n);
+    buf_char(user, '>');
+    return true;
+}
+
+/* name( pieces of arguments ) with the index in front of each */
+static bool on_call(void *user, stream_call what, js *call)
+{
+    const js *name = js_get(call, "name"), *text = js_get(call, "text");
+    static const char marks[] = { [STREAM_CALL] = '=', [STREAM_ARGUMENTS] = ':', [STREAM_CALL_END] = '.' };
+    buf_printf(user, "%s%c", js_text(js_get(call, "index")), marks[what]);
+    buf_str(user, what == STREAM_CALL ? js_text(name) : what == STREAM_ARGUMENTS ? js_text(text) : "");
+    js_free(call);
+    return true;
+}
+
 static status on_event(void *user, const char *data, size_t n, error *err)
 {
     return stream_event(user, data, n, err);
 }
 
 /* Feeds bytes in pieces of at most `step`, the first one of `first`. */
+static bool offer; /* tools were offered */
+
 static status feed(const char *bytes, size_t n, size_t first, size_t step, buf *text, stream *s, error *err)
 {
     sse e;
     status r = OK;
-    stream_init(s, true);
+    stream_init(s, true, offer);
     s->text = on_text;
+    s->reasoning = on_reasoning;
+    s->call = on_call;
     s->token = on_token;
     s->user = text;
     sse_init(&e, on_event, s);
@@ -70,6 +93,37 @@ static void any_cut(void **state)
             assert_string_equal(s.model, "m");
             buf_clear(&text);
         }
+}
+
+static const char called[] =
+    "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n"
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"f\","
+    "\"arguments\":\"\"}}]}}]}\n\n"
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":\"}}]}}]}"
+    "\n\ndata: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":1,\"function\":{\"name\":\"g\",\"arguments\":"
+    "\"{}\"}},{\"index\":0,\"function\":{\"arguments\":\"1}\"}}]}}]}\n\n"
+    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+
+static void calls(void **state)
+{
+    (void)state;
+    const size_t n = sizeof called - 1;
+    offer = true;
+    for (size_t first = 1; first < n; first += 3) {
+        buf text = BUF_INIT(1000);
+        stream s;
+        assert_ok(feed(called, n, first, 17, &text, &s, err));
+        assert_string_equal(buf_text(&text), "<hm>0=f0:{\"a\":1=g1:{}0:1}0.1.");
+        assert_string_equal(s.finish, "tool_calls");
+        buf_clear(&text);
+    }
+    offer = false;
+    buf text = BUF_INIT(1000);
+    stream s;
+    error e;
+    assert_int_equal(feed(called, n, n, 1, &text, &s, &e), E_PROVIDER); /* nobody offered tools */
+    assert_non_null(strstr(e.text, "not asked for"));
+    buf_clear(&text);
 }
 
 static void spoiled(void **state)
@@ -115,7 +169,7 @@ static void error_texts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(any_cut), cmocka_unit_test(spoiled),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(any_cut), cmocka_unit_test(calls), cmocka_unit_test(spoiled),
                                         cmocka_unit_test(error_texts) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

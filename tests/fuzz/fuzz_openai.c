@@ -1,7 +1,8 @@
 /* libFuzzer over the reader of chat requests: any body becomes a neutral request that passes its own check and can be
  * written for a worker, or a fault with a sentence.
  * modules: base
- * files: src/api/openai_read.c src/api/fields.c src/api/reply.c src/provider/request.c
+ * files: src/api/openai_read.c src/api/openai_messages.c src/api/openai_tools.c src/api/fields.c src/api/reply.c
+ * files: src/provider/request.c src/provider/request_js.c
  * libs: -lyaml -lcrypto */
 #include <stdint.h>
 #include <stdlib.h>

@@ -58,7 +58,7 @@ static status on_event(void *user, const char *data, size_t n, error *err)
 static void begin(heard *h)
 {
     *h = (heard){ .sum = 1 };
-    stream_init(&h->s, true);
+    stream_init(&h->s, true, true);
     h->s.text = on_text;
     h->s.token = on_token;
     h->s.user = h;

@@ -95,6 +95,36 @@ static void found(void **state)
     mem_free(line);
 }
 
+static int on_call(void *user, const event *e)
+{
+    if (e->kind == EVENT_REASONING || e->kind == EVENT_ARGUMENTS)
+        buf_str(user, e->text);
+    if (e->kind == EVENT_CALL)
+        buf_printf(user, "[%u %s]", e->call->index, e->call->name);
+    if (e->kind == EVENT_DONE)
+        buf_printf(user, " %s", answer_finish_name(e->end->finish));
+    return 0;
+}
+
+static void calls(void **state)
+{
+    (void)state;
+    request r;
+    request_message m = { "user", "x" };
+    provider *p;
+    buf heard = BUF_INIT(1000);
+    request_init(&r);
+    r.messages = &m;
+    r.n_messages = 1;
+    r.case_id = "1";
+    assert_ok(open_text(&p, "{\"id\":\"1\",\"reasoning\":\"hm\",\"tool_calls\":[{\"name\":\"f\",\"arguments\":"
+                            "{\"a\":1}},{\"name\":\"g\",\"arguments\":{}}]}\n", err));
+    assert_ok(provider_complete(p, &r, on_call, &heard, NULL, err));
+    assert_string_equal(buf_text(&heard), "hm[0 f]{\"a\":1}[1 g]{} tool_calls");
+    provider_close(&p);
+    buf_clear(&heard);
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -108,6 +138,7 @@ static void refused(void **state)
         { "{\"id\":\"1\",\"answer\":\"a\",\"finnish_reason\":\"stop\"}\n", "finish_reason" },
         { "{\"id\":\"1\",\"answer\":\"a\",\"usage\":{\"prompt_tokens\":\"5\"}}\n", "not a number" },
         { "{\"id\":\"1\",\"answer\":1}\n", "not text" },
+        { "{\"id\":\"1\",\"tool_calls\":[{\"name\":\"f\",\"arguments\":\"{}\"}]}\n", "tool_calls" },
         { "[1]\n", "one JSON object" },
         { "{\"id\":\"1\",\n", "x.jsonl" },
     };
@@ -210,8 +241,10 @@ int main(void)
     snprintf(dir, sizeof dir, "/tmp/hearth-replay-%d", (int)getpid());
     mkdir(dir, 0700);
     snprintf(file, sizeof file, "%s/x.jsonl", dir);
-    const struct CMUnitTest tests[] = { cmocka_unit_test(found), cmocka_unit_test(refused), cmocka_unit_test(requests),
-                                        cmocka_unit_test(model_names) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(found),    cmocka_unit_test(calls),       cmocka_unit_test(refused),
+        cmocka_unit_test(requests), cmocka_unit_test(model_names),
+    };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char path[300];
     static const char *const made[] = { "x.jsonl", "digests", "models/SmolLM2-135M.Q4_1.gguf",

@@ -97,6 +97,7 @@ static void mistakes_are_named(void **state)
     refused("graders:", "graders: [{type: label, weight: 0}]", "weight 0");
     refused("graders:", "graders: [{type: regex, pattern: '(a'}]", "not valid at byte");
     refused("graders:", "graders: []", "1 to 32");
+    refused("output:", "output: {kind: json, schema: {properties: {a: {minimum: '1'}}}}", "/properties/a/minimum");
     refused("graders:", "graders: [{type: max-words}]", "needs 'max'");
     refused("graders:", "graders: [{type: json-fields, fields: {a: {type: int}}}]", "any, text, number");
     refused("output:", "output: {kind: text, labels: [a, b]}", "belong to");
