@@ -101,46 +101,56 @@ static lang tail(lang_set *s, ranges r, uint32_t base, unsigned levels)
     return branches_join(s, b, n);
 }
 
-/* Characters of `bytes` bytes; r holds no others. */
-static lang class_of(lang_set *s, ranges r, unsigned bytes)
+/* Code points whose UTF-8 has so many bytes: each length has leads of its own, else there were overlong forms. */
+static const struct length {
+    lang_range all;
+    unsigned char lead_first, lead_last, mask, more;
+} lengths[] = {
+    { { 0x80, 0x7FF }, 0xC2, 0xDF, 0x1F, 1 },
+    { { 0x800, 0xD7FF }, 0xE0, 0xED, 0x0F, 2 },
+    { { 0xE000, 0xFFFF }, 0xEE, 0xEF, 0x0F, 2 },
+    { { 0x10000, 0x10FFFF }, 0xF0, 0xF4, 0x07, 3 },
+};
+
+static lang class_of(lang_set *s, const struct length *k, ranges r)
 {
-    static const unsigned char leads[5][2] = { { 0, 0 }, { 0, 0x7F }, { 0xC2, 0xDF }, { 0xE0, 0xEF }, { 0xF0, 0xF4 } };
-    static const unsigned char payload[5] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
     branch b[64];
     unsigned n = 0;
-    byte_set ascii = { { 0 } };
-    for (unsigned lead = leads[bytes][0]; lead <= leads[bytes][1]; lead++) {
-        if (bytes > 1)
-            branch_add(b, &n, tail(s, r, (lead & payload[bytes]) << 6 * (bytes - 1), bytes - 1), lead);
-        else if (within(r, lead, lead).n)
-            ascii.w[lead / 64] |= (uint64_t)1 << lead % 64;
-    }
-    return bytes > 1 ? branches_join(s, b, n) : lang_set_node(s, &ascii);
+    for (unsigned lead = k->lead_first; lead <= k->lead_last; lead++)
+        branch_add(b, &n, tail(s, r, (lead & k->mask) << 6 * k->more, k->more), lead);
+    return branches_join(s, b, n);
 }
 
-/* The same code points cut where the number of bytes changes, so that a tree sees only its own. */
+/* The parts of n ranges that lie in `all`. */
+static size_t cut_ranges(const lang_range *r, size_t n, lang_range all, lang_range *out)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t first = r[i].first > all.first ? r[i].first : all.first;
+        uint32_t last = r[i].last < all.last ? r[i].last : all.last;
+        if (first <= last)
+            out[kept++] = (lang_range){ first, last };
+    }
+    return kept;
+}
+
 static lang class_by_length(lang_set *s, const lang_range *r, size_t n)
 {
-    static const lang_range lengths[] = { { 0, 0x7F }, { 0x80, 0x7FF }, { 0x800, 0xD7FF }, { 0xE000, 0xFFFF },
-                                          { 0x10000, 0x10FFFF } };
-    static const unsigned bytes[] = { 1, 2, 3, 3, 4 };
-    lang_range *cut = mem_array(n + 5, sizeof *cut);
+    lang_range *cut = mem_array(n + 1, sizeof *cut);
     if (!cut)
         return lang_fail(s, E_NOMEM, "no memory for a regular expression");
-    lang out = LANG_NONE;
+    lang parts[1 + ARRAY_LEN(lengths)];
+    byte_set ascii = { { 0 } };
+    for (size_t i = 0, kept = cut_ranges(r, n, (lang_range){ 0, 0x7F }, cut); i < kept; i++)
+        for (uint32_t c = cut[i].first; c <= cut[i].last; c++)
+            ascii.w[c / 64] |= (uint64_t)1 << c % 64;
+    parts[0] = lang_set_node(s, &ascii);
     for (size_t k = 0; k < ARRAY_LEN(lengths); k++) {
-        size_t kept = 0;
-        for (size_t i = 0; i < n; i++) {
-            uint32_t first = r[i].first > lengths[k].first ? r[i].first : lengths[k].first;
-            uint32_t last = r[i].last < lengths[k].last ? r[i].last : lengths[k].last;
-            if (first <= last)
-                cut[kept++] = (lang_range){ first, last };
-        }
-        if (kept)
-            out = lang_alt(s, out, class_of(s, (ranges){ cut, kept }, bytes[k]));
+        size_t kept = cut_ranges(r, n, lengths[k].all, cut);
+        parts[1 + k] = kept ? class_of(s, &lengths[k], (ranges){ cut, kept }) : LANG_NONE;
     }
     mem_free(cut);
-    return out;
+    return lang_alt_n(s, parts, ARRAY_LEN(parts));
 }
 
 lang lang_class(lang_set *set, const lang_range *list, size_t n, bool negated)

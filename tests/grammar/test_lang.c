@@ -176,10 +176,28 @@ static void test_classes(void **unused)
                 fail_msg("U+%04X is %d", c, !(in != negated));
         }
         assert_true(lang_includes(s, lang_char(s), l));
-        assert_false(lang_matches(s, lang_any_text(s), "\xED\xA0\x80", 3));
-        assert_false(lang_matches(s, lang_any_text(s), "\xC0\x80", 2));
+        assert_false(lang_includes(s, l, lang_char(s)));
         lang_set_close(&s);
     }
+}
+
+/* Of bytes exactly what is valid UTF-8 is text: no overlong forms, no surrogates, in any class. */
+static void test_utf8(void **unused)
+{
+    (void)unused;
+    lang_set *s = NULL;
+    const lang_range some = { '0', 0x7FF };
+    assert_ok(lang_set_open(&s, err));
+    lang any = lang_any_text(s), one = lang_class(s, &some, 1, false);
+    for (uint32_t i = 0; i < 1u << 22; i++) {
+        char p[4] = { (char)(0xC0 | i >> 16), (char)(i >> 8), (char)i, (char)(0x80 | i % 77) };
+        size_t n = i % 16 ? 2 + i % 2 : 4;
+        if (lang_matches(s, any, p, n) != utf8_valid(p, n))
+            fail_msg("%02x %02x %02x, %zu bytes", p[0] & 255, p[1] & 255, p[2] & 255, n);
+        if (i % 16 < 4 && lang_matches(s, one, p, n) != (n == 2 && utf8_valid(p, n)))
+            fail_msg("%02x %02x %02x, %zu bytes of a class", p[0] & 255, p[1] & 255, p[2] & 255, n);
+    }
+    lang_set_close(&s);
 }
 
 /* Strings as base/js writes them are in the language exactly if their value is; so are looser spellings, if wanted. */
@@ -331,9 +349,8 @@ int main(int argc, char **argv)
     if (argc == 2 && !strcmp(argv[1], "--serve"))
         return serve();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operations), cmocka_unit_test(test_classes),
-            cmocka_unit_test(test_json_strings),
-        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_operations),   cmocka_unit_test(test_classes), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_json_strings), cmocka_unit_test(test_hostile), cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
