@@ -4,8 +4,9 @@
 
 enum { APART_DEPTH_MAX = 6 };
 
-/* Each value of an enum of one set, against the other: exact. */
-static status literals_apart(schema_gen *g, gen_set from, gen_set other, bool *out)
+/* Each value of an enum of one set, against the other. Those of a are generated only when a is valid for all that is
+ * said about them, the oneOf in question included. */
+static status literals_apart(schema_gen *g, gen_set from, gen_set other, bool generated, bool *out)
 {
     const js *list, *single;
     status s = OK;
@@ -15,9 +16,9 @@ static status literals_apart(schema_gen *g, gen_set from, gen_set other, bool *o
     for (size_t i = 0; i < n && !s && *out; i++) {
         const js *v = single ? single : js_at(list, i);
         bool here = false, there = false;
-        s = gen_valid(g, from, v, &here);
+        s = (generated ? gen_valid : gen_may_be_valid)(g, from, v, &here);
         if (!s && here)
-            s = gen_valid(g, other, v, &there);
+            s = gen_may_be_valid(g, other, v, &there);
         *out = !(here && there);
     }
     return s;
@@ -151,10 +152,11 @@ status gen_apart(schema_gen *g, gen_set a, gen_set b, unsigned depth, bool *out)
     if (s || depth > APART_DEPTH_MAX)
         return s;
     if (gen_literals(g, a, &list, &single))
-        return literals_apart(g, a, b, out);
-    if (gen_literals(g, b, &list, &single))
-        return literals_apart(g, b, a, out);
-    s = kinds_apart(g, a, b, depth, out);
+        s = literals_apart(g, a, b, true, out);
+    else if (gen_literals(g, b, &list, &single))
+        s = literals_apart(g, b, a, false, out);
+    else
+        s = kinds_apart(g, a, b, depth, out);
     if (!s && !*out)
         s = choice_apart(g, a, b, depth, true, out);
     if (!s && !*out)

@@ -269,6 +269,11 @@ static bool valid_own(schema_checker *c, const schema_node *n, const schema_plac
     return true;
 }
 
+bool schema_valid_alone(schema_checker *c, schema_id id, const schema_place *at)
+{
+    return valid_own(c, &c->s->nodes[id], at, schema_kind(at->value), NULL);
+}
+
 static bool asks(const schema_node *n, unsigned kind)
 {
     return (kind == KIND_ARRAY && n->arrays && n->arrays->unevaluated != SCHEMA_NONE) ||

@@ -34,6 +34,8 @@ void schema_check_end(schema_checker *c); /* frees what it holds */
 bool schema_valid(schema_checker *c, schema_id id, const schema_place *at, schema_marks *marks);
 /* The same for a value that nobody else evaluates in this way: a member, an item. */
 bool schema_valid_child(schema_checker *c, schema_id id, const schema_place *at);
+/* By the node's own keywords, without those that apply other schemas to the same value. */
+bool schema_valid_alone(schema_checker *c, schema_id id, const schema_place *at);
 /* For a branch that may fail: no problem is written, and marks are set only when it does not. */
 bool schema_valid_branch(schema_checker *c, schema_id id, const schema_place *at, schema_marks *marks);
 /* false: not valid, for this reason; false without one after c->fatal. */

@@ -61,31 +61,17 @@ static status gen_enumeration(schema_gen *g, gen_set set, const js *list, const 
 
 /* ---- kinds ---- */
 
-/* `not` of a mere type takes kinds away; of anything else it cannot be generated, nor can conditions. */
-static status conditions(schema_gen *g, gen_set set, unsigned *kinds)
+static status conditions(schema_gen *g, gen_set set)
 {
-    status s = OK;
-    for (size_t i = 0; i < set.n && !s; i++) {
+    for (size_t i = 0; i < set.n; i++) {
         const schema_node *n = gen_node(g, set.at[i]);
-        const schema_node *not = n->not_ == SCHEMA_NONE ? NULL : &g->s->nodes[n->not_];
-        if (not) {
-            gen_set mere;
-            bool never = false;
-            s = gen_add(g, (gen_set){ 0, NULL }, &n->not_, 1, &mere, &never);
-            bool type_only = !not->numbers && !not->texts && !not->arrays && !not->objects && !not->enumeration &&
-                             !not->constant && !not->all_of.n && !not->any_of.n && !not->one_of.n &&
-                             not->ref == SCHEMA_NONE && not->not_ == SCHEMA_NONE && not->if_ == SCHEMA_NONE;
-            if (!s && never)
-                continue;
-            if (!s && type_only)
-                *kinds &= ~(unsigned)not->kinds;
-            else if (!s)
-                s = gen_refuse(g, n, "not", "only the absence of types can be generated");
-        }
-        if (!s && n->if_ != SCHEMA_NONE && (n->then_ != SCHEMA_NONE || n->else_ != SCHEMA_NONE))
-            s = gen_refuse(g, n, "if", "conditions can be checked but not generated");
+        if (n->if_ == SCHEMA_NONE || (n->then_ == SCHEMA_NONE && n->else_ == SCHEMA_NONE))
+            continue;
+        status s = gen_refuse(g, n, "if", "conditions can be checked but not generated");
+        if (s)
+            return s;
     }
-    return s;
+    return OK;
 }
 
 static status gen_kind(schema_gen *g, gen_set set, unsigned kind, rule *out)
@@ -116,7 +102,9 @@ static status gen_leaf(schema_gen *g, gen_set set, rule *out)
     static const unsigned order[] = { KIND_OBJECT, KIND_ARRAY, KIND_STRING, KIND_NUMBER, KIND_BOOL, KIND_NULL };
     rule parts[ARRAY_LEN(order)];
     size_t n = 0;
-    status s = conditions(g, set, &kinds);
+    status s = conditions(g, set);
+    if (!s)
+        s = gen_negations(g, &set, &kinds);
     for (size_t i = 0; i < ARRAY_LEN(order) && !s; i++) {
         if (!(kinds & order[i]))
             continue;
@@ -130,15 +118,41 @@ static status gen_leaf(schema_gen *g, gen_set set, rule *out)
 
 /* ---- choices ---- */
 
-/* oneOf: no document of a branch may be valid for another branch. */
-static status must_be_apart(schema_gen *g, const schema_node *n, const gen_set *sets, const bool *never, size_t count)
+/* Leaves a member out of *a that b requires and a does not. */
+static status take_apart(schema_gen *g, gen_set *a, gen_set b, bool *apart)
 {
+    for (size_t i = 0; i < b.n; i++) {
+        const schema_objects *o = gen_node(g, b.at[i])->objects;
+        for (size_t k = 0; o && k < o->n_required; k++) {
+            schema_id forbidden;
+            bool never;
+            if (gen_requires(g, *a, o->required[k]))
+                continue;
+            status s = gen_forbid(g, o->required[k], &forbidden);
+            if (!s)
+                s = gen_add(g, *a, &forbidden, 1, a, &never);
+            return s ? s : gen_apart(g, *a, b, 0, apart);
+        }
+    }
+    return OK;
+}
+
+/* oneOf: no document of a branch may be valid for another branch, which is then still whole: what is left out of sets
+ * is only not generated. */
+static status must_be_apart(schema_gen *g, const schema_node *n, gen_set *sets, const bool *never, size_t count)
+{
+    gen_set *whole = gen_take(g, count, sizeof *whole);
+    if (!whole)
+        return gen_no_memory(g);
+    memcpy(whole, sets, count * sizeof *whole);
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < count; k++) {
             bool apart = false;
             if (i == k || never[i] || never[k])
                 continue;
-            status s = gen_apart(g, sets[i], sets[k], 0, &apart);
+            status s = gen_apart(g, sets[i], whole[k], 0, &apart);
+            if (!s && !apart)
+                s = take_apart(g, &sets[i], whole[k], &apart);
             if (s)
                 return s;
             if (!apart)

@@ -52,6 +52,8 @@ typedef struct schema_gen {
     lang *patterns, *formats; /* formats: narrow, whole */
     gen_memo *memo;       /* open addressing by the set */
     size_t n_memo, memo_size;
+    schema_node **extra; /* schemas of our own, numbered behind those of s (schema_negate.c) */
+    size_t n_extra;
     size_t steps;
     unsigned depth;
     rule comma;           /* ',' and perhaps a space */
@@ -63,9 +65,10 @@ status gen_refuse(schema_gen *g, const schema_node *n, const char *keyword, cons
 status gen_count(schema_gen *g, size_t steps);
 void *gen_take(schema_gen *g, size_t n, size_t size);
 
+const schema_node *gen_extra(const schema_gen *g, schema_id id);
 static inline const schema_node *gen_node(const schema_gen *g, gen_element e)
 {
-    return &g->s->nodes[e >> 2];
+    return e >> 2 < g->s->n_nodes ? &g->s->nodes[e >> 2] : gen_extra(g, e >> 2);
 }
 
 /* ---- sets (schema_sets.c) ---- */
@@ -80,10 +83,22 @@ status gen_choose(schema_gen *g, gen_set set, size_t element, bool one, schema_i
 unsigned gen_kinds(const schema_gen *g, gen_set set);
 /* Is the value valid for every node in the set? */
 status gen_valid(schema_gen *g, gen_set set, const js *value, bool *valid);
+/* Could it be, as far as the elements' own keywords say? Choices, made or not, play no part: within the proof that the
+ * branches of a oneOf are disjoint, that oneOf must not be its own witness. */
+status gen_may_be_valid(schema_gen *g, gen_set set, const js *value, bool *valid);
 /* Some element's const or enum: the candidates. */
 bool gen_literals(const schema_gen *g, gen_set set, const js **list, const js **single);
 /* Does node `from` apply node `to` to the same value (itself included)? */
 bool gen_applies(schema_gen *g, schema_id from, schema_id to);
+
+/* ---- what is taken away (schema_negate.c) ---- */
+
+/* The schema of objects without the member. */
+status gen_forbid(schema_gen *g, const char *name, schema_id *out);
+/* `not` of the elements: fewer kinds, members left out of *set. E_UNSUPPORTED for what cannot be done so. */
+status gen_negations(schema_gen *g, gen_set *set, unsigned *kinds);
+/* Takes the texts out of *l that `not` of the elements names. */
+status gen_without_texts(schema_gen *g, gen_set set, lang *l);
 
 /* ---- the language of a set; RULES_NONE when it is empty and that is seen at once ---- */
 status gen_rule(schema_gen *g, gen_set set, rule *out);

@@ -50,6 +50,8 @@ static status text_lang(schema_gen *g, gen_set set, bool narrow, lang *out)
         if (!s && t->format && !(s = format_lang(g, t->format, narrow, &part)))
             l = lang_and(g->langs, l, part);
     }
+    if (!s && narrow)
+        s = gen_without_texts(g, set, &l);
     if (narrow && shaped && max != SCHEMA_NO_MAX && max > GEN_SHAPED_MAX && min <= GEN_SHAPED_MAX)
         max = GEN_SHAPED_MAX;
     if (min > max || min >= LANG_UNBOUNDED)

@@ -164,16 +164,32 @@ unsigned gen_kinds(const schema_gen *g, gen_set set)
     return kinds;
 }
 
-status gen_valid(schema_gen *g, gen_set set, const js *value, bool *valid)
+/* own: by the elements' own keywords. */
+static status judge(schema_gen *g, gen_set set, const js *value, bool own, bool *valid)
 {
     schema_place root = { .value = value };
     *valid = true;
     g->check.quiet = 1;
     g->check.limit = g->check.steps + SCHEMA_STEPS_MAX;
     size_t before = g->check.steps;
-    for (size_t i = 0; i < set.n && *valid; i++)
-        *valid = schema_valid(&g->check, set.at[i] >> 2, &root, NULL);
+    for (size_t i = 0; i < set.n && *valid; i++) {
+        schema_id id = set.at[i] >> 2;
+        if (id < g->s->n_nodes)
+            *valid = own ? schema_valid_alone(&g->check, id, &root) : schema_valid(&g->check, id, &root, NULL);
+        else if (js_is(value, JS_OBJECT)) /* one of our own: a member that must not be there */
+            *valid = !js_get(value, gen_extra(g, id)->objects->properties->name);
+    }
     return g->check.fatal ? g->check.fatal : gen_count(g, (g->check.steps - before) / 8);
+}
+
+status gen_valid(schema_gen *g, gen_set set, const js *value, bool *valid)
+{
+    return judge(g, set, value, false, valid);
+}
+
+status gen_may_be_valid(schema_gen *g, gen_set set, const js *value, bool *valid)
+{
+    return judge(g, set, value, true, valid);
 }
 
 bool gen_literals(const schema_gen *g, gen_set set, const js **list, const js **single)
@@ -194,7 +210,7 @@ bool gen_applies(schema_gen *g, schema_id from, schema_id to)
         return true;
     if (from == SCHEMA_NONE || gen_count(g, 1))
         return false;
-    const schema_node *n = &g->s->nodes[from];
+    const schema_node *n = gen_node(g, from << 2);
     if (gen_applies(g, n->ref, to))
         return true;
     schema_list lists[] = { n->all_of, n->any_of, n->one_of };

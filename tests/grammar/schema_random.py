@@ -2,7 +2,7 @@
 import random
 
 NAMES = ["a", "b", "c", "d", "x1", "x-y", "\u00e9", "a b", "q\"", "\U0001F600"]
-PATTERNS = ["^a", "b$", "^[a-c]*$", "^x", "\\d", "^(ab|cd)+$", "[^a]", "^.{1,3}$", "^[a-z0-9]+$", "a{2,3}", "\\u00e9", "^$"]
+PATTERNS = ["^a", "b$", "^[a-c]*$", "^x", "[0-9]", "^(ab|cd)+$", "[^a]", "^.{1,3}$", "^[a-z0-9]+$", "a{2,3}", "\\u00e9", "^$"]
 FORMATS = ["date", "time", "date-time", "email", "ipv4", "ipv6", "uuid", "uri", "duration", "json-pointer"]
 TEXTS = ["", "a", "ab", "abc", "b", "ba", "aab", "cd", "abcd", "x", "x1", "1", "\u00e9", "\U0001F600", "a\nb", "\\", "\"",
          "2024-02-29", "2023-02-29", "2023-02-28", "12:00:00Z", "23:59:60Z", "24:00:00Z", "12:00:00+01:00", "2024-02-29T12:00:00Z",
@@ -113,6 +113,13 @@ def combine(r, schema, depth, full):
     if full and r.random() < .06:
         schema["if"] = make(r, depth + 1, full)
         schema[r.choice(["then", "else"])] = make(r, depth + 1, full)
+    if r.random() < .06:
+        schema["not"] = r.choice([{"required": r.sample(NAMES[:5], r.randint(1, 2))}, {"enum": r.sample(TEXTS, 3)}, {"pattern": r.choice(PATTERNS)},
+                                  {"type": r.choice(["string", "object", "integer"])}, {"type": "string", "maxLength": 1},
+                                  {"type": "object", "required": ["a"]}, {}, False])
+    if "properties" in schema and "oneOf" not in schema and r.random() < .12:
+        names = list(schema["properties"])
+        schema["oneOf"] = [{"required": [n]} for n in names] if r.random() < .5 else [{"required": r.sample(NAMES[:5], 2)}, {"required": names[:1]}]
     if r.random() < .08:
         schema["$ref"] = r.choice(["#/$defs/p", "#/$defs/q", "#anchor"])
 

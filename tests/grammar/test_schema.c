@@ -359,7 +359,7 @@ static void no_memory(void **state)
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "--serve"))
-        return serve_schemas();
+        return serve_schemas(argc > 2 ? argv[2] : NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decimals),      cmocka_unit_test(refusals),       cmocka_unit_test(relaxed_notes),
         cmocka_unit_test(hostile),       cmocka_unit_test(hostile_values), cmocka_unit_test(no_memory),
