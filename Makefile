@@ -32,6 +32,7 @@ ALL_CFLAGS = $(BASE) $(WARN) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) $(ISAFLAGS)
 
 $(BUILD)/src/kernels/x86/avx2_%.o:   ISAFLAGS := -mavx2 -mfma -mf16c
 $(BUILD)/src/kernels/x86/avx512_%.o: ISAFLAGS := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
+$(BUILD)/src/kernels/x86/amx_%.o: ISAFLAGS := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
 $(BUILD)/src/kernels/x86/avxvnni_%.o: ISAFLAGS := -mavx2 -mfma -mf16c -mavxvnni
 $(BUILD)/src/kernels/x86/avx512vl_%.o: ISAFLAGS := -mavx2 -mfma -mf16c -mavx512f -mavx512vl -mavx512vnni
 $(BUILD)/src/kernels/arm/dotprod_%.o: ISAFLAGS := -march=armv8.2-a+dotprod

@@ -203,9 +203,10 @@ static void bench_decode(const kernels *k)
 int main(int argc, char **argv)
 {
     static const unsigned levels[] = { 0, CPU_AVX2, CPU_AVX2 | CPU_AVXVNNI, CPU_AVX2 | CPU_AVX512VL,
-                                       CPU_AVX2 | CPU_AVX512, CPU_NEON, CPU_NEON | CPU_DOTPROD,
-                                       CPU_NEON | CPU_DOTPROD | CPU_I8MM };
-    static const char *const names[] = { "portable", "avx2", "avxvnni", "avx512vl", "avx512", "neon", "dotprod", "i8mm" };
+                                       CPU_AVX2 | CPU_AVX512, CPU_AVX2 | CPU_AVX512 | CPU_AMX, CPU_NEON,
+                                       CPU_NEON | CPU_DOTPROD, CPU_NEON | CPU_DOTPROD | CPU_I8MM };
+    static const char *const names[] = { "portable", "avx2", "avxvnni", "avx512vl", "avx512", "amx", "neon", "dotprod",
+                                         "i8mm" };
     const char *only = getenv("HEARTH_ISA");
     bool attention_only = argc > 1 && !strcmp(argv[1], "attention");
     for (size_t i = 0; i < ARRAY_LEN(levels); i++) {

@@ -22,7 +22,7 @@ typedef struct load_options {
     { "mem", 0, OPTION_BYTES, &(o).mem, "SIZE", "refuse to take more memory than this, such as 2GiB" },                \
     { "kv", 0, OPTION_TEXT, &(o).kv, "TYPE", "keys and values: f16, q8 (half the memory) or f32 (default f16)" },      \
     { "exact", 0, OPTION_FLAG, &(o).exact, NULL, "the reference path: F32 weights and activations (slow, large)" },    \
-    { "isa", 0, OPTION_TEXT, &(o).isa, "LEVEL", "kernels: portable, avx2, avx512 (default: the best)" }
+    { "isa", 0, OPTION_TEXT, &(o).isa, "LEVEL", "kernels: portable, avx2, avx512, amx (default: the best)" }
 
 /* EXIT_OK, or the usage error that was printed. */
 int load_check(const char *command_name, const load_options *o);

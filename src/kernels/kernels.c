@@ -18,6 +18,8 @@ void kernels_init(kernels *k, unsigned cpu)
     if (!(cpu & CPU_AVX512))
         return;
     kernels_avx512(k);
+    if (cpu & CPU_AMX)
+        kernels_amx(k);
 #elif defined(__aarch64__)
     if (!(cpu & CPU_NEON))
         return;

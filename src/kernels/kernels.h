@@ -79,7 +79,7 @@ typedef struct kernels_attn {
 
 /* ---- the table ---- */
 typedef struct kernels {
-    const char *level; /* "portable", "avx2", "avx512", "neon", "dotprod", "i8mm" */
+    const char *level; /* "portable", "avx2", "avx512", "amx", "neon", "dotprod", "i8mm" */
 
     /* One input row of cols values into a format. For ACT_Q8_256 cols is a multiple of 256, for ACT_Q8_32 of 32. */
     void (*quantize[ACT_FORMATS])(const float *x, size_t cols, void *act);

@@ -1,18 +1,36 @@
 /* Which instruction sets this process may use: cpuid, and xgetbv for what the system saves. */
 #include "plat/cpu.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <stdatomic.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static uint64_t enabled_state(void)
 {
     uint32_t a, d;
     __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
     return (uint64_t)d << 32 | a;
+}
+
+/* Tiles: 8 KiB of state a thread, which Linux (5.16 and later) gives to processes that ask. */
+static bool may_use_tiles(uint64_t state)
+{
+#if defined(__linux__)
+    enum { REQUEST = 0x1023 /* ARCH_REQ_XCOMP_PERM */, TILE_DATA = 18, TILE_STATE = 3 << 17 };
+    return (state & TILE_STATE) == TILE_STATE && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+    (void)state;
+    return false;
+#endif
 }
 
 static unsigned detect_x86(void)
@@ -30,11 +48,15 @@ static unsigned detect_x86(void)
         return 0;
     __cpuid_count(7, 0, a, b, c, d);
     unsigned subleaves = a;
+    const unsigned bf16_tile_int8 = 1u << 22 | 1u << 24 | 1u << 25;
+    const bool amx = (d & bf16_tile_int8) == bf16_tile_int8;
     if (b & 1u << 5)
         f |= CPU_AVX2;
     const unsigned f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
     if ((f & CPU_AVX2) && (state & OPMASK_ZMM) == OPMASK_ZMM && (b & f_dq_bw_vl) == f_dq_bw_vl && (c & 1u << 11))
         f |= CPU_AVX512 | CPU_AVX512VL;
+    if ((f & CPU_AVX512) && amx && may_use_tiles(state))
+        f |= CPU_AMX;
     if (subleaves >= 1) {
         __cpuid_count(7, 1, a, b, c, d);
         if ((f & CPU_AVX2) && (a & 1u << 4))
@@ -67,7 +89,14 @@ static unsigned detect_arm(void)
 unsigned cpu_detect(void)
 {
 #if defined(__x86_64__)
-    return detect_x86();
+    enum { KNOWN = 1 << 30 };
+    static atomic_uint found; /* two threads may both look, and find the same */
+    unsigned f = atomic_load(&found);
+    if (!f) {
+        f = detect_x86() | KNOWN;
+        atomic_store(&found, f);
+    }
+    return f & ~KNOWN;
 #elif defined(__aarch64__)
     return detect_arm();
 #else
@@ -85,6 +114,7 @@ static const struct level {
     { "avxvnni", CPU_AVXVNNI, CPU_AVX2 | CPU_AVXVNNI },
     { "avx512vl", CPU_AVX512VL, CPU_AVX2 | CPU_AVX512VL },
     { "avx512", CPU_AVX512, CPU_AVX2 | CPU_AVXVNNI | CPU_AVX512VL | CPU_AVX512 },
+    { "amx", CPU_AMX, CPU_AVX2 | CPU_AVXVNNI | CPU_AVX512VL | CPU_AVX512 | CPU_AMX },
     { "neon", CPU_NEON, CPU_NEON },
     { "dotprod", CPU_DOTPROD, CPU_NEON | CPU_DOTPROD },
     { "i8mm", CPU_I8MM, CPU_NEON | CPU_DOTPROD | CPU_I8MM },
@@ -111,12 +141,14 @@ status cpu_choose(const char *isa, unsigned *features, error *err)
         *features = have & levels[i].keep;
         return OK;
     }
-    return fail(err, E_UNSUPPORTED, "%sunknown instruction set '%s': portable, avx2, avxvnni, avx512vl, avx512, neon, "
-                "dotprod or i8mm", from, isa);
+    return fail(err, E_UNSUPPORTED, "%sunknown instruction set '%s': portable, avx2, avxvnni, avx512vl, avx512, amx, "
+                "neon, dotprod or i8mm", from, isa);
 }
 
 const char *cpu_level_name(unsigned features)
 {
+    if (features & CPU_AMX)
+        return "AMX, AVX-512 VNNI, AVX2";
     if (features & CPU_AVX512)
         return "AVX-512 VNNI, AVX2";
     if (features & CPU_AVX512VL)

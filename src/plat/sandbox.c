@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "plat/cpu.h"
+
 /* Newer than Debian 12's kernel headers: names of our own for the bits of later Landlock versions. */
 #define LL_FS_TRUNCATE (1ull << 14)   /* ABI 3 */
 #define LL_FS_IOCTL_DEV (1ull << 15)  /* ABI 5 */
@@ -217,6 +219,8 @@ static status enter_seccomp(sandbox_kind kind, error *err)
 status sandbox_enter(const sandbox_options *o, sandbox_report *report, error *err)
 {
     *report = (sandbox_report){ 0 };
+    if (o->kind != SANDBOX_NETWORK)
+        cpu_detect(); /* asks for what cannot be asked for later, and remembers */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(err, E_UNSUPPORTED, "sandbox: no_new_privs is refused");
     if (o->kind == SANDBOX_COMPUTE)

@@ -132,7 +132,7 @@ static void together(const char *path, const prompts *p, const uint64_t expected
 /* Levels that this machine has, "portable" first. */
 static int levels(const char *out[8])
 {
-    static const char *const names[] = { "portable", "avx2", "avx512", "neon", "dotprod", "i8mm" };
+    static const char *const names[] = { "portable", "avx2", "avx512", "amx", "neon", "dotprod", "i8mm" };
     int n = 0;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         unsigned features;

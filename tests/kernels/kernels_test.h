@@ -133,7 +133,7 @@ static inline void guarded_close(guarded *g)
 }
 
 /* Every level that this machine has, portable not included. */
-enum { TEST_LEVELS = 4 };
+enum { TEST_LEVELS = 5 };
 static inline int test_levels(kernels level[TEST_LEVELS])
 {
     unsigned have = cpu_detect();
@@ -146,6 +146,8 @@ static inline int test_levels(kernels level[TEST_LEVELS])
         kernels_init(&level[n++], CPU_AVX2 | CPU_AVX512VL);
     if (have & CPU_AVX512)
         kernels_init(&level[n++], CPU_AVX2 | CPU_AVX512);
+    if (have & CPU_AMX)
+        kernels_init(&level[n++], CPU_AVX2 | CPU_AVX512 | CPU_AMX);
     if (have & CPU_NEON)
         kernels_init(&level[n++], CPU_NEON);
     if (have & CPU_DOTPROD)

@@ -165,6 +165,24 @@ static void every_level_gives_the_same_bits(void **state)
                 }
             }
             compare(&portable, &level[v], test_types[i], ORDINARY, 16, 4096, 37);
+            compare(&portable, &level[v], test_types[i], WILD, 35, block == 1 ? 65 : 768, 33 + test_below(95));
+        }
+}
+
+/* More tokens and columns than any level keeps at a time. */
+static void many_tokens_and_columns(void **state)
+{
+    (void)state;
+    kernels portable, level[TEST_LEVELS];
+    kernels_init(&portable, 0);
+    int n_levels = test_levels(level);
+    for (int v = 0; v < n_levels; v++)
+        for (size_t i = 0; i < ARRAY_LEN(test_types); i++) {
+            size_t block = kernels_block(test_types[i]);
+            if (block == 1)
+                continue;
+            compare(&portable, &level[v], test_types[i], HIGH, 17, 512, 531);
+            compare(&portable, &level[v], test_types[i], ORDINARY, 48, 37 * 256, 67);
         }
 }
 
@@ -203,6 +221,7 @@ int main(void)
         cmocka_unit_test(sizes_are_refused),
         cmocka_unit_test(portable_is_the_product),
         cmocka_unit_test(every_level_gives_the_same_bits),
+        cmocka_unit_test(many_tokens_and_columns),
         cmocka_unit_test(results_do_not_depend_on_the_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -403,7 +403,7 @@ static void refusals(void **state)
     }
 }
 
-/* A call begins with the control token that the model was trained to begin with, where there is one; others stay out. */
+/* A call begins with the control token that the model was trained to begin with, if there is one; others stay out. */
 static void control_tokens(void **state)
 {
     (void)state;

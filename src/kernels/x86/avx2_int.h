@@ -111,8 +111,10 @@ INLINE __m256i codes8(const float *x, __m256 id, float top)
 }
 
 /* Asks for bytes that are needed soon, into the second level. The hardware's own prefetching stops at every page, and
- * one token reads each weight once: the kernels ask for the next panel block by block, in step with the one they read.
- * No byte is touched, so the address may lie beyond the matrix. */
+ * one token reads each weight once. A core has some 16 lines under way, and a longer burst makes the loads behind it
+ * wait: kernels of blocks of 32 ask for the next panel block by block, those of 256 for codes AHEAD bytes before they
+ * are read and for scales a panel before. No byte is touched, so the address may lie beyond the matrix. */
+enum { AHEAD = 4096 };
 INLINE void prefetch(const void *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += 64)
@@ -131,6 +133,19 @@ INLINE __m128i bits16(__m128i v, int from, int to, int mask)
 {
     __m128i s = from > to ? _mm_srli_epi16(v, from - to) : _mm_slli_epi16(v, to - from);
     return _mm_and_si128(s, _mm_set1_epi8((char)(mask << to)));
+}
+
+/* The six-bit scales and mins of Q4_K and Q5_K, from [12][16] bytes. */
+INLINE void rows_q4_q5(const uint8_t *p, __m128i c[8], __m128i m[8])
+{
+    UNROLL
+    for (int j = 0; j < 4; j++) {
+        __m128i a = at16(p + 16 * j), b = at16(p + 16 * (j + 4)), both = at16(p + 16 * (j + 8));
+        c[j] = bits16(a, 0, 0, 63);
+        m[j] = bits16(b, 0, 0, 63);
+        c[j + 4] = _mm_or_si128(bits16(both, 0, 0, 15), bits16(a, 6, 4, 3));
+        m[j + 4] = _mm_or_si128(bits16(both, 4, 0, 15), bits16(b, 6, 4, 3));
+    }
 }
 
 /* The 16 scales of Q3_K, from [12][16] bytes. */

@@ -2,9 +2,7 @@
  *
  * vpdpbusd multiplies unsigned codes with signed activations and adds four products to a 32-bit lane, exactly. Signed
  * weights (Q8_0, the IQ4 table) are made unsigned by adding 128, which the sums of activations take back. */
-#include "kernels/levels_int.h"
-#include "kernels/x86/avx2_int.h"
-#include "quant/blocks.h"
+#include "kernels/x86/avx512_mul_int.h"
 
 _Static_assert(32ll * 255 * 127 < INT32_MAX, "a sub-block of any unsigned codes");
 
@@ -13,46 +11,6 @@ enum {
     PANELS = 2, /* panels that share one broadcast: loads are scarce, one of 64 bytes a cycle */
     COLS = 2,   /* tokens that go in step; 3, 4 and 6 measured the same, and less for sub-blocks of 16 */
 };
-
-typedef struct spec {
-    int type, low, high; /* planes, as in layout.c */
-    int offset;          /* subtracted from the unsigned codes */
-    bool min;            /* has a min term */
-    bool sub16;          /* K types: sub-blocks of 16 */
-    const int8_t *table; /* NULL, or the value of each 4-bit code */
-} spec;
-
-INLINE __m512i at(const uint8_t *p)
-{
-    return _mm512_loadu_si512((const void *)p);
-}
-
-INLINE __m512i bits_of(__m512i v, int from, int to, int mask)
-{
-    __m512i s = from > to ? _mm512_srli_epi16(v, (unsigned)(from - to)) : _mm512_slli_epi16(v, (unsigned)(to - from));
-    return _mm512_and_si512(s, _mm512_set1_epi8((char)(mask << to)));
-}
-
-/* The codes of 32 values of 16 rows: register g is group g. */
-INLINE void unpack(const spec s, const uint8_t *p, __m512i table, __m512i w[8])
-{
-    const uint8_t *high = p + 64 * s.low;
-    UNROLL
-    for (int g = 0; g < 8; g++) {
-        if (s.low == 8)
-            w[g] = _mm512_xor_si512(at(p + 64 * g), _mm512_set1_epi8((char)0x80)); /* i8 + 128 */
-        if (s.low == 4)
-            w[g] = bits_of(at(p + 64 * (g & 3)), g & 4, 0, 15);
-        if (s.low == 2)
-            w[g] = bits_of(at(p + 64 * (g >> 2)), 2 * (g & 3), 0, 3);
-        if (s.high == 1)
-            w[g] = _mm512_or_si512(w[g], bits_of(at(high), g, s.low, 1));
-        if (s.high == 2)
-            w[g] = _mm512_or_si512(w[g], bits_of(at(high + 64 * (g >> 2)), 2 * (g & 3), s.low, 3));
-        if (s.table)
-            w[g] = _mm512_shuffle_epi8(table, w[g]);
-    }
-}
 
 INLINE __m512i bytes4(const int8_t *a)
 {
@@ -81,30 +39,7 @@ INLINE void dots(__m512i w[PANELS][8], const int np, const int8_t *a, size_t str
     }
 }
 
-INLINE __m512 half16(const uint8_t *p)
-{
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
-}
-
-INLINE __m512i table_of(const spec s)
-{
-    if (!s.table)
-        return _mm512_setzero_si512();
-    return _mm512_broadcast_i32x4(_mm_add_epi8(at16((const uint8_t *)s.table), _mm_set1_epi8((char)s.offset)));
-}
-
 /* ---- types of 32 values ---- */
-
-INLINE __m512 scale16(const spec s, const uint8_t *scales)
-{
-    if (s.type != QUANT_MXFP4)
-        return half16(scales);
-    __m512i e = _mm512_cvtepu8_epi32(at16(scales)); /* 2^(e - 128): subnormal below 2 */
-    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-    __m512i small = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
-    return _mm512_castsi512_ps(
-        _mm512_mask_blend_epi32(_mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), normal, small));
-}
 
 /* Block b of `np` panels times nt tokens. */
 INLINE void add_block(const spec s, __m512i w[PANELS][8], const int np, const __m512 d[PANELS], const __m512 m[PANELS],
@@ -186,12 +121,10 @@ INLINE void put(k_scales *k, int j, __m128i scale, __m128i min) /* a sub-block o
 
 INLINE void scales_q4_q5(const uint8_t *p, k_scales *k) /* p: [12][16] */
 {
-    for (int j = 0; j < 4; j++) {
-        __m128i a = at16(p + 16 * j), b = at16(p + 16 * (j + 4)), c = at16(p + 16 * (j + 8));
-        put(k, j, bits16(a, 0, 0, 63), bits16(b, 0, 0, 63));
-        put(k, j + 4, _mm_or_si128(bits16(c, 0, 0, 15), bits16(a, 6, 4, 3)),
-            _mm_or_si128(bits16(c, 4, 0, 15), bits16(b, 6, 4, 3)));
-    }
+    __m128i c[8], m[8];
+    rows_q4_q5(p, c, m);
+    for (int j = 0; j < 8; j++)
+        put(k, j, c[j], m[j]);
 }
 
 INLINE void scales_of_16(const spec s, const uint8_t *p, k_scales *k) /* Q2_K: u8 [16][16]; Q6_K: i8 [16][16] */
@@ -322,22 +255,25 @@ INLINE void panels_256(const spec s, const uint8_t *codes, size_t panel_bytes, c
     const __m512i table = table_of(s);
     __m512 acc[TILE][PANELS];
     __m512i total[TILE][PANELS];
-    const uint8_t *next = codes + ahead, *scales = codes + n * 8 * per32;
+    const uint8_t *scales = codes + n * 8 * per32;
     k_scales k[PANELS];
     for (size_t t = 0; t < nt; t++)
         acc[t][0] = acc[t][1] = _mm512_setzero_ps();
     for (size_t b = 0; b < n; b++, scales += scale_bytes) {
-        if (ahead)
-            prefetch(next + b * (8 * per32 + scale_bytes), 8 * per32 + scale_bytes);
         UNROLL
-        for (int q = 0; q < np; q++)
+        for (int q = 0; q < np; q++) {
+            if (ahead)
+                prefetch(scales + (size_t)q * panel_bytes + ahead, scale_bytes);
             unpack_scales(s, scales + (size_t)q * panel_bytes, &k[q]);
+        }
         for (size_t t = 0; t < nt; t++)
             total[t][0] = total[t][1] = _mm512_setzero_si512();
         for (int j = 0; j < 8; j++, codes += per32) {
             __m512i w[PANELS][8], c[2][PANELS];
             UNROLL
             for (int q = 0; q < np; q++) {
+                if (ahead)
+                    prefetch(codes + (size_t)q * panel_bytes + AHEAD, per32);
                 unpack(s, codes + (size_t)q * panel_bytes, table, w[q]);
                 c[0][q] = scale_pairs(k[q].c[s.sub16 ? 2 * j : j]);
                 c[1][q] = scale_pairs(k[q].c[s.sub16 ? 2 * j + 1 : j]);
@@ -363,12 +299,6 @@ INLINE void panels_256(const spec s, const uint8_t *codes, size_t panel_bytes, c
 }
 
 /* ---- drivers ---- */
-
-INLINE bool is_k(const spec s) /* known when compiling: each type has the code of its own block only */
-{
-    return s.type == QUANT_Q2_K || s.type == QUANT_Q3_K || s.type == QUANT_Q4_K || s.type == QUANT_Q5_K ||
-           s.type == QUANT_Q6_K || s.type == QUANT_IQ4_XS;
-}
 
 /* `np` panels times all tokens; np and whether it is one token are known when compiling. */
 INLINE void mul_panels(const spec s, const uint8_t *codes, size_t panel_bytes, const int np, size_t n,
@@ -406,40 +336,16 @@ INLINE void mul(const spec s, const void *panels, size_t n_panels, size_t cols, 
 }
 
 #define MUL(name, ...)                                                                                                 \
-    static void name(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,            \
-                     size_t n_tokens, float *out, size_t out_stride)                                                   \
+    void kernels_avx512_##name(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,  \
+                               size_t n_tokens, float *out, size_t out_stride)                                         \
     {                                                                                                                  \
         const spec s = { __VA_ARGS__ };                                                                                \
         mul(s, panels, n_panels, cols, acts, act_stride, n_tokens, out, out_stride);                                   \
     }
-/*               type  low high offset min sub16 table */
-MUL(mul_q4_0, QUANT_Q4_0, 4, 0, 8, false, false, NULL)
-MUL(mul_q4_1, QUANT_Q4_1, 4, 0, 0, true, false, NULL)
-MUL(mul_q5_0, QUANT_Q5_0, 4, 1, 16, false, false, NULL)
-MUL(mul_q5_1, QUANT_Q5_1, 4, 1, 0, true, false, NULL)
-MUL(mul_q8_0, QUANT_Q8_0, 8, 0, 128, false, false, NULL)
-MUL(mul_iq4_nl, QUANT_IQ4_NL, 4, 0, 128, false, false, quant_iq4_values)
-MUL(mul_mxfp4, QUANT_MXFP4, 4, 0, 12, false, false, quant_e2m1_doubled)
-MUL(mul_q2_k, QUANT_Q2_K, 2, 0, 0, true, true, NULL)
-MUL(mul_q3_k, QUANT_Q3_K, 2, 1, 4, false, true, NULL)
-MUL(mul_q4_k, QUANT_Q4_K, 4, 0, 0, true, false, NULL)
-MUL(mul_q5_k, QUANT_Q5_K, 4, 1, 0, true, false, NULL)
-MUL(mul_q6_k, QUANT_Q6_K, 4, 2, 32, false, true, NULL)
-MUL(mul_iq4_xs, QUANT_IQ4_XS, 4, 0, 128, false, false, quant_iq4_values)
+AVX512_TYPES(MUL)
 
+#define FILL(name, type, ...) k->mul[type] = kernels_avx512_##name;
 void kernels_avx512_mul(kernels *k)
 {
-    k->mul[QUANT_Q4_0] = mul_q4_0;
-    k->mul[QUANT_Q4_1] = mul_q4_1;
-    k->mul[QUANT_Q5_0] = mul_q5_0;
-    k->mul[QUANT_Q5_1] = mul_q5_1;
-    k->mul[QUANT_Q8_0] = mul_q8_0;
-    k->mul[QUANT_IQ4_NL] = mul_iq4_nl;
-    k->mul[QUANT_MXFP4] = mul_mxfp4;
-    k->mul[QUANT_Q2_K] = mul_q2_k;
-    k->mul[QUANT_Q3_K] = mul_q3_k;
-    k->mul[QUANT_Q4_K] = mul_q4_k;
-    k->mul[QUANT_Q5_K] = mul_q5_k;
-    k->mul[QUANT_Q6_K] = mul_q6_k;
-    k->mul[QUANT_IQ4_XS] = mul_iq4_xs;
+    AVX512_TYPES(FILL)
 }
