@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "chat/output.h"
+#include "gguf/gguf.h"
 #include "grammar/schema.h"
+#include "token/vocab.h"
 #include "worker/constrain.h"
 
 enum { ROOM = 1 << 20, STEPS_MAX = 20000, LEAVING = 6 };
@@ -401,6 +403,47 @@ static void refusals(void **state)
     }
 }
 
+/* A call begins with the control token that the model was trained to begin with, if there is one; others stay out. */
+static void control_tokens(void **state)
+{
+    (void)state;
+    char path[4096];
+    const char *cache = getenv("HEARTH_CACHE");
+    gguf *file = NULL;
+    vocab *v = NULL;
+    error e = { 0 };
+    snprintf(path, sizeof path, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : "build/cache");
+    if (gguf_open(&file, path, &e) || vocab_open(&v, file, &e)) {
+        print_message("without the model: not tested\n");
+        gguf_close(&file);
+        return;
+    }
+    const tool_format row = { .name = "test", .call = "<repo_name>{name}<file_sep>{arguments}" };
+    output_format f = { .tools = &row };
+    js *in = request_of("{\"tool_choice\":\"auto\"}", true);
+    grammar *g = compile(&f, in, false, false, NULL);
+    grammar_vocab *tokens = NULL;
+    grammar_state *s = NULL;
+    const int32_t begin = vocab_find(v, "<repo_name>", 11), other = vocab_find(v, "<filename>", 10);
+    assert_true(begin >= 0 && vocab_is_control(v, begin) && other >= 0);
+    assert_ok(constrain_vocab(&tokens, v, &f, err));
+    assert_non_null(tokens);
+    assert_ok(grammar_state_open(&s, g, tokens, err));
+    assert_true(grammar_state_allows(s, begin));
+    assert_int_equal(vocab_is_control(v, other), !grammar_state_allows(s, other));
+    assert_ok(grammar_state_accept(s, begin, err));
+    assert_false(grammar_state_allows(s, begin)); /* a name now */
+    grammar_state_close(&s);
+    grammar_vocab_close(&tokens);
+    grammar_close(&g);
+    f.tools = tool_format_named("hermes"); /* no control token of this model stands in this format */
+    assert_ok(constrain_vocab(&tokens, v, &f, err));
+    assert_null(tokens);
+    js_free(in);
+    vocab_close(&v);
+    gguf_close(&file);
+}
+
 static void memory(void **state)
 {
     (void)state;
@@ -429,7 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes),   cmocka_unit_test(refusals),      cmocka_unit_test(reasoning_first),
         cmocka_unit_test(required), cmocka_unit_test(named_and_one), cmocka_unit_test(free_text_and_calls),
-        cmocka_unit_test(memory),
+        cmocka_unit_test(control_tokens), cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
