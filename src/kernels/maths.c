@@ -44,8 +44,8 @@ float kernels_geluf(float x)
     return x / (1.0f + kernels_expf(-z));
 }
 
-/* The upper tail of the normal distribution at a is exp(-a * p(a)) / 2; p is smooth, and a polynomial of degree 9 fits it
- * (minimax over [0, 6.5] of the error of x * tail; the leading coefficient is positive, so the tail vanishes beyond). */
+/* The upper tail of the normal distribution at a is exp(-a * p(a)) / 2; p is smooth, and a polynomial of degree 9 fits
+ * it (minimax over [0, 6.5] of the error of x * tail; its leading coefficient is positive: the tail vanishes). */
 float kernels_gelu_erff(float x)
 {
     float a = fabsf(x), p = fmaf(0x1.2ce640p-26f, a, -0x1.236312p-21f);
