@@ -44,6 +44,8 @@ struct engine {
     uint16_t *counts;        /* [n_vocab], zero between uses */
     lookup *lookup;
     char *arch, *name, *chat_template;
+    char **classes; /* names, [n_classes]; NULL: none, or without names */
+    uint32_t n_classes;
 };
 
 struct session {
