@@ -3,7 +3,8 @@
 
 protobuf protobuf_of(span bytes)
 {
-    const unsigned char *p = (const unsigned char *)bytes.p;
+    static const unsigned char none[1];
+    const unsigned char *p = bytes.p ? (const unsigned char *)bytes.p : none;
     return (protobuf){ .p = p, .end = p + bytes.n };
 }
 

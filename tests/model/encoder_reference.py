@@ -4,7 +4,19 @@ import math
 
 import numpy as np
 
-ERF = np.vectorize(math.erf, otypes=[float])
+# erf by cubic Hermite interpolation between exact values: error below 1e-13, and no loop in Python.
+STEP, FAR = 2.0 ** -10, 6.5
+GRID = np.arange(-FAR, FAR + 2 * STEP, STEP)
+VALUES = np.array([math.erf(x) for x in GRID])
+SLOPES = 2 / math.sqrt(math.pi) * np.exp(-GRID * GRID) * STEP
+
+
+def erf(x):
+    at = (np.clip(x, -FAR, FAR) + FAR) / STEP
+    i = at.astype(int)
+    t = at - i
+    a, b, da, db = VALUES[i], VALUES[i + 1], SLOPES[i], SLOPES[i + 1]
+    return a + t * (da + t * (3 * (b - a) - 2 * da - db + t * (2 * (a - b) + da + db)))
 
 
 def layer_norm(x, w, name, eps):
@@ -13,7 +25,7 @@ def layer_norm(x, w, name, eps):
 
 
 def gelu(x):
-    return 0.5 * x * (1 + ERF(x / math.sqrt(2)))
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
 
 
 def silu(x):
