@@ -112,7 +112,8 @@ static uint64_t own_bytes(const plan *p)
     uint64_t n = p->spec.n_vocab, padded = (n + 15) / 16 * 16;
     return n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float) +
            p->run.batch * (sizeof(model_row) + sizeof(uint32_t)) + p->run.logit_rows * sizeof(float *) +
-           lookup_bytes(p->run.context) + p->o.n_sessions * session_bytes(&p->budget);
+           lookup_bytes(p->run.context) + prefix_bytes(p->budget.n_pages) +
+           p->o.n_sessions * session_bytes(&p->budget);
 }
 
 static void plan_budget(plan *p, const gguf *g)
@@ -268,6 +269,8 @@ static status open_scratch(engine *e, const plan *p, error *err)
         s = kv_open(&e->kv[i], p->budget.pages[i].n_pages, p->budget.pages[i].page_bytes, err);
     if (!s)
         s = lookup_open(&e->lookup, p->run.context, err);
+    if (!s)
+        s = prefix_open(&e->prefix, p->budget.n_pages, err);
     return s ? s : model_run_open(&e->run, e->model, &e->k, e->pool, &p->run, err);
 }
 
@@ -342,6 +345,7 @@ void engine_close(engine **ep)
     for (int i = 0; i < MODEL_KINDS; i++)
         kv_close(&e->kv[i]);
     lookup_close(&e->lookup);
+    prefix_close(&e->prefix);
     for (uint32_t i = 0; i < e->n_classes; i++)
         mem_free(e->classes[i]);
     void *blocks[] = { e->classes, e->rows, e->which, e->logits, e->candidates,   e->work,
@@ -370,6 +374,11 @@ const char *engine_chat_template(const engine *e)
 const engine_budget *engine_memory(const engine *e)
 {
     return &e->budget;
+}
+
+void engine_forget(engine *e, const char *scope)
+{
+    prefix_forget(e, scope);
 }
 
 uint32_t engine_batch(const engine *e)

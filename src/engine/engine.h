@@ -144,6 +144,26 @@ uint32_t session_truncate(session *s, uint32_t n);
 /* Length of the common prefix of the session and these tokens. */
 uint32_t session_common(const session *s, const int32_t *tokens, uint32_t n);
 
+/* ---- the prefix cache ----
+ *
+ * The engine remembers full KV pages by their tokens, in a tree for every scope: whoever's prompts begin alike and are
+ * of one scope compute that beginning once. Remembered pages take only KV memory that no session needs; the oldest go
+ * first. The answer is the same, bit for bit, with and without. */
+
+#define ENGINE_SCOPE_BYTES 128
+
+/* Whose prefixes this session may use and add to; the session is emptied, unless that was its scope already. NULL, as
+ * after session_open: nobody's. At most 64 scopes are remembered: a session whose scope finds no place has none.
+ * E_RANGE: a name that is too long. */
+status session_share(session *s, const char *scope, error *err) MUST_CHECK;
+/* Makes the session hold the longest beginning of these n tokens, short of the last, that it or its scope remembers,
+ * and returns that length; the caller feeds the rest. Where that came from the cache, `rewind` counts from there. */
+uint32_t session_recall(session *s, const int32_t *tokens, uint32_t n);
+/* Enters what the session holds now, in whole pages. */
+void session_remember(session *s);
+/* Forgets what is remembered of a scope, or of all (NULL). */
+void engine_forget(engine *e, const char *scope);
+
 /* ---- stepping ---- */
 
 typedef struct engine_row {

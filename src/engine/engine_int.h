@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "engine/lookup.h"
+#include "engine/prefix.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "plat/pool.h"
@@ -15,14 +16,16 @@ typedef struct candidate {
     int32_t token;
 } candidate;
 
-/* A pool of KV pages: one allocation, handed out page by page. A page holds 64 positions of all layers of its kind. It
- * has one holder, the session; a cache of prefixes would count its holders here, and share full pages only. */
+/* A pool of KV pages: one allocation, handed out page by page. A page holds 64 positions of all layers of its kind. Its
+ * holders are sessions and the cache of prefixes; a page of several is full and only read. */
 typedef struct kv_pool {
     void *block;      /* NULL: no pages */
     char *base;       /* 64-aligned in block */
     size_t page_bytes;
     char **free_list; /* [n_pages], the first n_free are free */
     bool *used;       /* [n_pages]: was handed out before, so it must be cleared again */
+    uint16_t *holders; /* [n_pages]; 0: free */
+    bool *cached;      /* [n_pages]: the cache of prefixes is one of them */
     uint32_t n_pages, n_free;
 } kv_pool;
 
@@ -43,6 +46,7 @@ struct engine {
     float *work;             /* [n_vocab rounded up to 16] */
     uint16_t *counts;        /* [n_vocab], zero between uses */
     lookup *lookup;
+    prefix_cache *prefix;
     char *arch, *name, *chat_template;
     char **classes; /* names, [n_classes]; NULL: none, or without names */
     uint32_t n_classes;
@@ -56,6 +60,7 @@ struct session {
     uint32_t n_pages;     /* held are pages [0, n_pages) of global layers, */
     uint32_t window_from; /* and [window_from, n_pages) of window layers */
     uint32_t pending; /* rows of the step under way */
+    int scope;        /* of the prefix cache, or PREFIX_NONE */
 };
 
 /* Natural log of the sum of exp over a row of logits; clobbers e->work. */
@@ -69,8 +74,15 @@ void kv_plan(engine_budget *b, const model_spec *spec, enum kernels_kv kv, const
 /* n_pages 0: a pool of none, for a kind of layers that the model has not. */
 status kv_open(kv_pool *kv, uint32_t n_pages, size_t page_bytes, error *err) MUST_CHECK;
 void kv_close(kv_pool *kv);
-char *kv_take(kv_pool *kv); /* NULL: none left */
-void kv_give(kv_pool *kv, char *page);
+char *kv_take(kv_pool *kv); /* its caller is the one holder; NULL: none left */
+void kv_share(kv_pool *kv, const char *page); /* one holder more */
+void kv_give(kv_pool *kv, char *page); /* one less; the last one's goes back */
+uint32_t kv_holders(const kv_pool *kv, const char *page);
+/* The cache becomes a holder, or ceases to be one. */
+void kv_cache(kv_pool *kv, const char *page);
+void kv_uncache(kv_pool *kv, char *page);
+/* Is there one holder, or one beside the cache? */
+bool kv_is_own(const kv_pool *kv, const char *page);
 
 /* ---- sample.c ---- */
 

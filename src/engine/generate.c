@@ -106,8 +106,7 @@ static status prepare(run *r, const int32_t *prompt, uint32_t n, error *err)
         return fail(err, E_NOFIT, "the prompt has %u tokens, the context %u", n, e->info.context);
     r->result.n_prompt = n;
     r->result.last_token = -1;
-    uint32_t common = session_common(r->s, prompt, n);
-    r->result.n_reused = session_truncate(r->s, common < n ? common : n - 1);
+    r->result.n_reused = session_recall(r->s, prompt, n);
     /* room for the longest held text and piece: decoding never allocates. An ill-formed byte becomes 3 (U+FFFD). */
     size_t piece = e->vocab ? 3 * vocab_max_piece(e->vocab) : 0, room = SAMPLING_STOP_BYTES + piece + 64;
     r->held = (buf)BUF_INIT(room);
@@ -236,6 +235,8 @@ static status produce(run *r, const int32_t *prompt, uint32_t n, error *err)
         return OK;
     }
     if (!st)
+        session_remember(r->s);
+    if (!st)
         send(r, &(generate_event){ .kind = GENERATE_PREFILL, .done = n - out->n_reused, .total = n - out->n_reused });
     if (!st && r->o->speculate != SPECULATE_OFF)
         lookup_start(r->s->e->lookup, prompt, n);
@@ -254,6 +255,7 @@ static status produce(run *r, const int32_t *prompt, uint32_t n, error *err)
         }
     }
     drop_draft(r);
+    session_remember(r->s);
     out->decode_s = seconds_since(decoding);
     return st;
 }

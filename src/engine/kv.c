@@ -83,7 +83,9 @@ status kv_open(kv_pool *kv, uint32_t n_pages, size_t page_bytes, error *err)
         kv->block = mem_zero(page_bytes * n_pages + ALIGN);
     kv->free_list = mem_array(n_pages, sizeof *kv->free_list);
     kv->used = mem_array(n_pages, sizeof *kv->used);
-    if (!kv->block || !kv->free_list || !kv->used)
+    kv->holders = mem_array(n_pages, sizeof *kv->holders);
+    kv->cached = mem_array(n_pages, sizeof *kv->cached);
+    if (!kv->block || !kv->free_list || !kv->used || !kv->holders || !kv->cached)
         return fail(err, E_NOMEM, "no memory for %u KV pages of %zu bytes", n_pages, page_bytes);
     machine_huge_pages(kv->block, page_bytes * n_pages + ALIGN);
     kv->base = (char *)(((uintptr_t)kv->block + ALIGN - 1) / ALIGN * ALIGN);
@@ -97,7 +99,14 @@ void kv_close(kv_pool *kv)
     mem_free(kv->block);
     mem_free(kv->free_list);
     mem_free(kv->used);
+    mem_free(kv->holders);
+    mem_free(kv->cached);
     *kv = (kv_pool){ 0 };
+}
+
+static size_t index_of(const kv_pool *kv, const char *page)
+{
+    return (size_t)(page - kv->base) / kv->page_bytes;
 }
 
 char *kv_take(kv_pool *kv)
@@ -105,14 +114,44 @@ char *kv_take(kv_pool *kv)
     if (!kv->n_free)
         return NULL;
     char *page = kv->free_list[--kv->n_free];
-    size_t i = (size_t)(page - kv->base) / kv->page_bytes;
+    size_t i = index_of(kv, page);
     if (kv->used[i])
         memset(page, 0, kv->page_bytes);
     kv->used[i] = true;
+    kv->holders[i] = 1;
     return page;
+}
+
+void kv_share(kv_pool *kv, const char *page)
+{
+    kv->holders[index_of(kv, page)]++;
+}
+
+uint32_t kv_holders(const kv_pool *kv, const char *page)
+{
+    return kv->holders[index_of(kv, page)];
+}
+
+void kv_cache(kv_pool *kv, const char *page)
+{
+    kv_share(kv, page);
+    kv->cached[index_of(kv, page)] = true;
+}
+
+void kv_uncache(kv_pool *kv, char *page)
+{
+    kv->cached[index_of(kv, page)] = false;
+    kv_give(kv, page);
+}
+
+bool kv_is_own(const kv_pool *kv, const char *page)
+{
+    size_t i = index_of(kv, page);
+    return kv->holders[i] == 1 + kv->cached[i];
 }
 
 void kv_give(kv_pool *kv, char *page)
 {
-    kv->free_list[kv->n_free++] = page;
+    if (--kv->holders[index_of(kv, page)] == 0)
+        kv->free_list[kv->n_free++] = page;
 }

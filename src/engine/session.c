@@ -30,6 +30,7 @@ status session_open(session **out, engine *e, error *err)
     bool enough = s != NULL;
     if (s) {
         s->e = e;
+        s->scope = PREFIX_NONE;
         e->n_open++;
         s->tokens = mem_array(e->info.context, sizeof *s->tokens);
         enough = s->tokens != NULL;
@@ -54,6 +55,7 @@ void session_close(session **sp)
         return;
     session *s = *sp;
     session_truncate(s, 0);
+    prefix_scope_leave(s->e, s->scope);
     s->e->n_open--;
     mem_free(s->tokens);
     for (int i = 0; i < MODEL_KINDS; i++)
@@ -116,6 +118,68 @@ uint32_t session_common(const session *s, const int32_t *tokens, uint32_t n)
     return i;
 }
 
+/* ---- the prefix cache ---- */
+
+status session_share(session *s, const char *scope, error *err)
+{
+    if (scope && strlen(scope) >= ENGINE_SCOPE_BYTES)
+        return fail(err, E_RANGE, "a scope's name of %zu bytes: the limit is %d", strlen(scope),
+                    ENGINE_SCOPE_BYTES - 1);
+    int now = scope ? prefix_scope_use(s->e, scope) : PREFIX_NONE;
+    if (now == PREFIX_NONE || now != s->scope)
+        session_truncate(s, 0);
+    prefix_scope_leave(s->e, s->scope);
+    s->scope = now;
+    return OK;
+}
+
+uint32_t session_recall(session *s, const int32_t *tokens, uint32_t n)
+{
+    uint32_t own = session_common(s, tokens, n), from = 0, cached = 0;
+    if (n == 0 || s->scope == PREFIX_NONE)
+        return session_truncate(s, own < n || n == 0 ? own : n - 1);
+    own = own < n ? own : n - 1;
+    cached = prefix_match(s->e, s->scope, tokens, n - 1, &from);
+    if (cached <= (sees_enough(s, own) ? own : 0))
+        return session_truncate(s, own);
+    session_truncate(s, 0);
+    uint32_t most = s->e->budget.pages[MODEL_WINDOW].session_pages, pages = cached / KERNELS_PAGE;
+    s->window_from = s->pages.of[MODEL_WINDOW] && pages > most && pages - most > from ? pages - most : from;
+    prefix_take(s->e, s->scope, tokens, cached, s->window_from, &s->pages);
+    memcpy(s->tokens, tokens, cached * sizeof *tokens);
+    s->n_pages = pages;
+    s->length = cached;
+    return cached;
+}
+
+void session_remember(session *s)
+{
+    if (s->scope != PREFIX_NONE)
+        prefix_enter(s->e, s->scope, s);
+}
+
+/* A page that others hold is never written: before a session goes on in the middle of one, it takes a copy. */
+static status own_tail(session *s, error *err)
+{
+    engine *e = s->e;
+    uint32_t at = s->length / KERNELS_PAGE;
+    for (int k = 0; s->length % KERNELS_PAGE && k < MODEL_KINDS; k++) {
+        char *page = s->pages.of[k] ? s->pages.of[k][at] : NULL;
+        if (!page || kv_holders(&e->kv[k], page) == 1)
+            continue;
+        if (!e->kv[k].n_free && !prefix_reclaim(e, k))
+            prefix_drop_page(e, k, page);
+        if (e->kv[k].n_free) {
+            s->pages.of[k][at] = memcpy(kv_take(&e->kv[k]), page, e->kv[k].page_bytes);
+            kv_give(&e->kv[k], page);
+        } else if (kv_holders(&e->kv[k], page) > 1) {
+            return fail(err, E_NOFIT, "the KV pool is full: the page of position %u is shared, and there is none for a "
+                        "copy", s->length);
+        }
+    }
+    return OK;
+}
+
 /* ---- stepping ---- */
 
 static status check_row(const engine *e, const engine_row *row, error *err)
@@ -140,25 +204,36 @@ static uint32_t keep_from(const session *s, uint32_t n_pages)
     return s->pages.of[MODEL_WINDOW] && from > s->window_from ? from : s->window_from;
 }
 
-/* Adds the pages that the pending rows take from each pool, less those that the session gives back. */
-static void count_pages(const session *s, uint32_t wanted[MODEL_KINDS])
+/* Adds the pages that the pending rows take from each pool, less those that the session gives back (its own: the cache
+ * may still hold them, but for nobody else). */
+static void count_pages(const session *s, int64_t wanted[MODEL_KINDS])
 {
     uint32_t n = pages_for(s->length + s->pending);
-    if (s->pages.of[MODEL_GLOBAL])
-        wanted[MODEL_GLOBAL] += n - s->n_pages;
-    if (s->pages.of[MODEL_WINDOW])
-        wanted[MODEL_WINDOW] += (n - keep_from(s, n)) - (s->n_pages - s->window_from);
+    for (int k = 0; k < MODEL_KINDS; k++)
+        wanted[k] += s->pages.of[k] ? n - s->n_pages : 0;
+    for (uint32_t i = s->window_from; i < keep_from(s, n); i++)
+        wanted[MODEL_WINDOW] -= i >= s->n_pages || kv_is_own(&s->e->kv[MODEL_WINDOW], s->pages.of[MODEL_WINDOW][i]);
 }
 
-static status check_pools(const engine *e, const uint32_t wanted[MODEL_KINDS], error *err)
+static status check_pools(engine *e, const int64_t wanted[MODEL_KINDS], error *err)
 {
     static const char *const of[] = { [MODEL_GLOBAL] = "", [MODEL_WINDOW] = " of window layers" };
     for (int i = 0; i < MODEL_KINDS; i++)
+        while (wanted[i] > e->kv[i].n_free && prefix_reclaim(e, i))
+            ;
+    for (int i = 0; i < MODEL_KINDS; i++)
         if (wanted[i] > e->kv[i].n_free)
             return fail(err, E_NOFIT, "the KV pool%s is full: %u more pages of %d positions are needed, %u of %u are "
-                        "free; %u sessions are open, each holds up to %u", of[i], wanted[i], KERNELS_PAGE,
+                        "free; %u sessions are open, each holds up to %u", of[i], (unsigned)wanted[i], KERNELS_PAGE,
                         e->kv[i].n_free, e->kv[i].n_pages, e->n_open, e->budget.pages[i].session_pages);
     return OK;
+}
+
+static char *take(engine *e, int kind)
+{
+    if (!e->kv[kind].n_free)
+        prefix_reclaim(e, kind);
+    return kv_take(&e->kv[kind]);
 }
 
 /* Takes the pages of the pending rows, which check_pools has found to be there. What is out of sight goes first. */
@@ -170,17 +245,20 @@ static void take_pages(session *s)
     for (; s->n_pages < n; s->n_pages++)
         for (int i = 0; i < MODEL_KINDS; i++)
             if (s->pages.of[i])
-                s->pages.of[i][s->n_pages] = kv_take(&s->e->kv[i]);
+                s->pages.of[i][s->n_pages] = take(s->e, i);
     assert(sees_enough(s, s->length));
 }
 
 /* Counts rows as pending and takes their pages; on failure nothing is pending and no session has changed. */
 static status reserve(engine *e, const engine_row *rows, uint32_t n, error *err)
 {
-    uint32_t wanted[MODEL_KINDS] = { 0 }, checked = 0;
+    int64_t wanted[MODEL_KINDS] = { 0 };
+    uint32_t checked = 0;
     status s = OK;
     for (; !s && checked < n; checked++) {
         s = check_row(e, &rows[checked], err);
+        if (!s && !rows[checked].session->pending)
+            s = own_tail(rows[checked].session, err);
         if (!s)
             rows[checked].session->pending++;
     }
@@ -234,10 +312,14 @@ status engine_step(engine *e, const engine_row *rows, uint32_t n, const float **
 static status feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *err)
 {
     engine *e = s->e;
-    uint32_t from = s->length, wanted[MODEL_KINDS] = { 0 };
+    uint32_t from = s->length;
+    int64_t wanted[MODEL_KINDS] = { 0 };
+    status st = own_tail(s, err);
+    if (st)
+        return st;
     s->pending = n;
     count_pages(s, wanted);
-    status st = check_pools(e, wanted, err);
+    st = check_pools(e, wanted, err);
     if (!st)
         take_pages(s);
     s->pending = 0;

@@ -28,18 +28,26 @@ typedef struct reader {
     volatile uint64_t sums[POOL_MAX_THREADS]; /* so that nobody may leave the reading out */
 } reader;
 
-/* Eight independent chains: the loads are never waited for. */
+/* Four independent chains in registers, a cache line a step, asked for 4 KiB ahead. (As an array the sums were kept in
+ * memory by gcc 12: 17 GB/s on a machine that gives 30; without asking ahead 23, with it 29.) */
+typedef uint64_t pair __attribute__((vector_size(16)));
+
 static void read_part(void *arg, int index, int count)
 {
     reader *r = arg;
     size_t begin, end;
     pool_part(r->n / 8, index, count, &begin, &end);
-    uint64_t s[8] = { 0 };
-    for (const uint64_t *w = r->words + begin * 8; w < r->words + end * 8; w += 8) {
-        for (int i = 0; i < 8; i++)
-            s[i] ^= w[i];
+    pair a = { 0 }, b = a, c = a, d = a;
+    const pair *last = (const pair *)(const void *)(r->words + end * 8);
+    for (const pair *w = (const pair *)(const void *)(r->words + begin * 8); w < last; w += 4) {
+        __builtin_prefetch((const char *)w + 4096, 0, 2);
+        a ^= w[0];
+        b ^= w[1];
+        c ^= w[2];
+        d ^= w[3];
     }
-    r->sums[index] = s[0] ^ s[1] ^ s[2] ^ s[3] ^ s[4] ^ s[5] ^ s[6] ^ s[7];
+    a ^= b ^ c ^ d;
+    r->sums[index] = a[0] ^ a[1];
 }
 
 static void touch_part(void *arg, int index, int count)
@@ -75,6 +83,7 @@ static status measure_reading(fit_machine *m, pool *p, error *err)
         mem_free_aligned(memory);
         return fail(err, E_NOMEM, "no %zu MiB to measure the memory with", bytes >> 20);
     }
+    machine_huge_pages(memory, bytes); /* as the weights' */
     r->words = memory;
     r->n = bytes / 8;
     pool_run(p, touch_part, r);

@@ -23,13 +23,12 @@ void gauge_init(gauge *g, int n_threads, int n_processors)
 {
     enum { PATIENT = 2000, BRIEF = 100 };
     *g = (gauge){ .trial = -1, .step = 1, .backoff = FIRST_REST };
-    bool too_many = n_processors > 0 && n_processors < n_threads;
-    if (n_threads > 1)
-        add(g, n_threads, too_many ? 0 : PATIENT);
-    if (!too_many && n_threads > 1)
+    if (n_processors > 0 && n_processors < n_threads)
+        n_threads = n_processors;
+    if (n_threads > 1) {
+        add(g, n_threads, PATIENT);
         add(g, n_threads, BRIEF);
-    if (too_many && n_processors > 1)
-        add(g, n_processors, BRIEF);
+    }
     add(g, 1, 0);
 }
 

@@ -131,18 +131,25 @@ static int processors(void)
     return 0;
 }
 
+/* All threads; spinning only if there is a processor for each. */
+static gauge_choice everyone(const pool *p)
+{
+    gauge g;
+    pool_gauge(p, &g);
+    gauge_choice c = gauge_next(&g);
+    return c.threads == p->n_threads ? c : (gauge_choice){ p->n_threads, 0 };
+}
+
 status pool_open(pool **out, int n_threads, error *err)
 {
     if (n_threads < 1 || n_threads > POOL_MAX_THREADS)
         return fail(err, E_RANGE, "%d threads: 1 to %d are possible", n_threads, POOL_MAX_THREADS);
-    gauge start;
     pool *p = mem_aligned(64, sizeof *p);
     if (!p)
         return fail(err, E_NOMEM, "no memory for the thread pool");
     p->n_threads = n_threads;
     p->processors = processors();
-    pool_gauge(p, &start);
-    p->choice = gauge_next(&start);
+    p->choice = everyone(p);
     for (int i = 1; i < n_threads; i++) {
         worker *w = &p->workers[i];
         w->owner = p;
@@ -206,9 +213,7 @@ static void run_on(pool *p, gauge_choice c, pool_job *job, void *arg)
 
 void pool_run(pool *p, pool_job *job, void *arg)
 {
-    gauge all;
-    pool_gauge(p, &all);
-    run_on(p, gauge_next(&all), job, arg);
+    run_on(p, everyone(p), job, arg);
 }
 
 void pool_run_as(pool *p, const gauge *g, pool_job *job, void *arg)

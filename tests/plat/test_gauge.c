@@ -61,12 +61,13 @@ static void choices_fit_the_machine(void **state)
 {
     (void)state;
     static const struct {
-        int threads, processors, first_spins, n;
-    } cases[] = { { 1, 2, 0, 1 }, { 2, 2, 2000, 3 }, { 4, 2, 0, 3 }, { 4, 1, 0, 2 }, { 8, 0, 2000, 3 } };
+        int threads, processors, first_threads, first_spins, n;
+    } cases[] = { { 1, 2, 1, 0, 1 }, { 2, 2, 2, 2000, 3 }, { 4, 2, 2, 2000, 3 }, { 4, 1, 1, 0, 1 },
+                  { 8, 0, 8, 2000, 3 } };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         gauge g;
         gauge_init(&g, cases[i].threads, cases[i].processors);
-        assert_int_equal(gauge_next(&g).threads, cases[i].threads);
+        assert_int_equal(gauge_next(&g).threads, cases[i].first_threads);
         assert_int_equal(gauge_next(&g).spins, cases[i].first_spins);
         assert_int_equal(g.n_choices, cases[i].n);
         assert_int_equal(g.choices[g.n_choices - 1].threads, 1);

@@ -127,8 +127,10 @@ INLINE __m256i codes8(const float *x, __m256 id, float top)
 }
 
 /* Asks for bytes that are needed soon, into the second level. The hardware's own prefetching stops at every page, and
- * one token reads each weight once: the kernels ask for the next panel block by block, in step with the one they read.
- * No byte is touched, so the address may lie beyond the matrix. */
+ * one token reads each weight once. A core has some 16 lines under way, and a longer burst makes the loads behind it
+ * wait: kernels of blocks of 32 ask for the next panel block by block, those of 256 for codes AHEAD bytes before they
+ * are read and for scales a panel before. No byte is touched, so the address may lie beyond the matrix. */
+enum { AHEAD = 4096 };
 INLINE void prefetch(const void *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += 64)

@@ -82,14 +82,15 @@ INLINE void panel_256(const spec s, const uint8_t *codes, size_t panel_bytes, si
     const size_t per32 = 64u * (size_t)(s.low + s.high), cols = n * 256;
     const float *da = act_scales256(act, cols);
     const __m256i table = table_of(s);
-    const uint8_t *next = codes + panel_bytes, *scales = codes + n * 8 * per32;
+    const uint8_t *scales = codes + n * 8 * per32;
     __m256 acc[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
     k_scales k;
     for (size_t b = 0; b < n; b++, scales += scale_bytes) {
-        prefetch(next + b * (8 * per32 + scale_bytes), 8 * per32 + scale_bytes);
+        prefetch(scales + panel_bytes, scale_bytes);
         unpack_scales(s, scales, &k);
         __m256i sum[2] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
-        for (int j = 0; j < 8; j++, codes += per32)
+        for (int j = 0; j < 8; j++, codes += per32) {
+            prefetch(codes + AHEAD, per32);
             UNROLL
             for (int h = 0; h < 2; h++) {
                 __m256i w[8];
@@ -97,6 +98,7 @@ INLINE void panel_256(const spec s, const uint8_t *codes, size_t panel_bytes, si
                 const __m256i ca = k.c[s.sub16 ? 2 * j : j][h], cb = k.c[s.sub16 ? 2 * j + 1 : j][h];
                 sum[h] = _mm256_add_epi32(sum[h], dot32(s, w, (const int8_t *)act + 256 * b + 32 * j, ca, cb));
             }
+        }
         const __m256 a = _mm256_broadcast_ss(da + b);
         UNROLL
         for (int h = 0; h < 2; h++) {

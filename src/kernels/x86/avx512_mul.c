@@ -322,22 +322,25 @@ INLINE void panels_256(const spec s, const uint8_t *codes, size_t panel_bytes, c
     const __m512i table = table_of(s);
     __m512 acc[TILE][PANELS];
     __m512i total[TILE][PANELS];
-    const uint8_t *next = codes + ahead, *scales = codes + n * 8 * per32;
+    const uint8_t *scales = codes + n * 8 * per32;
     k_scales k[PANELS];
     for (size_t t = 0; t < nt; t++)
         acc[t][0] = acc[t][1] = _mm512_setzero_ps();
     for (size_t b = 0; b < n; b++, scales += scale_bytes) {
-        if (ahead)
-            prefetch(next + b * (8 * per32 + scale_bytes), 8 * per32 + scale_bytes);
         UNROLL
-        for (int q = 0; q < np; q++)
+        for (int q = 0; q < np; q++) {
+            if (ahead)
+                prefetch(scales + (size_t)q * panel_bytes + ahead, scale_bytes);
             unpack_scales(s, scales + (size_t)q * panel_bytes, &k[q]);
+        }
         for (size_t t = 0; t < nt; t++)
             total[t][0] = total[t][1] = _mm512_setzero_si512();
         for (int j = 0; j < 8; j++, codes += per32) {
             __m512i w[PANELS][8], c[2][PANELS];
             UNROLL
             for (int q = 0; q < np; q++) {
+                if (ahead)
+                    prefetch(codes + (size_t)q * panel_bytes + AHEAD, per32);
                 unpack(s, codes + (size_t)q * panel_bytes, table, w[q]);
                 c[0][q] = scale_pairs(k[q].c[s.sub16 ? 2 * j : j]);
                 c[1][q] = scale_pairs(k[q].c[s.sub16 ? 2 * j + 1 : j]);

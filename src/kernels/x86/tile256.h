@@ -254,18 +254,20 @@ INLINE void panel_256(const spec s, const uint8_t *codes, size_t scale_bytes, si
 {
     const size_t per32 = 64u * (size_t)(s.low + s.high), cols = n * 256;
     const __m256i table = table_of(s);
-    const uint8_t *next = codes + ahead, *scales = codes + n * 8 * per32;
+    const uint8_t *scales = codes + n * 8 * per32;
     __m256i total[TILE][2];
     tile_codes w;
     tile_factors f;
     k_scales k;
     for (size_t b = 0; b < n; b++, scales += scale_bytes) {
         if (ahead)
-            prefetch(next + b * (8 * per32 + scale_bytes), 8 * per32 + scale_bytes);
+            prefetch(scales + ahead, scale_bytes);
         unpack_scales(s, scales, &k);
         for (size_t t = 0; t < nt; t++)
             total[t][0] = total[t][1] = _mm256_setzero_si256();
         for (int j = 0; j < 8; j++, codes += per32) {
+            if (ahead)
+                prefetch(codes + AHEAD, per32);
             spread(s, codes, table, &w);
             set_factors(s, k.c[s.sub16 ? 2 * j : j], k.c[s.sub16 ? 2 * j + 1 : j], &f);
             const int8_t *a = (const int8_t *)acts + 256 * b + 32 * j;
