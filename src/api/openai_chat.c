@@ -220,6 +220,7 @@ static int on_event(void *user, const event *e)
         else
             reply_whole(a, e->end);
         break;
+    case EVENT_VECTOR: break;
     case EVENT_ERROR: on_error(a, e->error); break;
     }
     return a->broken || http_gone(a->r);

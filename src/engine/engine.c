@@ -134,9 +134,8 @@ static status plan_limits(plan *p, const gguf *g, error *err)
     const model_spec *s = &p->spec;
     uint32_t limit = s->is_encoder ? ENCODER_CONTEXT : CONTEXT_DEFAULT;
     p->run.context = p->o.context ? p->o.context : s->context_train < limit ? s->context_train : limit;
-    if (s->is_encoder && p->run.context > s->context_train)
-        return fail(err, E_RANGE, "%s: a context of %u positions: the model has %u", gguf_file_name(g),
-                    p->run.context, s->context_train);
+    if (s->is_encoder && p->run.context > s->context_train) /* there are no more, whatever the limit */
+        p->run.context = s->context_train;
     if (s->is_encoder && p->run.context > ENCODER_CONTEXT_MAX)
         return fail(err, E_RANGE, "%s: a context of %u positions: the limit is %d for encoders", gguf_file_name(g),
                     p->run.context, ENCODER_CONTEXT_MAX);

@@ -44,6 +44,7 @@ typedef enum msg_type {
     MSG_TOKEN = 21,   /* a token with its log-probability */
     MSG_DONE = 22,
     MSG_ERROR = 23,   /* of MSG_OPEN (request 0) or of a request */
+    MSG_VECTOR = 32,  /* the vector of one input */
 } msg_type;
 
 typedef struct msg {

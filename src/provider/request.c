@@ -6,11 +6,12 @@
 
 #include "base/digest.h"
 #include "base/utf8.h"
+#include "provider/embed.h"
 
 /* ---- names ---- */
 
 static const char *const finish_names[] = { "stop", "length", "cancelled", "error" };
-static const char *const kind_names[] = { "chat", "text", "tokens" };
+static const char *const kind_names[] = { "chat", "text", "tokens", "embed" };
 static const struct {
     const char *name;
     int http;
@@ -96,6 +97,8 @@ static status check_prompt(const request *r, size_t *total, error *err)
             return fail(err, E_RANGE, "request: a prompt of token ids has 1 to %d of them", (int)REQUEST_TOKENS_MAX);
         return OK;
     }
+    if (r->kind == REQUEST_EMBED)
+        return request_embed_check(r->embed, total, err);
     if (!r->messages || r->n_messages == 0 || r->n_messages > REQUEST_MESSAGES_MAX)
         return fail(err, E_RANGE, "request: there must be 1 to %d messages", (int)REQUEST_MESSAGES_MAX);
     for (size_t i = 0; i < r->n_messages; i++) {
@@ -184,6 +187,8 @@ static js *sampling_to_js(const request_sampling *o)
 static bool add_prompt(js *j, const request *r)
 {
     bool ok = js_set(j, "kind", js_new_string(kind_names[r->kind]));
+    if (r->kind == REQUEST_EMBED)
+        return request_embed_add(j, r->embed) && ok;
     if (r->kind == REQUEST_TEXT)
         return js_set(j, "text", js_new_string(r->text)) && ok;
     js *list = js_array();
