@@ -108,6 +108,24 @@ typedef struct hearth_message {
 hearth_result hearth_chat_tokens(const hearth_model *m, const hearth_message *messages, int n_messages, int32_t *tokens,
                                  size_t size, size_t *n, char *why);
 
+/* ---- vectors of texts: encoders (BERT and its kin, which open no session), and any other model ---- */
+
+typedef enum hearth_pooling { HEARTH_POOL_FILE, HEARTH_POOL_MEAN, HEARTH_POOL_CLS, HEARTH_POOL_LAST } hearth_pooling;
+
+typedef struct hearth_embedding {
+    size_t size;
+    hearth_pooling pooling; /* FILE: as the model's file wishes */
+    uint32_t dimensions;    /* only the first so many values; 0: all (n_embd) */
+    bool raw;               /* as pooled; otherwise of length 1 */
+    bool truncate;          /* a text that is too long loses its end; otherwise it is HEARTH_RANGE with the counts */
+} hearth_embedding;
+void hearth_embedding_init(hearth_embedding *o);
+
+/* One vector for each of n texts (UTF-8), one after the other in out. o may be NULL. A vector does not depend on the
+ * texts beside it. */
+hearth_result hearth_embed(hearth_model *m, const char *const *texts, size_t n, const hearth_embedding *o, float *out,
+                           char *why);
+
 /* ---- sessions ---- */
 
 typedef struct hearth_session hearth_session;

@@ -99,6 +99,7 @@ bool api_authorised(const api *a, const http_request *r, asker *out);
 
 /* ---- the dialects' handlers, for routes.c ---- */
 void api_openai_chat(api *a, http_request *r);
+void api_openai_embeddings(api *a, http_request *r);
 void api_openai_models(api *a, http_request *r);
 void api_openai_model(api *a, http_request *r);
 void api_health(api *a, http_request *r);

@@ -20,7 +20,9 @@ typedef struct command {
 } command;
 
 int cmd_bench(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
 int cmd_fit(int argc, char **argv);
+int cmd_import(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_route(int argc, char **argv);

@@ -17,6 +17,8 @@ static const command commands[] = {
     { "run", cmd_run, "talk to a model, or answer one prompt" },
     { "serve", cmd_serve, "answer OpenAI clients on this machine" },
     { "show", cmd_show, "what a model file says of itself" },
+    { "embed", cmd_embed, "vectors of texts, by an encoder or any model" },
+    { "import", cmd_import, "make a GGUF file of a Hugging Face folder" },
     { "tokenize", cmd_tokenize, "what a model sees of a text" },
     { "perplexity", cmd_perplexity, "how well a model foretells a text" },
     { "measure", cmd_measure, "run a task's cases on a provider and keep what came out" },

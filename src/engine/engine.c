@@ -1,6 +1,7 @@
 /* engine.c: planning, opening and closing an engine. The plan is the law: engine_open allocates what it adds up. */
 #include "engine/engine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -14,12 +15,16 @@
 enum {
     CONTEXT_DEFAULT = 8192, /* more is the caller's wish: KV of a 135M model at 8192 is 190 MB already */
     CONTEXT_MAX = 1 << 24,
+    ENCODER_CONTEXT = 2048, /* a pass holds a whole text, so scratch grows with it */
+    ENCODER_CONTEXT_MAX = 1 << 14,
+    ENCODER_SESSIONS = 4,   /* contexts' worth of pages: 32 short texts in a pass of 512 positions */
     BATCH_DEFAULT = 128,
     BATCH_MAX = 1024,
     SESSIONS_MAX = 4096,
     REWIND_DEFAULT = 256, /* an answer that is asked for again, a turn that ends otherwise */
     LOGIT_BYTES = 16 << 20, /* about this much memory for logits, but room for LOGIT_ROWS rows */
     LOGIT_ROWS = 8,
+    CLASSES_MAX = 1 << 16,
 };
 
 /* Everything that options and header lead to. */
@@ -83,7 +88,6 @@ static status check_options(engine_options *o, error *err)
         machine_read_cpu(&cpu);
         o->n_threads = cpu.threads < POOL_MAX_THREADS ? cpu.threads : POOL_MAX_THREADS;
     }
-    o->n_sessions = o->n_sessions ? o->n_sessions : 1;
     o->batch = o->batch ? o->batch : BATCH_DEFAULT;
     o->rewind = o->rewind ? o->rewind : REWIND_DEFAULT;
     return OK;
@@ -127,6 +131,23 @@ static void plan_budget(plan *p, const gguf *g)
     b->total_bytes = b->weights_bytes + b->kv_bytes + b->scratch_bytes + b->vocab_bytes;
 }
 
+/* Limits that depend on the model. A pass of an encoder takes whole texts. */
+static status plan_limits(plan *p, const gguf *g, error *err)
+{
+    const model_spec *s = &p->spec;
+    uint32_t limit = s->is_encoder ? ENCODER_CONTEXT : CONTEXT_DEFAULT;
+    p->run.context = p->o.context ? p->o.context : s->context_train < limit ? s->context_train : limit;
+    if (s->is_encoder && p->run.context > s->context_train) /* there are no more, whatever the limit */
+        p->run.context = s->context_train;
+    if (s->is_encoder && p->run.context > ENCODER_CONTEXT_MAX)
+        return fail(err, E_RANGE, "%s: a context of %u positions: the limit is %d for encoders", gguf_file_name(g),
+                    p->run.context, ENCODER_CONTEXT_MAX);
+    if (s->is_encoder && p->o.batch < p->run.context)
+        p->o.batch = p->run.context;
+    p->o.n_sessions = p->o.n_sessions ? p->o.n_sessions : s->is_encoder ? ENCODER_SESSIONS : 1;
+    return OK;
+}
+
 static status plan_make(plan *p, const gguf *g, const engine_options *o, error *err)
 {
     memset(p, 0, sizeof *p);
@@ -141,20 +162,22 @@ static status plan_make(plan *p, const gguf *g, const engine_options *o, error *
         s = cpu_choose(p->o.isa, &p->cpu, err);
     if (!s)
         s = model_plan(g, p->o.exact, &p->spec, &p->sizes, err);
+    if (!s)
+        s = plan_limits(p, g, err);
     if (s)
         return s;
-    uint32_t trained = p->spec.context_train;
-    uint64_t row = ((uint64_t)p->spec.n_vocab + 15) / 16 * 16 * sizeof(float), rows = LOGIT_BYTES / row;
+    uint64_t n_logits = p->spec.n_logits ? p->spec.n_logits : 1;
+    uint64_t row = (n_logits + 15) / 16 * 16 * sizeof(float), rows = LOGIT_BYTES / row;
     rows = rows < LOGIT_ROWS ? LOGIT_ROWS : rows;
-    p->run.context = p->o.context ? p->o.context : trained < CONTEXT_DEFAULT ? trained : CONTEXT_DEFAULT;
     p->run.batch = p->o.batch;
     p->run.logit_rows = rows < p->o.batch ? (uint32_t)rows : p->o.batch;
     p->run.kv = kv_types[p->o.kv_type].kind;
     p->run.n_threads = p->o.n_threads;
     plan_budget(p, g);
-    if (p->budget.n_pages == 0)
-        return fail(err, E_NOFIT, "a KV cache of %llu bytes does not hold one page of %llu",
-                    (unsigned long long)p->o.kv_bytes, (unsigned long long)engine_kv_bytes(&p->budget, 1, 1));
+    uint32_t least = p->spec.is_encoder ? p->budget.pages[ENGINE_GLOBAL].session_pages : 1;
+    if (p->budget.n_pages < least)
+        return fail(err, E_NOFIT, "a KV cache of %llu bytes does not hold the least, %llu",
+                    (unsigned long long)p->o.kv_bytes, (unsigned long long)engine_kv_bytes(&p->budget, least, 1));
     return OK;
 }
 
@@ -191,11 +214,33 @@ static char *copy_text(const gguf *g, const char *key)
     return mem_strndup(text.p, text.n);
 }
 
+static status read_classes(engine *e, const gguf *g, error *err)
+{
+    char key[96];
+    snprintf(key, sizeof key, "%s.classifier.output_labels", e->arch ? e->arch : "");
+    const gguf_value *labels = gguf_find(g, key);
+    if (!labels || !labels->is_array || labels->type != GGUF_STR || !labels->n || labels->n > CLASSES_MAX)
+        return OK; /* that they fit the tensors, the model has checked */
+    gguf_strings it = gguf_strings_of(labels);
+    span text;
+    e->classes = mem_array(labels->n, sizeof *e->classes);
+    while (e->classes && e->n_classes < labels->n && gguf_strings_next(&it, &text)) {
+        e->classes[e->n_classes] = mem_strndup(text.p, text.n);
+        if (!e->classes[e->n_classes++])
+            break;
+    }
+    bool whole = e->classes && e->n_classes == labels->n && e->classes[labels->n - 1];
+    return whole ? OK : fail(err, E_NOMEM, "no memory for the names of classes");
+}
+
 static status read_texts(engine *e, const gguf *g, error *err)
 {
     e->arch = copy_text(g, "general.architecture");
     e->name = gguf_find(g, "general.name") ? copy_text(g, "general.name") : mem_strdup("");
     e->chat_template = copy_text(g, "tokenizer.chat_template");
+    status s = read_classes(e, g, err);
+    if (s)
+        return s;
     bool failed = !e->arch || !e->name || (!e->chat_template && gguf_find(g, "tokenizer.chat_template"));
     return failed ? fail(err, E_NOMEM, "no memory for the model's texts (or they are not text)") : OK;
 }
@@ -246,6 +291,7 @@ static void fill_info(engine *e, const plan *p)
         .n_layers = p->spec.n_layers,
         .n_threads = p->o.n_threads,
         .exact = p->o.exact,
+        .is_encoder = p->spec.is_encoder,
         .kv_type = p->o.kv_type,
         .numerics = KERNELS_NUMERICS,
     };
@@ -303,7 +349,9 @@ void engine_close(engine **ep)
         kv_close(&e->kv[i]);
     lookup_close(&e->lookup);
     prefix_close(&e->prefix);
-    void *blocks[] = { e->rows, e->which, e->logits, e->candidates,   e->work,
+    for (uint32_t i = 0; i < e->n_classes; i++)
+        mem_free(e->classes[i]);
+    void *blocks[] = { e->classes, e->rows, e->which, e->logits, e->candidates,   e->work,
                        e->counts, e->arch, e->name,  e->chat_template };
     for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
         mem_free(blocks[i]);

@@ -57,7 +57,8 @@ typedef struct engine_options {
                              window layers only */
     uint64_t mem_bytes;   /* budget: more than this is refused with E_NOFIT before anything is loaded; 0: no budget */
     engine_kv kv_type;
-    uint32_t batch;       /* most rows of one pass through the layers, 1..1024; 0: 128. Changes memory and speed only */
+    uint32_t batch;       /* most rows of one pass through the layers, 1..1024; 0: 128. Changes memory and speed only.
+                             Encoders: at least `context` (which is never more than they have), n_sessions 0 is 4 */
     bool exact;           /* weights expanded to F32 and F32 activations: slow, large, the reference */
     const char *isa;      /* kernel level: "portable", "avx2"...; NULL: HEARTH_ISA in the environment, else best */
     engine_progress *progress; /* may be NULL */
@@ -112,6 +113,7 @@ typedef struct engine_info {
     uint32_t n_vocab, n_embd, n_layers;
     int n_threads;
     bool exact;
+    bool is_encoder;            /* it makes vectors (embed.h) and writes nothing: sessions cannot be opened */
     engine_kv kv_type;
     const char *numerics;       /* version of docs/NUMERICS.md, part of every evidence key */
 } engine_info;

@@ -50,6 +50,8 @@ struct engine {
     lookup *lookup;
     prefix_cache *prefix;
     char *arch, *name, *chat_template;
+    char **classes; /* names, [n_classes]; NULL: none, or without names */
+    uint32_t n_classes;
 };
 
 struct session {

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "chat/chat.h"
+#include "engine/embed.h"
 #include "engine/generate.h"
 #include "grammar/grammar.h"
 #include "gguf/gguf.h"
@@ -170,6 +171,50 @@ hearth_result hearth_chat_tokens(const hearth_model *m, const hearth_message *me
 }
 
 /* ---- sessions ---- */
+
+void hearth_embedding_init(hearth_embedding *o)
+{
+    *o = (hearth_embedding){ .size = sizeof *o };
+}
+
+static status embed_texts(hearth_model *m, const char *const *texts, size_t n, const hearth_embedding *o, float *out,
+                          token_list *tokens, embed_input *in, error *err)
+{
+    _Static_assert((int)HEARTH_POOL_LAST == ENGINE_POOL_LAST && (int)HEARTH_POOL_MEAN == ENGINE_POOL_MEAN, "one order");
+    embed_options options;
+    embed_options_init(&options);
+    options.pooling = (engine_pooling)o->pooling;
+    options.dimensions = o->dimensions;
+    options.raw = o->raw;
+    status s = OK;
+    for (size_t i = 0; !s && i < n; i++) {
+        size_t before = tokens->n;
+        s = engine_embed_tokens(m->e, texts[i], strlen(texts[i]), o->truncate, tokens, NULL, err);
+        in[i].n = (uint32_t)(tokens->n - before);
+        if (s)
+            return fail_prefix(err, s, "text %zu: ", i);
+    }
+    for (size_t i = 0, at = 0; i < n; at += in[i++].n) /* only now: the list may have moved */
+        in[i].tokens = tokens->ids + at;
+    return engine_embed(m->e, in, (uint32_t)n, &options, out, err);
+}
+
+hearth_result hearth_embed(hearth_model *m, const char *const *texts, size_t n, const hearth_embedding *o, float *out,
+                           char *why)
+{
+    error err;
+    hearth_embedding defaults;
+    hearth_embedding_init(&defaults);
+    if (o && o->size != sizeof *o)
+        return result_of(fail(&err, E_RANGE, "hearth_embedding.size is %zu, not %zu", o->size, sizeof *o), &err, why);
+    token_list tokens = TOKEN_LIST_INIT(TOKENS_MAX);
+    embed_input *in = n <= UINT32_MAX ? mem_array(n + 1, sizeof *in) : NULL;
+    status s = in ? embed_texts(m, texts, n, o ? o : &defaults, out, &tokens, in, &err)
+                  : fail(&err, E_NOMEM, "no memory for %zu texts", n);
+    token_list_clear(&tokens);
+    mem_free(in);
+    return result_of(s, &err, why);
+}
 
 hearth_result hearth_session_open(hearth_session **out, hearth_model *m, char *why)
 {

@@ -23,6 +23,9 @@ uint64_t session_bytes(const engine_budget *b)
 
 status session_open(session **out, engine *e, error *err)
 {
+    if (e->info.is_encoder)
+        return fail(err, E_UNSUPPORTED, "a model of architecture %s makes vectors of texts (hearth embed) and does not "
+                    "continue them", e->info.arch);
     session *s = mem_zero(sizeof *s);
     bool enough = s != NULL;
     if (s) {

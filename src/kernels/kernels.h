@@ -98,7 +98,8 @@ typedef struct kernels {
     void (*silu_mul)(const float *gate, const float *up, size_t n, float *out); /* silu(gate) * up */
     void (*gelu_mul)(const float *gate, const float *up, size_t n, float *out); /* gelu_tanh(gate) * up */
     void (*silu)(const float *x, size_t n, float *out);
-    void (*gelu)(const float *x, size_t n, float *out);
+    void (*gelu)(const float *x, size_t n, float *out);     /* the tanh form */
+    void (*gelu_erf)(const float *x, size_t n, float *out); /* the exact form */
     void (*add)(const float *a, const float *b, size_t n, float *out);
     void (*scale)(const float *x, float factor, size_t n, float *out);
     void (*axpy)(const float *x, float factor, size_t n, float *out); /* out = fma(factor, x, out) */

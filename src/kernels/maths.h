@@ -11,6 +11,7 @@ float kernels_expf(float x);  /* +0 below -80; at most exp(88) */
 float kernels_tanhf(float x);
 float kernels_siluf(float x);
 float kernels_geluf(float x); /* the tanh form */
+float kernels_gelu_erff(float x); /* the exact form, x times the normal distribution function */
 
 /* |x| <= 2^30, absolute error below 1e-15 + 1e-16 |x| 2^-20. */
 void kernels_sincos(double x, double *sine, double *cosine);

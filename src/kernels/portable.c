@@ -117,6 +117,12 @@ static void gelu(const float *x, size_t n, float *out)
         out[i] = kernels_geluf(x[i]);
 }
 
+static void gelu_erf(const float *x, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = kernels_gelu_erff(x[i]);
+}
+
 static void silu_mul(const float *gate, const float *up, size_t n, float *out)
 {
     for (size_t i = 0; i < n; i++)
@@ -199,6 +205,7 @@ void kernels_portable(kernels *k)
     k->gelu_mul = gelu_mul;
     k->silu = silu;
     k->gelu = gelu;
+    k->gelu_erf = gelu_erf;
     k->add = add;
     k->scale = scale;
     k->axpy = axpy;

@@ -34,6 +34,14 @@ static const arch rows[] = {
       .wide_query_layers = 62 },
     /* Phi 3, 3.5, 4-mini. The window in its files is not used: converters fill it in for models that have none. */
     { .name = "phi3", .rope = ARCH_ROPE_HALVES, .act = ARCH_SILU, .traits = ARCH_FUSED_QKV | ARCH_FUSED_GATE_UP },
+    /* BERT, MiniLM, BGE, E5, GTE ... */
+    { .name = "bert",
+      .act = ARCH_GELU_ERF,
+      .traits = ARCH_ENCODER | ARCH_NORM_AFTER | ARCH_POSITIONS | ARCH_NO_GATE | ARCH_QKV_BIAS },
+    { .name = "nomic-bert",
+      .rope = ARCH_ROPE_HALVES,
+      .act = ARCH_SILU,
+      .traits = ARCH_ENCODER | ARCH_NORM_AFTER | ARCH_FUSED_QKV },
 };
 
 const arch *arch_find(span name)

@@ -18,7 +18,7 @@ typedef enum arch_rope {
     ARCH_ROPE_HALVES,   /* i and i + rope_dim / 2 */
 } arch_rope;
 
-typedef enum arch_act { ARCH_SILU, ARCH_GELU_TANH } arch_act;
+typedef enum arch_act { ARCH_SILU, ARCH_GELU_TANH, ARCH_GELU_ERF } arch_act;
 
 enum {
     ARCH_QKV_BIAS = 1 << 0,      /* q, k, v have biases (elsewhere they are used if the file has them) */
@@ -32,6 +32,10 @@ enum {
     ARCH_SOFTCAP = 1 << 8,       /* logits of attention and of the head are capped: c * tanh(x / c) */
     ARCH_Q_TEMPERATURE = 1 << 9, /* queries grow with the logarithm of the position */
     ARCH_ROPE_FULL = 1 << 10,    /* rope must turn the whole head */
+    ARCH_ENCODER = 1 << 11,      /* every position sees the whole text; no next token, a classifier at most */
+    ARCH_NORM_AFTER = 1 << 12,   /* layer norms with biases, of the embeddings and after each residual sum */
+    ARCH_POSITIONS = 1 << 13,    /* a learned vector a position, no rope */
+    ARCH_NO_GATE = 1 << 14,      /* the feed-forward is down(act(up)): the only place for ARCH_GELU_ERF */
 };
 
 typedef struct arch {

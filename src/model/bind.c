@@ -13,7 +13,7 @@
 
 /* ---- the slots ---- */
 
-enum dim { ONE, EMBD, VOCAB, FF, FF2, HEAD, Q, KV, Q_KV, QKV, ROPE, N_DIMS };
+enum dim { ONE, EMBD, VOCAB, FF, FF2, HEAD, Q, KV, Q_KV, QKV, ROPE, CONTEXT, TYPES, CLASSES, N_DIMS };
 
 enum { NEEDED, OPTIONAL };
 
@@ -31,16 +31,22 @@ typedef struct slot {
 
 static const slot model_slots[] = {
     { "token_embd.weight", EMBD, VOCAB, ONE, ONE, NEEDED, 0, 0, MODEL(embed) },
-    { "output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, 0, MODEL(output_norm) },
-    { "output.weight", EMBD, VOCAB, ONE, ONE, OPTIONAL, 0, 0, MODEL(head) },
-    { "output.bias", VOCAB, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(head_bias) },
+    { "position_embd.weight", EMBD, CONTEXT, ONE, ONE, NEEDED, ARCH_POSITIONS, 0, MODEL(positions) },
+    { "token_types.weight", EMBD, TYPES, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(types) },
+    { "token_embd_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, MODEL(embed_norm) },
+    { "token_embd_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, MODEL(embed_shift) },
+    { "output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, MODEL(output_norm) },
+    { "output.weight", EMBD, VOCAB, ONE, ONE, OPTIONAL, 0, ARCH_ENCODER, MODEL(head) },
+    { "output.bias", VOCAB, ONE, ONE, ONE, OPTIONAL, 0, ARCH_ENCODER, MODEL(head_bias) },
+    { "cls.output.weight", EMBD, CLASSES, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(head) },
+    { "cls.output.bias", CLASSES, ONE, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(head_bias) },
     { "rope_freqs.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_divisors) },
     { "rope_factors_long.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_long) },
     { "rope_factors_short.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_short) },
 };
 
 static const slot layer_slots[] = {
-    { "blk.%u.attn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, 0, LAYER(attn_norm) },
+    { "blk.%u.attn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, LAYER(attn_norm) },
     { "blk.%u.attn_q.weight", EMBD, Q, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(q) },
     { "blk.%u.attn_k.weight", EMBD, KV, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(k) },
     { "blk.%u.attn_v.weight", EMBD, KV, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(v) },
@@ -58,21 +64,25 @@ static const slot layer_slots[] = {
     { "blk.%u.attn_output.weight", Q, EMBD, ONE, ONE, NEEDED, 0, 0, LAYER(o) },
     { "blk.%u.attn_output.bias", EMBD, ONE, ONE, ONE, OPTIONAL, 0, 0, LAYER(o_bias) },
     { "blk.%u.post_attention_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_POST_NORM, 0, LAYER(attn_post_norm) },
-    { "blk.%u.ffn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, 0, LAYER(ffn_norm) },
-    { "blk.%u.ffn_gate.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP, LAYER(gate) },
+    { "blk.%u.attn_output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(attn_post_norm) },
+    { "blk.%u.attn_output_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(attn_post_shift) },
+    { "blk.%u.ffn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, LAYER(ffn_norm) },
+    { "blk.%u.ffn_gate.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP | ARCH_NO_GATE, LAYER(gate) },
     { "blk.%u.ffn_up.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP, LAYER(up) },
     { "blk.%u.ffn_up.weight", EMBD, FF, FF2, ONE, NEEDED, ARCH_FUSED_GATE_UP, 0, LAYER(gate) },
     { "blk.%u.ffn_up.weight", EMBD, FF, FF2, FF, NEEDED, ARCH_FUSED_GATE_UP, 0, LAYER(up) },
-    { "blk.%u.ffn_gate.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP, LAYER(gate_bias) },
+    { "blk.%u.ffn_gate.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP | ARCH_NO_GATE, LAYER(gate_bias) },
     { "blk.%u.ffn_up.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP, LAYER(up_bias) },
     { "blk.%u.ffn_down.weight", FF, EMBD, ONE, ONE, NEEDED, 0, 0, LAYER(down) },
     { "blk.%u.ffn_down.bias", EMBD, ONE, ONE, ONE, OPTIONAL, 0, 0, LAYER(down_bias) },
     { "blk.%u.post_ffw_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_POST_NORM, 0, LAYER(ffn_post_norm) },
+    { "blk.%u.layer_output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(ffn_post_norm) },
+    { "blk.%u.layer_output_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(ffn_post_shift) },
 };
 
 /* ---- the walk ---- */
 
-enum { ALIGN = 64, NAME_BYTES = 64 };
+enum { ALIGN = 64, NAME_BYTES = 64, TYPES_MAX = 1 << 16 };
 
 typedef struct binding {
     const slot *slot;
@@ -95,8 +105,9 @@ typedef struct bindings {
     uint32_t act_formats;
 } bindings;
 
-static void dims_of(uint64_t d[N_DIMS], const model_spec *m)
+static void dims_of(uint64_t d[N_DIMS], const gguf *g, const model_spec *m)
 {
+    const gguf_tensor *types = gguf_tensor_find(g, "token_types.weight");
     d[ONE] = 1;
     d[EMBD] = m->n_embd;
     d[VOCAB] = m->n_vocab;
@@ -108,6 +119,9 @@ static void dims_of(uint64_t d[N_DIMS], const model_spec *m)
     d[Q_KV] = d[Q] + d[KV];
     d[QKV] = d[Q] + 2 * d[KV];
     d[ROPE] = m->rope_dim / 2;
+    d[CONTEXT] = m->context_train;
+    d[TYPES] = types && types->ne[1] <= TYPES_MAX ? types->ne[1] : 2; /* there is a first, and how many are others */
+    d[CLASSES] = m->n_logits;
 }
 
 static void slot_name(char name[NAME_BYTES], const slot *s, int32_t layer)
@@ -209,7 +223,7 @@ static void bindings_clear(bindings *b)
 static status bindings_make(bindings *b, const gguf *g, const model_spec *spec, bool exact, error *err)
 {
     *b = (bindings){ .g = g, .spec = spec, .exact = exact };
-    dims_of(b->dims, spec);
+    dims_of(b->dims, g, spec);
     b->max = ARRAY_LEN(model_slots) + ARRAY_LEN(layer_slots) * spec->n_layers;
     b->list = mem_array(b->max, sizeof *b->list);
     b->used = mem_array(gguf_n_tensors(g), sizeof *b->used);
@@ -239,7 +253,7 @@ static bool is_embed(const binding *n)
 static void add_sizes(const bindings *b, model_sizes *out)
 {
     uint64_t by_type[KERNELS_TYPES] = { 0 };
-    bool tied = true;
+    bool tied = !b->spec->is_encoder;
     for (size_t i = 0; i < b->n; i++)
         tied = tied && b->list[i].slot->at != MODEL(head);
     *out = (model_sizes){ .weights_bytes = model_bytes(b) };
@@ -408,7 +422,7 @@ status model_open(model **out, const gguf *g, bool exact, pool *p, model_progres
         s = fill_slot(m, &l, &b, &b.list[i], err);
     if (!s)
         s = check_factors(m, g, err);
-    if (!m->head.panels)
+    if (!m->head.panels && !spec.is_encoder)
         m->head = m->embed;
 out:
     bindings_clear(&b);

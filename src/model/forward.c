@@ -24,6 +24,7 @@ enum {
 
 typedef struct tile {
     uint32_t row, n; /* adjacent rows of one sequence */
+    uint32_t last;   /* the last position of that sequence in this pass */
 } tile;
 
 typedef struct thread_memory {
@@ -107,7 +108,7 @@ static void strides(model_run *r, const model_spec *s)
     r->qkv_stride = r->v_at + pad16(kv);
     r->att_stride = pad16(q);
     r->h_stride = pad16(s->n_ff);
-    r->logit_stride = pad16(s->n_vocab);
+    r->logit_stride = pad16(s->n_logits);
     size_t cols = max3(s->n_embd, q, s->n_ff);
     for (int f = 0; f < ACT_FORMATS; f++)
         if (s->act_formats >> f & 1)
@@ -226,10 +227,6 @@ void model_run_close(model_run **r)
 
 /* ---- parts of a phase ---- */
 
-static bool gelu(const model_run *r)
-{
-    return r->m->spec.arch->act == ARCH_GELU_TANH;
-}
 
 /* After rows were prepared: everybody must see them, unless everybody has made them. */
 static void prepared(const view *v)
@@ -272,6 +269,12 @@ static void multiply_share(const view *v, const model_matrix *m, float *out, siz
     multiply(v, m, from, to, out + from * KERNELS_PANEL_ROWS, stride);
 }
 
+static void embed_more(const view *v, const model_matrix *table, size_t at, float *x)
+{
+    kernels_gather(table->type, table->panels, table->cols, at, v->t->file_row, v->t->row);
+    v->r->k->add(x, v->t->row, table->cols, x);
+}
+
 static void embed(const view *v, uint32_t row)
 {
     const model *m = v->r->m;
@@ -279,10 +282,16 @@ static void embed(const view *v, uint32_t row)
     kernels_gather(m->embed.type, m->embed.panels, m->embed.cols, (size_t)v->r->rows[row].token, v->t->file_row, x);
     if (m->spec.embed_scale != 1.0f)
         v->r->k->scale(x, m->spec.embed_scale, m->spec.n_embd, x);
+    if (m->types.panels)
+        embed_more(v, &m->types, 0, x);
+    if (m->positions.panels)
+        embed_more(v, &m->positions, v->r->rows[row].position, x);
+    if (m->embed_norm)
+        v->r->k->layer_norm(x, m->embed_norm, m->embed_shift, m->spec.n_embd, m->spec.norm_eps, x);
 }
 
-/* x += post-norm(proj + bias) */
-static void add_output(const view *v, uint32_t row, const float *bias, const float *post_norm)
+/* x += post-norm(proj + bias), or, with `shift`, x = layer-norm(x + proj + bias) */
+static void add_output(const view *v, uint32_t row, const float *bias, const float *post_norm, const float *shift)
 {
     const kernels *k = v->r->k;
     const model_spec *s = &v->r->m->spec;
@@ -292,18 +301,25 @@ static void add_output(const view *v, uint32_t row, const float *bias, const flo
         k->add(y, bias, s->n_embd, v->t->row);
         y = v->t->row;
     }
-    if (post_norm) {
+    if (post_norm && !shift) {
         k->rms_norm(y, post_norm, s->n_embd, s->norm_eps, v->t->row);
         y = v->t->row;
     }
     k->add(x, y, s->n_embd, x);
+    if (shift)
+        k->layer_norm(x, post_norm, shift, s->n_embd, s->norm_eps, x);
 }
 
+/* weight NULL: the row is normed already. */
 static void norm_and_quantise(const view *v, uint32_t row, const float *weight, const model_matrix *const *ms, int n)
 {
     const model_spec *s = &v->r->m->spec;
-    v->r->k->rms_norm(v->x + row * v->r->x_stride, weight, s->n_embd, s->norm_eps, v->t->row);
-    quantise(v, row, v->t->row, ms, n);
+    const float *x = v->x + row * v->r->x_stride;
+    if (weight) {
+        v->r->k->rms_norm(x, weight, s->n_embd, s->norm_eps, v->t->row);
+        x = v->t->row;
+    }
+    quantise(v, row, x, ms, n);
 }
 
 /* ---- q, k, v ---- */
@@ -412,7 +428,8 @@ static void attend_tile(const view *v, uint32_t layer, const tile *t, uint32_t h
     kernels_attn a = { .head_dim = s->head_dim, .scale = s->q_scale, .softcap = s->attn_cap };
     uint32_t n = 0, first = UINT32_MAX, last = 0;
     for (uint32_t i = t->row; i < t->row + t->n; i++) {
-        uint32_t to = r->rows[i].position, from = window && to >= window ? to - window + 1 : 0;
+        uint32_t to = s->is_encoder ? t->last : r->rows[i].position;
+        uint32_t from = window && to >= window ? to - window + 1 : 0;
         first = from < first ? from : first;
         last = to > last ? to : last;
         for (uint32_t h = head; h < head + n_heads; h++)
@@ -463,33 +480,56 @@ static void make_tiles(model_run *r)
         if (t && t->n < most && r->rows[i].pages == r->rows[i - 1].pages)
             t->n++;
         else
-            r->tiles[r->n_tiles++] = (tile){ i, 1 };
+            r->tiles[r->n_tiles++] = (tile){ i, 1, 0 };
+    }
+    for (uint32_t i = r->n_tiles; i-- > 0;) {
+        tile *t = &r->tiles[i];
+        uint32_t next = t->row + t->n;
+        bool same = next < r->n && r->rows[next].pages == r->rows[next - 1].pages;
+        t->last = same ? t[1].last : r->rows[next - 1].position;
     }
 }
 
 /* ---- feed-forward ---- */
 
+/* h = act(gate + bias) * (up + bias), or act(up + bias) where there is no gate. */
+static void activate(const model_run *r, float *gate, const float *gate_bias, float *up, const float *up_bias, size_t n,
+                     float *h)
+{
+    const kernels *k = r->k;
+    arch_act act = r->m->spec.arch->act;
+    if (up_bias)
+        k->add(up, up_bias, n, up);
+    if (!gate) {
+        void (*const alone[])(const float *, size_t, float *) = {
+            [ARCH_SILU] = k->silu, [ARCH_GELU_TANH] = k->gelu, [ARCH_GELU_ERF] = k->gelu_erf
+        };
+        alone[act](up, n, h);
+        return;
+    }
+    if (gate_bias)
+        k->add(gate, gate_bias, n, gate);
+    if (act == ARCH_GELU_TANH)
+        k->gelu_mul(gate, up, n, h);
+    else
+        k->silu_mul(gate, up, n, h);
+}
+
 static void gate_up(const view *v, const model_layer *l)
 {
     model_run *r = v->r;
+    bool gated = l->gate.panels != NULL;
     size_t from, to, step = (size_t)r->o.batch * FFN_TILE / (v->n * (size_t)KERNELS_PANEL_ROWS);
-    pool_part(panels_of(&l->gate), v->index, v->count, &from, &to);
+    pool_part(panels_of(&l->up), v->index, v->count, &from, &to);
     for (size_t p = from; p < to; p += step) {
         size_t end = p + step < to ? p + step : to, width = (end - p) * KERNELS_PANEL_ROWS;
-        size_t at = p * KERNELS_PANEL_ROWS, real = at + width <= l->gate.rows ? width : l->gate.rows - at;
-        multiply(v, &l->gate, p, end, v->t->gate, width);
+        size_t at = p * KERNELS_PANEL_ROWS, real = at + width <= l->up.rows ? width : l->up.rows - at;
+        if (gated)
+            multiply(v, &l->gate, p, end, v->t->gate, width);
         multiply(v, &l->up, p, end, v->t->up, width);
-        for (uint32_t i = 0; i < v->n; i++) {
-            float *g = v->t->gate + i * width, *u = v->t->up + i * width, *h = r->h + i * r->h_stride + at;
-            if (l->gate_bias)
-                r->k->add(g, l->gate_bias + at, real, g);
-            if (l->up_bias)
-                r->k->add(u, l->up_bias + at, real, u);
-            if (gelu(r))
-                r->k->gelu_mul(g, u, real, h);
-            else
-                r->k->silu_mul(g, u, real, h);
-        }
+        for (uint32_t i = 0; i < v->n; i++)
+            activate(r, gated ? v->t->gate + i * width : NULL, l->gate_bias ? l->gate_bias + at : NULL,
+                     v->t->up + i * width, l->up_bias ? l->up_bias + at : NULL, real, r->h + i * r->h_stride + at);
     }
 }
 
@@ -515,7 +555,7 @@ static void layer_pass(const view *v, uint32_t layer)
     const model_layer *l = &r->m->layers[layer], *before = layer ? l - 1 : NULL;
     for (uint32_t i = v->from; i < v->to; i++) {
         if (before)
-            add_output(v, i, before->down_bias, before->ffn_post_norm);
+            add_output(v, i, before->down_bias, before->ffn_post_norm, before->ffn_post_shift);
         else
             embed(v, i);
         norm_and_quantise(v, i, l->attn_norm, (const model_matrix *const[]){ &l->q, &l->k, &l->v }, 3);
@@ -537,8 +577,8 @@ static void layer_pass(const view *v, uint32_t layer)
     pool_barrier(r->pool);
 
     for (uint32_t i = v->from; i < v->to; i++) {
-        add_output(v, i, l->o_bias, l->attn_post_norm);
-        norm_and_quantise(v, i, l->ffn_norm, (const model_matrix *const[]){ &l->gate, &l->up }, 2);
+        add_output(v, i, l->o_bias, l->attn_post_norm, l->attn_post_shift);
+        norm_and_quantise(v, i, l->ffn_norm, (const model_matrix *const[]){ &l->up, &l->gate }, l->gate.panels ? 2 : 1);
     }
     prepared(v);
     gate_up(v, l);
@@ -578,7 +618,7 @@ static void forward_job(void *arg, int index, int count)
         layer_pass(&v, layer);
     const model_layer *last = &r->m->layers[r->m->spec.n_layers - 1];
     for (uint32_t i = v.from; i < v.to; i++)
-        add_output(&v, i, last->down_bias, last->ffn_post_norm);
+        add_output(&v, i, last->down_bias, last->ffn_post_norm, last->ffn_post_shift);
     if (v.alone && index == 0)
         memcpy(r->x, v.x, r->n * r->x_stride * sizeof(float));
 }
@@ -598,6 +638,16 @@ void model_forward(model_run *r, const model_row *rows, uint32_t n)
 
 /* ---- logits ---- */
 
+void model_hidden(const model_run *r, uint32_t row, float *out)
+{
+    const model *m = r->m;
+    const float *x = r->x + row * r->x_stride;
+    if (m->output_norm)
+        r->k->rms_norm(x, m->output_norm, m->spec.n_embd, m->spec.norm_eps, out);
+    else
+        memcpy(out, x, m->spec.n_embd * sizeof *out);
+}
+
 static void logits_job(void *arg, int index, int count)
 {
     model_run *r = arg;
@@ -605,7 +655,7 @@ static void logits_job(void *arg, int index, int count)
     const model_spec *s = &m->spec;
     view v = view_of(r, index, count, r->n);
     for (uint32_t i = v.from; i < v.to; i++) {
-        r->k->rms_norm(r->x + r->which[i] * r->x_stride, m->output_norm, s->n_embd, s->norm_eps, v.t->row);
+        model_hidden(r, r->which[i], v.t->row);
         quantise(&v, i, v.t->row, (const model_matrix *const[]){ &m->head }, 1);
     }
     prepared(&v);
@@ -615,7 +665,7 @@ static void logits_job(void *arg, int index, int count)
     size_t from, to;
     pool_part(panels_of(&m->head), index, count, &from, &to);
     from *= KERNELS_PANEL_ROWS;
-    to = to * KERNELS_PANEL_ROWS < s->n_vocab ? to * KERNELS_PANEL_ROWS : s->n_vocab;
+    to = to * KERNELS_PANEL_ROWS < s->n_logits ? to * KERNELS_PANEL_ROWS : s->n_logits;
     for (uint32_t i = 0; i < v.n && from < to; i++) {
         float *y = r->logits + i * r->logit_stride + from;
         if (m->head_bias)

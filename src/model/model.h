@@ -71,14 +71,18 @@ typedef struct model_pages {
 
 typedef struct model_row {
     int32_t token;     /* < n_vocab: the caller has checked */
-    uint32_t position; /* < context; KV of the earlier positions it sees is in pages, or in earlier rows of this pass */
+    uint32_t position; /* < context, < context_train where positions are learned; KV of the earlier positions it sees
+                          is in pages, or in earlier rows of this pass */
     const model_pages *pages; /* the same pointer = the same sequence; rows of one are adjacent and ascending */
 } model_row;
 
-/* Runs n rows (1..batch) through all layers and writes their keys and values. */
+/* Runs n rows (1..batch) through all layers and writes their keys and values. An encoder sees all rows of a sequence,
+ * and no others: a sequence is one pass, from position 0, and its pages are free afterwards. */
 void model_forward(model_run *r, const model_row *rows, uint32_t n);
-/* Logits of n of the rows of the last model_forward (indices in `which`), n <= logit_rows: n_vocab floats for each, at
- * model_logits_at(r, 0 .. n - 1) until the next call. */
+/* What the last model_forward made of a row, the last norm applied: n_embd floats. */
+void model_hidden(const model_run *r, uint32_t row, float *out);
+/* Logits of n of the rows of the last model_forward (indices in `which`), n <= logit_rows: n_logits floats for each
+ * (of an encoder without classifier: do not ask), at model_logits_at(r, 0 .. n - 1) until the next call. */
 void model_logits(model_run *r, const uint32_t *which, uint32_t n);
 const float *model_logits_at(const model_run *r, uint32_t i);
 

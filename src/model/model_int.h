@@ -16,6 +16,7 @@ typedef struct model_matrix {
 typedef struct model_layer {
     model_matrix q, k, v, o, gate, up, down;
     const float *attn_norm, *attn_post_norm, *ffn_norm, *ffn_post_norm; /* [n_embd] */
+    const float *attn_post_shift, *ffn_post_shift;                      /* [n_embd]: biases of layer norms */
     const float *q_norm, *k_norm;                                       /* [head_dim] */
     const float *q_bias, *k_bias, *v_bias, *o_bias, *gate_bias, *up_bias, *down_bias;
 } model_layer;
@@ -23,7 +24,9 @@ typedef struct model_layer {
 struct model {
     model_spec spec;
     model_layer *layers;
-    model_matrix embed, head; /* head.panels == embed.panels when tied */
+    model_matrix embed, head; /* head.panels == embed.panels when tied; of an encoder: the classifier or none */
+    model_matrix positions, types; /* [context_train][n_embd]; of kinds of tokens, of which the first is used */
+    const float *embed_norm, *embed_shift;
     const float *output_norm, *head_bias;
     const float *rope_divisors, *rope_long, *rope_short; /* [rope_dim / 2] or NULL */
     void *block;  /* what was allocated */

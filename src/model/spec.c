@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "kernels/kernels.h"
 
-enum { DIM_MAX = 1 << 24, KEY_BYTES = 128 };
+enum { DIM_MAX = 1 << 24, KEY_BYTES = 128, CLASSES_MAX = 1 << 16 };
 
 /* One reader for all keys: remembers the first error, so that the list below reads as a list. */
 typedef struct reader {
@@ -110,7 +110,7 @@ static void read_dims(model_spec *m, reader *r)
     }
     m->head_dim = read_dim(r, "attention.key_length", 0, m->n_embd / m->n_heads ? m->n_embd / m->n_heads : 1);
     uint32_t value_dim = read_dim(r, "attention.value_length", 0, m->head_dim);
-    m->rope_dim = read_dim(r, "rope.dimension_count", 0, m->head_dim);
+    m->rope_dim = m->arch->traits & ARCH_POSITIONS ? 0 : read_dim(r, "rope.dimension_count", 0, m->head_dim);
     if (r->s)
         return;
     if (value_dim != m->head_dim)
@@ -194,18 +194,40 @@ static void read_windows(model_spec *m, reader *r)
         m->is_window[i] = v && v->is_array ? gguf_get_u64(v, i) != 0 : period == 0 || i % period < period - 1;
 }
 
+/* The keys and values of an encoder's layer are read in the pass that wrote them and never again: one place serves all
+ * layers. */
 static void count_kinds(model_spec *m)
 {
-    for (uint32_t i = 0; i < m->n_layers; i++)
+    if (m->is_encoder)
+        m->n_of_kind[MODEL_GLOBAL] = 1;
+    for (uint32_t i = 0; !m->is_encoder && i < m->n_layers; i++)
         m->place[i] = (uint16_t)m->n_of_kind[m->is_window[i]]++;
+}
+
+static void read_encoder(model_spec *m, reader *r)
+{
+    bool causal = !m->is_encoder;
+    uint32_t pooling = m->is_encoder ? MODEL_POOL_MEAN : MODEL_POOL_LAST;
+    if (!r->s)
+        r->s = gguf_bool_or(r->g, key_of(r, "attention.causal"), causal, &causal, r->err);
+    if (!r->s && causal == m->is_encoder)
+        r->s = fail(r->err, E_UNSUPPORTED, "%s: %s is %s; this architecture %s", gguf_file_name(r->g), r->key,
+                    causal ? "true" : "false", causal ? "sees the whole text" : "sees what came before");
+    if (!r->s)
+        r->s = gguf_u32_or(r->g, key_of(r, "pooling_type"), pooling, &pooling, r->err);
+    if (!r->s && pooling >= MODEL_POOLINGS)
+        r->s = fail(r->err, E_UNSUPPORTED, "%s: %s is %u, which is none of the poolings 0 to %d", gguf_file_name(r->g),
+                    r->key, pooling, MODEL_POOLINGS - 1);
+    m->pooling = (model_pooling)pooling;
 }
 
 static void read_scales(model_spec *m, reader *r)
 {
     const arch *a = m->arch;
-    if (!r->s && !has(r, "attention.layer_norm_rms_epsilon"))
+    const char *eps = a->traits & ARCH_NORM_AFTER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+    if (!r->s && !has(r, eps))
         r->s = fail(r->err, E_NOTFOUND, "%s: key %s is missing", gguf_file_name(r->g), r->key);
-    m->norm_eps = read_float(r, "attention.layer_norm_rms_epsilon", 0.0, 0.0, 1.0);
+    m->norm_eps = read_float(r, eps, 0.0, 0.0, 1.0);
     if (r->s)
         return;
     m->embed_scale = a->traits & ARCH_EMBED_SQRT ? sqrtf((float)m->n_embd) : 1.0f;
@@ -237,7 +259,24 @@ static void read_vocab(model_spec *m, reader *r)
         r->s = fail(r->err, E_FORMAT, "%s: %llu tokens, but token_embd.weight has %llu rows", file,
                     (unsigned long long)tokens->n, (unsigned long long)t->ne[1]);
     else
-        m->n_vocab = (uint32_t)t->ne[1];
+        m->n_logits = m->n_vocab = (uint32_t)t->ne[1];
+}
+
+static void read_classes(model_spec *m, reader *r)
+{
+    const gguf_tensor *t = gguf_tensor_find(r->g, "cls.output.weight");
+    const gguf_value *labels = gguf_find(r->g, key_of(r, "classifier.output_labels"));
+    if (r->s || !m->is_encoder)
+        return;
+    m->n_logits = 0;
+    if (t && t->ne[1] > CLASSES_MAX)
+        r->s = fail(r->err, E_RANGE, "%s: a classifier of %llu classes; the limit is %d", gguf_file_name(r->g),
+                    (unsigned long long)t->ne[1], CLASSES_MAX);
+    else if (t && labels && (!labels->is_array || labels->type != GGUF_STR || labels->n != t->ne[1]))
+        r->s = fail(r->err, E_FORMAT, "%s: %s does not name the %llu classes of cls.output.weight",
+                    gguf_file_name(r->g), r->key, (unsigned long long)t->ne[1]);
+    else if (t)
+        m->n_logits = (uint32_t)t->ne[1];
 }
 
 status model_spec_read(model_spec *out, const gguf *g, error *err)
@@ -247,11 +286,14 @@ status model_spec_read(model_spec *out, const gguf *g, error *err)
     if (s)
         return s;
     reader r = { .g = g, .prefix = m.arch->name, .s = OK, .err = err };
+    m.is_encoder = (m.arch->traits & ARCH_ENCODER) != 0;
     read_dims(&m, &r);
     read_rope(&m, &r);
     read_windows(&m, &r);
     read_scales(&m, &r);
     read_vocab(&m, &r);
+    read_encoder(&m, &r);
+    read_classes(&m, &r);
     if (r.s)
         return r.s;
     count_kinds(&m);

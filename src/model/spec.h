@@ -17,11 +17,22 @@ enum { MODEL_GLOBAL, MODEL_WINDOW, MODEL_KINDS };
 
 typedef enum rope_scaling { ROPE_NONE, ROPE_LINEAR, ROPE_YARN, ROPE_LONGROPE } rope_scaling;
 
+/* The numbers in the file. */
+typedef enum model_pooling {
+    MODEL_POOL_NONE = 0,
+    MODEL_POOL_MEAN = 1,
+    MODEL_POOL_CLS = 2,
+    MODEL_POOL_LAST = 3,
+    MODEL_POOL_RANK = 4, /* a classifier over the first position */
+    MODEL_POOLINGS
+} model_pooling;
+
 typedef struct model_spec {
     const arch *arch;
     uint32_t n_vocab, n_embd, n_layers, n_ff;
+    uint32_t n_logits;                      /* n_vocab; of an encoder: the classes of its classifier, 0: it has none */
     uint32_t n_heads, n_kv_heads, head_dim; /* n_heads is a multiple of n_kv_heads */
-    uint32_t rope_dim;                      /* even, <= head_dim: the values beyond are not turned */
+    uint32_t rope_dim;                      /* even, <= head_dim: the values beyond are not turned; 0: no rope */
     uint32_t context_train;
     float norm_eps;
     float embed_scale, q_scale;
@@ -39,6 +50,9 @@ typedef struct model_spec {
     bool is_window[MODEL_MAX_LAYERS];
     uint32_t n_of_kind[MODEL_KINDS];
     uint16_t place[MODEL_MAX_LAYERS]; /* of a layer among those of its kind */
+
+    model_pooling pooling; /* of the vectors of a text's positions into one, as the file wishes */
+    bool is_encoder;
 
     uint32_t act_formats; /* bit 1 << kernels_act of every format that its matrices take; bind.c sets it */
 } model_spec;

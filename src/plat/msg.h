@@ -49,6 +49,7 @@ typedef enum msg_type {
     MSG_ARGUMENTS = 26, /* a piece of its arguments */
     MSG_CALL_END = 27,
     MSG_RELAXED = 28,   /* what of a constraint is not enforced, before anything else */
+    MSG_VECTOR = 32,  /* the vector of one input */
 } msg_type;
 
 typedef struct msg {

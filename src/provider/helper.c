@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "plat/build_id.h"
 #include "plat/clock.h"
+#include "provider/embed.h"
 #include "provider/provider_int.h"
 
 enum { START_MS = 20000, LOAD_QUIET_MS = 120000, SEND_MS = 10000, DRAIN_MS = 5000, TICK_MS = 100, GRACE_MS = 1000 };
@@ -281,7 +282,12 @@ static status one_event(helper *h, call *c, const msg *m, bool *over, error *err
     bool ok = true;
     status s = OK;
     *over = m->type == MSG_DONE || m->type == MSG_ERROR;
-    if (m->type == MSG_TEXT || m->type == MSG_REASONING) {
+    if (m->type == MSG_VECTOR) {
+        event_vector v;
+        ok = event_vector_read(&v, m->data, m->length);
+        if (ok)
+            call_emit(c, &(event){ .kind = EVENT_VECTOR, .vector = &v });
+    } else if (m->type == MSG_TEXT || m->type == MSG_REASONING) {
         ok = text_event(c, m);
     } else if (js_parse(&j, m->data, m->length, h->program, 1, NULL) != OK) {
         ok = false;

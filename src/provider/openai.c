@@ -26,7 +26,7 @@ static status check_fields(const request *r, error *err)
         bool bad;
         const char *what;
     } rules[] = {
-        { r->kind != REQUEST_CHAT, "raw text or token ids (use messages)" },
+        { r->kind != REQUEST_CHAT, "raw text, token ids or vectors (use messages)" },
         { o->top_k != 0, "top_k" },
         { o->min_p != 0, "min_p" },
         { o->repeat_penalty != 1, "repeat_penalty" },

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "provider/embed.h"
 
 /* ---- names ---- */
 
@@ -177,6 +178,8 @@ static status check_prompt(const request *r, size_t *total, error *err)
     }
     if (r->conversation)
         return check_conversation(r->conversation, total, err);
+    if (r->kind == REQUEST_EMBED)
+        return request_embed_check(r->embed, total, err);
     if (!r->messages || r->n_messages == 0 || r->n_messages > REQUEST_MESSAGES_MAX)
         return fail(err, E_RANGE, "request: there must be 1 to %d messages", (int)REQUEST_MESSAGES_MAX);
     for (size_t i = 0; i < r->n_messages; i++) {

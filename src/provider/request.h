@@ -31,6 +31,7 @@ typedef enum request_kind {
     REQUEST_CHAT,   /* messages, through the model's own chat template */
     REQUEST_TEXT,   /* raw text, continued as it is (BOS as the model wants it, no special tokens parsed) */
     REQUEST_TOKENS, /* token ids, taken as they are */
+    REQUEST_EMBED,  /* texts to vectors (embed.h); sampling and what follows it mean nothing */
 } request_kind;
 
 typedef struct request_message {
@@ -95,6 +96,7 @@ typedef struct request {
     const char *text;                /* TEXT */
     const int32_t *tokens;           /* TOKENS */
     size_t n_tokens;
+    const struct request_embed *embed; /* EMBED */
 
     request_shape shape;
     const js *schema;       /* SCHEMA */
@@ -133,6 +135,7 @@ typedef enum event_kind {
     EVENT_ARGUMENTS, /* call, text: a piece of the arguments, JSON as text */
     EVENT_CALL_END,  /* call: `complete` if its arguments are one whole JSON object */
     EVENT_TOKEN,   /* one token with its log-probability; only when the request asked */
+    EVENT_VECTOR,  /* the vector of one input (embed.h), in their order */
     EVENT_DONE,    /* the end of a complete answer, once */
     EVENT_ERROR,   /* the end of a failed one, once; provider_complete returns the same status */
 } event_kind;
@@ -226,6 +229,7 @@ typedef struct event {
     const event_token *token; /* TOKEN */
     const event_done *end;    /* DONE */
     const event_error *error; /* ERROR */
+    const struct event_vector *vector; /* VECTOR */
 } event;
 
 /* Returns nonzero to cancel: the answer then ends with DONE and ANSWER_CANCELLED (the return value of DONE and ERROR

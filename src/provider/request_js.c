@@ -2,9 +2,10 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "provider/embed.h"
 #include "provider/request.h"
 
-static const char *const kind_names[] = { "chat", "text", "tokens" };
+static const char *const kind_names[] = { "chat", "text", "tokens", "embed" };
 
 static js *sampling_to_js(const request_sampling *o)
 {
@@ -36,6 +37,8 @@ static js *sampling_to_js(const request_sampling *o)
 static bool add_prompt(js *j, const request *r)
 {
     bool ok = js_set(j, "kind", js_new_string(kind_names[r->kind]));
+    if (r->kind == REQUEST_EMBED)
+        return request_embed_add(j, r->embed) && ok;
     if (r->kind == REQUEST_TEXT)
         return js_set(j, "text", js_new_string(r->text)) && ok;
     js *list = r->kind == REQUEST_CHAT && r->conversation ? js_copy(r->conversation) : js_array();

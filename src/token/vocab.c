@@ -193,4 +193,8 @@ bool vocab_is_control(const vocab *v, int32_t id)
 }
 bool vocab_adds_bos(const vocab *v) { return v->add_bos && v->bos >= 0; }
 bool vocab_adds_eos(const vocab *v) { return v->add_eos && v->eos >= 0; }
+bool vocab_adds_end(const vocab *v)
+{
+    return v->kind == VOCAB_WORDPIECE ? v->add_sep && v->sep >= 0 : vocab_adds_eos(v);
+}
 bool vocab_adds_space(const vocab *v) { return v->add_space; }

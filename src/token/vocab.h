@@ -125,6 +125,7 @@ bool vocab_is_eog(const vocab *v, int32_t id); /* generation ends here: eos, eot
 bool vocab_is_control(const vocab *v, int32_t id);
 bool vocab_adds_bos(const vocab *v);
 bool vocab_adds_eos(const vocab *v);
+bool vocab_adds_end(const vocab *v); /* a token follows every text, end or separator */
 bool vocab_adds_space(const vocab *v); /* a space is put before a text (SentencePiece's dummy prefix) */
 
 #endif

@@ -86,6 +86,7 @@ static js *opened(const engine *e, bool has_template)
     js_set(j, "params", js_new_int((int64_t)i->n_params));
     js_set(j, "context", js_new_int(i->context));
     js_set(j, "context_train", js_new_int(i->context_train));
+    js_set(j, "n_embd", js_new_int(i->n_embd));
     js_set(j, "n_vocab", js_new_int(i->n_vocab));
     js_set(j, "threads", js_new_int(i->n_threads));
     js_set(j, "budget", js_new_int((int64_t)engine_memory(e)->total_bytes));
@@ -116,7 +117,7 @@ static status open_model(worker *w, const msg *m, const js *settings, error *err
     status s = gguf_open_fds(&file, m->fds, (int)m->n_fds, name ? name : "model", err);
     if (!s)
         s = engine_open(&w->engine, file, &o, err);
-    if (!s)
+    if (!s && !engine_get_info(w->engine)->is_encoder)
         s = session_open(&w->session, w->engine, err);
     if (!s && chat_open(&w->chat, engine_chat_template(w->engine), engine_vocab(w->engine), &w->no_chat) != OK)
         w->chat = NULL;
@@ -176,7 +177,13 @@ static void handle_complete(worker *w, const msg *m)
     error err;
     uint32_t request = m->request;
     w->broken = js_parse(&payload, m->data, m->length, "complete", 1, &err);
-    if (!w->broken)
+    const char *kind = js_text(js_get(payload, "kind"));
+    if (!w->broken && kind && strcmp(kind, "embed") == 0)
+        worker_embed(w, request, payload);
+    else if (!w->broken && !w->session)
+        worker_send_error(w, request, E_UNSUPPORTED, "invalid", "this model makes vectors of texts and does not "
+                          "continue them: ask it for embeddings", 0, 0);
+    else if (!w->broken)
         worker_answer(w, request, payload);
     js_free(payload);
 }

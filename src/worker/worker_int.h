@@ -16,7 +16,7 @@
 typedef struct worker {
     msg_link link;
     engine *engine;
-    session *session;
+    session *session;    /* NULL: an encoder, which continues no text */
     chat *chat;          /* NULL: no_chat says why */
     error no_chat;
     output_format format; /* how this model calls tools and thinks */
@@ -37,5 +37,7 @@ bool worker_interrupted(worker *w, uint32_t request);
 
 /* Runs one COMPLETE to its DONE or ERROR. payload is the request's JSON. */
 void worker_answer(worker *w, uint32_t request, const js *payload);
+/* The same for one of kind "embed". */
+void worker_embed(worker *w, uint32_t request, const js *payload);
 
 #endif

@@ -113,6 +113,9 @@ static void functions(const kernels *k)
     k->rope_norm(y, x, 64), k->rope_neox(y + 100, x, 96), h = digest(h, y, sizeof y);
     expect("functions", h, 0x270170A094B290DFu);
 
+    k->gelu_erf(x, N, y);
+    expect("gelu_erf", digest(FNV, y, sizeof y), 0x76BFD5963ED832CEu);
+
     attention(k, KV_F16, w, y);
     expect("attention", digest(FNV, y, 64 * 4), 0x4BB41AFFB5C575C8u);
     attention(k, KV_Q8, w, y);

@@ -37,17 +37,29 @@ static double gelu_exact(double x)
     return x / (1 + exp(-z));
 }
 
+static double gelu_erf_exact(double x)
+{
+    return 0.5 * x * erfc(-x / sqrt(2));
+}
+
 static void floats_are_accurate(void **state)
 {
     (void)state;
     double e = worst(kernels_expf, exp, -80, 88, 1e-40), t = worst(kernels_tanhf, tanh, -1000, 1000, 1e-38);
     double s = worst(kernels_siluf, silu_exact, -80, 1e30f, 1e-36);
     double g = worst(kernels_geluf, gelu_exact, -5, 1e12f, 1e-36);
+    double h = worst(kernels_gelu_erff, gelu_erf_exact, 0, 1e30f, 1e-36);
+    double below = worst(kernels_gelu_erff, gelu_erf_exact, -3, 0, 1e-36);
+    double far = worst(kernels_gelu_erff, gelu_erf_exact, -1e30f, -3, 1);
+    print_message("relative error: gelu by erf %.2e above 0, %.2e from -3; beyond %.2e, absolute\n", h, below, far);
     print_message("relative error: exp %.2e, tanh %.2e, silu %.2e, gelu %.2e (f32 epsilon/2 is 6e-8)\n", e, t, s, g);
     assert_true(e < 1.0e-7);
     assert_true(t < 2.0e-7);
     assert_true(s < 2.5e-7);
     assert_true(g < 3e-6); /* z is rounded: up to 30 half-units in the exponent at -5 */
+    assert_true(h < 1.1e-7);
+    assert_true(below < 4e-6); /* of a value that is 0.001 of x there */
+    assert_true(far < 1e-7);
     assert_true(kernels_expf(0.0f) == 1.0f && kernels_expf(-0.0f) == 1.0f);
     assert_true(kernels_expf(-80.01f) == 0.0f && kernels_expf(-INFINITY) == 0.0f);
     assert_true(kernels_expf(1000.0f) == kernels_expf(88.0f) && isfinite(kernels_expf(INFINITY)));
@@ -109,6 +121,7 @@ static void levels_agree_on_functions(void **state)
             const kernels *k = &level[v];
             portable.silu(x, n, a), k->silu(x, n, b), check_bits(k, "silu", x, a, b, n);
             portable.gelu(x, n, a), k->gelu(x, n, b), check_bits(k, "gelu", x, a, b, n);
+            portable.gelu_erf(x, n, a), k->gelu_erf(x, n, b), check_bits(k, "gelu_erf", x, a, b, n);
             portable.silu_mul(x, up, n, a), k->silu_mul(x, up, n, b), check_bits(k, "silu_mul", x, a, b, n);
             portable.gelu_mul(x, up, n, a), k->gelu_mul(x, up, n, b), check_bits(k, "gelu_mul", x, a, b, n);
             portable.softcap(x, 30, n, a), k->softcap(x, 30, n, b), check_bits(k, "softcap", x, a, b, n);

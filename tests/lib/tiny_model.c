@@ -92,10 +92,61 @@ static void layer_tensor(maker *k, uint32_t layer, const char *name, uint32_t co
     buf_clear(&b);
 }
 
+static void both(maker *k, int32_t layer, const char *name, uint32_t cols, float around)
+{
+    buf b = BUF_INIT(128);
+    if (layer >= 0)
+        buf_printf(&b, "blk.%d.", layer);
+    buf_str(&b, name);
+    size_t n = b.len;
+    buf_str(&b, ".weight");
+    tensor(k, buf_text(&b), cols, 0, around, 0.2f);
+    b.len = n;
+    buf_str(&b, ".bias");
+    tensor(k, buf_text(&b), cols, 0, 0.0f, 0.2f);
+    buf_clear(&b);
+}
+
+static void encoder_tensors(maker *k)
+{
+    const tiny_model *m = k->m;
+    uint32_t e = m->n_embd, q = m->n_heads * m->head_dim;
+    tensor(k, "token_embd.weight", e, m->n_vocab, 0.0f, 1.0f);
+    tensor(k, "position_embd.weight", e, m->context, 0.0f, 0.5f);
+    tensor(k, "token_types.weight", e, 2, 0.0f, 0.5f);
+    both(k, -1, "token_embd_norm", e, 1.0f);
+    if (m->extra)
+        tensor(k, m->extra, e, e, 0.0f, 1.0f);
+    for (uint32_t i = 0; i < m->n_layers; i++) {
+        layer_tensor(k, i, "attn_q.weight", e, q, 0.0f, 0.4f);
+        layer_tensor(k, i, "attn_k.weight", e, q, 0.0f, 0.4f);
+        layer_tensor(k, i, "attn_v.weight", e, q, 0.0f, 0.3f);
+        layer_tensor(k, i, "attn_q.bias", q, 0, 0.0f, 0.2f);
+        layer_tensor(k, i, "attn_k.bias", q, 0, 0.0f, 0.2f);
+        layer_tensor(k, i, "attn_v.bias", q, 0, 0.0f, 0.2f);
+        layer_tensor(k, i, "attn_output.weight", q, e, 0.0f, 0.3f);
+        layer_tensor(k, i, "attn_output.bias", e, 0, 0.0f, 0.2f);
+        both(k, (int32_t)i, "attn_output_norm", e, 1.0f);
+        layer_tensor(k, i, "ffn_up.weight", e, m->n_ff, 0.0f, 0.3f);
+        layer_tensor(k, i, "ffn_up.bias", m->n_ff, 0, 0.0f, 0.2f);
+        layer_tensor(k, i, "ffn_down.weight", m->n_ff, e, 0.0f, 0.3f);
+        layer_tensor(k, i, "ffn_down.bias", e, 0, 0.0f, 0.2f);
+        both(k, (int32_t)i, "layer_output_norm", e, 1.0f);
+    }
+    if (m->n_classes) {
+        tensor(k, "cls.output.weight", e, m->n_classes, 0.0f, 0.3f);
+        tensor(k, "cls.output.bias", m->n_classes, 0, 0.0f, 0.2f);
+    }
+}
+
 static void all_tensors(maker *k)
 {
     const tiny_model *m = k->m;
     uint32_t e = m->n_embd, q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    if (m->encoder) {
+        encoder_tensors(k);
+        return;
+    }
     tensor(k, "token_embd.weight", e, m->n_vocab, 0.0f, 1.0f);
     tensor(k, "output_norm.weight", e, 0, 1.0f, 0.2f);
     if (m->extra)
@@ -170,7 +221,7 @@ void tiny_model_write(const tiny_model *m, const char *path)
     key(&k, "attention.head_count_kv", m->n_kv_heads);
     key(&k, "attention.key_length", m->head_dim);
     key(&k, "attention.value_length", m->head_dim);
-    float_key(&k, "attention.layer_norm_rms_epsilon", 1e-5f);
+    float_key(&k, m->encoder ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
     if (m->window)
         key(&k, "attention.sliding_window", m->window);
     if (m->like)

@@ -11,6 +11,8 @@ typedef struct tiny_model {
     uint32_t n_embd, n_layers, n_ff, n_heads, n_kv_heads, head_dim, n_vocab, context;
     uint32_t window;     /* 0: none */
     bool post_norm, qk_norm, qkv_bias;
+    bool encoder;        /* "bert": other norms, learned positions, no gate; qkv_bias is set too */
+    uint32_t n_classes;  /* of its classifier; 0: none */
     const char *missing; /* a tensor to leave out, or NULL */
     const char *bent;    /* a tensor that gets 32 columns more, or NULL */
     const char *extra;   /* a tensor that nobody expects, or NULL */

@@ -202,6 +202,7 @@ INLINE void map(map4 *f, const float *x, const float *y, const float *z, float c
     }
 MAP(map_silu, silu4(x))
 MAP(map_gelu, gelu4(x))
+MAP(map_gelu_erf, gelu_erf4(x))
 MAP(map_silu_mul, vmulq_f32(silu4(x), y))
 MAP(map_gelu_mul, vmulq_f32(gelu4(x), y))
 MAP(map_add, vaddq_f32(x, y))
@@ -221,6 +222,11 @@ static void silu(const float *x, size_t n, float *out)
 static void gelu(const float *x, size_t n, float *out)
 {
     map(map_gelu, x, NULL, NULL, 0, n, out);
+}
+
+static void gelu_erf(const float *x, size_t n, float *out)
+{
+    map(map_gelu_erf, x, NULL, NULL, 0, n, out);
 }
 
 static void silu_mul(const float *gate, const float *up, size_t n, float *out)
@@ -353,6 +359,7 @@ void kernels_neon_float(kernels *k)
     k->quantize[ACT_Q8_256] = quantize_256;
     k->silu = silu;
     k->gelu = gelu;
+    k->gelu_erf = gelu_erf;
     k->silu_mul = silu_mul;
     k->gelu_mul = gelu_mul;
     k->add = add;

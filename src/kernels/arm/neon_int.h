@@ -57,6 +57,22 @@ INLINE float32x4_t gelu4(float32x4_t x)
     return vdivq_f32(x, vaddq_f32(set4(1.0f), exp4(vnegq_f32(vmulq_f32(x, c)))));
 }
 
+INLINE float32x4_t gelu_erf4(float32x4_t x)
+{
+    float32x4_t a = vabsq_f32(x), p = set4(0x1.2ce640p-26f);
+    p = vfmaq_f32(set4(-0x1.236312p-21f), p, a);
+    p = vfmaq_f32(set4(0x1.df6740p-18f), p, a);
+    p = vfmaq_f32(set4(-0x1.aa72b6p-15f), p, a);
+    p = vfmaq_f32(set4(0x1.89a772p-13f), p, a);
+    p = vfmaq_f32(set4(0x1.739212p-17f), p, a);
+    p = vfmaq_f32(set4(-0x1.3c649ep-8f), p, a);
+    p = vfmaq_f32(set4(0x1.29d7cep-5f), p, a);
+    p = vfmaq_f32(set4(0x1.45f1bcp-2f), p, a);
+    p = vfmaq_f32(set4(0x1.988460p-1f), p, a);
+    float32x4_t tail = vmulq_f32(set4(0.5f), exp4(vnegq_f32(vmulq_f32(a, p))));
+    return vfmsq_f32(vbslq_f32(vcgtq_f32(x, set4(0.0f)), x, set4(0.0f)), a, tail);
+}
+
 INLINE float32x4_t tanh4(float32x4_t x)
 {
     const uint32x4_t sign = vdupq_n_u32(0x80000000u);

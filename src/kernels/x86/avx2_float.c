@@ -198,6 +198,7 @@ INLINE void map(map8 *f, const float *x, const float *y, const float *z, float c
     }
 MAP(map_silu, silu8(x))
 MAP(map_gelu, gelu8(x))
+MAP(map_gelu_erf, gelu_erf8(x))
 MAP(map_silu_mul, _mm256_mul_ps(silu8(x), y))
 MAP(map_gelu_mul, _mm256_mul_ps(gelu8(x), y))
 MAP(map_add, _mm256_add_ps(x, y))
@@ -217,6 +218,11 @@ static void silu(const float *x, size_t n, float *out)
 static void gelu(const float *x, size_t n, float *out)
 {
     map(map_gelu, x, NULL, NULL, 0, n, out);
+}
+
+static void gelu_erf(const float *x, size_t n, float *out)
+{
+    map(map_gelu_erf, x, NULL, NULL, 0, n, out);
 }
 
 static void silu_mul(const float *gate, const float *up, size_t n, float *out)
@@ -347,6 +353,7 @@ void kernels_avx2_float(kernels *k)
     k->quantize[ACT_Q8_256] = quantize_256;
     k->silu = silu;
     k->gelu = gelu;
+    k->gelu_erf = gelu_erf;
     k->silu_mul = silu_mul;
     k->gelu_mul = gelu_mul;
     k->add = add;

@@ -49,6 +49,22 @@ INLINE __m256 gelu8(__m256 x)
     return _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), exp8(negate8(_mm256_mul_ps(x, c)))));
 }
 
+INLINE __m256 gelu_erf8(__m256 x)
+{
+    __m256 a = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x), p = _mm256_set1_ps(0x1.2ce640p-26f);
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(-0x1.236312p-21f));
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(0x1.df6740p-18f));
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(-0x1.aa72b6p-15f));
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(0x1.89a772p-13f));
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(0x1.739212p-17f));
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(-0x1.3c649ep-8f));
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(0x1.29d7cep-5f));
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(0x1.45f1bcp-2f));
+    p = _mm256_fmadd_ps(p, a, _mm256_set1_ps(0x1.988460p-1f));
+    __m256 tail = _mm256_mul_ps(_mm256_set1_ps(0.5f), exp8(negate8(_mm256_mul_ps(a, p))));
+    return _mm256_fnmadd_ps(a, tail, _mm256_max_ps(x, _mm256_setzero_ps()));
+}
+
 INLINE __m256 tanh8(__m256 x)
 {
     __m256 sign = _mm256_and_ps(x, _mm256_set1_ps(-0.0f)), a = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);

@@ -1,0 +1,211 @@
+/* openai_embeddings.c: POST /v1/embeddings: texts (or token ids) to vectors of length 1, as numbers or as base64 of
+ * little-endian f32. `truncate` is ours: without it a text that is too long is a 400 with the counts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api_int.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "provider/embed.h"
+
+enum { REPLY_BYTES_MAX = 128 << 20 };
+
+typedef struct embedding_call {
+    http_request *r;
+    js *body;
+    const char *model;
+    bool base64;
+    request neutral;
+    request_embed embed;
+    request_input *inputs; /* owned, with their tokens */
+    buf data;              /* the objects of `data` so far */
+    uint32_t n;
+    int64_t tokens;
+    bool done, failed;
+    api_fault fault;
+} embedding_call;
+
+/* ---- reading ---- */
+
+static const field fields[] = {
+    { "model", FIELD_READ, NULL },           { "input", FIELD_READ, NULL },    { "encoding_format", FIELD_READ, NULL },
+    { "dimensions", FIELD_READ, NULL },      { "truncate", FIELD_READ, NULL }, { "user", FIELD_IGNORED, NULL },
+};
+
+static bool read_ids(request_input *out, const js *list, api_fault *f)
+{
+    int32_t *ids = mem_array(js_len(list) + 1, sizeof *ids);
+    if (!ids)
+        return api_refuse(f, FAULT_INTERNAL, "input", "no memory");
+    out->tokens = ids;
+    out->n_tokens = js_len(list);
+    for (size_t i = 0; i < out->n_tokens; i++) {
+        int64_t id;
+        if (!js_int(js_at(list, i), &id) || id < 0 || id > INT32_MAX)
+            return api_refuse(f, FAULT_INVALID, "input", "'input' holds a list whose item %zu is no token id", i);
+        ids[i] = (int32_t)id;
+    }
+    return true;
+}
+
+static bool read_input(request_input *out, const js *in, api_fault *f)
+{
+    if (js_is(in, JS_ARRAY))
+        return read_ids(out, in, f);
+    if (!js_is(in, JS_STRING) || strlen(js_text(in)) != js_len(in))
+        return api_refuse(f, FAULT_INVALID, "input", "'input' must be a text, a list of texts, a list of token ids or "
+                          "a list of such lists (and hold no zero byte)");
+    out->text = js_text(in);
+    return true;
+}
+
+/* A text, a list of texts, a list of ids, a list of lists of ids. */
+static bool read_inputs(embedding_call *c, api_fault *f)
+{
+    const js *in = js_get(c->body, "input");
+    bool one = !js_is(in, JS_ARRAY) || js_is(js_at(in, 0), JS_NUMBER);
+    size_t n = one ? 1 : js_len(in);
+    if (n == 0 || n > REQUEST_INPUTS_MAX)
+        return api_refuse(f, FAULT_INVALID, "input", "'input' must hold 1 to %d texts, not %zu",
+                          (int)REQUEST_INPUTS_MAX, n);
+    c->inputs = mem_array(n, sizeof *c->inputs);
+    if (!c->inputs)
+        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+    c->embed.inputs = c->inputs;
+    c->embed.n_inputs = n;
+    for (size_t i = 0; i < n; i++)
+        if (!read_input(&c->inputs[i], one ? in : js_at(in, i), f))
+            return false;
+    return true;
+}
+
+static bool read_call(embedding_call *c, api_fault *f)
+{
+    error e = { 0 };
+    span body = http_body(c->r);
+    const char *format = "float";
+    int64_t dimensions = 0;
+    c->model = "";
+    if (js_parse(&c->body, body.p, body.n, "body", 1, &e))
+        return api_refuse_status(f, "", &e);
+    if (!js_is(c->body, JS_OBJECT))
+        return api_refuse(f, FAULT_INVALID, "", "the body must be a JSON object");
+    if (!api_check_fields(c->body, fields, ARRAY_LEN(fields), "", f) ||
+        !api_read_text(c->body, "model", &c->model, f) || !api_read_text(c->body, "encoding_format", &format, f) ||
+        !api_read_bool(c->body, "truncate", &c->embed.truncate, f) ||
+        !api_read_whole(c->body, "dimensions", 1, 1 << 24, &dimensions, f) || !read_inputs(c, f))
+        return false;
+    if (strcmp(format, "float") != 0 && strcmp(format, "base64") != 0)
+        return api_refuse(f, FAULT_INVALID, "encoding_format", "'encoding_format' must be float or base64");
+    if (str_starts(c->model, "task:"))
+        return api_refuse(f, FAULT_INVALID, "model", "a task has no embeddings: name a model");
+    c->base64 = strcmp(format, "base64") == 0;
+    c->embed.dimensions = (uint32_t)dimensions;
+    return true;
+}
+
+/* ---- writing ---- */
+
+static void add_base64(buf *out, const float *v, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t at = 0, bytes = 4 * n; at < bytes; at += 3) {
+        uint32_t group = 0;
+        for (size_t i = 0; i < 3; i++) {
+            uint32_t bits = 0;
+            if (at + i < bytes)
+                memcpy(&bits, &v[(at + i) / 4], 4);
+            group = group << 8 | (bits >> (8 * ((at + i) % 4)) & 255);
+        }
+        for (int i = 0; i < 4; i++)
+            buf_char(out, at + (size_t)i > bytes ? '=' : digits[group >> (18 - 6 * i) & 63]);
+    }
+}
+
+static void add_vector(embedding_call *c, const event_vector *v)
+{
+    buf_printf(&c->data, "%s{\"object\":\"embedding\",\"index\":%u,\"embedding\":%s", c->n++ ? "," : "", v->input,
+               c->base64 ? "\"" : "[");
+    if (c->base64)
+        add_base64(&c->data, v->values, v->n);
+    for (size_t i = 0; !c->base64 && i < v->n; i++)
+        buf_printf(&c->data, "%s%.9g", i ? "," : "", (double)v->values[i]);
+    buf_str(&c->data, c->base64 ? "\"}" : "]}");
+}
+
+static int on_event(void *user, const event *e)
+{
+    embedding_call *c = user;
+    if (e->kind == EVENT_VECTOR) {
+        add_vector(c, e->vector);
+    } else if (e->kind == EVENT_DONE) {
+        c->done = e->end->finish != ANSWER_CANCELLED;
+        c->tokens = e->end->prompt_tokens;
+    } else if (e->kind == EVENT_ERROR) {
+        c->failed = !api_refuse(&c->fault, e->error->kind, "input", "%s", e->error->text);
+        c->fault.n_prompt = e->error->n_prompt;
+        c->fault.n_context = e->error->n_context;
+        c->fault.retry_after_s = e->error->retry_after_s;
+    }
+    return c->data.failed || http_gone(c->r);
+}
+
+static void reply(embedding_call *c)
+{
+    buf text = BUF_INIT(REPLY_BYTES_MAX);
+    buf_str(&text, "{\"object\":\"list\",\"model\":");
+    js_write_string(&text, c->model, strlen(c->model));
+    buf_str(&text, ",\"data\":[");
+    buf_add(&text, c->data.data, c->data.len);
+    buf_printf(&text, "],\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}\n", (long long)c->tokens,
+               (long long)c->tokens);
+    if (text.failed || c->data.failed)
+        http_reply(c->r, 500, "text/plain", "no memory\n", 10);
+    else
+        http_reply(c->r, 200, "application/json", buf_text(&text), text.len);
+    buf_clear(&text);
+}
+
+/* ---- the walk ---- */
+
+static void run(api *a, embedding_call *c, const target *to)
+{
+    pooled *held = NULL;
+    provider *p = NULL;
+    error e = { 0 };
+    if (api_take(a, to->spec, &held, &p, &e)) {
+        c->failed = !api_refuse_status(&c->fault, "model", &e);
+        return;
+    }
+    http_set(c->r, "x-hearth-route", provider_get_info(p)->place == PLACE_LOCAL ? "local" : "cloud");
+    api_set_headers(c->r, to);
+    if (provider_complete(p, &c->neutral, on_event, c, NULL, &e) && !c->failed)
+        c->failed = !api_refuse_status(&c->fault, "", &e);
+    else if (c->done)
+        reply(c);
+    api_give(a, held);
+}
+
+void api_openai_embeddings(api *a, http_request *r)
+{
+    embedding_call c = { .r = r, .data = BUF_INIT(REPLY_BYTES_MAX) };
+    target to = { 0 };
+    request_init(&c.neutral);
+    if (read_call(&c, &c.fault) && api_target(a, r, c.model, NULL, NULL, 0, &to, &c.fault)) {
+        c.neutral.kind = REQUEST_EMBED;
+        c.neutral.embed = &c.embed;
+        c.neutral.privacy = to.privacy;
+        c.neutral.scope = to.scope;
+        run(a, &c, &to);
+    } else {
+        c.failed = true;
+    }
+    if (c.failed)
+        api_reply_fault(r, &c.fault);
+    for (size_t i = 0; c.inputs && i < c.embed.n_inputs; i++)
+        mem_free((void *)(uintptr_t)c.inputs[i].tokens);
+    mem_free(c.inputs);
+    js_free(c.body);
+    buf_clear(&c.data);
+    api_target_clear(&to);
+}

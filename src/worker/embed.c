@@ -1,0 +1,186 @@
+/* embed.c: one request for vectors. Inputs are computed in groups, so that vectors leave as they are made and CANCEL is
+ * looked for between passes. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/embed.h"
+#include "plat/clock.h"
+#include "plat/proc.h"
+#include "token/vocab.h"
+#include "worker/worker_int.h"
+
+enum { INPUTS_MAX = 2048, TOKENS_MAX = 1 << 22, GROUP = 32 };
+
+typedef struct embedding {
+    worker *w;
+    uint32_t request;
+    const js *inputs;
+    embed_options o;
+    bool truncate;
+    size_t n;
+    token_list tokens;
+    size_t *ends;      /* [n] in tokens */
+    char *message;     /* of one vector: two numbers, then its values */
+    float *vectors;    /* [GROUP][length] */
+    bool cancelled;
+    size_t too_long;   /* tokens of an input that does not fit, or 0 */
+} embedding;
+
+static bool cancel(void *user)
+{
+    embedding *m = user;
+    m->cancelled = m->cancelled || worker_interrupted(m->w, m->request);
+    return m->cancelled || m->w->over || m->w->broken;
+}
+
+/* ---- reading ---- */
+
+static status add_ids(embedding *m, const js *list, size_t input, error *err)
+{
+    status s = OK;
+    for (size_t i = 0; !s && i < js_len(list); i++) {
+        int64_t id = -1;
+        if (!js_int(js_at(list, i), &id) || id < 0 || id > INT32_MAX)
+            s = fail(err, E_RANGE, "input %zu: token %zu is no id", input, i);
+        else
+            s = token_list_add(&m->tokens, (int32_t)id, err);
+    }
+    return s;
+}
+
+/* How many tokens a text has that engine_embed_tokens refused. */
+static size_t count_tokens(const embedding *m, const js *in)
+{
+    token_list whole = TOKEN_LIST_INIT(TOKENS_MAX);
+    size_t n = vocab_encode(engine_vocab(m->w->engine), js_text(in), js_len(in), VOCAB_BOS, &whole, NULL) ? 0 : whole.n;
+    token_list_clear(&whole);
+    return n;
+}
+
+static status add_input(embedding *m, size_t i, error *err)
+{
+    const js *in = js_at(m->inputs, i);
+    size_t before = m->tokens.n, context = engine_get_info(m->w->engine)->context, n = 0;
+    status s;
+    if (js_is(in, JS_STRING)) {
+        s = engine_embed_tokens(m->w->engine, js_text(in), js_len(in), m->truncate, &m->tokens, NULL, err);
+        n = s == E_RANGE ? count_tokens(m, in) : 0;
+    } else {
+        s = add_ids(m, in, i, err);
+        n = m->tokens.n - before;
+        if (m->truncate && n > context)
+            m->tokens.n = before + context;
+    }
+    if (n > context && !m->truncate) {
+        m->too_long = n;
+        s = fail(err, E_RANGE, "input %zu has %zu tokens, and the model takes %zu", i, n, context);
+    }
+    m->ends[i] = m->tokens.n;
+    return s;
+}
+
+static status read_request(embedding *m, const js *in, error *err)
+{
+    int64_t dimensions = 0;
+    const char *pooling = js_text(js_get(in, "pooling"));
+    embed_options_init(&m->o);
+    m->inputs = js_get(in, "inputs");
+    m->n = js_len(m->inputs);
+    m->truncate = js_bool(js_get(in, "truncate"), false);
+    m->o.raw = js_bool(js_get(in, "raw"), false);
+    m->o.cancel = cancel;
+    m->o.user = m;
+    if (!js_is(m->inputs, JS_ARRAY) || m->n == 0 || m->n > INPUTS_MAX)
+        return fail(err, E_RANGE, "request: there must be 1 to %d inputs", (int)INPUTS_MAX);
+    if (pooling && !engine_pooling_named(pooling, &m->o.pooling))
+        return fail(err, E_RANGE, "request: pooling '%.20s' is none of mean, cls, last", pooling);
+    (void)js_int(js_get(in, "dimensions"), &dimensions);
+    if (dimensions < 0 || dimensions > engine_get_info(m->w->engine)->n_embd)
+        return fail(err, E_RANGE, "dimensions: %lld; the model's vectors have %u", (long long)dimensions,
+                    engine_get_info(m->w->engine)->n_embd);
+    m->o.dimensions = (uint32_t)dimensions;
+    size_t length = engine_embed_length(m->w->engine, &m->o);
+    m->ends = mem_array(m->n, sizeof *m->ends);
+    m->vectors = mem_array(GROUP, length * sizeof *m->vectors);
+    m->message = mem_array(length + 2, 4);
+    status s = m->ends && m->vectors && m->message ? OK : fail(err, E_NOMEM, "no memory for %zu inputs", m->n);
+    for (size_t i = 0; !s && i < m->n; i++)
+        s = add_input(m, i, err);
+    return s;
+}
+
+/* ---- running ---- */
+
+static void put_little(char *to, uint32_t v)
+{
+    for (size_t i = 0; i < 4; i++)
+        to[i] = (char)(unsigned char)(v >> (8 * i));
+}
+
+static void send_vector(embedding *m, size_t input, uint32_t n_tokens, const float *v)
+{
+    uint32_t length = engine_embed_length(m->w->engine, &m->o);
+    error err;
+    put_little(m->message, (uint32_t)input);
+    put_little(m->message + 4, n_tokens);
+    for (uint32_t i = 0; i < length; i++) {
+        uint32_t bits;
+        memcpy(&bits, v + i, 4);
+        put_little(m->message + 8 + 4 * (size_t)i, bits);
+    }
+    size_t bytes = 8 + 4 * (size_t)length;
+    if (!m->w->over && msg_send(&m->w->link, MSG_VECTOR, m->request, m->message, bytes, NULL, 0, -1, &err))
+        m->w->over = true;
+}
+
+static status run(embedding *m, error *err)
+{
+    status s = OK;
+    if (m->w->session)
+        session_truncate(m->w->session, 0); /* its pages are wanted */
+    for (size_t from = 0; !s && from < m->n; from += GROUP) {
+        embed_input in[GROUP];
+        size_t n = m->n - from < GROUP ? m->n - from : GROUP;
+        for (size_t i = 0; i < n; i++) {
+            size_t begin = from + i ? m->ends[from + i - 1] : 0;
+            in[i] = (embed_input){ m->tokens.ids + begin, (uint32_t)(m->ends[from + i] - begin) };
+        }
+        s = engine_embed(m->w->engine, in, (uint32_t)n, &m->o, m->vectors, err);
+        for (size_t i = 0; !s && i < n; i++)
+            send_vector(m, from + i, in[i].n, m->vectors + i * engine_embed_length(m->w->engine, &m->o));
+    }
+    return s;
+}
+
+static void send_done(const embedding *m, double seconds)
+{
+    js *j = js_object();
+    js_set(j, "finish", js_new_string(m->cancelled ? "cancelled" : "stop"));
+    js_set(j, "prompt_tokens", js_new_int((int64_t)m->tokens.n));
+    js_set(j, "cached_tokens", js_new_int(0));
+    js_set(j, "completion_tokens", js_new_int(0));
+    js_set(j, "prefill_seconds", js_new_double(seconds));
+    js_set(j, "peak_bytes", js_new_int((int64_t)proc_peak_bytes()));
+    worker_send(m->w, MSG_DONE, m->request, j);
+}
+
+void worker_embed(worker *w, uint32_t request, const js *payload)
+{
+    embedding m = { .w = w, .request = request, .tokens = TOKEN_LIST_INIT(TOKENS_MAX) };
+    error err = { 0 };
+    uint64_t start = clock_mono_us();
+    status s = read_request(&m, payload, &err);
+    if (!s)
+        s = run(&m, &err);
+    if (!s || (s == E_CANCELLED && m.cancelled)) {
+        send_done(&m, (double)(clock_mono_us() - start) * 1e-6);
+    } else {
+        bool ours = s == E_NOMEM || s == E_IO;
+        worker_send_error(w, request, s, m.too_long ? "context-too-long" : ours ? "internal" : "invalid", err.text,
+                          (int64_t)m.too_long, m.too_long ? engine_get_info(w->engine)->context : 0);
+    }
+    token_list_clear(&m.tokens);
+    mem_free(m.ends);
+    mem_free(m.vectors);
+    mem_free(m.message);
+}
