@@ -298,6 +298,7 @@ int openai_event(void *user, const event *e)
         break;
     case EVENT_RELAXED: on_relaxed(a, e->relaxed); break;
     case EVENT_TOKEN: add_token(a, e->token); break;
+    case EVENT_VECTOR: break; /* only an embedding request has them */
     case EVENT_TEXT:
     case EVENT_REASONING: on_text(a, e); break;
     case EVENT_CALL:
