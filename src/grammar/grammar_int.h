@@ -89,7 +89,7 @@ typedef struct pending {
 } pending;
 
 /* ---- what is known of a terminal's state: see mask.c ---- */
-enum { SLICES = 5, SLICE_REST = 4, SLICE_CHARS = 24 };
+enum { SLICES = 6, SLICE_REST = 4, SLICE_LONG = 5, SLICE_CHARS = 24, REST_BYTES = 32 };
 
 typedef struct inside {
     uint8_t level[SLICES]; /* tokens of this slice with up to so many characters are inside */
@@ -98,6 +98,7 @@ typedef struct inside {
     uint32_t n_tokens;
     uint32_t *exits;       /* nodes of the vocabulary where the terminal may end inside a token */
     uint32_t n_exits;
+    uint32_t rest;         /* what is inside of SLICE_REST, in `known` too: of the state with its counts cut down */
 } inside;
 
 typedef struct mask_slot {
@@ -129,7 +130,8 @@ struct grammar {
     uint32_t *stack_table, *config_table; /* ids + 1 by hash */
     uint32_t stack_table_size, config_table_size;
     map32 steps;     /* config * 256 + byte -> config */
-    map32 insides;   /* lang -> index */
+    map32 insides;   /* lang -> index in known */
+    map32 rests;     /* the same of SLICE_REST alone */
     map32 followers; /* lang * 4 + slice -> lang: see mask.c */
     inside *known;
     uint32_t n_known, known_size;
@@ -200,6 +202,7 @@ struct grammar_vocab {
     uint64_t *eog;                    /* mask */
     uint8_t most_chars[SLICE_REST];
     uint32_t max_depth;
+    uint32_t rest_bytes; /* of the longest token of SLICE_REST */
     int32_t n_tokens;
     size_t n_words;
     char *text;        /* all pieces */

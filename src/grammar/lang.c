@@ -570,6 +570,35 @@ lang lang_and(lang_set *set, lang a, lang b)
     return lang_and_n(set, (const lang[]){ a, b }, 2);
 }
 
+lang lang_clip(lang_set *s, lang l, uint32_t n)
+{
+    lang_node x = *lang_at(s, l);
+    if (x.flags & L_BOOLEAN || s->failed.code)
+        return l;
+    switch (x.kind) {
+    case L_SEQ: {
+        lang a = lang_clip(s, x.a, n);
+        return lang_seq(s, a, lang_flag(s, x.a, L_NULLABLE) ? lang_clip(s, x.b, n) : x.b);
+    }
+    case L_REPEAT:
+        x.lo = x.lo > n ? n + 1 : x.lo;
+        x.hi = x.hi > n && x.hi != LANG_UNBOUNDED ? n + 1 : x.hi;
+        return lang_repeat(s, lang_clip(s, x.a, n), x.lo, x.hi);
+    case L_ALT: {
+        lang *parts = mem_array(x.b, sizeof *parts);
+        if (!parts)
+            return lang_fail(s, E_NOMEM, "no memory for a regular expression");
+        for (uint32_t i = 0; i < x.b; i++)
+            parts[i] = lang_clip(s, s->lists[x.a + i], n);
+        l = lang_alt_n(s, parts, x.b);
+        mem_free(parts);
+        return l;
+    }
+    default:
+        return l;
+    }
+}
+
 bool lang_has_empty(const lang_set *set, lang l)
 {
     return lang_flag(set, l, L_NULLABLE);

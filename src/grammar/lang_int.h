@@ -90,6 +90,11 @@ lang lang_complement(lang_set *s, lang l); /* among all byte strings */
 /* Makes the row of l and returns where it begins in ranges; 0: sticky failure. */
 uint32_t lang_make_row(lang_set *s, lang l);
 
+/* An expression that is as l for the first n bytes: counts above n + 1 are cut down to it, so that many states of a
+ * counter become one. Every state that l leads to by at most n bytes has the empty text, and is LANG_NONE, exactly if
+ * that of the answer is. (Not so under AND and NOT, where far ends meet: these stay as they are.) */
+lang lang_clip(lang_set *s, lang l, uint32_t n);
+
 /* Forgets all nodes from n_nodes on and all rows: what is left is as it was when the set had n_nodes. */
 typedef struct lang_mark {
     uint32_t n_nodes, n_sets, n_lists;

@@ -152,11 +152,9 @@ static bool walk_slice(builder *b, lang l, unsigned slice)
 static bool look_at_slice(builder *b, lang l, unsigned slice)
 {
     grammar *g = b->g;
-    unsigned level = 0, most = slice == SLICE_REST ? 0 : g->vocab->most_chars[slice];
+    unsigned level = 0, most = g->vocab->most_chars[slice];
     if (g->vocab->slice_first[slice] == g->vocab->slice_first[slice + 1])
         return true;
-    if (slice == SLICE_REST)
-        return walk_slice(b, l, slice);
     bool exits = false;
     while (level < most) {
         lang next = follower(g, l, slice);
@@ -209,16 +207,19 @@ static bool keep_found(builder *b)
     return true;
 }
 
-static bool make_inside(grammar *g, lang l, inside *out)
+/* Of the last slice, or of all others. */
+static bool make_inside(grammar *g, lang l, bool rest, inside *out)
 {
     builder b = { .g = g, .mask = g->scratch_mask, .out = out };
     memset(b.mask, 0, g->vocab->n_words * sizeof *b.mask);
-    for (unsigned s = 0; s < SLICES; s++) {
+    for (unsigned s = 0; s < SLICE_REST && !rest; s++) {
         if (!look_at_slice(&b, l, s))
             return false;
-        if (s < SLICE_REST && slice_needs_walk(g, l, s, out->level[s]) && !walk_slice(&b, l, s))
+        if (slice_needs_walk(g, l, s, out->level[s]) && !walk_slice(&b, l, s))
             return false;
     }
+    if (!walk_slice(&b, l, rest ? SLICE_REST : SLICE_LONG))
+        return false;
     if (g->bytes > GRAMMAR_MAX_BYTES / 2) {
         g->full = true;
         return grammar_fails(g, E_RANGE, "the grammar needs too much memory for this text");
@@ -226,27 +227,34 @@ static bool make_inside(grammar *g, lang l, inside *out)
     return keep_found(&b);
 }
 
-static const inside *inside_of(grammar *g, lang l)
+/* Its index in known; UINT32_MAX: failure. */
+static uint32_t inside_of(grammar *g, lang l, bool rest)
 {
-    uint32_t at = map32_get(&g->insides, l);
+    map32 *where = rest ? &g->rests : &g->insides;
+    uint32_t at = map32_get(where, l);
     if (at != UINT32_MAX)
-        return &g->known[at];
-    if (!grammar_grow(g, (void **)&g->known, g->n_known, &g->known_size, sizeof *g->known))
-        return NULL;
-    inside made = { .joint = 0 };
-    bool ok = make_inside(g, l, &made);
+        return at;
+    inside made = { .rest = UINT32_MAX };
+    bool ok = true;
+    if (!rest) {
+        lang clipped = lang_clip(g->langs, l, g->vocab->rest_bytes);
+        made.rest = lang_ok(g->langs, NULL) ? UINT32_MAX : inside_of(g, clipped, true);
+        ok = made.rest != UINT32_MAX;
+    }
+    ok = ok && grammar_grow(g, (void **)&g->known, g->n_known, &g->known_size, sizeof *g->known) &&
+         make_inside(g, l, rest, &made);
     error err = { OK, "" };
     if (lang_ok(g->langs, &err)) {
         g->full = err.code == E_RANGE;
         ok = grammar_fails(g, err.code, err.text);
     }
-    if (!ok || !grammar_map_put(g, &g->insides, l, g->n_known)) {
+    if (!ok || !grammar_map_put(g, where, l, g->n_known)) {
         mem_free(made.tokens);
         mem_free(made.exits);
-        return NULL;
+        return UINT32_MAX;
     }
     g->known[g->n_known] = made;
-    return &g->known[g->n_known++];
+    return g->n_known++;
 }
 
 /* ---- the mask of a config ---- */
@@ -275,13 +283,9 @@ static void walk_config(grammar *g, uint32_t c, uint32_t first, uint32_t end, un
     }
 }
 
-static bool add_item_tokens(grammar *g, item x, uint64_t *mask, unsigned *joint)
+static bool add_inside(grammar *g, inside in, uint32_t below, uint64_t *mask, unsigned *joint)
 {
     const grammar_vocab *v = g->vocab;
-    const inside *known = inside_of(g, x.l);
-    if (!known)
-        return false;
-    inside in = *known; /* the array may grow below; what it points to stays */
     for (unsigned s = 0; s < SLICE_REST; s++)
         if (in.level[s])
             unite(mask, v->upto[s][in.level[s]], v->n_words);
@@ -291,7 +295,7 @@ static bool add_item_tokens(grammar *g, item x, uint64_t *mask, unsigned *joint)
         set_bit(mask, (int32_t)in.tokens[i]);
     if (!in.n_exits && !in.joint)
         return true;
-    uint32_t after = config_after(g, x.below);
+    uint32_t after = config_after(g, below);
     if (g->failed.code || !g->configs[after].n)
         return !g->failed.code;
     *joint |= in.joint;
@@ -300,6 +304,13 @@ static bool add_item_tokens(grammar *g, item x, uint64_t *mask, unsigned *joint)
         walk_config(g, after, in.exits[i] + 1, n->end, n->depth + 1u, mask);
     }
     return !g->failed.code;
+}
+
+static bool add_item_tokens(grammar *g, item x, uint64_t *mask, unsigned *joint)
+{
+    uint32_t at = inside_of(g, x.l, false);
+    return at != UINT32_MAX && add_inside(g, g->known[at], x.below, mask, joint) &&
+           add_inside(g, g->known[g->known[at].rest], x.below, mask, joint);
 }
 
 static bool fill(grammar *g, uint32_t c, uint64_t *mask)
@@ -385,6 +396,7 @@ void grammar_forget_masks(grammar *g)
     mem_free(g->slots);
     mem_free(g->known);
     mem_free(g->insides.at);
+    mem_free(g->rests.at);
     mem_free(g->followers.at);
     mem_free(g->scratch_mask);
     mem_free(g->walk);

@@ -1,9 +1,10 @@
 /* vocab_trie.c: the tokens of a model as forests of bytes, for masks (mask.c).
  *
  * Tokens are cut into slices by their characters: lower case letters; letters, digits and _; printable ASCII without
- * `"` and `\`; any text without those and controls; the rest. In the first four a token counts only by its number of
- * characters as long as an expression makes no difference between the characters of the slice: masks of all tokens
- * up to so many characters are ready. What is left for a string of JSON is the last slice, a tenth of a vocabulary. */
+ * `"` and `\`; any text without those and controls; the rest; and of the rest what is long. In the first four a token
+ * counts only by its number of characters as long as an expression makes no difference between the characters of the
+ * slice: masks of all tokens up to so many characters are ready. What is left for a string of JSON is the last slice, a
+ * tenth of a vocabulary. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -32,6 +33,7 @@ static unsigned slice_of_char(uint32_t c)
 /* The smallest slice that has all characters; *chars: how many there are. */
 static unsigned slice_of(const char *p, size_t n, unsigned *chars)
 {
+    const unsigned rest = n > REST_BYTES ? SLICE_LONG : SLICE_REST;
     unsigned slice = 0;
     *chars = 0;
     while (n > 0) {
@@ -40,7 +42,7 @@ static unsigned slice_of(const char *p, size_t n, unsigned *chars)
         unsigned s = used ? slice_of_char(code) : SLICE_REST;
         slice = s > slice ? s : slice;
         if (slice == SLICE_REST || ++*chars > SLICE_CHARS)
-            return SLICE_REST;
+            return rest;
         p += used;
         n -= used;
     }
@@ -186,7 +188,7 @@ static void build_forest(grammar_vocab *v, const entry *e, size_t n, uint32_t *o
 static status build_masks(grammar_vocab *v, const entry *e, size_t n, error *err)
 {
     for (size_t i = 0; i < n; i++)
-        if (e[i].slice != SLICE_REST && e[i].chars > v->most_chars[e[i].slice])
+        if (e[i].slice < SLICE_REST && e[i].chars > v->most_chars[e[i].slice])
             v->most_chars[e[i].slice] = e[i].chars;
     for (unsigned s = 0; s < SLICE_REST; s++)
         for (unsigned k = 1; k <= v->most_chars[s]; k++) {
@@ -196,7 +198,7 @@ static status build_masks(grammar_vocab *v, const entry *e, size_t n, error *err
             v->bytes += v->n_words * sizeof **v->upto[s];
         }
     for (size_t i = 0; i < n; i++)
-        if (e[i].slice != SLICE_REST)
+        if (e[i].slice < SLICE_REST)
             v->upto[e[i].slice][e[i].chars][e[i].token / 64] |= (uint64_t)1 << e[i].token % 64;
     for (unsigned s = 0; s < SLICE_REST; s++)
         for (unsigned k = 2; k <= v->most_chars[s]; k++)
@@ -205,7 +207,7 @@ static status build_masks(grammar_vocab *v, const entry *e, size_t n, error *err
     return OK;
 }
 
-static size_t list_entries(const grammar_vocab *v, entry *e)
+static size_t list_entries(grammar_vocab *v, entry *e)
 {
     size_t n = 0;
     for (int32_t t = 0; t < v->n_tokens; t++) {
@@ -213,6 +215,8 @@ static size_t list_entries(const grammar_vocab *v, entry *e)
         if (!length_of(v, t) || v->left_out[t])
             continue;
         unsigned slice = slice_of(v->text + v->offsets[t], length_of(v, t), &chars);
+        if (slice == SLICE_REST && length_of(v, t) > v->rest_bytes)
+            v->rest_bytes = length_of(v, t);
         e[n++] = (entry){ .token = t, .slice = (uint8_t)slice, .chars = (uint8_t)chars };
     }
     return n;
