@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Structured output against llguidance and xgrammar: structured.py MODEL.gguf [--schemas N] [--out FILE.md]
+"""Structured output against llguidance and xgrammar: structured.py MODEL.gguf [--schemas N] [--seconds S] [--engines NAME,...] [--out FILE.md]
 
 The same published schemas (build/cache/schema-corpus.json, `tools/fetch schema-corpus`), the same vocabulary, the same documents: sampled from
 our grammar, so for schemas that we refuse only compiling is compared. Each engine compiles the schema and walks every document token
 by token, with the mask computed before each token; only that is timed, around the call. Documents that jsonschema finds invalid (mutated
 ones) are walked too: an engine that takes one to its end has not enforced the schema. Each engine is a process of its own, which
-is ended after 20 s on one schema.
+is ended after S seconds (default 5) on one schema. The order is random: FILE.md is written anew every 25 schemas.
 
 Needs: the test programs (make unit builds them), and a Python with llguidance, xgrammar (which wants torch), tokenizers, gguf, numpy and
 jsonschema[format-nongpl]: bench/structured.py makes no environment of its own, since torch is large. Versions are printed.
@@ -14,7 +14,6 @@ import argparse, collections, importlib.metadata, json, pathlib, random, select,
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests/grammar"), str(ROOT / "tests/token")]
-SECONDS = 20
 
 
 # ---- the engines: {"schema": ..., "walks": [[token, ...], ...]} -> {"error", "compile_ms", "walks": [{"taken", "ends", "mask_us"}]} ----
@@ -101,8 +100,8 @@ def engine_main(name, model):
 class Process:
     """An engine in a process of its own; None when it does not answer in time or dies."""
 
-    def __init__(self, command):
-        self.command, self.p = command, None
+    def __init__(self, command, seconds):
+        self.command, self.p, self.seconds = command, None, seconds
 
     def start(self):
         self.p = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
@@ -115,7 +114,7 @@ class Process:
         try:
             self.p.stdin.write(json.dumps(question).encode() + b"\n")
             self.p.stdin.flush()
-            if select.select([self.p.stdout], [], [], SECONDS)[0]:
+            if select.select([self.p.stdout], [], [], self.seconds)[0]:
                 line = self.p.stdout.readline()
                 if line:
                     return json.loads(line)
@@ -184,7 +183,7 @@ class Tally:
         return (f"| {name} | {self.compiled} | {self.refused}{f' + {self.lost} lost' if self.lost else ''} | {self.valid_taken} of {self.valid} "
                 f"| {self.invalid_taken} of {self.invalid} | {quantile(c, .5):.2f} / {quantile(c, .95):.1f} / {max(c, default=0):.0f} "
                 f"| {quantile(self.first_us, .5) / 1e3:.2f} / {max(self.first_us, default=0) / 1e3:.1f} "
-                f"| {quantile(m, .5):.1f} / {sum(m) / max(1, len(m)):.1f} / {quantile(m, .99):.0f} / {max(m, default=0) / 1e3:.1f} ms |")
+                f"| {quantile(m, .5):.2f} / {sum(m) / max(1, len(m)):.1f} / {quantile(m, .99):.0f} / {max(m, default=0) / 1e3:.1f} ms |")
 
 
 def ours(r):
@@ -199,12 +198,12 @@ def compare(a):
     import schema_random as rnd
     corpus = pathlib.Path(peers.CACHE) / "schema-corpus.json"
     entries = [json.loads(line.rstrip(",\n")) for line in corpus.open() if line.startswith("{")]
-    if a.schemas:
-        entries = random.Random(1).sample(entries, a.schemas)
+    random.Random(1).shuffle(entries)
+    entries = entries[:a.schemas or len(entries)]
     tokenizer = tokenizer_of(a.model)
-    hearth = Process([f"{peers.BUILD}/tests/grammar/test_schema", "--serve", a.model])
-    engines = {n: Process([sys.executable, __file__, a.model, "--engine", n]) for n in ENGINES}
-    tallies = {"hearth": Tally(), **{n: Tally() for n in ENGINES}}
+    hearth = Process([f"{peers.BUILD}/tests/grammar/test_schema", "--serve", a.model], 60)
+    engines = {n: Process([sys.executable, __file__, a.model, "--engine", n], a.seconds) for n in a.engines.split(",")}
+    tallies = {"hearth": Tally(), **{n: Tally() for n in engines}}
     both = collections.Counter()
     for i, entry in enumerate(entries):
         schema = entry["schema"]
@@ -217,15 +216,20 @@ def compare(a):
             tallies[name].add(answer, len(valid))
         both[tuple(bool(x and not x["error"]) for x in answers.values())] += 1
         print(f"\r{i + 1}/{len(entries)}", end="", file=sys.stderr)
-    print(file=sys.stderr)
-    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ENGINES)
-    lines = [f"{len(entries)} schemas, the vocabulary of {pathlib.Path(a.model).name} ({tokenizer.get_vocab_size()} tokens), {versions}, one thread:", "",
+        if i % 25 == 24 or i + 1 == len(entries):
+            report(a, i + 1, tokenizer, tallies, i + 1 == len(entries))
+    print(f"\ncompiled by {tuple(tallies)}: " + ", ".join(f"{k}: {v}" for k, v in both.items()), file=sys.stderr)
+
+
+def report(a, n, tokenizer, tallies, last):
+    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in tallies if n in ENGINES)
+    lines = [f"{n} schemas, the vocabulary of {pathlib.Path(a.model).name} ({tokenizer.get_vocab_size()} tokens), {versions}, one thread:", "",
              "| engine | compiled | refused | valid documents taken | invalid documents taken | compile ms: median / p95 / max "
              "| first mask ms: median / max | mask us: median / mean / p99 / max |", "|---|---|---|---|---|---|---|---|"]
     lines += [t.row(n) for n, t in tallies.items()]
     text = "\n".join(lines)
-    print(text)
-    print({str(k): v for k, v in both.items()}, file=sys.stderr)
+    if last:
+        print(text)
     if a.out:
         pathlib.Path(a.out).write_text(text + "\n")
 
@@ -235,6 +239,8 @@ def main():
     p.add_argument("model")
     p.add_argument("--engine")
     p.add_argument("--schemas", type=int, default=0)
+    p.add_argument("--engines", default=",".join(ENGINES))
+    p.add_argument("--seconds", type=float, default=5)
     p.add_argument("--out")
     a = p.parse_args()
     engine_main(a.engine, a.model) if a.engine else compare(a)

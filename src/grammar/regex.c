@@ -230,7 +230,7 @@ static bool add_property(reader *r, bool negated)
     while (end < r->n && r->pattern[end] != '}')
         end++;
     const struct category_row *row = NULL;
-    if (take(r, "{")) {
+    if (end < r->n && take(r, "{")) {
         if (!take(r, "General_Category="))
             (void)take(r, "gc=");
         size_t n = end - r->at;

@@ -1,5 +1,6 @@
 /* answer.c: one request: JSON to options, prompt to tokens, tokens to events. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -294,22 +295,15 @@ static status constrain_answer(answer *a, error *err)
 
 /* ---- running ---- */
 
-/* Forgets what the session holds when this request may not profit from it (design, "Routing and privacy"). */
+/* Whose prefixes this request may profit from and add to (design, "Routing and privacy"): requests that may leave the
+ * machine share theirs, the others only with their own scope. */
 static status enter_scope(answer *a, error *err)
 {
-    worker *w = a->w;
     const char *class = js_text(js_get(a->in, "privacy")), *scope = js_text(js_get(a->in, "scope"));
-    bool closed = !class || (strcmp(class, "public") != 0 && strcmp(class, "internal") != 0);
-    bool same = scope && w->scope && strcmp(scope, w->scope) == 0;
-    if ((closed || w->scope_closed) && !same)
-        session_truncate(w->session, 0);
-    char *copy = scope ? mem_strdup(scope) : NULL;
-    if (scope && !copy)
-        return fail(err, E_NOMEM, "no memory for a request");
-    mem_free(w->scope);
-    w->scope = copy;
-    w->scope_closed = closed;
-    return OK;
+    bool open = class && (!strcmp(class, "public") || !strcmp(class, "internal"));
+    char name[ENGINE_SCOPE_BYTES];
+    int n = open ? snprintf(name, sizeof name, "*") : scope ? snprintf(name, sizeof name, "=%s", scope) : 0;
+    return session_share(a->w->session, n > 0 && (size_t)n < sizeof name ? name : NULL, err);
 }
 
 static void send_done(answer *a, const generate_result *r)

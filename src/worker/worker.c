@@ -214,7 +214,6 @@ status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, erro
     chat_close(&w.chat);
     session_close(&w.session);
     engine_close(&w.engine);
-    mem_free(w.scope);
     msg_link_close(&w.link);
     return s;
 }

@@ -24,9 +24,6 @@ typedef struct worker {
     bool can_known;
     grammar_vocab *vocab; /* with the format's control tokens; NULL: there are none, the engine's will do */
     bool vocab_known;
-    /* whose tokens the session holds: they are reused by the same scope only, when either request is private */
-    char *scope;
-    bool scope_closed;
     bool over;           /* the front is gone or said CLOSE */
     status broken;       /* it broke the protocol */
 } worker;

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -96,6 +97,21 @@ def test_stop():
     cut = run(MODEL, QUESTION, "--temp", 0, "-n", 40, "--stop", word, "--stop", "never said")
     assert cut.out.rstrip("\n") == whole[:whole.index(word)].rstrip("\n") or cut.out == whole[:whole.index(word)] + "\n"
     assert "stop]" in cut.err
+
+
+def test_grammar():
+    """The answer is a text of the grammar, also of a model that knows nothing; a grammar that is none is refused."""
+    with tempfile.NamedTemporaryFile("w", suffix=".gbnf") as f:
+        f.write('root ::= "{" pair ("," pair){2} "}" # three\npair ::= "\\"" [a-c]{1,3} "\\":" ("true" | "false")\n')
+        f.flush()
+        for seed in range(3):
+            done = run(MODEL, QUESTION, "--grammar", f.name, "--seed", seed, "--temp", 1.5)
+            assert re.fullmatch(r'\{"[abc]{1,3}":(true|false)(,"[abc]{1,3}":(true|false)){2}\}\n', done.out), done.out
+            assert "forced" in done.err and "stop]" in done.err
+        f.write("pair ::= (\n")
+        f.flush()
+        run(MODEL, QUESTION, "--grammar", f.name, code=3, says=f"{f.name}: grammar, line 3, column 1: this rule is")
+    run(MODEL, QUESTION, "--grammar", "/nonexistent/file", code=3, says="/nonexistent/file: No such file")
 
 
 def test_penalties_change_the_answer():

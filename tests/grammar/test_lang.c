@@ -122,7 +122,7 @@ static void test_operations(void **unused)
 {
     (void)unused;
     make_texts();
-    for (int round = 0; round < 1200; round++) {
+    for (int round = 0; round < 500; round++) {
         lang_set *s = NULL;
         set a, b;
         assert_ok(lang_set_open(&s, err));
@@ -189,8 +189,8 @@ static void test_utf8(void **unused)
     const lang_range some = { '0', 0x7FF };
     assert_ok(lang_set_open(&s, err));
     lang any = lang_any_text(s), one = lang_class(s, &some, 1, false);
-    for (uint32_t i = 0; i < 1u << 22; i++) {
-        char p[4] = { (char)(0xC0 | i >> 16), (char)(i >> 8), (char)i, (char)(0x80 | i % 77) };
+    for (uint32_t i = 0; i < 1u << 21; i++) {
+        char p[4] = { (char)(0xC0 | i >> 15), (char)(i >> 7), (char)(i * 2 + i % 2), (char)(0x80 | i % 77) };
         size_t n = i % 16 ? 2 + i % 2 : 4;
         if (lang_matches(s, any, p, n) != utf8_valid(p, n))
             fail_msg("%02x %02x %02x, %zu bytes", p[0] & 255, p[1] & 255, p[2] & 255, n);

@@ -2,7 +2,7 @@
  * expressions and random tokens, the mask is compared token by token with "can prefix + token still be completed",
  * computed by fixpoints over the rules as they were drawn. With it: allows, accept, may_end, what is forced, rewind.
  *
- * HEARTH_MASK_GRAMMARS: how many grammars (default 150). HEARTH_MASK_SEED: which ones. */
+ * HEARTH_MASK_GRAMMARS: how many grammars (default 100). HEARTH_MASK_SEED: which ones. */
 #include "lib/check.h"
 
 #include <stdio.h>
@@ -497,7 +497,7 @@ static void test_masks(void **unused)
 {
     (void)unused;
     const char *many = getenv("HEARTH_MASK_GRAMMARS"), *first = getenv("HEARTH_MASK_SEED");
-    int wanted = many ? atoi(many) : 150, done = 0, left_recursive = 0;
+    int wanted = many ? atoi(many) : 100, done = 0, left_recursive = 0;
     seed = 88172645463325252ull + (first ? strtoull(first, NULL, 10) : 0);
     while (done < wanted) {
         grammar *g = NULL;

@@ -120,6 +120,7 @@ for code in list(range(0, 0x3000, 7)) + list(range(0x3000, 0x110000, 1009)):
             bad += got != want or ask(f"\\P{{{name}}}", chr(code)) != (not want)
 
 REFUSED = {r"\bfoo": UNSUPPORTED, r"(a)\1": UNSUPPORTED, "(?<=a)b": UNSUPPORTED, r"\p{Greek}": UNSUPPORTED,
+           r"\p{L": UNSUPPORTED, r"\p}": UNSUPPORTED,
            r"(?:(?!x).)*": UNSUPPORTED, r"a?^b": UNSUPPORTED, "(": FORMAT, "a)": FORMAT, "[a": FORMAT, "[b-a]": FORMAT,
            "*a": FORMAT, "a**": FORMAT, "a{3,2}": FORMAT, r"\q": FORMAT, r"\u12": FORMAT, "[\\d-x]": FORMAT,
            "(" * 300 + ")" * 300: RANGE}
