@@ -336,8 +336,7 @@ status constrain(grammar **out, const output_format *format, const js *in, bool 
     if (w.shape && strcmp(w.shape, "grammar") == 0) { /* a grammar is the whole answer, reasoning and all */
         if (b.tools)
             return fail(err, E_UNSUPPORTED, "grammar: a grammar and tools do not go together");
-        status s = grammar_gbnf(out, js_text(text) ? js_text(text) : "", js_len(text), err);
-        return s ? fail_prefix(err, s, "grammar: ") : OK;
+        return grammar_gbnf(out, js_text(text) ? js_text(text) : "", js_len(text), err);
     }
     status s = rules_open(&b.r, err);
     if (s)
