@@ -22,22 +22,28 @@ void constraint_close(constraint *c)
 }
 
 /* Counts the tokens of a mask, up to two; *first: the lowest. */
-static int count_tokens(const constraint *c, const uint64_t *mask, int32_t *first)
+static int count_tokens(token_mask mask, int32_t *first)
 {
     int n = 0;
-    for (size_t i = 0, words = grammar_vocab_words(c->tokens); i < words && n < 2; i++) {
-        if (mask[i] && n == 0)
-            *first = (int32_t)(i * 64) + __builtin_ctzll(mask[i]);
-        n += __builtin_popcountll(mask[i]);
+    for (size_t i = 0; i < mask.n && n < 2; i++) {
+        if (mask.words[i] && n == 0)
+            *first = (int32_t)(i * 64) + __builtin_ctzll(mask.words[i]);
+        n += __builtin_popcountll(mask.words[i]);
     }
     return n;
 }
 
-status constraint_mask(constraint *c, const uint64_t **mask, error *err)
+static status read_mask(constraint *c, token_mask *out, error *err)
+{
+    out->n = grammar_vocab_words(c->tokens);
+    return grammar_state_mask(c->state, &out->words, err);
+}
+
+status constraint_mask(constraint *c, token_mask *out, error *err)
 {
     int32_t first;
-    status st = grammar_state_mask(c->state, mask, err);
-    if (!st && count_tokens(c, *mask, &first) == 0)
+    status st = read_mask(c, out, err);
+    if (!st && count_tokens(*out, &first) == 0)
         st = fail(err, E_UNSUPPORTED, "the model's vocabulary has no token for what the grammar wants next");
     return st;
 }
@@ -114,8 +120,8 @@ status constraint_jump(constraint *c, int32_t *taken, uint32_t *n, error *err)
     status st = OK;
     *n = 0;
     for (bool any = true; any && !st && *n < CONSTRAIN_TOKENS;) {
-        const uint64_t *mask;
-        int32_t only;
+        token_mask mask;
+        int32_t only = -1;
         any = false;
         c->text.len = 0;
         c->encoded.n = 0;
@@ -127,8 +133,8 @@ status constraint_jump(constraint *c, int32_t *taken, uint32_t *n, error *err)
             st = take_encoded(c, taken, n, &any, err);
         if (st || !c->text.len || *n == CONSTRAIN_TOKENS || grammar_state_may_end(c->state))
             break;
-        st = grammar_state_mask(c->state, &mask, err);
-        if (!st && count_tokens(c, mask, &only) == 1) {
+        st = read_mask(c, &mask, err);
+        if (!st && count_tokens(mask, &only) == 1) {
             st = grammar_state_accept(c->state, only, err);
             taken[(*n)++] = only;
             any = true;

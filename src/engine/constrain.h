@@ -17,7 +17,7 @@
 #ifndef ENGINE_CONSTRAIN_H
 #define ENGINE_CONSTRAIN_H
 
-#include "engine/engine.h"
+#include "engine/engine_int.h"
 #include "grammar/grammar.h"
 #include "token/vocab.h"
 
@@ -38,7 +38,7 @@ status constraint_open(constraint *c, engine *e, grammar *g, const grammar_vocab
 void constraint_close(constraint *c);
 
 /* The mask of what may be drawn. E_UNSUPPORTED: the vocabulary has no token for what must follow. */
-status constraint_mask(constraint *c, const uint64_t **mask, error *err) MUST_CHECK;
+status constraint_mask(constraint *c, token_mask *out, error *err) MUST_CHECK;
 /* Takes what is forced here by the rule above: up to CONSTRAIN_TOKENS tokens into `taken`. */
 status constraint_jump(constraint *c, int32_t *taken, uint32_t *n, error *err) MUST_CHECK;
 /* How many of n tokens in a row the grammar takes. The state stays as it is. */

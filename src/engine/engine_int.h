@@ -90,6 +90,12 @@ bool kv_is_own(const kv_pool *kv, const char *page);
 
 struct sampling_options;
 
+/* A bit for each token that may be drawn; those beyond its words may not. Borrowed from whoever made it. */
+typedef struct token_mask {
+    const uint64_t *words;
+    size_t n;
+} token_mask;
+
 /* Draws the token that will stand at `position` = length of the session, from its logits. logprob of the token and the
  * n_logprobs likeliest alternatives are the model's own: before penalties, temperature and filters. */
 typedef struct sampled {
@@ -99,7 +105,7 @@ typedef struct sampled {
     struct token_logprob *top; /* the caller's array of SAMPLING_LOGPROBS */
 } sampled;
 /* mask: the tokens that may be drawn, at least one, as grammar.h has it; NULL: all. */
-void engine_sample(engine *e, const session *s, const float *logits, const uint64_t *mask,
+void engine_sample(engine *e, const session *s, const float *logits, const token_mask *mask,
                    const struct sampling_options *o, sampled *out);
 /* The same for a token that is not drawn but given: only what is reported of it. */
 void engine_report(engine *e, const float *logits, const struct sampling_options *o, int32_t token, sampled *out);

@@ -221,11 +221,11 @@ static status draw_token(run *r, const float *logits, bool *ended, error *err)
 {
     token_logprob top[SAMPLING_LOGPROBS];
     sampled drawn = { .top = top };
-    const uint64_t *mask = NULL;
+    token_mask mask;
     status st = r->limits.state ? constraint_mask(&r->limits, &mask, err) : OK;
     if (st)
         return st;
-    engine_sample(r->s->e, r->s, logits, mask, r->o, &drawn);
+    engine_sample(r->s->e, r->s, logits, r->limits.state ? &mask : NULL, r->o, &drawn);
     if (r->limits.state)
         st = grammar_state_accept(r->limits.state, drawn.token, err);
     if (st)

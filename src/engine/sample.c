@@ -112,11 +112,16 @@ static candidate pop(candidate *c, size_t *n)
     return first;
 }
 
+static bool allows(const token_mask *mask, size_t token)
+{
+    return token / 64 < mask->n && (mask->words[token / 64] >> token % 64 & 1);
+}
+
 /* What the mask does not have weighs nothing. */
-static void apply_mask(float *work, size_t n_vocab, const uint64_t *mask, size_t n_words)
+static void apply_mask(float *work, size_t n_vocab, const token_mask *mask)
 {
     for (size_t w = 0; w * 64 < n_vocab; w++) {
-        uint64_t allowed = w < n_words ? mask[w] : 0;
+        uint64_t allowed = w < mask->n ? mask->words[w] : 0;
         size_t left = n_vocab - w * 64, n = left < 64 ? left : 64;
         for (size_t i = 0; i < n && allowed != UINT64_MAX; i++)
             if (!(allowed >> i & 1))
@@ -126,7 +131,7 @@ static void apply_mask(float *work, size_t n_vocab, const uint64_t *mask, size_t
 
 /* Temperature, penalties and mask over the logits; returns how many candidates there are (not those that weigh
  * nothing). */
-static size_t gather(engine *e, const session *s, const float *logits, const uint64_t *mask, const sampling_options *o)
+static size_t gather(engine *e, const session *s, const float *logits, const token_mask *mask, const sampling_options *o)
 {
     uint32_t n_window = o->repeat_last_n < s->length ? o->repeat_last_n : s->length;
     bool penalties = o->repeat_penalty != 1.0f || o->presence_penalty != 0.0f || o->frequency_penalty != 0.0f;
@@ -147,7 +152,7 @@ static size_t gather(engine *e, const session *s, const float *logits, const uin
     for (uint32_t i = 0; penalties && i < n_window; i++)
         e->counts[window[i]] = 0;
     if (mask)
-        apply_mask(e->work, n_vocab, mask, grammar_vocab_words(e->grammar_vocab));
+        apply_mask(e->work, n_vocab, mask);
     /* exp(x) is exactly 0 below -80: such candidates can never be drawn */
     float floor = e->work[e->k.argmax(e->work, n_vocab)] - 80.0f;
     for (size_t i = 0; i < n_vocab; i++)
@@ -227,18 +232,16 @@ void engine_report(engine *e, const float *logits, const sampling_options *o, in
     out->logprob = (float)((double)logits[token] - log_sum);
 }
 
-void engine_sample(engine *e, const session *s, const float *logits, const uint64_t *mask, const sampling_options *o,
+void engine_sample(engine *e, const session *s, const float *logits, const token_mask *mask, const sampling_options *o,
                    sampled *out)
 {
-    double log_sum = engine_log_sum(e, logits);
-    out->n_top = o->n_logprobs ? likeliest(logits, e->info.n_vocab, o->n_logprobs, log_sum, out->top) : 0;
     size_t n = gather(e, s, logits, mask, o), best = e->k.argmax(e->work, e->info.n_vocab);
-    if (mask && !(mask[best / 64] >> best % 64 & 1)) /* no number among the logits of those allowed */
-        for (best = 0; !(mask[best / 64] >> best % 64 & 1);)
+    if (mask && !allows(mask, best)) /* no number among the logits of those allowed */
+        for (best = 0; !allows(mask, best);)
             best++;
-    out->token = (int32_t)best;
+    int32_t token = (int32_t)best;
     if (o->temperature > 0.0f && n > 1)
-        out->token = draw(e, n, e->work[best], o,
-                          (double)(sample_random(o->seed, s->length, o->choice) >> 8) * 0x1p-24);
-    out->logprob = (float)((double)logits[out->token] - log_sum);
+        token = draw(e, n, e->work[best], o,
+                     (double)(sample_random(o->seed, s->length, o->choice) >> 8) * 0x1p-24);
+    engine_report(e, logits, o, token, out);
 }

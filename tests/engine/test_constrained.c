@@ -131,6 +131,25 @@ static void answers_are_texts_of_the_grammar(void **state)
     print_message("%u whole, %u cut by max_tokens\n", n_whole, n_cut);
 }
 
+/* Before anything has asked the engine for its own: the mask and its length are those of the caller's. */
+static void the_vocabulary_may_be_the_callers(void **state)
+{
+    (void)state;
+    static heard a, b;
+    grammar *g = gbnf(person);
+    grammar_vocab *own = NULL;
+    sampling_options o = options(g, 0.9f, 5);
+    assert_ok(grammar_vocab_open(&own, engine_vocab(loaded), err));
+    o.grammar_vocab = own;
+    answer(PROMPT, &o, &a);
+    o.grammar_vocab = NULL;
+    answer(PROMPT, &o, &b);
+    assert_true(a.n > 40);
+    assert_string_equal(a.text, b.text);
+    grammar_vocab_close(&own);
+    grammar_close(&g);
+}
+
 static void it_is_one_answer(void **state)
 {
     (void)state;
@@ -293,9 +312,14 @@ int main(void)
         printf("%s\n", e.text);
         return 1;
     }
-    const struct CMUnitTest tests[] = { cmocka_unit_test(answers_are_texts_of_the_grammar),
-                                        cmocka_unit_test(it_is_one_answer), cmocka_unit_test(ends),
-                                        cmocka_unit_test(speed), cmocka_unit_test(the_public_library_says_the_same) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_vocabulary_may_be_the_callers), /* first: it wants an engine without its own */
+        cmocka_unit_test(answers_are_texts_of_the_grammar),
+        cmocka_unit_test(it_is_one_answer),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(speed),
+        cmocka_unit_test(the_public_library_says_the_same),
+    };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     engine_close(&loaded);
     return failed;
