@@ -62,6 +62,14 @@ size_t utf8_encode(uint32_t code, char out[4])
     return len;
 }
 
+size_t utf8_count(const char *p, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += ((unsigned char)p[i] & 0xC0) != 0x80;
+    return count;
+}
+
 bool utf8_valid(const char *p, size_t n)
 {
     for (size_t i = 0; i < n;) {

@@ -18,6 +18,9 @@ size_t utf8_length(unsigned char first);
 
 bool utf8_valid(const char *p, size_t n);
 
+/* Characters of valid text. */
+size_t utf8_count(const char *p, size_t n);
+
 /* How many bytes of p[0..n) can be shown now: all but a cut-off character at the very end that later bytes could still
  * complete. Invalid bytes count as complete. */
 size_t utf8_complete(const char *p, size_t n);

@@ -128,31 +128,34 @@ static bool spare_window(const engine *e, const node *n)
     return only_here(e, n, MODEL_WINDOW);
 }
 
+/* The tree lets go of the node's page of this kind. A node can do without its window page, not without its global one
+ * (which goes with the node), nor is one without children and pages of any use. False: the node has children. */
+static bool let_go(engine *e, int32_t i, int kind)
+{
+    node *n = &e->prefix->nodes[i];
+    if (kind == MODEL_WINDOW && (n->child >= 0 || n->pages[MODEL_GLOBAL])) {
+        kv_uncache(&e->kv[kind], n->pages[kind]);
+        n->pages[kind] = NULL;
+        return true;
+    }
+    if (n->child >= 0)
+        return false;
+    remove_node(e, i);
+    return true;
+}
+
 bool prefix_reclaim(engine *e, int kind)
 {
     int32_t i = oldest(e, kind == MODEL_WINDOW ? spare_window : idle_leaf);
-    if (i < 0)
-        return false;
-    node *n = &e->prefix->nodes[i];
-    if (kind != MODEL_WINDOW || (n->child < 0 && !n->pages[MODEL_GLOBAL])) {
-        remove_node(e, i);
-    } else {
-        kv_uncache(&e->kv[kind], n->pages[kind]);
-        n->pages[kind] = NULL;
-    }
-    return true;
+    return i >= 0 && let_go(e, i, kind);
 }
 
 bool prefix_drop_page(engine *e, int kind, const char *page)
 {
     prefix_cache *p = e->prefix;
     for (uint32_t i = 0; i < p->n_nodes; i++)
-        if (p->nodes[i].scope != PREFIX_NONE && p->nodes[i].pages[kind] == page) {
-            if (p->nodes[i].child >= 0)
-                return false;
-            remove_node(e, (int32_t)i);
-            return true;
-        }
+        if (p->nodes[i].scope != PREFIX_NONE && p->nodes[i].pages[kind] == page)
+            return let_go(e, (int32_t)i, kind);
     return false;
 }
 

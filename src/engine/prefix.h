@@ -46,7 +46,7 @@ void prefix_enter(struct engine *e, int scope, struct session *s);
 
 /* Gives back one page of the kind that nobody but the tree holds. False: there is none. */
 bool prefix_reclaim(struct engine *e, int kind);
-/* Takes this page out of the tree, if its node has no children. */
+/* Takes this page out of the tree. False: it is not there, or a global page whose node has children. */
 bool prefix_drop_page(struct engine *e, int kind, const char *page);
 /* Empties one scope, or all (NULL). */
 void prefix_forget(struct engine *e, const char *name);

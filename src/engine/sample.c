@@ -131,7 +131,8 @@ static void apply_mask(float *work, size_t n_vocab, const token_mask *mask)
 
 /* Temperature, penalties and mask over the logits; returns how many candidates there are (not those that weigh
  * nothing). */
-static size_t gather(engine *e, const session *s, const float *logits, const token_mask *mask, const sampling_options *o)
+static size_t gather(engine *e, const session *s, const float *logits, const token_mask *mask,
+                     const sampling_options *o)
 {
     uint32_t n_window = o->repeat_last_n < s->length ? o->repeat_last_n : s->length;
     bool penalties = o->repeat_penalty != 1.0f || o->presence_penalty != 0.0f || o->frequency_penalty != 0.0f;

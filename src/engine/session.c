@@ -135,11 +135,9 @@ status session_share(session *s, const char *scope, error *err)
 
 uint32_t session_recall(session *s, const int32_t *tokens, uint32_t n)
 {
-    uint32_t own = session_common(s, tokens, n), from = 0, cached = 0;
-    if (n == 0 || s->scope == PREFIX_NONE)
-        return session_truncate(s, own < n || n == 0 ? own : n - 1);
-    own = own < n ? own : n - 1;
-    cached = prefix_match(s->e, s->scope, tokens, n - 1, &from);
+    uint32_t most_known = n ? n - 1 : 0, own = session_common(s, tokens, most_known), from = 0, cached = 0;
+    if (s->scope != PREFIX_NONE)
+        cached = prefix_match(s->e, s->scope, tokens, most_known, &from);
     if (cached <= (sees_enough(s, own) ? own : 0))
         return session_truncate(s, own);
     session_truncate(s, 0);

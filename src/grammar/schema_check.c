@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "grammar/schema_check_int.h"
 
 enum { DEPTH_MAX = 2000, STEPS_A_VALUE = 64 };
@@ -36,8 +37,7 @@ static void shorten(char out[SCHEMA_PATH_BYTES], const char *text)
         memcpy(out, text, n + 1);
         return;
     }
-    while (half && ((unsigned char)text[half] & 0xC0) == 0x80)
-        half--;
+    half = utf8_complete(text, half);
     while (((unsigned char)text[tail] & 0xC0) == 0x80)
         tail++;
     snprintf(out, SCHEMA_PATH_BYTES, "%.*s...%s", (int)half, text, text + tail);
@@ -148,7 +148,7 @@ static bool valid_text(schema_checker *c, const schema_node *n, const schema_pla
     const schema_texts *t = n->texts;
     const char *text = js_text(at->value);
     size_t bytes = js_len(at->value);
-    size_t characters = t->min || t->max != SCHEMA_NO_MAX ? schema_characters(text, bytes) : 0;
+    size_t characters = t->min || t->max != SCHEMA_NO_MAX ? utf8_count(text, bytes) : 0;
     if (characters < t->min)
         return schema_fails(c, n, at, "minLength", "is shorter than the least length");
     if (characters > t->max)

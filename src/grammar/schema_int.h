@@ -111,7 +111,6 @@ unsigned schema_kind(const js *v);
  * in *steps. */
 bool schema_equal(const js *a, const js *b, size_t *steps);
 uint64_t schema_hash(const js *v, size_t *steps); /* the same for equal values */
-size_t schema_characters(const char *text, size_t n);
 
 /* ---- formats (schema_format.c) ---- */
 typedef struct schema_format {

@@ -88,11 +88,3 @@ uint64_t schema_hash(const js *v, size_t *steps)
     }
     return h;
 }
-
-size_t schema_characters(const char *text, size_t n)
-{
-    size_t characters = 0;
-    for (size_t i = 0; i < n; i++)
-        characters += ((unsigned char)text[i] & 0xC0) != 0x80;
-    return characters;
-}

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "route/route.h"
 
 enum { CELLS = 7, CELL_BYTES = 96, REASON_MIN = 36 };
@@ -19,10 +20,7 @@ typedef struct row {
 /* Characters, not bytes (hearth's cells hold no wide ones). */
 static size_t width(const char *s)
 {
-    size_t n = 0;
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xC0) != 0x80;
-    return n;
+    return utf8_count(s, strlen(s));
 }
 
 static void fill(row *r, const route_input *in, const route_decision *d)

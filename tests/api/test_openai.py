@@ -10,14 +10,10 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.served import BUILD, CACHE, MODEL, TINY, Served, need  # noqa: E402
+from lib.served import BUILD, CACHE, MODEL, TINY, Served, need, package  # noqa: E402
 
 need(CACHE / f"{MODEL}.gguf")
-try:
-    import openai
-except ImportError:
-    print("the package openai is not installed: skipped for want of the network")
-    sys.exit(77)
+openai = package("openai")
 
 ASK = [{"role": "user", "content": "Name the capital of France in one word."}]
 GREEDY = dict(model=MODEL, temperature=0, max_tokens=24)

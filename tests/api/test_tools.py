@@ -7,14 +7,10 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.served import CACHE, MODEL, Served, need  # noqa: E402
+from lib.served import CACHE, MODEL, Served, need, package  # noqa: E402
 
 need(CACHE / f"{MODEL}.gguf")
-try:
-    import openai
-except ImportError:
-    print("the package openai is not installed: skipped for want of the network")
-    sys.exit(77)
+openai = package("openai")
 
 WEATHER = {"type": "function", "function": {
     "name": "get_weather", "description": "The weather of a city on one of the next days.",

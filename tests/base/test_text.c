@@ -26,7 +26,10 @@ static void every_scalar_value_round_trips(void **state)
             assert_int_equal(utf8_complete(b, cut), 0);
         }
         assert_int_equal(utf8_complete(b, n), n);
+        assert_int_equal(utf8_count(b, n), 1);
     }
+    assert_int_equal(utf8_count("na\xc3\xafve \xf0\x9f\xa6\x99", 11), 7);
+    assert_int_equal(utf8_count("", 0), 0);
 }
 
 static void malformed_utf8_is_refused(void **state)

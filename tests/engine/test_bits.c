@@ -147,8 +147,7 @@ static void small_models(void **state)
 {
     (void)state;
     static prompts p;
-    static char path[512];
-    const char *build = getenv("HEARTH_BUILD"), *isa[8];
+    const char *path = tiny_model_path(), *isa[8];
     int n_levels = levels(isa);
     tiny_model models[4] = { tiny_model_default(), tiny_model_default() };
     models[1].arch = "gemma3";
@@ -156,7 +155,6 @@ static void small_models(void **state)
     models[1].post_norm = models[1].qk_norm = true;
     models[1].n_layers = 7;
     models[2] = models[0], models[3] = models[1];
-    snprintf(path, sizeof path, "%s/tests/engine/tiny_bits.gguf", build ? build : "build");
     make_prompts(&p, 96, 560);
     for (size_t m = 0; m < ARRAY_LEN(models); m++) {
         uint64_t expected[PROMPTS];

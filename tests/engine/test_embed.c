@@ -65,24 +65,6 @@ static int tool(int argc, char **argv)
 
 /* ---- the models and the texts ---- */
 
-static char tiny_file[512];
-
-static void remove_tiny_file(void)
-{
-    remove(tiny_file);
-}
-
-static const char *tiny_path(void)
-{
-    const char *build = getenv("HEARTH_BUILD");
-    if (!tiny_file[0]) {
-        snprintf(tiny_file, sizeof tiny_file, "%s/tests/engine/embed-%ld.gguf", build ? build : "build",
-                 (long)getpid());
-        atexit(remove_tiny_file);
-    }
-    return tiny_file;
-}
-
 static tiny_model encoder(void)
 {
     tiny_model m = tiny_model_default();
@@ -130,7 +112,7 @@ static engine *open_tiny(int threads, const char *isa, uint32_t batch, uint32_t 
     o.batch = batch;
     o.n_sessions = n_sessions;
     o.kv_type = kv;
-    return open_file(tiny_path(), &o);
+    return open_file(tiny_model_path(), &o);
 }
 
 static uint64_t hash(const void *bytes, size_t n)
@@ -166,7 +148,7 @@ static void expect(const float *wanted, const embed_options *o, int threads, con
 static void vectors_do_not_depend_on_how(const tiny_model *m, const uint64_t recorded[ENGINE_KV_TYPES])
 {
     static float alone[TEXTS * N_EMBD];
-    tiny_model_write(m, tiny_path());
+    tiny_model_write(m, tiny_model_path());
     for (int kv = 0; kv < ENGINE_KV_TYPES; kv++) {
         embed_options o;
         embed_options_init(&o);
@@ -207,7 +189,7 @@ static void pooling_and_length(void **state)
     (void)state;
     static float v[TEXTS * N_EMBD], raw[TEXTS * N_EMBD], part[TEXTS * 10];
     tiny_model m = encoder();
-    tiny_model_write(&m, tiny_path());
+    tiny_model_write(&m, tiny_model_path());
     engine *e = open_tiny(2, NULL, 0, 0, ENGINE_KV_F16);
     embed_options o;
     embed_options_init(&o);
@@ -242,7 +224,7 @@ static void classes(void **state)
 {
     (void)state;
     tiny_model m = encoder();
-    tiny_model_write(&m, tiny_path());
+    tiny_model_write(&m, tiny_model_path());
     engine *e = open_tiny(3, NULL, 0, 0, ENGINE_KV_F16);
     const embed_input *in = texts() + 13; /* 100 tokens */
     float *a = mem_array(100, 37 * sizeof *a), *b = mem_array(100, 37 * sizeof *b);
@@ -261,7 +243,7 @@ static void classes(void **state)
     assert_true(fabs(sum - 1) < 1e-12);
     engine_close(&e);
     m.n_classes = 0;
-    tiny_model_write(&m, tiny_path());
+    tiny_model_write(&m, tiny_model_path());
     e = open_tiny(1, NULL, 0, 0, ENGINE_KV_F16);
     assert_int_equal(engine_classify(e, in->tokens, 100, a, NULL), E_UNSUPPORTED);
     engine_close(&e);
@@ -279,7 +261,7 @@ static void what_cannot_be(void **state)
     static float v[TEXTS * N_EMBD];
     error why;
     tiny_model m = encoder();
-    tiny_model_write(&m, tiny_path());
+    tiny_model_write(&m, tiny_model_path());
     engine *e = open_tiny(1, NULL, 0, 0, ENGINE_KV_F16);
     session *s = NULL;
     assert_int_equal(session_open(&s, e, &why), E_UNSUPPORTED);
@@ -312,13 +294,13 @@ static void what_cannot_be(void **state)
     engine_options eo;
     engine_options_init(&eo);
     eo.context = 601;
-    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_ok(gguf_open(&g, tiny_model_path(), err));
     assert_ok(engine_open(&e, g, &eo, err));
     assert_int_equal(engine_get_info(e)->context, 600);
     engine_close(&e);
     eo.context = 0;
     eo.kv_bytes = 1 << 16; /* less than one text of 600 */
-    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_ok(gguf_open(&g, tiny_model_path(), err));
     assert_int_equal(engine_open(&e, g, &eo, &why), E_NOFIT);
 }
 
@@ -332,10 +314,10 @@ static void files_that_contradict_themselves(void **state)
         tiny_model m = encoder();
         m.missing = i < ARRAY_LEN(missing) ? missing[i] : NULL;
         m.extra = i < ARRAY_LEN(missing) ? NULL : "output_norm.weight";
-        tiny_model_write(&m, tiny_path());
+        tiny_model_write(&m, tiny_model_path());
         gguf *g = NULL;
         engine *e = NULL;
-        assert_ok(gguf_open(&g, tiny_path(), err));
+        assert_ok(gguf_open(&g, tiny_model_path(), err));
         assert_int_equal(engine_open(&e, g, NULL, &why), m.missing ? E_FORMAT : E_UNSUPPORTED);
         assert_non_null(strstr(why.text, m.missing ? m.missing : m.extra));
     }
@@ -347,7 +329,7 @@ static void without_memory(void **state)
     (void)state;
     static float v[TEXTS * N_EMBD];
     tiny_model m = encoder();
-    tiny_model_write(&m, tiny_path());
+    tiny_model_write(&m, tiny_model_path());
     engine *e = open_tiny(1, NULL, 0, 0, ENGINE_KV_F16);
     embed_options o;
     embed_options_init(&o);

@@ -87,24 +87,6 @@ static int dump_logits(int argc, char **argv)
 
 enum { N = 700 }; /* beyond one softmax span of 512 positions */
 
-static char tiny_file[512];
-
-static void remove_tiny_file(void)
-{
-    remove(tiny_file);
-}
-
-/* A file of this process alone: several runs may be under way in one tree. */
-static const char *tiny_path(void)
-{
-    const char *build = getenv("HEARTH_BUILD");
-    if (!tiny_file[0]) {
-        snprintf(tiny_file, sizeof tiny_file, "%s/tests/engine/tiny-%ld.gguf", build ? build : "build", (long)getpid());
-        atexit(remove_tiny_file);
-    }
-    return tiny_file;
-}
-
 static const int32_t *text(void)
 {
     static int32_t tokens[N];
@@ -167,7 +149,7 @@ static engine *open_tiny(int threads, const char *isa, uint32_t batch)
     o.batch = batch;
     o.n_sessions = 3;
     o.kv_type = kv_type;
-    return open_file(tiny_path(), &o);
+    return open_file(tiny_model_path(), &o);
 }
 
 static void expect(uint64_t wanted, int threads, const char *isa, uint32_t chunk, bool company)
@@ -195,7 +177,7 @@ static void bits_do_not_depend_on_how(void **state)
     variants[2].head_dim = 32;
     variants[2].n_embd = 96;
     for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
-        tiny_model_write(&variants[i], tiny_path());
+        tiny_model_write(&variants[i], tiny_model_path());
         engine *e = open_tiny(1, NULL, 1);
         uint64_t wanted = run_all(e, 1, false);
         engine_close(&e);
@@ -223,7 +205,7 @@ static void nor_do_those_of_eight_bit_keys(void **state)
     m.n_kv_heads = 1;
     m.head_dim = 40;
     m.n_embd = 96;
-    tiny_model_write(&m, tiny_path());
+    tiny_model_write(&m, tiny_model_path());
     kv_type = ENGINE_KV_Q8;
     engine *e = open_tiny(1, NULL, 1);
     uint64_t wanted = run_all(e, 1, false);
@@ -259,7 +241,7 @@ static void kv_types_have_names(void **state)
 static void truncate_and_feed_again(engine_kv kv)
 {
     tiny_model m = tiny_model_default();
-    tiny_model_write(&m, tiny_path());
+    tiny_model_write(&m, tiny_model_path());
     kv_type = kv;
     engine *e = open_tiny(2, NULL, 32);
     kv_type = ENGINE_KV_F16;
@@ -315,15 +297,15 @@ static void what_does_not_fit_is_said_and_changes_nothing(void **state)
     gguf *g = NULL;
     engine *e = NULL;
     error why;
-    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_ok(gguf_open(&g, tiny_model_path(), err));
     assert_int_equal(engine_open(&e, g, &o, &why), E_NOFIT);
     o.kv_bytes = 0;
     o.mem_bytes = 1000;
-    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_ok(gguf_open(&g, tiny_model_path(), err));
     assert_int_equal(engine_open(&e, g, &o, &why), E_NOFIT);
     assert_non_null(strstr(why.text, "weights"));
     o.mem_bytes = 0;
-    e = open_file(tiny_path(), &o);
+    e = open_file(tiny_model_path(), &o);
     session *s = NULL, *two = NULL;
     assert_ok(session_open(&s, e, err));
     assert_ok(session_open(&two, e, err));
@@ -377,8 +359,8 @@ static status try_open(const tiny_model *m, error *why)
 {
     gguf *g = NULL;
     engine *e = NULL;
-    tiny_model_write(m, tiny_path());
-    assert_ok(gguf_open(&g, tiny_path(), err));
+    tiny_model_write(m, tiny_model_path());
+    assert_ok(gguf_open(&g, tiny_model_path(), err));
     status s = engine_open(&e, g, NULL, why);
     engine_close(&e);
     return s;
@@ -418,7 +400,7 @@ static void every_allocation_may_fail(void **state)
 {
     (void)state;
     tiny_model m = tiny_model_default();
-    tiny_model_write(&m, tiny_path());
+    tiny_model_write(&m, tiny_model_path());
     status s = E_NOMEM;
     int failures = 0;
     bool reached = true;
@@ -427,7 +409,7 @@ static void every_allocation_may_fail(void **state)
         gguf *g = NULL;
         engine *e = NULL;
         session *one = NULL;
-        assert_ok(gguf_open(&g, tiny_path(), err));
+        assert_ok(gguf_open(&g, tiny_model_path(), err));
         uint64_t before = mem_count();
         mem_fail_at(n);
         s = engine_open(&e, g, NULL, &why);

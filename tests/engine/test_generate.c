@@ -34,12 +34,9 @@ enum { V = 96, DRAWS = 20000 };
 
 static engine *tiny(void)
 {
-    static char path[512];
-    const char *build = getenv("HEARTH_BUILD");
     tiny_model m = tiny_model_default();
-    snprintf(path, sizeof path, "%s/tests/engine/tiny_generate.gguf", build ? build : "build");
-    tiny_model_write(&m, path);
-    return open_path(path);
+    tiny_model_write(&m, tiny_model_path());
+    return open_path(tiny_model_path());
 }
 
 static void random_numbers_are_philox(void **state)

@@ -207,14 +207,6 @@ static sampling_options options_of(uint32_t i)
     return o;
 }
 
-static const char *tiny_path(void)
-{
-    static char path[512];
-    const char *build = getenv("HEARTH_BUILD");
-    snprintf(path, sizeof path, "%s/tests/engine/tiny_lookup.gguf", build ? build : "build");
-    return path;
-}
-
 /* Random models, prompts that repeat themselves: much is foreseen, little of it holds. */
 static void tiny_answers_are_the_same(void **state)
 {
@@ -232,8 +224,8 @@ static void tiny_answers_are_the_same(void **state)
         eo.context = 192;
         eo.n_threads = 2;
         eo.kv_type = m == 2 ? ENGINE_KV_Q8 : ENGINE_KV_F16;
-        tiny_model_write(&models[m], tiny_path());
-        engine *e = open_path(tiny_path(), &eo);
+        tiny_model_write(&models[m], tiny_model_path());
+        engine *e = open_path(tiny_model_path(), &eo);
         assert_ok(session_open(&s, e, err));
         for (uint32_t i = 0; i < 24; i++) {
             int32_t prompt[180];
@@ -263,8 +255,8 @@ static void a_full_pool_ends_it_at_the_same_token(void **state)
     tiny_model m = tiny_model_default();
     engine_options_init(&eo);
     eo.context = 256;
-    tiny_model_write(&m, tiny_path());
-    engine *e = open_path(tiny_path(), &eo);
+    tiny_model_write(&m, tiny_model_path());
+    engine *e = open_path(tiny_model_path(), &eo);
     int32_t prompt[128];
     for (int i = 0; i < 128; i++)
         prompt[i] = PERIOD[i % 8];

@@ -2,37 +2,21 @@
  * that are too small for all, and every logit is that of a fresh session of the same tokens in an engine without a
  * cache. Free pages are poisoned: whoever still reads one gives itself away. */
 #include "lib/check.h"
-#include "lib/tiny_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/engine_int.h"
+#include "engine/walk.h"
 #include "engine/generate.h"
 #include "gguf/gguf.h"
 
 enum { CONTEXT = 640, SESSIONS = 3, N_VOCAB = 96 };
 
-static const char *tiny_path(void)
-{
-    static char path[512];
-    const char *build = getenv("HEARTH_BUILD");
-    snprintf(path, sizeof path, "%s/tests/engine/tiny_prefix.gguf", build ? build : "build");
-    return path;
-}
-
 static engine *open_model(const char *kind, uint32_t window, uint32_t n_sessions, uint64_t kv_pages)
 {
-    tiny_model m = tiny_model_default();
-    m.arch = kind;
-    m.window = window;
-    if (!strcmp(kind, "gemma3")) {
-        m.post_norm = m.qk_norm = true;
-        m.n_layers = 7;
-    }
-    tiny_model_write(&m, tiny_path());
+    write_window_model(kind, window);
     engine_options o;
     engine_options_init(&o);
     o.context = CONTEXT;
@@ -43,20 +27,14 @@ static engine *open_model(const char *kind, uint32_t window, uint32_t n_sessions
     engine *e = NULL;
     if (kv_pages) {
         engine_budget b;
-        assert_ok(gguf_open(&g, tiny_path(), err));
+        assert_ok(gguf_open(&g, tiny_model_path(), err));
         assert_ok(engine_plan(g, &o, &b, err));
         gguf_close(&g);
         o.kv_bytes = engine_kv_bytes(&b, kv_pages, n_sessions);
     }
-    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_ok(gguf_open(&g, tiny_model_path(), err));
     assert_ok(engine_open(&e, g, &o, err));
     return e;
-}
-
-static uint32_t random_below(uint32_t *x, uint32_t n)
-{
-    *x = *x * 1664525u + 1013904223u;
-    return (uint32_t)((uint64_t)(*x >> 4) * n >> 28);
 }
 
 /* The tokens of one of a few texts; texts 0..3 share their first 150. */
@@ -64,16 +42,6 @@ static int32_t token_of(uint32_t text, uint32_t i)
 {
     uint32_t x = (i < 150 ? 7u : 100u + text) * 2654435761u + i * 40503u;
     return (int32_t)(x >> 7) % N_VOCAB;
-}
-
-static void poison_free_pages(engine *e)
-{
-    for (int k = 0; k < MODEL_KINDS; k++) {
-        kv_pool *kv = &e->kv[k];
-        for (uint32_t i = 0; i < kv->n_free; i++)
-            if (kv->used[(size_t)(kv->free_list[i] - kv->base) / kv->page_bytes])
-                memset(kv->free_list[i], 0xFF, kv->page_bytes);
-    }
 }
 
 static void check_accounts(const engine *e)

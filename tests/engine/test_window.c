@@ -3,38 +3,16 @@
  * nothing back. Free pages are poisoned all the time, so that whoever still reads one gives itself away. And the pools:
  * what sessions hold is what the plan says, and all of it comes back. */
 #include "lib/check.h"
-#include "lib/tiny_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/engine_int.h"
+#include "engine/walk.h"
 #include "engine/generate.h"
 #include "gguf/gguf.h"
 
 enum { CONTEXT = 900, SESSIONS = 3, N_VOCAB = 96 };
-
-static const char *tiny_path(void)
-{
-    static char path[512];
-    const char *build = getenv("HEARTH_BUILD");
-    snprintf(path, sizeof path, "%s/tests/engine/tiny_window.gguf", build ? build : "build");
-    return path;
-}
-
-/* gemma3: every sixth layer sees everything; mistral: every layer sees a window; llama: none does. */
-static void write_model(const char *kind, uint32_t window)
-{
-    tiny_model m = tiny_model_default();
-    m.arch = kind;
-    m.window = window;
-    if (!strcmp(kind, "gemma3")) {
-        m.post_norm = m.qk_norm = true;
-        m.n_layers = 7;
-    }
-    tiny_model_write(&m, tiny_path());
-}
 
 static engine_options options_of(uint32_t batch, uint32_t rewind, int threads)
 {
@@ -52,15 +30,9 @@ static engine *open_with(const engine_options *o)
 {
     gguf *g = NULL;
     engine *e = NULL;
-    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_ok(gguf_open(&g, tiny_model_path(), err));
     assert_ok(engine_open(&e, g, o, err));
     return e;
-}
-
-static uint32_t random_below(uint32_t *x, uint32_t n)
-{
-    *x = *x * 1664525u + 1013904223u;
-    return (uint32_t)((uint64_t)(*x >> 4) * n >> 28);
 }
 
 /* ---- the pools ---- */
@@ -68,17 +40,6 @@ static uint32_t random_below(uint32_t *x, uint32_t n)
 static uint32_t pages_for(uint32_t length)
 {
     return (length + KERNELS_PAGE - 1) / KERNELS_PAGE;
-}
-
-/* Bytes that are no zero and, as F16 and as F32, no number. Pages never handed out must stay zero. */
-static void poison_free_pages(engine *e)
-{
-    for (int k = 0; k < MODEL_KINDS; k++) {
-        kv_pool *kv = &e->kv[k];
-        for (uint32_t i = 0; i < kv->n_free; i++)
-            if (kv->used[(size_t)(kv->free_list[i] - kv->base) / kv->page_bytes])
-                memset(kv->free_list[i], 0xFF, kv->page_bytes);
-    }
 }
 
 /* Every page is free or held by one session; nobody holds more than its share. */
@@ -216,7 +177,7 @@ static walk take_a_walk(const char *kind, uint32_t window, uint32_t batch, int t
 {
     static walk w;
     engine_options o = options_of(batch, 1, threads), all = options_of(128, CONTEXT, 1);
-    write_model(kind, window);
+    write_window_model(kind, window);
     w = (walk){ .e = open_with(&o), .keeper = open_with(&all), .x = window * 7 + batch };
     assert_ok(session_open(&w.fresh, w.keeper, err));
     for (int i = 0; i < SESSIONS; i++)
@@ -263,7 +224,7 @@ static void answers_are_those_of_a_new_session(void **state)
     (void)state;
     static int32_t prompt[CONTEXT];
     uint32_t x = 5, again = 0, known = 0;
-    write_model("gemma3", 40);
+    write_window_model("gemma3", 40);
     engine_options o = options_of(32, 64, 2);
     engine *e = open_with(&o);
     session *s = NULL;
@@ -305,7 +266,7 @@ static engine_budget plan_of(const engine_options *o)
 {
     gguf *g = NULL;
     engine_budget b;
-    assert_ok(gguf_open(&g, tiny_path(), err));
+    assert_ok(gguf_open(&g, tiny_model_path(), err));
     assert_ok(engine_plan(g, o, &b, err));
     gguf_close(&g);
     return b;
@@ -320,7 +281,7 @@ static void the_plan_is_exact(void **state)
     } models[] = { { "gemma3", 32, 1, 6 }, { "mistral", 32, 0, 2 }, { "llama", 0, 2, 0 } };
     const uint64_t layer = 2 * kernels_page_bytes(KV_F16, 16); /* 2 KV heads */
     for (size_t m = 0; m < ARRAY_LEN(models); m++) {
-        write_model(models[m].arch, models[m].window);
+        write_window_model(models[m].arch, models[m].window);
         engine_options o = options_of(16, 100, 1);
         engine_budget b = plan_of(&o);
         const engine_pages *global = &b.pages[ENGINE_GLOBAL], *window = &b.pages[ENGINE_WINDOW];
@@ -356,7 +317,7 @@ static void planned_sessions_fit_and_more_are_told_why(void **state)
     static int32_t tokens[CONTEXT];
     session *s[SESSIONS + 1] = { 0 };
     error why;
-    write_model("gemma3", 32);
+    write_window_model("gemma3", 32);
     engine_options o = options_of(64, 1, 2);
     engine *e = open_with(&o);
     for (int i = 0; i <= SESSIONS; i++)

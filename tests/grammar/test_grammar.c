@@ -2,6 +2,7 @@
  * ceilings and hostile grammars, failing allocations; with real vocabularies, that the mask is exactly what accept
  * takes and how long it takes. */
 #include "lib/check.h"
+#include "lib/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,15 +14,6 @@
 #include "grammar/grammar.h"
 #include "grammar/rules.h"
 #include "token/vocab.h"
-
-static uint64_t seed = 88172645463325252ull;
-static uint32_t rnd(uint32_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 20) % below);
-}
 
 static double now_us(void)
 {

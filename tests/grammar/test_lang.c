@@ -3,6 +3,7 @@
  * With --serve it matches for test_regex.py: u32 whole, u32 n, pattern, u32 m, text; the answer is u32 0, 1, or
  * 2 + status. */
 #include "lib/check.h"
+#include "lib/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,15 +14,6 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "grammar/lang.h"
-
-static uint64_t seed = 88172645463325252ull;
-static uint32_t rnd(uint32_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 20) % below);
-}
 
 /* ---- texts of up to 5 letters a, b, c as numbers: 1 + 3 + 9 + ... + 243 of them, a set is a bitmap ---- */
 

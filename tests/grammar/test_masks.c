@@ -4,6 +4,7 @@
  *
  * HEARTH_MASK_GRAMMARS: how many grammars (default 100). HEARTH_MASK_SEED: which ones. */
 #include "lib/check.h"
+#include "lib/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +15,6 @@
 #include "grammar/rules.h"
 
 enum { MAX_EXPR = 160, MAX_TEXT = 24, N_TOKENS = 48, MAX_NAMES = 4 };
-
-static uint64_t seed = 1;
-static uint32_t rnd(uint32_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 20) % below);
-}
 
 /* ---- what was drawn ---- */
 

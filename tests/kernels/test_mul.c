@@ -146,44 +146,53 @@ static void compare(const kernels *portable, const kernels *level, int type, enu
     product_clear(&p);
 }
 
+typedef void level_check(const kernels *portable, const kernels *level, int type);
+
+static void on_every_level(level_check *check)
+{
+    kernels portable, level[TEST_LEVELS];
+    kernels_init(&portable, 0);
+    int n_levels = test_levels(level);
+    for (int v = 0; v < n_levels; v++)
+        for (size_t i = 0; i < ARRAY_LEN(test_types); i++)
+            check(&portable, &level[v], test_types[i]);
+}
+
+static void check_shapes(const kernels *portable, const kernels *level, int type)
+{
+    size_t block = kernels_block(type);
+    for (int kind = 0; kind < KINDS; kind++) {
+        compare(portable, level, type, kind, 1, block == 1 ? 32 : block, 1);
+        compare(portable, level, type, kind, 67, 768, 17);
+        for (int round = 0; round < 6; round++) {
+            size_t max = block == 256 ? 8 : 64, unit = block == 1 ? 17 : block;
+            compare(portable, level, type, kind, 1 + test_below(67), unit * (1 + test_below(max)),
+                    1 + test_below(round < 2 ? 1 : 17));
+        }
+    }
+    compare(portable, level, type, ORDINARY, 16, 4096, 37);
+    compare(portable, level, type, WILD, 35, block == 1 ? 65 : 768, 33 + test_below(95));
+}
+
 static void every_level_gives_the_same_bits(void **state)
 {
     (void)state;
-    kernels portable, level[TEST_LEVELS];
-    kernels_init(&portable, 0);
-    int n_levels = test_levels(level);
-    for (int v = 0; v < n_levels; v++)
-        for (size_t i = 0; i < ARRAY_LEN(test_types); i++) {
-            size_t block = kernels_block(test_types[i]);
-            for (int kind = 0; kind < KINDS; kind++) {
-                compare(&portable, &level[v], test_types[i], kind, 1, block == 1 ? 32 : block, 1);
-                compare(&portable, &level[v], test_types[i], kind, 67, 768, 17);
-                for (int round = 0; round < 6; round++) {
-                    size_t max = block == 256 ? 8 : 64, unit = block == 1 ? 17 : block;
-                    compare(&portable, &level[v], test_types[i], kind, 1 + test_below(67), unit * (1 + test_below(max)),
-                            1 + test_below(round < 2 ? 1 : 17));
-                }
-            }
-            compare(&portable, &level[v], test_types[i], ORDINARY, 16, 4096, 37);
-            compare(&portable, &level[v], test_types[i], WILD, 35, block == 1 ? 65 : 768, 33 + test_below(95));
-        }
+    on_every_level(check_shapes);
 }
 
 /* More tokens and columns than any level keeps at a time. */
+static void check_many(const kernels *portable, const kernels *level, int type)
+{
+    if (kernels_block(type) == 1)
+        return;
+    compare(portable, level, type, HIGH, 17, 512, 531);
+    compare(portable, level, type, ORDINARY, 48, 37 * 256, 67);
+}
+
 static void many_tokens_and_columns(void **state)
 {
     (void)state;
-    kernels portable, level[TEST_LEVELS];
-    kernels_init(&portable, 0);
-    int n_levels = test_levels(level);
-    for (int v = 0; v < n_levels; v++)
-        for (size_t i = 0; i < ARRAY_LEN(test_types); i++) {
-            size_t block = kernels_block(test_types[i]);
-            if (block == 1)
-                continue;
-            compare(&portable, &level[v], test_types[i], HIGH, 17, 512, 531);
-            compare(&portable, &level[v], test_types[i], ORDINARY, 48, 37 * 256, 67);
-        }
+    on_every_level(check_many);
 }
 
 /* A result must not depend on the company: any split of panels and tokens gives the same bits. */

@@ -1,4 +1,5 @@
 """A real `hearth serve` for tests: own HEARTH_HOME, a free port, the real small model. Exits 77 without the model."""
+import importlib
 import os
 import pathlib
 import shutil
@@ -23,6 +24,15 @@ def need(path):
         print(f"{path.name} is not in the cache: skipped for want of the network")
         sys.exit(77)
     return path
+
+
+def package(name):
+    """A client that tests drive, or the end of this test."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        print(f"the package {name} is not installed: skipped for want of the network")
+        sys.exit(77)
 
 
 def free_port():

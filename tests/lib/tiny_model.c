@@ -1,6 +1,9 @@
 #include "lib/tiny_model.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -16,6 +19,23 @@ typedef struct maker {
     uint64_t seed;
     unsigned turn;
 } maker;
+
+static char file[512];
+
+static void remove_file(void)
+{
+    remove(file);
+}
+
+const char *tiny_model_path(void)
+{
+    const char *build = getenv("HEARTH_BUILD");
+    if (!file[0]) {
+        snprintf(file, sizeof file, "%s/tests/tiny-%ld.gguf", build ? build : "build", (long)getpid());
+        atexit(remove_file);
+    }
+    return file;
+}
 
 tiny_model tiny_model_default(void)
 {

@@ -26,6 +26,10 @@ tiny_model tiny_model_default(void);
  * prompts and templates are the real ones; what it answers is nonsense. `like` must outlive it. */
 tiny_model tiny_model_like(const char *like);
 
+/* Where this process keeps its tiny model, below the build: a file of its own, since several runs may be under way in
+ * one tree. It goes when the process ends. */
+const char *tiny_model_path(void);
+
 /* Matrices take turns in Q8_0, Q4_0, Q5_1, F16, Q4_1, Q5_0. Ends the test on failure. */
 void tiny_model_write(const tiny_model *m, const char *path);
 

@@ -1,6 +1,7 @@
 /* Encoding and decoding with real vocabularies: what goes in comes out, whole characters only, special tokens only
  * where asked, ceilings, failed allocations, and time that is linear in the text. */
 #include "lib/check.h"
+#include "lib/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +25,6 @@ static vocab *open_vocab(const char *name)
     assert_ok(vocab_open(&v, g, err));
     gguf_close(&g);
     return v;
-}
-
-static uint64_t seed = 88172645463325252ull;
-static uint32_t rnd(uint32_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 20) % below);
 }
 
 /* Random characters, mostly of a few scripts, with runs. No control characters: some vocabularies lack them. */

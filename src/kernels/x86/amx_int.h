@@ -53,6 +53,27 @@ INLINE size_t tile_start(const token_tiles *t, size_t i)
     return at < last ? at : last;
 }
 
+/* One call's view of its tokens. */
+typedef struct inputs {
+    const char *acts;
+    size_t stride, cols;
+    token_tiles tiles;
+} inputs;
+
+typedef void mul_function(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,
+                          size_t n_tokens, float *out, size_t out_stride);
+
+/* For the lists of types in avx512_mul_int.h: a kernel of each by the file's own mul(), which gives few tokens to
+ * avx512's; and its place in the table k. */
+#define MUL(name, ...)                                                                                                 \
+    static void mul_##name(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,      \
+                           size_t n_tokens, float *out, size_t out_stride)                                             \
+    {                                                                                                                  \
+        const spec s = { __VA_ARGS__ };                                                                                \
+        mul(s, kernels_avx512_##name, panels, n_panels, cols, acts, act_stride, n_tokens, out, out_stride);            \
+    }
+#define FILL(name, type, ...) k->mul[type] = mul_##name;
+
 /* a_bytes: of a row of A, 4 for each row of B. */
 INLINE void tiles_open(const token_tiles *t, int a_bytes)
 {

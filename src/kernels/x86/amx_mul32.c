@@ -21,16 +21,6 @@ typedef struct scratch {
     float acc[TOKENS][PANELS][ROWS]; /* by rows of tiles */
 } scratch;
 
-typedef void mul_function(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,
-                          size_t n_tokens, float *out, size_t out_stride);
-
-/* One call's view of its tokens. */
-typedef struct inputs {
-    const char *acts;
-    size_t stride, cols;
-    token_tiles tiles;
-} inputs;
-
 /* ---- weights ---- */
 
 INLINE bool in_place(const spec s)
@@ -203,15 +193,6 @@ INLINE void mul(const spec s, mul_function *few, const uint8_t *panels, size_t n
         tiles_close();
     }
 }
-
-#define MUL(name, ...)                                                                                                 \
-    static void mul_##name(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,      \
-                           size_t n_tokens, float *out, size_t out_stride)                                             \
-    {                                                                                                                  \
-        const spec s = { __VA_ARGS__ };                                                                                \
-        mul(s, kernels_avx512_##name, panels, n_panels, cols, acts, act_stride, n_tokens, out, out_stride);            \
-    }
-#define FILL(name, type, ...) k->mul[type] = mul_##name;
 
 AVX512_32_TYPES(MUL)
 

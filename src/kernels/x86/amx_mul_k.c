@@ -34,16 +34,6 @@ typedef struct scratch {
     char prepared[PREPARED];         /* [block][token][prepared_bytes] */
 } scratch;
 
-typedef void mul_function(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,
-                          size_t n_tokens, float *out, size_t out_stride);
-
-/* One call's view of its tokens. */
-typedef struct inputs {
-    const char *acts;
-    size_t stride, cols;
-    token_tiles tiles;
-} inputs;
-
 INLINE int planes(const spec s)
 {
     return s.type == QUANT_Q2_K || s.type == QUANT_Q3_K ? 1 : 2;
@@ -420,15 +410,6 @@ INLINE void mul(const spec s, mul_function *few, const uint8_t *panels, size_t n
             mul_tokens(s, panels, n_panels, &in, out, out_stride);
     }
 }
-
-#define MUL(name, ...)                                                                                                 \
-    static void mul_##name(const void *panels, size_t n_panels, size_t cols, const void *acts, size_t act_stride,      \
-                           size_t n_tokens, float *out, size_t out_stride)                                             \
-    {                                                                                                                  \
-        const spec s = { __VA_ARGS__ };                                                                                \
-        mul(s, kernels_avx512_##name, panels, n_panels, cols, acts, act_stride, n_tokens, out, out_stride);            \
-    }
-#define FILL(name, type, ...) k->mul[type] = mul_##name;
 
 AVX512_K_TYPES(MUL)
 
