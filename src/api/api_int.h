@@ -22,9 +22,10 @@ typedef struct api_fault {
     double retry_after_s;
 } api_fault;
 
-/* Both return false, so that a reader can end in `return api_refuse(…)`. */
+/* All return false, so that a reader can end in `return api_refuse(…)`. */
 bool api_refuse(api_fault *f, fault_kind kind, const char *param, const char *format, ...) PRINTF_LIKE(4, 5);
 bool api_refuse_status(api_fault *f, const char *param, const error *err);
+bool api_refuse_event(api_fault *f, const char *param, const event_error *e); /* an answer's EVENT_ERROR */
 /* The fault as the object {"error":{…}} of OpenAI's dialect. NULL without memory. */
 js *api_fault_js(const api_fault *f);
 void api_reply_fault(http_request *r, const api_fault *f);

@@ -142,10 +142,7 @@ static int on_event(void *user, const event *e)
         c->done = e->end->finish != ANSWER_CANCELLED;
         c->tokens = e->end->prompt_tokens;
     } else if (e->kind == EVENT_ERROR) {
-        c->failed = !api_refuse(&c->fault, e->error->kind, "input", "%s", e->error->text);
-        c->fault.n_prompt = e->error->n_prompt;
-        c->fault.n_context = e->error->n_context;
-        c->fault.retry_after_s = e->error->retry_after_s;
+        c->failed = !api_refuse_event(&c->fault, "input", e->error);
     }
     return c->data.failed || http_gone(c->r);
 }

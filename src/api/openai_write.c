@@ -242,15 +242,6 @@ static void reply_whole(openai_answer *a, const event_done *end)
 
 /* ---- events ---- */
 
-static void on_error(openai_answer *a, const event_error *e)
-{
-    api_refuse(&a->fault, e->kind, "", "%s", e->text);
-    a->fault.n_prompt = e->n_prompt;
-    a->fault.n_context = e->n_context;
-    a->fault.retry_after_s = e->retry_after_s;
-    a->failed = true;
-}
-
 /* What of a schema is not enforced: in a header, as far as it fits, and in the answer. */
 static void on_relaxed(openai_answer *a, const js *list)
 {
@@ -310,7 +301,7 @@ int openai_event(void *user, const event *e)
         break;
     case EVENT_CALL_END: break;
     case EVENT_DONE: on_done(a, e->end); break;
-    case EVENT_ERROR: on_error(a, e->error); break;
+    case EVENT_ERROR: a->failed = !api_refuse_event(&a->fault, "", e->error); break;
     }
     return a->broken || http_gone(a->r);
 }

@@ -43,6 +43,15 @@ bool api_refuse_status(api_fault *f, const char *param, const error *err)
     return false;
 }
 
+bool api_refuse_event(api_fault *f, const char *param, const event_error *e)
+{
+    api_refuse(f, e->kind, param, "%s", e->text);
+    f->n_prompt = e->n_prompt;
+    f->n_context = e->n_context;
+    f->retry_after_s = e->retry_after_s;
+    return false;
+}
+
 /* The words that OpenAI's clients know; `code` is what they look at for a prompt that is too long. */
 static const char *type_of(const api_fault *f)
 {

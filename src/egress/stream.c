@@ -35,6 +35,8 @@ static void read_model(stream *s, const js *chunk)
 
 /* ---- calls: {index, id, function: {name, arguments}}; name and id once, arguments in pieces ---- */
 
+static const char calls_unasked[] = "the provider answered with tool calls, which were not asked for";
+
 static status give_call(stream *s, stream_call what, js *j, error *err)
 {
     return s->call(s->user, what, j) ? OK : fail(err, E_CANCELLED, "cancelled");
@@ -78,7 +80,7 @@ static status read_calls(stream *s, const js *list, error *err)
 {
     status r = OK;
     if (js_len(list) && !s->want_calls)
-        return fail(err, E_PROVIDER, "the provider answered with tool calls, which were not asked for");
+        return fail(err, E_PROVIDER, "%s", calls_unasked);
     for (size_t i = 0; i < js_len(list) && !r; i++) {
         const js *call = js_at(list, i), *index = js_get(call, "index");
         int64_t at = (int64_t)i; /* a whole answer's calls have no index */
@@ -107,13 +109,13 @@ static status end_calls(stream *s, error *err)
 static status read_finish(stream *s, const js *choice, error *err)
 {
     static const struct {
-        const char *theirs, *ours, *refusal;
+        const char *theirs, *ours, *refusal; /* a refusal beside a name of ours: unless calls were asked for */
     } reasons[] = {
         { "stop", "stop", NULL },
         { "length", "length", NULL },
         { "eos", "stop", NULL },
         { "content_filter", NULL, "the provider's content filter stopped the answer" },
-        { "tool_calls", "tool_calls", NULL },
+        { "tool_calls", "tool_calls", calls_unasked },
         { "function_call", NULL, "the provider answered with a function call, which was not asked for" },
     };
     const js *f = js_get(choice, "finish_reason");
@@ -121,7 +123,7 @@ static status read_finish(stream *s, const js *choice, error *err)
         return OK;
     for (size_t i = 0; js_is(f, JS_STRING) && i < ARRAY_LEN(reasons); i++)
         if (strcmp(js_text(f), reasons[i].theirs) == 0) {
-            if (!reasons[i].ours)
+            if (!reasons[i].ours || (reasons[i].refusal && !s->want_calls))
                 return fail(err, E_PROVIDER, "%s", reasons[i].refusal);
             s->finish = reasons[i].ours;
             s->finished = true;

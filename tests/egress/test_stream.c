@@ -123,6 +123,9 @@ static void calls(void **state)
     error e;
     assert_int_equal(feed(called, n, n, 1, &text, &s, &e), E_PROVIDER); /* nobody offered tools */
     assert_non_null(strstr(e.text, "not asked for"));
+    static const char ended[] = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n";
+    assert_int_equal(feed(ended, sizeof ended - 1, 1, 17, &text, &s, &e), E_PROVIDER); /* nor did one come */
+    assert_non_null(strstr(e.text, "not asked for"));
     buf_clear(&text);
 }
 
