@@ -52,6 +52,10 @@ bool api_read_number(const js *object, const char *name, double low, double high
 bool api_read_whole(const js *object, const char *name, int64_t low, int64_t high, int64_t *out, api_fault *f);
 bool api_read_bool(const js *object, const char *name, bool *out, api_fault *f);
 bool api_read_text(const js *object, const char *name, const char **out, api_fault *f);
+/* A string or a list of them. */
+bool api_read_stops(const js *object, const char *name, request_sampling *out, api_fault *f);
+/* Parses a body that must be an object with these fields. */
+bool api_read_body(span body, const field *fields, size_t n, js **out, api_fault *f);
 
 /* ---- providers that are open (pool.c) ---- */
 
@@ -97,6 +101,27 @@ typedef struct asker {
 } asker;
 /* False: a 401. */
 bool api_authorised(const api *a, const http_request *r, asker *out);
+
+/* ---- asking: what every dialect does with its neutral request (ask.c) ---- */
+
+enum { API_ID_BYTES = 64 };
+/* prefix and a fresh UUID. */
+bool api_new_id(const char *prefix, char out[API_ID_BYTES], api_fault *f);
+
+typedef struct api_ask {
+    http_request *r;
+    const char *model;  /* the request's field, "" when absent */
+    const js *input;    /* of a task; NULL: none */
+    request *neutral;   /* what is asked; privacy, scope, id and (unless seed_set) seed are filled in, and by a task its
+                           prompt and sampling */
+    const char *param;  /* the field that a provider's refusal is about; NULL: none */
+    event_fn *fn;       /* gets all events but EVENT_ERROR; the answer's headers can be set until it begins */
+    void *user;
+    target to;          /* zero; ask.c's own */
+} api_ask;
+/* Class, route, provider, events, in this order. False: f says what went wrong; what the dialect has begun stays begun.
+ * A client that is gone ends the answer with EVENT_DONE and ANSWER_CANCELLED. */
+bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f);
 
 /* ---- the dialects' handlers, for routes.c ---- */
 void api_openai_chat(api *a, http_request *r);

@@ -106,3 +106,34 @@ bool api_read_text(const js *object, const char *name, const char **out, api_fau
     *out = js_text(v);
     return true;
 }
+
+bool api_read_stops(const js *object, const char *name, request_sampling *out, api_fault *f)
+{
+    const js *stop = value_of(object, name);
+    bool one = js_is(stop, JS_STRING);
+    size_t n = one ? 1 : js_len(stop);
+    if (!stop)
+        return true;
+    if ((!one && !js_is(stop, JS_ARRAY)) || n > REQUEST_STOPS_MAX)
+        return api_refuse(f, FAULT_INVALID, name, "'%s' must be a string or a list of at most %d strings", name,
+                          REQUEST_STOPS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const js *text = one ? stop : js_at(stop, i);
+        if (!js_is(text, JS_STRING) || !js_len(text) || js_len(text) > REQUEST_STOP_BYTES_MAX ||
+            memchr(js_text(text), 0, js_len(text)))
+            return api_refuse(f, FAULT_INVALID, name, "each '%s' must be a string of 1 to %d bytes", name,
+                              REQUEST_STOP_BYTES_MAX);
+        out->stops[out->n_stops++] = js_text(text);
+    }
+    return true;
+}
+
+bool api_read_body(span body, const field *fields, size_t n, js **out, api_fault *f)
+{
+    error e = { 0 };
+    if (js_parse(out, body.p, body.n, "body", 1, &e))
+        return api_refuse_status(f, "", &e);
+    if (!js_is(*out, JS_OBJECT))
+        return api_refuse(f, FAULT_INVALID, "", "the body must be a JSON object");
+    return api_check_fields(*out, fields, n, "", f);
+}

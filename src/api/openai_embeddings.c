@@ -21,8 +21,7 @@ typedef struct embedding_call {
     buf data;              /* the objects of `data` so far */
     uint32_t n;
     int64_t tokens;
-    bool done, failed;
-    api_fault fault;
+    bool done;
 } embedding_call;
 
 /* ---- reading ---- */
@@ -81,16 +80,10 @@ static bool read_inputs(embedding_call *c, api_fault *f)
 
 static bool read_call(embedding_call *c, api_fault *f)
 {
-    error e = { 0 };
-    span body = http_body(c->r);
     const char *format = "float";
     int64_t dimensions = 0;
     c->model = "";
-    if (js_parse(&c->body, body.p, body.n, "body", 1, &e))
-        return api_refuse_status(f, "", &e);
-    if (!js_is(c->body, JS_OBJECT))
-        return api_refuse(f, FAULT_INVALID, "", "the body must be a JSON object");
-    if (!api_check_fields(c->body, fields, ARRAY_LEN(fields), "", f) ||
+    if (!api_read_body(http_body(c->r), fields, ARRAY_LEN(fields), &c->body, f) ||
         !api_read_text(c->body, "model", &c->model, f) || !api_read_text(c->body, "encoding_format", &format, f) ||
         !api_read_bool(c->body, "truncate", &c->embed.truncate, f) ||
         !api_read_whole(c->body, "dimensions", 1, 1 << 24, &dimensions, f) || !read_inputs(c, f))
@@ -141,10 +134,8 @@ static int on_event(void *user, const event *e)
     } else if (e->kind == EVENT_DONE) {
         c->done = e->end->finish != ANSWER_CANCELLED;
         c->tokens = e->end->prompt_tokens;
-    } else if (e->kind == EVENT_ERROR) {
-        c->failed = !api_refuse_event(&c->fault, "input", e->error);
     }
-    return c->data.failed || http_gone(c->r);
+    return c->data.failed;
 }
 
 static void reply(embedding_call *c)
@@ -165,44 +156,23 @@ static void reply(embedding_call *c)
 
 /* ---- the walk ---- */
 
-static void run(api *a, embedding_call *c, const target *to)
-{
-    pooled *held = NULL;
-    provider *p = NULL;
-    error e = { 0 };
-    if (api_take(a, to->spec, &held, &p, &e)) {
-        c->failed = !api_refuse_status(&c->fault, "model", &e);
-        return;
-    }
-    http_set(c->r, "x-hearth-route", provider_get_info(p)->place == PLACE_LOCAL ? "local" : "cloud");
-    api_set_headers(c->r, to);
-    if (provider_complete(p, &c->neutral, on_event, c, NULL, &e) && !c->failed)
-        c->failed = !api_refuse_status(&c->fault, "", &e);
-    else if (c->done)
-        reply(c);
-    api_give(a, held);
-}
-
 void api_openai_embeddings(api *a, http_request *r)
 {
     embedding_call c = { .r = r, .data = BUF_INIT(REPLY_BYTES_MAX) };
-    target to = { 0 };
+    api_fault f;
     request_init(&c.neutral);
-    if (read_call(&c, &c.fault) && api_target(a, r, c.model, NULL, NULL, 0, &to, &c.fault)) {
-        c.neutral.kind = REQUEST_EMBED;
-        c.neutral.embed = &c.embed;
-        c.neutral.privacy = to.privacy;
-        c.neutral.scope = to.scope;
-        run(a, &c, &to);
-    } else {
-        c.failed = true;
-    }
-    if (c.failed)
-        api_reply_fault(r, &c.fault);
+    c.neutral.kind = REQUEST_EMBED;
+    c.neutral.embed = &c.embed;
+    api_ask ask = { .r = r, .neutral = &c.neutral, .param = "input", .fn = on_event, .user = &c };
+    bool ok = read_call(&c, &f);
+    ask.model = c.model;
+    if (!ok || !api_ask_provider(a, &ask, NULL, &f))
+        api_reply_fault(r, &f);
+    else if (c.done)
+        reply(&c);
     for (size_t i = 0; c.inputs && i < c.embed.n_inputs; i++)
         mem_free((void *)(uintptr_t)c.inputs[i].tokens);
     mem_free(c.inputs);
     js_free(c.body);
     buf_clear(&c.data);
-    api_target_clear(&to);
 }

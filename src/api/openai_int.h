@@ -33,7 +33,7 @@ enum { OPENAI_CALLS_MAX = 128 }; /* calls of one answer */
 typedef struct openai_answer {
     http_request *r;
     const chat_call *call;
-    char id[64];
+    char id[API_ID_BYTES];
     int64_t created;
     buf text, reasoning;            /* not streamed: all of it */
     js *calls;                      /* not streamed: [id, name] of each; NULL: none */
@@ -43,7 +43,6 @@ typedef struct openai_answer {
     bool broken;                    /* no memory or no reader: stop */
     uint64_t last_us;               /* when the client last heard something */
     api_fault fault;
-    bool failed;
 } openai_answer;
 
 void openai_answer_init(openai_answer *a, http_request *r, const chat_call *call);

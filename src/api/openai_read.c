@@ -55,27 +55,6 @@ static const field chat_fields[] = {
 
 /* ---- sampling ---- */
 
-static bool read_stops(chat_call *c, api_fault *f)
-{
-    const js *stop = js_get(c->body, "stop");
-    if (!stop || js_is(stop, JS_NULL))
-        return true;
-    bool one = js_is(stop, JS_STRING);
-    size_t n = one ? 1 : js_len(stop);
-    if ((!one && !js_is(stop, JS_ARRAY)) || n > REQUEST_STOPS_MAX)
-        return api_refuse(f, FAULT_INVALID, "stop", "'stop' must be a string or a list of at most %d strings",
-                          REQUEST_STOPS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        const js *text = one ? stop : js_at(stop, i);
-        if (!js_is(text, JS_STRING) || !js_len(text) || js_len(text) > REQUEST_STOP_BYTES_MAX ||
-            memchr(js_text(text), 0, js_len(text)))
-            return api_refuse(f, FAULT_INVALID, "stop", "each 'stop' must be a string of 1 to %d bytes",
-                              REQUEST_STOP_BYTES_MAX);
-        c->neutral.sampling.stops[c->neutral.sampling.n_stops++] = js_text(text);
-    }
-    return true;
-}
-
 static bool read_lengths(chat_call *c, api_fault *f)
 {
     int64_t old_name = 0, new_name = 0;
@@ -119,7 +98,7 @@ static bool read_sampling(chat_call *c, api_fault *f)
     s->repeat_last_n = (uint32_t)last_n;
     s->seed = (uint64_t)seed;
     s->seed_set = js_is(js_get(c->body, "seed"), JS_NUMBER);
-    return ok && read_stops(c, f) && read_lengths(c, f) && read_logprobs(c, f);
+    return ok && api_read_stops(c->body, "stop", s, f) && read_lengths(c, f) && read_logprobs(c, f);
 }
 
 /* ---- the rest ---- */
@@ -171,16 +150,11 @@ static bool read_options(chat_call *c, api_fault *f)
 
 bool openai_read_chat(span body, chat_call *c, api_fault *f)
 {
-    error e = { 0 };
     c->memory = (arena)ARENA_INIT(2 * REQUEST_BYTES_MAX);
     c->model = "";
     request_init(&c->neutral);
     c->neutral.kind = REQUEST_CHAT;
-    if (js_parse(&c->body, body.p, body.n, "body", 1, &e))
-        return api_refuse_status(f, "", &e);
-    if (!js_is(c->body, JS_OBJECT))
-        return api_refuse(f, FAULT_INVALID, "", "the body must be a JSON object");
-    return api_check_fields(c->body, chat_fields, ARRAY_LEN(chat_fields), "", f) &&
+    return api_read_body(body, chat_fields, ARRAY_LEN(chat_fields), &c->body, f) &&
            api_read_text(c->body, "model", &c->model, f) && read_options(c, f) && openai_read_messages(c, f) &&
            check_task_fields(c, f) && read_sampling(c, f) && openai_read_tools(c, f) && openai_read_shape(c, f);
 }

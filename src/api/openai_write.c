@@ -301,9 +301,9 @@ int openai_event(void *user, const event *e)
         break;
     case EVENT_CALL_END: break;
     case EVENT_DONE: on_done(a, e->end); break;
-    case EVENT_ERROR: a->failed = !api_refuse_event(&a->fault, "", e->error); break;
+    case EVENT_ERROR: break; /* ask.c keeps it */
     }
-    return a->broken || http_gone(a->r);
+    return a->broken;
 }
 
 void openai_answer_init(openai_answer *a, http_request *r, const chat_call *call)

@@ -1,0 +1,115 @@
+/* ask.c: the walk that every dialect shares once it has made its JSON a neutral request: class and route (target.c),
+ * provider (pool.c), events. Until a dialect has begun its answer, a fault is still an HTTP status. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api_int.h"
+#include "plat/random.h"
+
+bool api_new_id(const char *prefix, char out[API_ID_BYTES], api_fault *f)
+{
+    char uuid[UUID_TEXT];
+    error e = { 0 };
+    if (uuid_v7(uuid, &e))
+        return api_refuse_status(f, "", &e);
+    snprintf(out, API_ID_BYTES, "%s%s", prefix, uuid);
+    return true;
+}
+
+/* A local answer obeys the task's schema while it is made, as it did when it was measured. */
+static void enforce(const target *to, const provider_info *info, request *neutral)
+{
+    if (!to->t || !to->t->schema || info->kind != PROVIDER_LOCAL)
+        return;
+    neutral->shape = SHAPE_SCHEMA;
+    neutral->schema = to->t->schema;
+    neutral->relaxed = true;
+}
+
+/* The task's own messages and sampling take the place of the caller's: what was measured is what is asked. */
+static void use_task(const target *to, request *neutral, request_message *messages)
+{
+    const task_sampling *s = &to->t->sampling;
+    neutral->task = to->task;
+    neutral->sampling.temperature = s->temperature;
+    neutral->sampling.seed = (uint64_t)s->seed;
+    neutral->sampling.seed_set = true;
+    neutral->sampling.max_tokens = (uint32_t)s->max_tokens;
+    neutral->sampling.n_stops = s->n_stop < REQUEST_STOPS_MAX ? s->n_stop : REQUEST_STOPS_MAX;
+    for (size_t i = 0; i < neutral->sampling.n_stops; i++)
+        neutral->sampling.stops[i] = s->stop[i];
+    if (to->t->caller_prompt)
+        return;
+    for (size_t i = 0; i < to->messages.n; i++)
+        messages[i] = (request_message){ to->messages.items[i].role, to->messages.items[i].content };
+    neutral->messages = messages;
+    neutral->n_messages = to->messages.n;
+    neutral->conversation = NULL;
+}
+
+/* ---- events ---- */
+
+typedef struct watch {
+    api_ask *ask;
+    api_fault *fault;
+    bool failed;
+} watch;
+
+static int on_event(void *user, const event *e)
+{
+    watch *w = user;
+    if (e->kind != EVENT_ERROR)
+        return w->ask->fn(w->ask->user, e) || http_gone(w->ask->r);
+    w->failed = !api_refuse_event(w->fault, w->ask->param ? w->ask->param : "", e->error);
+    return 0;
+}
+
+static bool complete(provider *p, api_ask *ask, api_fault *f)
+{
+    const provider_info *info = provider_get_info(p);
+    error e = { 0 };
+    watch w = { ask, f, false };
+    if (!ask->to.routed)
+        http_set(ask->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
+    api_set_headers(ask->r, &ask->to);
+    enforce(&ask->to, info, ask->neutral);
+    if (!provider_allows(info->kind, info->place, ask->neutral->privacy))
+        return api_refuse(f, FAULT_DENIED, "model", "this request is %s and may not go to '%s', which is %s",
+                          privacy_class_name(ask->neutral->privacy), ask->to.spec, provider_place_name(info->place));
+    if (provider_complete(p, ask->neutral, on_event, &w, NULL, &e) && !w.failed)
+        return api_refuse_status(f, "", &e);
+    return !w.failed;
+}
+
+static bool ask_target(api *a, api_ask *ask, api_fault *f)
+{
+    request_message messages[TASK_MESSAGES_MAX];
+    pooled *held = NULL;
+    provider *p = NULL;
+    error e = { 0 };
+    ask->neutral->privacy = ask->to.privacy;
+    ask->neutral->scope = ask->to.scope;
+    if (ask->to.t)
+        use_task(&ask->to, ask->neutral, messages);
+    if (api_take(a, ask->to.spec, &held, &p, &e))
+        return api_refuse_status(f, "model", &e);
+    bool ok = complete(p, ask, f);
+    api_give(a, held);
+    return ok;
+}
+
+bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)
+{
+    request *q = ask->neutral;
+    error e = { 0 };
+    q->id = id;
+    if (!q->sampling.seed_set && random_bytes(&q->sampling.seed, sizeof q->sampling.seed, &e))
+        return api_refuse_status(f, "", &e);
+    bool ok = api_target(a, ask->r, ask->model, ask->input, q->messages, q->n_messages, &ask->to, f);
+    if (ok)
+        ok = ask_target(a, ask, f);
+    else if (ask->to.routed)
+        api_set_headers(ask->r, &ask->to);
+    api_target_clear(&ask->to);
+    return ok;
+}
