@@ -116,6 +116,8 @@ typedef struct api_ask {
                            prompt and sampling */
     const char *param;  /* the field that a provider's refusal is about; NULL: none */
     event_fn *fn;       /* gets all events but EVENT_ERROR; the answer's headers can be set until it begins */
+    bool (*next)(void *user, request *neutral); /* after an answer without a fault: changes what is asked next and
+                           returns true, or false: that was the last. NULL: one answer */
     void *user;
     target to;          /* zero; ask.c's own */
 } api_ask;
@@ -125,6 +127,7 @@ bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f);
 
 /* ---- the dialects' handlers, for routes.c ---- */
 void api_openai_chat(api *a, http_request *r);
+void api_openai_completions(api *a, http_request *r);
 void api_openai_embeddings(api *a, http_request *r);
 void api_openai_models(api *a, http_request *r);
 void api_openai_model(api *a, http_request *r);

@@ -76,8 +76,10 @@ static bool complete(provider *p, api_ask *ask, api_fault *f)
     if (!provider_allows(info->kind, info->place, ask->neutral->privacy))
         return api_refuse(f, FAULT_DENIED, "model", "this request is %s and may not go to '%s', which is %s",
                           privacy_class_name(ask->neutral->privacy), ask->to.spec, provider_place_name(info->place));
-    if (provider_complete(p, ask->neutral, on_event, &w, NULL, &e) && !w.failed)
-        return api_refuse_status(f, "", &e);
+    do {
+        if (provider_complete(p, ask->neutral, on_event, &w, NULL, &e) && !w.failed)
+            return api_refuse_status(f, "", &e);
+    } while (!w.failed && ask->next && ask->next(ask->user, ask->neutral));
     return !w.failed;
 }
 

@@ -3,10 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/api_int.h"
-#include "base/mem.h"
+#include "api/openai_int.h"
 #include "base/str.h"
-#include "provider/embed.h"
 
 enum { REPLY_BYTES_MAX = 128 << 20 };
 
@@ -31,53 +29,6 @@ static const field fields[] = {
     { "dimensions", FIELD_READ, NULL },      { "truncate", FIELD_READ, NULL }, { "user", FIELD_IGNORED, NULL },
 };
 
-static bool read_ids(request_input *out, const js *list, api_fault *f)
-{
-    int32_t *ids = mem_array(js_len(list) + 1, sizeof *ids);
-    if (!ids)
-        return api_refuse(f, FAULT_INTERNAL, "input", "no memory");
-    out->tokens = ids;
-    out->n_tokens = js_len(list);
-    for (size_t i = 0; i < out->n_tokens; i++) {
-        int64_t id;
-        if (!js_int(js_at(list, i), &id) || id < 0 || id > INT32_MAX)
-            return api_refuse(f, FAULT_INVALID, "input", "'input' holds a list whose item %zu is no token id", i);
-        ids[i] = (int32_t)id;
-    }
-    return true;
-}
-
-static bool read_input(request_input *out, const js *in, api_fault *f)
-{
-    if (js_is(in, JS_ARRAY))
-        return read_ids(out, in, f);
-    if (!js_is(in, JS_STRING) || strlen(js_text(in)) != js_len(in))
-        return api_refuse(f, FAULT_INVALID, "input", "'input' must be a text, a list of texts, a list of token ids or "
-                          "a list of such lists (and hold no zero byte)");
-    out->text = js_text(in);
-    return true;
-}
-
-/* A text, a list of texts, a list of ids, a list of lists of ids. */
-static bool read_inputs(embedding_call *c, api_fault *f)
-{
-    const js *in = js_get(c->body, "input");
-    bool one = !js_is(in, JS_ARRAY) || js_is(js_at(in, 0), JS_NUMBER);
-    size_t n = one ? 1 : js_len(in);
-    if (n == 0 || n > REQUEST_INPUTS_MAX)
-        return api_refuse(f, FAULT_INVALID, "input", "'input' must hold 1 to %d texts, not %zu",
-                          (int)REQUEST_INPUTS_MAX, n);
-    c->inputs = mem_array(n, sizeof *c->inputs);
-    if (!c->inputs)
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
-    c->embed.inputs = c->inputs;
-    c->embed.n_inputs = n;
-    for (size_t i = 0; i < n; i++)
-        if (!read_input(&c->inputs[i], one ? in : js_at(in, i), f))
-            return false;
-    return true;
-}
-
 static bool read_call(embedding_call *c, api_fault *f)
 {
     const char *format = "float";
@@ -86,8 +37,10 @@ static bool read_call(embedding_call *c, api_fault *f)
     if (!api_read_body(http_body(c->r), fields, ARRAY_LEN(fields), &c->body, f) ||
         !api_read_text(c->body, "model", &c->model, f) || !api_read_text(c->body, "encoding_format", &format, f) ||
         !api_read_bool(c->body, "truncate", &c->embed.truncate, f) ||
-        !api_read_whole(c->body, "dimensions", 1, 1 << 24, &dimensions, f) || !read_inputs(c, f))
+        !api_read_whole(c->body, "dimensions", 1, 1 << 24, &dimensions, f) ||
+        !openai_read_inputs(js_get(c->body, "input"), "input", &c->inputs, &c->embed.n_inputs, f))
         return false;
+    c->embed.inputs = c->inputs;
     if (strcmp(format, "float") != 0 && strcmp(format, "base64") != 0)
         return api_refuse(f, FAULT_INVALID, "encoding_format", "'encoding_format' must be float or base64");
     if (str_starts(c->model, "task:"))
@@ -170,9 +123,7 @@ void api_openai_embeddings(api *a, http_request *r)
         api_reply_fault(r, &f);
     else if (c.done)
         reply(&c);
-    for (size_t i = 0; c.inputs && i < c.embed.n_inputs; i++)
-        mem_free((void *)(uintptr_t)c.inputs[i].tokens);
-    mem_free(c.inputs);
+    openai_inputs_free(c.inputs, c.embed.n_inputs);
     js_free(c.body);
     buf_clear(&c.data);
 }

@@ -5,6 +5,7 @@
 #include "api/api_int.h"
 #include "base/mem.h"
 #include "hearth.h"
+#include "provider/embed.h"
 
 #define OPENAI_FINGERPRINT "hearth-" HEARTH_VERSION
 
@@ -24,6 +25,17 @@ void openai_chat_clear(chat_call *c);
 bool openai_read_messages(chat_call *c, api_fault *f);
 bool openai_read_tools(chat_call *c, api_fault *f);
 bool openai_read_shape(chat_call *c, api_fault *f);
+
+/* ---- what several readers read ---- */
+
+/* Temperature 1 unless said otherwise; seed and stops too, max_tokens not. */
+bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f);
+/* stream, stream_options */
+bool openai_read_stream(const js *body, bool *stream, bool *include_usage, api_fault *f);
+/* `in` is the field `name`: a text, a list of texts, of token ids, or of lists of these (openai_inputs.c). *out is to
+ * be freed with openai_inputs_free, also after a fault; its texts are borrowed from `in`. */
+bool openai_read_inputs(const js *in, const char *name, request_input **out, size_t *n, api_fault *f);
+void openai_inputs_free(request_input *inputs, size_t n);
 
 /* ---- writing ---- */
 

@@ -80,25 +80,24 @@ static bool read_logprobs(chat_call *c, api_fault *f)
     return true;
 }
 
-static bool read_sampling(chat_call *c, api_fault *f)
+bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f)
 {
-    request_sampling *s = &c->neutral.sampling;
     int64_t top_k = 0, last_n = 64, seed = 0;
     s->temperature = 1;
-    bool ok = api_read_number(c->body, "temperature", 0, 2, &s->temperature, f) &&
-              api_read_number(c->body, "top_p", 0, 1, &s->top_p, f) &&
-              api_read_number(c->body, "min_p", 0, 1, &s->min_p, f) &&
-              api_read_number(c->body, "repeat_penalty", 0.01, 100, &s->repeat_penalty, f) &&
-              api_read_number(c->body, "presence_penalty", -2, 2, &s->presence_penalty, f) &&
-              api_read_number(c->body, "frequency_penalty", -2, 2, &s->frequency_penalty, f) &&
-              api_read_whole(c->body, "top_k", 0, 1 << 20, &top_k, f) &&
-              api_read_whole(c->body, "repeat_last_n", 0, 4096, &last_n, f) &&
-              api_read_whole(c->body, "seed", INT64_MIN, INT64_MAX, &seed, f);
+    bool ok = api_read_number(body, "temperature", 0, 2, &s->temperature, f) &&
+              api_read_number(body, "top_p", 0, 1, &s->top_p, f) &&
+              api_read_number(body, "min_p", 0, 1, &s->min_p, f) &&
+              api_read_number(body, "repeat_penalty", 0.01, 100, &s->repeat_penalty, f) &&
+              api_read_number(body, "presence_penalty", -2, 2, &s->presence_penalty, f) &&
+              api_read_number(body, "frequency_penalty", -2, 2, &s->frequency_penalty, f) &&
+              api_read_whole(body, "top_k", 0, 1 << 20, &top_k, f) &&
+              api_read_whole(body, "repeat_last_n", 0, 4096, &last_n, f) &&
+              api_read_whole(body, "seed", INT64_MIN, INT64_MAX, &seed, f);
     s->top_k = (uint32_t)top_k;
     s->repeat_last_n = (uint32_t)last_n;
     s->seed = (uint64_t)seed;
-    s->seed_set = js_is(js_get(c->body, "seed"), JS_NUMBER);
-    return ok && api_read_stops(c->body, "stop", s, f) && read_lengths(c, f) && read_logprobs(c, f);
+    s->seed_set = js_is(js_get(body, "seed"), JS_NUMBER);
+    return ok && api_read_stops(body, "stop", s, f);
 }
 
 /* ---- the rest ---- */
@@ -128,24 +127,29 @@ static bool is_object(const js *v, const char *name, api_fault *f)
            api_refuse(f, FAULT_INVALID, name, "'%s' must be an object, not a %s", name, js_type_name(js_typeof(v)));
 }
 
-static bool read_options(chat_call *c, api_fault *f)
+bool openai_read_stream(const js *body, bool *stream, bool *include_usage, api_fault *f)
 {
-    const js *options = js_get(c->body, "stream_options"), *input = js_get(c->body, "input");
-    static const field stream_fields[] = {
+    const js *options = js_get(body, "stream_options");
+    static const field fields[] = {
         { "include_usage", FIELD_READ, NULL },
         { "include_obfuscation", FIELD_IGNORED, NULL },
     };
+    return is_object(options, "stream_options", f) && api_read_bool(body, "stream", stream, f) &&
+           api_check_fields(options, fields, ARRAY_LEN(fields), "stream_options.", f) &&
+           api_read_bool(options, "include_usage", include_usage, f);
+}
+
+static bool read_options(chat_call *c, api_fault *f)
+{
+    const js *input = js_get(c->body, "input");
     int64_t n = 1;
-    if (!is_object(options, "stream_options", f))
-        return false;
     if (input && !js_is(input, JS_NULL)) {
         if (!js_is(input, JS_OBJECT))
             return api_refuse(f, FAULT_INVALID, "input", "'input' must be an object of the task's variables");
         c->input = input;
     }
-    return api_read_bool(c->body, "stream", &c->stream, f) && api_read_whole(c->body, "n", 1, 1, &n, f) &&
-           api_check_fields(options, stream_fields, ARRAY_LEN(stream_fields), "stream_options.", f) &&
-           api_read_bool(options, "include_usage", &c->include_usage, f);
+    return openai_read_stream(c->body, &c->stream, &c->include_usage, f) &&
+           api_read_whole(c->body, "n", 1, 1, &n, f);
 }
 
 bool openai_read_chat(span body, chat_call *c, api_fault *f)
@@ -156,7 +160,8 @@ bool openai_read_chat(span body, chat_call *c, api_fault *f)
     c->neutral.kind = REQUEST_CHAT;
     return api_read_body(body, chat_fields, ARRAY_LEN(chat_fields), &c->body, f) &&
            api_read_text(c->body, "model", &c->model, f) && read_options(c, f) && openai_read_messages(c, f) &&
-           check_task_fields(c, f) && read_sampling(c, f) && openai_read_tools(c, f) && openai_read_shape(c, f);
+           check_task_fields(c, f) && openai_read_sampling(c->body, &c->neutral.sampling, f) && read_lengths(c, f) &&
+           read_logprobs(c, f) && openai_read_tools(c, f) && openai_read_shape(c, f);
 }
 
 void openai_chat_clear(chat_call *c)

@@ -13,6 +13,7 @@ typedef struct route {
 
 static const route routes[] = {
     { "POST", "/v1/chat/completions", api_openai_chat, false },
+    { "POST", "/v1/completions", api_openai_completions, false },
     { "POST", "/v1/embeddings", api_openai_embeddings, false },
     { "GET", "/v1/models", api_openai_models, false },
     { "GET", "/v1/models/", api_openai_model, false },
