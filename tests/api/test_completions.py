@@ -3,6 +3,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -191,6 +192,15 @@ def nothing_is_dropped_silently(c):
         assert "prompt[1]" in str(e) and "token 0" in str(e), e
 
 
+def a_client_that_leaves_stops_the_rest(c):
+    stream = ask(c, [TEXT] * 500, max_tokens=200, stream=True)
+    next(iter(stream))
+    stream.close()
+    start = time.monotonic()
+    ask(c, TEXT)
+    assert time.monotonic() - start < 8, "the abandoned answers went on"
+
+
 # ---- lm-evaluation-harness -------------------------------------------------------------------------------------------
 
 QUESTIONS = [("The capital of France is", [" Paris", " a banana", " London"]),
@@ -227,6 +237,6 @@ with Served() as server:
     with openai.OpenAI(base_url=server.url + "/v1", api_key="unused", max_retries=0, timeout=120) as client:
         for check in (whole_and_streamed_agree, greedy_is_what_the_program_says, perplexity_agrees, shape_of_logprobs,
                       drawing_and_scoring_agree, several_prompts_are_as_alone, stops, nothing_is_dropped_silently,
-                      harness_by_hand):
+                      a_client_that_leaves_stops_the_rest, harness_by_hand):
             check(client)
             print("ok", check.__name__, flush=True)
