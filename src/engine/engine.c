@@ -114,7 +114,8 @@ static uint64_t own_bytes(const plan *p)
 {
     uint64_t n = p->spec.n_vocab, padded = (n + 15) / 16 * 16;
     return n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float) +
-           p->run.batch * (sizeof(model_row) + sizeof(uint32_t)) + p->run.logit_rows * sizeof(float *) +
+           p->run.batch * (sizeof(model_row) + sizeof(engine_row) + sizeof(uint32_t)) +
+           p->run.logit_rows * sizeof(float *) +
            lookup_bytes(p->run.context) + prefix_bytes(p->budget.n_pages) +
            p->o.n_sessions * session_bytes(&p->budget);
 }
@@ -259,12 +260,13 @@ static status open_scratch(engine *e, const plan *p, error *err)
 {
     size_t n = p->spec.n_vocab;
     e->rows = mem_array(e->batch, sizeof *e->rows);
+    e->step = mem_array(e->batch, sizeof *e->step);
     e->which = mem_array(e->batch, sizeof *e->which);
     e->logits = mem_array(e->logit_rows, sizeof *e->logits);
     e->candidates = mem_array(n, sizeof *e->candidates);
     e->work = mem_array((n + 15) / 16 * 16, sizeof *e->work);
     e->counts = mem_array(n, sizeof *e->counts);
-    if (!e->rows || !e->which || !e->logits || !e->candidates || !e->work || !e->counts)
+    if (!e->rows || !e->step || !e->which || !e->logits || !e->candidates || !e->work || !e->counts)
         return fail(err, E_NOMEM, "no memory for sampling");
     status s = OK;
     for (int i = 0; !s && i < MODEL_KINDS; i++)
@@ -351,7 +353,7 @@ void engine_close(engine **ep)
     prefix_close(&e->prefix);
     for (uint32_t i = 0; i < e->n_classes; i++)
         mem_free(e->classes[i]);
-    void *blocks[] = { e->classes, e->rows, e->which, e->logits, e->candidates,   e->work,
+    void *blocks[] = { e->classes, e->rows, e->step, e->which, e->logits, e->candidates, e->work,
                        e->counts, e->arch, e->name,  e->chat_template };
     for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
         mem_free(blocks[i]);

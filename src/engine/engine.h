@@ -200,4 +200,14 @@ typedef void session_top(void *user, uint32_t i, const float *logits, double log
 status session_score(session *s, const int32_t *tokens, uint32_t n, double *logprobs, session_top *top, void *user,
                      error *err) MUST_CHECK;
 
+/* The same in pieces, so that others can have their steps between: a call of scoring_step feeds at most `most` tokens
+ * (0, and never more than: engine_batch) and judges the tokens after them; *over: all are. Whatever the pieces, the
+ * numbers are the same. tokens, logprobs and user are borrowed until scoring_close; nobody else changes the session
+ * meanwhile. After an error only closing is left. */
+typedef struct scoring scoring;
+status scoring_open(scoring **out, session *s, const int32_t *tokens, uint32_t n, double *logprobs, session_top *top,
+                    void *user, error *err) MUST_CHECK;
+status scoring_step(scoring *g, uint32_t most, bool *over, error *err) MUST_CHECK;
+void scoring_close(scoring **g);
+
 #endif

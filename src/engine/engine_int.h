@@ -42,12 +42,14 @@ struct engine {
     kv_pool kv[MODEL_KINDS];
     uint32_t batch, logit_rows, n_open; /* n_open sessions */
     model_row *rows;         /* [batch] */
-    const float **logits;    /* [logit_rows] */
+    engine_row *step;        /* [batch]: the rows of a step of answers, */
+    const float **logits;    /* [logit_rows]: and what came of them */
     uint32_t *which;         /* [batch] */
     candidate *candidates;   /* [n_vocab] */
     float *work;             /* [n_vocab rounded up to 16] */
     uint16_t *counts;        /* [n_vocab], zero between uses */
     lookup *lookup;
+    const void *foreseen; /* whose text the lookup knows: a generation, or NULL */
     prefix_cache *prefix;
     char *arch, *name, *chat_template;
     char **classes; /* names, [n_classes]; NULL: none, or without names */
@@ -64,6 +66,11 @@ struct session {
     uint32_t pending; /* rows of the step under way */
     int scope;        /* of the prefix cache, or PREFIX_NONE */
 };
+
+/* One chunk of one session, without logits: n (1..batch) tokens of the vocabulary that fit the context. */
+status session_feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *err) MUST_CHECK;
+/* E_NOFIT and E_RANGE: tokens that a session cannot be fed after those it has. */
+status session_check_tokens(const session *s, const int32_t *tokens, uint32_t n, error *err) MUST_CHECK;
 
 /* Natural log of the sum of exp over a row of logits; clobbers e->work. */
 double engine_log_sum(engine *e, const float *logits);

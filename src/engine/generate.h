@@ -15,6 +15,8 @@ struct grammar;
 #define SAMPLING_STOP_BYTES 256   /* longest stop string */
 #define SAMPLING_LOGPROBS 64      /* most alternatives reported */
 #define SAMPLING_REPEAT_LAST 4096 /* longest window of the penalties */
+#define SAMPLING_BIASES 1024      /* most tokens with a bias */
+#define SAMPLING_BIAS_MOST 10000  /* largest finite bias */
 
 /* Speculation: where the text repeats itself (an answer that copies from its prompt), several tokens are foreseen and
  * verified in one step. The answer is the same, bit for bit, with and without. */
@@ -23,6 +25,13 @@ typedef enum sampling_speculate {
     SPECULATE_OFF,
     SPECULATE_ALWAYS, /* whenever anything is foreseen: for tests */
 } sampling_speculate;
+
+/* Added to a token's logit before penalties: -INFINITY, the token is never drawn, or at most SAMPLING_BIAS_MOST up or
+ * down. */
+typedef struct token_bias {
+    int32_t token;
+    float bias;
+} token_bias;
 
 typedef struct sampling_options {
     size_t size;             /* sizeof(sampling_options), set by sampling_options_init */
@@ -47,10 +56,14 @@ typedef struct sampling_options {
                                 one call at a time */
     const struct grammar_vocab *grammar_vocab; /* NULL: the engine's own. Else one of the same tokens in which control
                                 tokens may have texts: they are taken where the grammar forces such a text */
+    const token_bias *bias;  /* n_bias of them, borrowed like `stops`; of one token the last counts. What a grammar
+                                forces is taken whatever its bias */
+    uint32_t n_bias;         /* 0..SAMPLING_BIASES */
 } sampling_options;
 /* temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, no penalties, window 64. */
 void sampling_options_init(sampling_options *o);
-/* E_RANGE naming the field that is out of its limits. */
+/* E_RANGE naming the field that is out of its limits. That tokens with a bias are in the vocabulary is checked where an
+ * answer begins. */
 status sampling_options_check(const sampling_options *o, error *err) MUST_CHECK;
 
 /* Under a grammar (grammar/grammar.h) only tokens that its mask has are drawn: the mask comes after penalties and
@@ -115,5 +128,23 @@ typedef struct generate_result {
  * NULL. */
 status engine_generate(session *s, const int32_t *prompt, uint32_t n, const sampling_options *o,
                        generate_callback *callback, void *user, generate_result *out, error *err) MUST_CHECK;
+
+/* ---- an answer as a thing ----
+ *
+ * The same answer, token by token, in the hands of a scheduler (batch.h), which steps many of them together. The prompt
+ * is copied; the options, and what they point at, are borrowed until generation_close, as are `user` and the session,
+ * which nobody else changes meanwhile. A grammar serves one generation at a time. Nothing is fed yet and the session is
+ * as it was; errors as above: E_RANGE, E_NOFIT, E_UNSUPPORTED, E_NOMEM. */
+typedef struct generation generation;
+status generation_open(generation **out, session *s, const int32_t *prompt, uint32_t n, const sampling_options *o,
+                       generate_callback *callback, void *user, error *err) MUST_CHECK;
+/* Take it out of its batch first. */
+void generation_close(generation **g);
+/* It ends with FINISH_CANCELLED in the next step, as if the callback had said so; the callback is not called again. */
+void generation_cancel(generation *g);
+bool generation_is_over(const generation *g);
+/* How it went, once it is over: the status and error that it failed with, or OK and *out. Times are those of the clock:
+ * first_token_s from generation_open, prefill_s and decode_s from its first step on, the steps of others included. */
+status generation_result(const generation *g, generate_result *out, error *err) MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 /* sample.c: from logits to one token. The order of everything is docs/NUMERICS.md §8.
  *
- *     logits -> penalties -> divided by the temperature -> grammar's mask -> top-k -> top-p -> min-p -> draw
+ *     logits -> bias -> penalties -> divided by the temperature -> grammar's mask -> top-k -> top-p -> min-p -> draw
  *
  * Candidates are taken in descending order, ties by ascending id, from a heap: only as many are ordered as the filters
  * or the draw ask for. Allocates nothing: the engine owns one array of candidates. */
@@ -69,6 +69,14 @@ status sampling_options_check(const sampling_options *o, error *err)
         return fail(err, E_RANGE, "n_logprobs is %u, the limit is %d", o->n_logprobs, SAMPLING_LOGPROBS);
     if ((unsigned)o->speculate > SPECULATE_ALWAYS)
         return fail(err, E_RANGE, "speculate is %d, it must be 0 to %d", (int)o->speculate, SPECULATE_ALWAYS);
+    if (o->n_bias > SAMPLING_BIASES)
+        return fail(err, E_RANGE, "logit_bias names %u tokens, the limit is %d", o->n_bias, SAMPLING_BIASES);
+    for (uint32_t i = 0; i < o->n_bias; i++) {
+        float b = o->bias[i].bias;
+        if (!(b == -INFINITY || (b >= -SAMPLING_BIAS_MOST && b <= SAMPLING_BIAS_MOST)))
+            return fail(err, E_RANGE, "logit_bias of token %d is %g, it must be -%d to %d, or minus infinity",
+                        o->bias[i].token, (double)b, SAMPLING_BIAS_MOST, SAMPLING_BIAS_MOST);
+    }
     if (o->n_stops > SAMPLING_STOPS)
         return fail(err, E_RANGE, "%u stop strings, the limit is %d", o->n_stops, SAMPLING_STOPS);
     for (uint32_t i = 0; i < o->n_stops; i++) {
@@ -129,7 +137,15 @@ static void apply_mask(float *work, size_t n_vocab, const token_mask *mask)
     }
 }
 
-/* Temperature, penalties and mask over the logits; returns how many candidates there are (not those that weigh
+static float penalised(float x, uint16_t count, const sampling_options *o)
+{
+    if (!count)
+        return x;
+    x = x > 0.0f ? x / o->repeat_penalty : x * o->repeat_penalty;
+    return x - (float)count * o->frequency_penalty - o->presence_penalty;
+}
+
+/* Bias, penalties, temperature and mask over the logits; returns how many candidates there are (not those that weigh
  * nothing). */
 static size_t gather(engine *e, const session *s, const float *logits, const token_mask *mask,
                      const sampling_options *o)
@@ -142,13 +158,12 @@ static size_t gather(engine *e, const session *s, const float *logits, const tok
     for (uint32_t i = 0; penalties && i < n_window; i++)
         e->counts[window[i]]++;
     for (size_t i = 0; i < n_vocab; i++) {
-        float x = logits[i];
         uint16_t count = e->counts[i];
-        if (count) {
-            x = x > 0.0f ? x / o->repeat_penalty : x * o->repeat_penalty;
-            x = x - (float)count * o->frequency_penalty - o->presence_penalty;
-        }
-        e->work[i] = x * by;
+        e->work[i] = (count ? penalised(logits[i], count, o) : logits[i]) * by;
+    }
+    for (uint32_t i = 0; i < o->n_bias; i++) {
+        int32_t t = o->bias[i].token;
+        e->work[t] = penalised(logits[t] + o->bias[i].bias, e->counts[t], o) * by;
     }
     for (uint32_t i = 0; penalties && i < n_window; i++)
         e->counts[window[i]] = 0;
@@ -241,7 +256,7 @@ void engine_sample(engine *e, const session *s, const float *logits, const token
         for (best = 0; !allows(mask, best);)
             best++;
     int32_t token = (int32_t)best;
-    if (o->temperature > 0.0f && n > 1)
+    if (o->temperature > 0.0f && n > 1 && e->work[best] > -INFINITY) /* else a bias forbids all: the lowest */
         token = draw(e, n, e->work[best], o,
                      (double)(sample_random(o->seed, s->length, o->choice) >> 8) * 0x1p-24);
     engine_report(e, logits, o, token, out);

@@ -6,7 +6,6 @@
 
 #include "base/mem.h"
 #include "engine/engine_int.h"
-#include "kernels/maths.h"
 
 static uint32_t pages_for(uint32_t length)
 {
@@ -306,8 +305,7 @@ status engine_step(engine *e, const engine_row *rows, uint32_t n, const float **
     return OK;
 }
 
-/* One chunk of one session, for feed and score. */
-static status feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *err)
+status session_feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *err)
 {
     engine *e = s->e;
     uint32_t from = s->length;
@@ -331,7 +329,7 @@ static status feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *e
     return OK;
 }
 
-static status check_tokens(const session *s, const int32_t *tokens, uint32_t n, error *err)
+status session_check_tokens(const session *s, const int32_t *tokens, uint32_t n, error *err)
 {
     const engine *e = s->e;
     if (n > e->info.context - s->length)
@@ -349,65 +347,18 @@ status session_feed(session *s, const int32_t *tokens, uint32_t n, const float *
     engine *e = s->e;
     if (n == 0)
         return fail(err, E_RANGE, "no tokens to feed");
-    status st = check_tokens(s, tokens, n, err);
+    status st = session_check_tokens(s, tokens, n, err);
     uint32_t chunk = 0;
     for (uint32_t done = 0; !st && done < n; done += chunk) {
         if (progress && progress(user, done, n))
             return fail(err, E_CANCELLED, "feeding was cancelled after %u of %u tokens", done, n);
         chunk = n - done < e->batch ? n - done : e->batch;
-        st = feed_chunk(s, tokens + done, chunk, err);
+        st = session_feed_chunk(s, tokens + done, chunk, err);
     }
     if (!st && logits) {
         uint32_t last = chunk - 1;
         model_logits(e->run, &last, 1);
         *logits = model_logits_at(e->run, 0);
-    }
-    return st;
-}
-
-/* ---- scoring ---- */
-
-/* softmax in F32 as everywhere, its sum once more in f64: p of the largest is the factor that both share. */
-double engine_log_sum(engine *e, const float *logits)
-{
-    size_t n = e->info.n_vocab, top = e->k.argmax(logits, n);
-    e->k.softmax(logits, n, e->work);
-    double sums[4] = { 0 };
-    for (size_t i = 0; i < n; i++)
-        sums[i & 3] += (double)e->work[i];
-    double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    return (double)logits[top] + kernels_log(sum / (double)e->work[top]);
-}
-
-status session_score(session *s, const int32_t *tokens, uint32_t n, double *logprobs, session_top *top, void *user,
-                     error *err)
-{
-    engine *e = s->e;
-    if (n == 0)
-        return fail(err, E_RANGE, "no tokens to score");
-    session_truncate(s, 0);
-    status st = check_tokens(s, tokens, n, err);
-    logprobs[0] = st ? logprobs[0] : 0.0;
-    uint32_t chunk;
-    for (uint32_t done = 0; !st && done < n; done += chunk) {
-        chunk = n - done < e->batch ? n - done : e->batch;
-        st = feed_chunk(s, tokens + done, chunk, err);
-        /* logits of position p judge token p + 1, so the last position of all needs none */
-        uint32_t rows = done + chunk < n ? chunk : chunk - 1;
-        for (uint32_t from = 0; !st && from < rows; from += e->logit_rows) {
-            uint32_t count = rows - from < e->logit_rows ? rows - from : e->logit_rows;
-            for (uint32_t i = 0; i < count; i++)
-                e->which[i] = from + i;
-            model_logits(e->run, e->which, count);
-            for (uint32_t i = 0; i < count; i++) {
-                const float *logits = model_logits_at(e->run, i);
-                uint32_t at = done + from + i + 1;
-                double sum = engine_log_sum(e, logits);
-                logprobs[at] = (double)logits[tokens[at]] - sum;
-                if (top)
-                    top(user, at, logits, sum);
-            }
-        }
     }
     return st;
 }
