@@ -252,6 +252,8 @@ static bool done_event(call *c, const js *j)
     if (!answer_finish_parse(js_text(js_get(j, "finish")), &e->finish) || e->finish == ANSWER_ERROR)
         return false;
     e->context_full = js_bool(js_get(j, "context_full"), false);
+    int64_t stop = whole(j, "stop", -1);
+    e->stop = stop >= 0 && stop < REQUEST_STOPS_MAX ? (int)stop : -1;
     e->prompt_tokens = whole(j, "prompt_tokens", -1);
     e->cached_tokens = whole(j, "cached_tokens", -1);
     e->completion_tokens = whole(j, "completion_tokens", -1);

@@ -276,8 +276,8 @@ status provider_complete(provider *p, const request *r, event_fn *fn, void *user
 {
     error own = { 0 }, *e = err ? err : &own;
     call c = { .fn = fn, .user = user, .limits = limits_with_defaults(limits) };
-    c.end = (event_done){ .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1, .prefill_seconds = NAN,
-                          .decode_seconds = NAN, .mean_logprob = NAN };
+    c.end = (event_done){ .stop = -1, .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1,
+                          .prefill_seconds = NAN, .decode_seconds = NAN, .mean_logprob = NAN };
     pthread_mutex_lock(&p->lock);
     c.model = p->answered_by;
     c.start_us = c.last_us = clock_mono_us();

@@ -170,6 +170,7 @@ typedef struct event_token {
 typedef struct event_done {
     answer_finish finish;
     bool context_full;      /* ANSWER_LENGTH because of the context, not of max_tokens */
+    int stop;               /* ANSWER_STOP: which of the request's stop strings ended it; -1: none, or nobody says */
     int64_t prompt_tokens;
     int64_t cached_tokens;  /* of them taken from an earlier request */
     int64_t completion_tokens;

@@ -306,6 +306,15 @@ static status enter_scope(answer *a, error *err)
     return session_share(a->w->session, n > 0 && (size_t)n < sizeof name ? name : NULL, err);
 }
 
+/* Which of the request's stop strings ended the answer, or -1. */
+static int64_t stop_index(const answer *a, const generate_result *r)
+{
+    for (uint32_t i = 0; r->stop && i < a->sampling.n_stops; i++)
+        if (a->sampling.stops[i] == r->stop)
+            return i;
+    return -1;
+}
+
 static void send_done(answer *a, const generate_result *r)
 {
     js *j = js_object();
@@ -315,6 +324,7 @@ static void send_done(answer *a, const generate_result *r)
     finish = speech_finish_name(&a->speech, finish);
     js_set(j, "finish", js_new_string(a->cancelled ? "cancelled" : finish));
     js_set(j, "context_full", js_new_bool(r->finish == FINISH_CONTEXT));
+    js_set(j, "stop", js_new_int(stop_index(a, r)));
     js_set(j, "prompt_tokens", js_new_int(r->n_prompt));
     js_set(j, "cached_tokens", js_new_int(r->n_reused));
     js_set(j, "completion_tokens", js_new_int(r->n_tokens));
