@@ -29,6 +29,11 @@ bool api_refuse_event(api_fault *f, const char *param, const event_error *e); /*
 /* The fault as the object {"error":{…}} of OpenAI's dialect. NULL without memory. */
 js *api_fault_js(const api_fault *f);
 void api_reply_fault(http_request *r, const api_fault *f);
+/* The same status and headers, the body in another dialect's form. Takes body. */
+void api_reply_fault_as(http_request *r, const api_fault *f, js *body);
+/* What of a schema is not enforced (EVENT_RELAXED), in x-hearth-not-enforced as far as it fits. Before the answer
+ * begins; nothing after. */
+void api_set_not_enforced(http_request *r, const js *list);
 /* Takes body. */
 void api_reply_js(http_request *r, int code, js *body);
 
@@ -129,6 +134,10 @@ bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f);
 void api_openai_chat(api *a, http_request *r);
 void api_openai_completions(api *a, http_request *r);
 void api_openai_embeddings(api *a, http_request *r);
+void api_anthropic_messages(api *a, http_request *r);
+void api_anthropic_count(api *a, http_request *r);
+/* The fault as {"type": "error", "error": {…}}. NULL without memory. */
+js *api_anthropic_fault_js(const api_fault *f);
 void api_openai_models(api *a, http_request *r);
 void api_openai_model(api *a, http_request *r);
 void api_health(api *a, http_request *r);

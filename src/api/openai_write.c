@@ -6,7 +6,7 @@
 #include "api/openai_int.h"
 #include "plat/clock.h"
 
-enum { ANSWER_BYTES_MAX = 32 << 20, PING_US = 5000000, RELAXED_HEADER_MAX = 1024 };
+enum { ANSWER_BYTES_MAX = 32 << 20, PING_US = 5000000 };
 
 /* ---- pieces ---- */
 
@@ -242,20 +242,12 @@ static void reply_whole(openai_answer *a, const event_done *end)
 
 /* ---- events ---- */
 
-/* What of a schema is not enforced: in a header, as far as it fits, and in the answer. */
+/* What of a schema is not enforced: in a header, and in the answer. */
 static void on_relaxed(openai_answer *a, const js *list)
 {
-    buf line = BUF_INIT(RELAXED_HEADER_MAX);
     js_free(a->relaxed);
     a->relaxed = js_copy(list);
-    for (size_t i = 0; i < js_len(list) && !line.failed; i++)
-        buf_printf(&line, "%s%s", i ? "; " : "", js_text(js_at(list, i)));
-    for (size_t i = 0; i < line.len; i++)
-        if ((unsigned char)line.data[i] < ' ' || (unsigned char)line.data[i] > '~')
-            line.data[i] = '?';
-    if (!http_begun(a->r))
-        http_set(a->r, "x-hearth-not-enforced", buf_text(&line));
-    buf_clear(&line);
+    api_set_not_enforced(a->r, list);
 }
 
 static void on_text(openai_answer *a, const event *e)

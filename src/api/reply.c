@@ -4,7 +4,7 @@
 
 #include "api/api_int.h"
 
-enum { REPLY_BYTES_MAX = 64 << 20 };
+enum { REPLY_BYTES_MAX = 64 << 20, NOT_ENFORCED_HEADER_MAX = 1024 };
 
 static void set_fault(api_fault *f, fault_kind kind, const char *param)
 {
@@ -97,7 +97,7 @@ void api_reply_js(http_request *r, int code, js *body)
     js_free(body);
 }
 
-void api_reply_fault(http_request *r, const api_fault *f)
+void api_reply_fault_as(http_request *r, const api_fault *f, js *body)
 {
     int code = f->http ? f->http : fault_http(f->kind);
     char seconds[24];
@@ -107,5 +107,23 @@ void api_reply_fault(http_request *r, const api_fault *f)
     }
     if (code >= 500 && code != 503)
         http_set(r, "X-Should-Retry", "false");
-    api_reply_js(r, code, api_fault_js(f));
+    api_reply_js(r, code, body);
+}
+
+void api_reply_fault(http_request *r, const api_fault *f)
+{
+    api_reply_fault_as(r, f, api_fault_js(f));
+}
+
+void api_set_not_enforced(http_request *r, const js *list)
+{
+    buf line = BUF_INIT(NOT_ENFORCED_HEADER_MAX);
+    for (size_t i = 0; i < js_len(list) && !line.failed; i++)
+        buf_printf(&line, "%s%s", i ? "; " : "", js_text(js_at(list, i)));
+    for (size_t i = 0; i < line.len; i++)
+        if ((unsigned char)line.data[i] < ' ' || (unsigned char)line.data[i] > '~')
+            line.data[i] = '?';
+    if (!http_begun(r))
+        http_set(r, "x-hearth-not-enforced", buf_text(&line));
+    buf_clear(&line);
 }

@@ -5,20 +5,26 @@
 #include "base/str.h"
 #include "hearth.h"
 
+typedef js *fault_form(const api_fault *f);
+
 typedef struct route {
     const char *method, *path; /* a path that ends in '/' matches what begins with it */
-    void (*handle)(api *a, http_request *r);
+    void (*handle)(api *a, http_request *r); /* NULL: nothing is there, and that is said in this form */
     bool open; /* needs no key */
+    fault_form *fault; /* how what goes wrong before the handler is told; NULL: OpenAI's form */
 } route;
 
 static const route routes[] = {
-    { "POST", "/v1/chat/completions", api_openai_chat, false },
-    { "POST", "/v1/completions", api_openai_completions, false },
-    { "POST", "/v1/embeddings", api_openai_embeddings, false },
-    { "GET", "/v1/models", api_openai_models, false },
-    { "GET", "/v1/models/", api_openai_model, false },
-    { "GET", "/health", api_health, true },
-    { "GET", "/v1/health", api_health, true },
+    { "POST", "/v1/chat/completions", api_openai_chat, false, NULL },
+    { "POST", "/v1/completions", api_openai_completions, false, NULL },
+    { "POST", "/v1/embeddings", api_openai_embeddings, false, NULL },
+    { "POST", "/v1/messages", api_anthropic_messages, false, api_anthropic_fault_js },
+    { "POST", "/v1/messages/count_tokens", api_anthropic_count, false, api_anthropic_fault_js },
+    { "", "/v1/messages/", NULL, false, api_anthropic_fault_js },
+    { "GET", "/v1/models", api_openai_models, false, NULL },
+    { "GET", "/v1/models/", api_openai_model, false, NULL },
+    { "GET", "/health", api_health, true, NULL },
+    { "GET", "/v1/health", api_health, true, NULL },
 };
 
 static bool matches(const route *t, const char *path)
@@ -36,26 +42,37 @@ void api_health(api *a, http_request *r)
     api_reply_js(r, 200, body);
 }
 
+/* 401: a handler whose asker has no key is not run. */
+static void run(api *a, http_request *r, const route *t)
+{
+    asker unused;
+    api_fault f;
+    if (t->open || api_authorised(a, r, &unused)) {
+        t->handle(a, r);
+        return;
+    }
+    api_refuse(&f, FAULT_DENIED, "", "a key is required: Authorization: Bearer KEY, or x-api-key");
+    f.http = 401;
+    api_reply_fault_as(r, &f, (t->fault ? t->fault : api_fault_js)(&f));
+}
+
 void api_handle(void *user, http_request *r)
 {
-    api *a = user;
     api_fault f;
+    fault_form *form = api_fault_js;
     const route *other_method = NULL;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-        if (!matches(&routes[i], http_path(r)))
+        const route *t = &routes[i];
+        if (!matches(t, http_path(r)))
             continue;
-        other_method = &routes[i];
-        if (strcmp(routes[i].method, http_method(r)) != 0)
-            continue;
-        asker unused;
-        if (routes[i].open || api_authorised(a, r, &unused)) {
-            routes[i].handle(a, r);
+        if (t->fault)
+            form = t->fault;
+        if (t->handle && strcmp(t->method, http_method(r)) == 0) {
+            run(user, r, t);
             return;
         }
-        api_refuse(&f, FAULT_DENIED, "", "a key is required: Authorization: Bearer KEY, or x-api-key");
-        f.http = 401;
-        api_reply_fault(r, &f);
-        return;
+        if (t->handle)
+            other_method = t;
     }
     if (other_method) {
         http_set(r, "Allow", other_method->method);
@@ -65,5 +82,5 @@ void api_handle(void *user, http_request *r)
     } else {
         api_refuse(&f, FAULT_NOTFOUND, "", "there is nothing at %s", http_path(r));
     }
-    api_reply_fault(r, &f);
+    api_reply_fault_as(r, &f, form(&f));
 }
