@@ -29,6 +29,12 @@ bool api_refuse_event(api_fault *f, const char *param, const event_error *e); /*
 /* The fault as the object {"error":{…}} of OpenAI's dialect. NULL without memory. */
 js *api_fault_js(const api_fault *f);
 void api_reply_fault(http_request *r, const api_fault *f);
+/* How a dialect words a fault. */
+typedef enum fault_form {
+    FORM_OPENAI, /* {"error": {message, type, param, code}} */
+    FORM_OLLAMA, /* {"error": "text"} */
+} fault_form;
+void api_reply_fault_as(http_request *r, const api_fault *f, fault_form form);
 /* Takes body. */
 void api_reply_js(http_request *r, int code, js *body);
 
@@ -64,6 +70,8 @@ typedef struct pooled pooled;
  * Every take has its api_give. */
 status api_take(api *a, const char *spec, pooled **out, provider **p, error *err) MUST_CHECK;
 void api_give(api *a, pooled *p);
+/* Closes the local models of this file name that are open. False: one of them is answering. */
+bool api_close_model(api *a, const char *file);
 
 struct api {
     api_options options;
@@ -132,5 +140,14 @@ void api_openai_embeddings(api *a, http_request *r);
 void api_openai_models(api *a, http_request *r);
 void api_openai_model(api *a, http_request *r);
 void api_health(api *a, http_request *r);
+void api_ollama_root(api *a, http_request *r);
+void api_ollama_version(api *a, http_request *r);
+void api_ollama_chat(api *a, http_request *r);
+void api_ollama_generate(api *a, http_request *r);
+void api_ollama_embed(api *a, http_request *r);
+void api_ollama_embeddings(api *a, http_request *r);
+void api_ollama_tags(api *a, http_request *r);
+void api_ollama_show(api *a, http_request *r);
+void api_ollama_delete(api *a, http_request *r);
 
 #endif

@@ -97,8 +97,25 @@ void api_reply_js(http_request *r, int code, js *body)
     js_free(body);
 }
 
+/* Ollama's clients take the text as it is: an object would be shown as one. */
+static js *plain_fault_js(const api_fault *f)
+{
+    js *body = js_object();
+    js_set(body, "error", js_new_string(f->text));
+    return body;
+}
+
 void api_reply_fault(http_request *r, const api_fault *f)
 {
+    api_reply_fault_as(r, f, FORM_OPENAI);
+}
+
+void api_reply_fault_as(http_request *r, const api_fault *f, fault_form form)
+{
+    static js *(*const forms[])(const api_fault *) = {
+        [FORM_OPENAI] = api_fault_js,
+        [FORM_OLLAMA] = plain_fault_js,
+    };
     int code = f->http ? f->http : fault_http(f->kind);
     char seconds[24];
     if (f->retry_after_s > 0 || code == 503) {
@@ -107,5 +124,5 @@ void api_reply_fault(http_request *r, const api_fault *f)
     }
     if (code >= 500 && code != 503)
         http_set(r, "X-Should-Retry", "false");
-    api_reply_js(r, code, api_fault_js(f));
+    api_reply_js(r, code, forms[form](f));
 }
