@@ -69,6 +69,8 @@ typedef struct pooled pooled;
  * Every take has its api_give. */
 status api_take(api *a, const char *spec, pooled **out, provider **p, error *err) MUST_CHECK;
 void api_give(api *a, pooled *p);
+/* Closes the local models of this file name that are open. False: one of them is answering. */
+bool api_close_model(api *a, const char *file);
 
 struct api {
     api_options options;
@@ -137,9 +139,19 @@ void api_openai_embeddings(api *a, http_request *r);
 void api_anthropic_messages(api *a, http_request *r);
 void api_anthropic_count(api *a, http_request *r);
 /* The fault as {"type": "error", "error": {…}}. NULL without memory. */
+js *api_ollama_fault_js(const api_fault *f); /* {"error": "text"} */
 js *api_anthropic_fault_js(const api_fault *f);
 void api_openai_models(api *a, http_request *r);
 void api_openai_model(api *a, http_request *r);
 void api_health(api *a, http_request *r);
+void api_ollama_root(api *a, http_request *r);
+void api_ollama_version(api *a, http_request *r);
+void api_ollama_chat(api *a, http_request *r);
+void api_ollama_generate(api *a, http_request *r);
+void api_ollama_embed(api *a, http_request *r);
+void api_ollama_embeddings(api *a, http_request *r);
+void api_ollama_tags(api *a, http_request *r);
+void api_ollama_show(api *a, http_request *r);
+void api_ollama_delete(api *a, http_request *r);
 
 #endif

@@ -64,6 +64,18 @@ static int on_event(void *user, const event *e)
     return 0;
 }
 
+/* A context of the request's own only narrows the one that the model was opened with. */
+static bool check_context(const provider_info *info, const api_ask *ask, api_fault *f)
+{
+    uint32_t wanted = ask->neutral->context;
+    if (!wanted || wanted <= info->context)
+        return true;
+    return info->context ? api_refuse(f, FAULT_INVALID, "num_ctx", "a context of %u tokens is asked for, but '%s' is "
+                                      "open with %u", wanted, ask->to.spec, info->context)
+                         : api_refuse(f, FAULT_INVALID, "num_ctx", "a context of %u tokens is asked for, but that of "
+                                      "'%s' is not known here", wanted, ask->to.spec);
+}
+
 static bool complete(provider *p, api_ask *ask, api_fault *f)
 {
     const provider_info *info = provider_get_info(p);
@@ -76,6 +88,8 @@ static bool complete(provider *p, api_ask *ask, api_fault *f)
     if (!provider_allows(info->kind, info->place, ask->neutral->privacy))
         return api_refuse(f, FAULT_DENIED, "model", "this request is %s and may not go to '%s', which is %s",
                           privacy_class_name(ask->neutral->privacy), ask->to.spec, provider_place_name(info->place));
+    if (!check_context(info, ask, f))
+        return false;
     do {
         if (provider_complete(p, ask->neutral, on_event, &w, NULL, &e) && !w.failed)
             return api_refuse_status(f, "", &e);

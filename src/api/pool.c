@@ -129,3 +129,22 @@ void api_give(api *a, pooled *p)
     pthread_cond_broadcast(&a->given);
     pthread_mutex_unlock(&a->lock);
 }
+
+bool api_close_model(api *a, const char *file)
+{
+    bool free = true;
+    pthread_mutex_lock(&a->lock);
+    for (pooled **at = &a->pool; *at;) {
+        pooled *p = *at;
+        bool same = p->local && strcmp(provider_get_info(p->provider)->model, file) == 0;
+        if (same && !p->users) {
+            *at = p->next;
+            close_pooled(p);
+            continue;
+        }
+        free = free && !same;
+        at = &p->next;
+    }
+    pthread_mutex_unlock(&a->lock);
+    return free;
+}

@@ -25,12 +25,26 @@ static const route routes[] = {
     { "GET", "/v1/models/", api_openai_model, false, NULL },
     { "GET", "/health", api_health, true, NULL },
     { "GET", "/v1/health", api_health, true, NULL },
+    { "GET", "/", api_ollama_root, true, api_ollama_fault_js },
+    { "HEAD", "/", api_ollama_root, true, api_ollama_fault_js },
+    { "GET", "/api/version", api_ollama_version, true, api_ollama_fault_js },
+    { "HEAD", "/api/version", api_ollama_version, true, api_ollama_fault_js },
+    { "POST", "/api/chat", api_ollama_chat, false, api_ollama_fault_js },
+    { "POST", "/api/generate", api_ollama_generate, false, api_ollama_fault_js },
+    { "POST", "/api/embed", api_ollama_embed, false, api_ollama_fault_js },
+    { "POST", "/api/embeddings", api_ollama_embeddings, false, api_ollama_fault_js },
+    { "GET", "/api/tags", api_ollama_tags, false, api_ollama_fault_js },
+    { "HEAD", "/api/tags", api_ollama_tags, false, api_ollama_fault_js },
+    { "POST", "/api/show", api_ollama_show, false, api_ollama_fault_js },
+    { "DELETE", "/api/delete", api_ollama_delete, false, api_ollama_fault_js },
+    { "", "/api/", NULL, false, api_ollama_fault_js },
 };
 
+/* "/" is only itself. */
 static bool matches(const route *t, const char *path)
 {
     size_t n = strlen(t->path);
-    return t->path[n - 1] == '/' ? strncmp(path, t->path, n) == 0 && path[n] : strcmp(path, t->path) == 0;
+    return n > 1 && t->path[n - 1] == '/' ? strncmp(path, t->path, n) == 0 && path[n] : strcmp(path, t->path) == 0;
 }
 
 void api_health(api *a, http_request *r)

@@ -126,6 +126,22 @@ void models_free(model_file *list, size_t n)
     mem_free(list);
 }
 
+status models_delete(const model_file *m, error *err)
+{
+    char part[MODEL_PATH_MAX];
+    unsigned n = 0;
+    while (gguf_part_path(m->path, n, part, sizeof part, NULL) == OK)
+        n++;
+    while (n > 0) { /* the first part last: without it the others are no model that could be named */
+        status s = gguf_part_path(m->path, --n, part, sizeof part, err);
+        if (s)
+            return s;
+        if (unlink(part) != 0 && errno != ENOENT)
+            return fail(err, E_IO, "%s: %s", part, strerror(errno));
+    }
+    return OK;
+}
+
 /* ---- finding ---- */
 
 /* The one model that matches at this level: 0 exact, 1 without case, 2 beginning. *many: more than one. */

@@ -23,6 +23,8 @@ typedef struct model_file {
 /* All models of the models directory, by name; free with models_free. A missing directory is an empty list. */
 status models_list(model_file **out, size_t *n, error *err) MUST_CHECK;
 void models_free(model_file *list, size_t n);
+/* Removes a model of the list: all its files; of a link, the link. What was removed before an error stays removed. */
+status models_delete(const model_file *m, error *err) MUST_CHECK;
 
 /* SHA-256 (hex) of the open files of a model: of one file itself; of several, of their hex digests in order. Digests
  * are remembered in the cache directory by (device, inode, size, mtime), so a big file is read once. */

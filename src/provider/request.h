@@ -106,6 +106,7 @@ typedef struct request {
     bool relaxed;           /* what of a schema cannot be enforced is left out, and said (EVENT_RELAXED) */
 
     request_sampling sampling;
+    uint32_t context;       /* most tokens of prompt and answer, no more than the provider's; 0: those. Local only */
     bool logprobs;          /* report each drawn token with its log-probability (EVENT_TOKEN) */
     uint32_t n_logprobs;    /* and so many alternatives */
     bool echo;              /* report the prompt's own tokens first, as EVENT_TOKEN with `prompt` set. Local only */

@@ -356,12 +356,21 @@ static status run(answer *a, generate_result *r, error *err)
     return s ? s : speech_end(&a->speech, err);
 }
 
+/* A context that the request made smaller leaves room for so many tokens. */
+static void limit_answer(answer *a, uint32_t room)
+{
+    if (!a->sampling.max_tokens || a->sampling.max_tokens > room)
+        a->sampling.max_tokens = room;
+    a->score_only = a->score_only || room == 0;
+}
+
 void worker_answer(worker *w, uint32_t request, const js *payload)
 {
     answer a = { .w = w, .request = request, .in = payload, .prompt = TOKEN_LIST_INIT(PROMPT_TOKENS_MAX) };
     generate_result r = { 0 };
     error err = { 0 };
-    const uint32_t context = engine_get_info(w->engine)->context;
+    const uint32_t own = engine_get_info(w->engine)->context, asked = whole(payload, "context");
+    const uint32_t context = asked && asked < own ? asked : own;
     a.logprobs = js_bool(js_get(payload, "logprobs"), false);
     a.echo = js_bool(js_get(payload, "echo"), false);
     a.score_only = js_bool(js_get(payload, "score_only"), false);
@@ -375,6 +384,8 @@ void worker_answer(worker *w, uint32_t request, const js *payload)
     if (too_long)
         s = fail(&err, E_NOFIT, "the prompt has %zu tokens, the context %u: shorten it, or open the model with a "
                  "larger context", a.prompt.n, context);
+    else if (!s && context < own)
+        limit_answer(&a, context - (uint32_t)a.prompt.n);
     if (!s)
         s = run(&a, &r, &err);
     if (s == OK) {

@@ -1,0 +1,64 @@
+/* ollama_chat.c: POST /api/chat and /api/generate, GET|HEAD / and /api/version. */
+#include <string.h>
+
+#include "api/ollama_int.h"
+
+/* The call site of keep_alive: how long the pool keeps this model open after its answer. The pool closes a model when
+ * another one needs its place, whatever was asked; only closing it at once can be asked for here and is not done. */
+static bool keep(const ollama_call *c, api_fault *f)
+{
+    if (!c->load || !c->keep_set || c->keep_seconds != 0)
+        return true;
+    return api_refuse(f, FAULT_INVALID, "keep_alive", "a model cannot be unloaded by 'keep_alive': 0 here; it is when "
+                      "another one is loaded");
+}
+
+static bool answer(api *ap, ollama_answer *a, ollama_call *c)
+{
+    api_ask ask = { .r = a->r, .model = c->model, .neutral = &c->chat.neutral, .fn = ollama_event, .user = a };
+    char id[API_ID_BYTES];
+    if (!keep(c, &a->fault))
+        return false;
+    if (!c->load)
+        return api_new_id("ollama-", id, &a->fault) && api_ask_provider(ap, &ask, id, &a->fault);
+    if (!ollama_open(ap, a->r, c->model, NULL, NULL, &a->fault))
+        return false;
+    ollama_reply_loaded(a);
+    return true;
+}
+
+static void handle(api *ap, http_request *r, bool (*read)(span, ollama_call *, api_fault *))
+{
+    ollama_call call = { 0 };
+    ollama_answer a;
+    ollama_answer_init(&a, r, &call);
+    if (!read(http_body(r), &call, &a.fault) || !answer(ap, &a, &call))
+        ollama_say_fault(&a);
+    ollama_answer_clear(&a);
+    ollama_call_clear(&call);
+}
+
+void api_ollama_chat(api *a, http_request *r)
+{
+    handle(a, r, ollama_read_chat);
+}
+
+void api_ollama_generate(api *a, http_request *r)
+{
+    handle(a, r, ollama_read_generate);
+}
+
+void api_ollama_root(api *a, http_request *r)
+{
+    static const char text[] = "hearth is running\n";
+    (void)a;
+    http_reply(r, 200, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+void api_ollama_version(api *a, http_request *r)
+{
+    (void)a;
+    js *o = js_object();
+    js_set(o, "version", js_new_string(HEARTH_VERSION));
+    api_reply_js(r, 200, o);
+}

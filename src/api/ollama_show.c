@@ -1,0 +1,122 @@
+/* ollama_show.c: POST /api/show: what a model says of itself once it is open. The template, the license and the other
+ * keys of its file stay in the worker: they are not told. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/ollama_int.h"
+#include "base/str.h"
+#include "plat/clock.h"
+#include "provider/models.h"
+
+bool ollama_open(api *a, http_request *r, const char *model, ollama_visit *fn, void *user, api_fault *f)
+{
+    target to = { 0 };
+    pooled *held = NULL;
+    provider *p = NULL;
+    error e = { 0 };
+    if (str_starts(model, "task:"))
+        return api_refuse(f, FAULT_INVALID, "model", "'%s' is a task, not a model: ask it", model);
+    bool ok = api_target(a, r, model, NULL, NULL, 0, &to, f);
+    if (ok && api_take(a, to.spec, &held, &p, &e))
+        ok = api_refuse_status(f, "model", &e);
+    if (ok && fn)
+        fn(user, provider_get_info(p));
+    api_give(a, held);
+    api_target_clear(&to);
+    return ok;
+}
+
+/* "134.5M", as Ollama writes it. */
+static void write_count(uint64_t n, char out[24])
+{
+    out[0] = '\0';
+    if (n >= 1000000000)
+        snprintf(out, 24, "%.1fB", (double)n / 1e9);
+    else if (n >= 1000000)
+        snprintf(out, 24, "%.1fM", (double)n / 1e6);
+    else if (n)
+        snprintf(out, 24, "%.1fK", (double)n / 1e3);
+}
+
+static js *details_js(const provider_info *info)
+{
+    char size[24];
+    js *o = js_object(), *families = js_array();
+    write_count(info->n_params, size);
+    if (info->arch[0])
+        js_push(families, js_new_string(info->arch));
+    js_set(o, "parent_model", js_new_string(""));
+    js_set(o, "format", js_new_string(info->kind == PROVIDER_LOCAL ? "gguf" : ""));
+    js_set(o, "family", js_new_string(info->arch));
+    js_set(o, "families", families);
+    js_set(o, "parameter_size", js_new_string(size));
+    js_set(o, "quantization_level", js_new_string(info->file_type));
+    return o;
+}
+
+static js *model_info_js(const provider_info *info)
+{
+    char key[96];
+    js *o = js_object();
+    if (info->arch[0])
+        js_set(o, "general.architecture", js_new_string(info->arch));
+    if (info->n_params)
+        js_set(o, "general.parameter_count", js_new_int((int64_t)info->n_params));
+    snprintf(key, sizeof key, "%.64s.context_length", info->arch);
+    if (info->arch[0] && info->context_train)
+        js_set(o, key, js_new_int(info->context_train));
+    return o;
+}
+
+/* A model with a template converses, and calls tools in its own words or in ours. Of a local one without it only this
+ * is certain: it makes vectors (whether it also continues texts, its worker does not say). */
+static js *capabilities_js(const provider_info *info)
+{
+    bool converses = info->has_template || info->kind != PROVIDER_LOCAL;
+    js *list = js_array();
+    js_push(list, js_new_string(converses ? "completion" : "embedding"));
+    if (converses)
+        js_push(list, js_new_string("tools"));
+    return list;
+}
+
+static void describe(void *user, const provider_info *info)
+{
+    js *o = user;
+    js_set(o, "details", details_js(info));
+    js_set(o, "model_info", model_info_js(info));
+    js_set(o, "capabilities", capabilities_js(info));
+}
+
+static void set_date(js *o, const char *model)
+{
+    model_file *files = NULL;
+    size_t n = 0;
+    char when[CLOCK_TEXT];
+    error e = { 0 };
+    if (models_list(&files, &n, &e))
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(files[i].name, model) == 0)
+            js_set(o, "modified_at", js_new_string(clock_utc_text(files[i].modified_s * 1000000, when)));
+    models_free(files, n);
+}
+
+void api_ollama_show(api *a, http_request *r)
+{
+    static const field fields[] = { { "model", FIELD_READ, NULL }, { "name", FIELD_READ, NULL },
+                                    { "verbose", FIELD_IGNORED, NULL } };
+    js *body = NULL, *o = js_object();
+    const char *said;
+    char model[ROUTE_NAME_BYTES];
+    api_fault f;
+    if (api_read_body(http_body(r), fields, ARRAY_LEN(fields), &body, &f) &&
+        ollama_read_model(body, &said, model, &f) && ollama_open(a, r, model, describe, o, &f)) {
+        set_date(o, model);
+        api_reply_js(r, 200, o);
+    } else {
+        api_reply_fault_as(r, &f, api_ollama_fault_js(&f));
+        js_free(o);
+    }
+    js_free(body);
+}
