@@ -24,17 +24,6 @@ typedef struct reading {
 
 typedef bool read_block(reading *r, const js *block, api_fault *f);
 
-static bool no_memory(api_fault *f)
-{
-    return api_refuse(f, FAULT_INTERNAL, "", "no memory");
-}
-
-static const js *value_of(const js *object, const char *name)
-{
-    const js *v = js_get(object, name);
-    return js_is(v, JS_NULL) ? NULL : v;
-}
-
 /* A text of a block; NULL after a fault. */
 static const js *text_of(const reading *r, const js *block, const char *name, api_fault *f)
 {
@@ -84,7 +73,7 @@ static bool skip_block(reading *r, const js *block, api_fault *f)
 static bool read_id(const reading *r, const js *block, const char *name, size_t number, char own[32], const char **out,
                     api_fault *f)
 {
-    const js *id = value_of(block, name);
+    const js *id = api_value(block, name);
     snprintf(own, 32, "toolu_%zu", number);
     *out = own;
     if (!id || (js_is(id, JS_STRING) && !js_len(id)))
@@ -96,7 +85,7 @@ static bool read_id(const reading *r, const js *block, const char *name, size_t 
 
 static bool add_call(reading *r, const js *block, api_fault *f)
 {
-    const js *name = text_of(r, block, "name", f), *input = value_of(block, "input");
+    const js *name = text_of(r, block, "name", f), *input = api_value(block, "input");
     char own[32];
     const char *id;
     if (!name || !read_id(r, block, "id", (*r->n_calls)++, own, &id, f))
@@ -115,7 +104,7 @@ static bool add_call(reading *r, const js *block, api_fault *f)
     buf_clear(&arguments);
     if (!r->calls)
         r->calls = js_array();
-    return (js_push(r->calls, call) && ok) || no_memory(f);
+    return (js_push(r->calls, call) && ok) || api_no_memory(f);
 }
 
 /* ---- results ---- */
@@ -127,7 +116,7 @@ static bool flush(reading *r, api_fault *f)
     bool ok = !r->any_text || new_message(r, r->role, buf_text(&r->text));
     buf_reset(&r->text);
     r->any_text = false;
-    return ok || no_memory(f);
+    return ok || api_no_memory(f);
 }
 
 /* The result's text: a string, or blocks of text. */
@@ -153,7 +142,7 @@ static bool join_result(const reading *r, const js *content, buf *out, api_fault
 
 static bool add_result(reading *r, const js *block, api_fault *f)
 {
-    const js *content = value_of(block, "content");
+    const js *content = api_value(block, "content");
     buf text = BUF_INIT(REQUEST_BYTES_MAX);
     bool failed = false;
     char own[32];
@@ -167,7 +156,7 @@ static bool add_result(reading *r, const js *block, api_fault *f)
     bool ok = !content || join_result(r, content, &text, f);
     if (ok) {
         js *m = text.failed ? NULL : new_message(r, "tool", buf_text(&text));
-        ok = (m && js_set(m, "tool_call_id", js_new_string(id))) || no_memory(f);
+        ok = (m && js_set(m, "tool_call_id", js_new_string(id))) || api_no_memory(f);
     }
     buf_clear(&text);
     return ok;
@@ -253,7 +242,7 @@ static bool close_message(reading *r, api_fault *f)
     }
     if (ok && r->thought.len)
         ok = js_set(m, "reasoning_content", js_new_string(buf_text(&r->thought)));
-    return ok || no_memory(f);
+    return ok || api_no_memory(f);
 }
 
 static bool read_message(reading *r, const js *content, const char *path, api_fault *f)
@@ -279,7 +268,7 @@ static const char *role_of(const js *message)
 static bool read_list(anthropic_call *c, const js *list, bool *rich, api_fault *f)
 {
     static const field fields[] = { { "role", FIELD_READ, NULL }, { "content", FIELD_READ, NULL } };
-    const js *system = value_of(c->body, "system");
+    const js *system = api_value(c->body, "system");
     size_t n_calls = 0, n_results = 0;
     reading r = { .c = c, .role = "system", .n_calls = &n_calls, .n_results = &n_results, .rich = rich };
     if (system && !read_message(&r, system, "system", f))
@@ -313,7 +302,7 @@ bool anthropic_read_messages(anthropic_call *c, api_fault *f)
         return api_refuse(f, FAULT_INVALID, "messages", "'messages' ends with one of the assistant: an answer cannot "
                           "be begun by the caller here");
     if (!(c->conversation = js_array()))
-        return no_memory(f);
+        return api_no_memory(f);
     if (!read_list(c, list, &rich, f))
         return false;
     n = js_len(c->conversation);
@@ -321,7 +310,7 @@ bool anthropic_read_messages(anthropic_call *c, api_fault *f)
         return api_refuse(f, FAULT_INVALID, "messages", "'messages' come to %zu; there must be 1 to %d", n,
                           REQUEST_MESSAGES_MAX);
     if (!(c->messages = mem_array(n, sizeof *c->messages)))
-        return no_memory(f);
+        return api_no_memory(f);
     for (size_t i = 0; i < n; i++) {
         const js *m = js_at(c->conversation, i), *content = js_get(m, "content");
         c->messages[i] = (request_message){ js_text(js_get(m, "role")),

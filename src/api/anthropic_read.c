@@ -32,17 +32,6 @@ static const field message_fields[] = {
     { "mcp_servers", FIELD_NEUTRAL, NULL },
 };
 
-static const js *value_of(const js *object, const char *name)
-{
-    const js *v = js_get(object, name);
-    return js_is(v, JS_NULL) ? NULL : v;
-}
-
-static bool is_text(const js *v, const char *text)
-{
-    return js_is(v, JS_STRING) && strcmp(js_text(v), text) == 0;
-}
-
 static bool read_sampling(anthropic_call *c, api_fault *f)
 {
     request_sampling *s = &c->neutral.sampling;
@@ -67,12 +56,12 @@ static bool read_thinking(const anthropic_call *c, api_fault *f)
     static const field fields[] = {
         { "type", FIELD_READ, NULL }, { "budget_tokens", FIELD_READ, NULL }, { "display", FIELD_NEUTRAL, "summarized" },
     };
-    const js *thinking = value_of(c->body, "thinking"), *type = js_get(thinking, "type");
+    const js *thinking = api_value(c->body, "thinking"), *type = js_get(thinking, "type");
     if (!thinking)
         return true;
     if (!js_is(thinking, JS_OBJECT))
         return api_refuse(f, FAULT_INVALID, "thinking", "'thinking' must be an object");
-    if (!is_text(type, "disabled") && !is_text(type, "adaptive"))
+    if (!api_is_text(type, "disabled") && !api_is_text(type, "adaptive"))
         return api_refuse(f, FAULT_INVALID, "thinking.type", "'thinking.type' must be \"disabled\" or \"adaptive\": a "
                           "budget of thought cannot be kept here");
     return api_check_fields(thinking, fields, ARRAY_LEN(fields), "thinking.", f);
@@ -82,7 +71,7 @@ static bool read_format(anthropic_call *c, const js *format, api_fault *f)
 {
     static const field fields[] = { { "type", FIELD_READ, NULL }, { "schema", FIELD_READ, NULL } };
     const js *schema = js_get(format, "schema");
-    if (!is_text(js_get(format, "type"), "json_schema") || !js_is(schema, JS_OBJECT))
+    if (!api_is_text(js_get(format, "type"), "json_schema") || !js_is(schema, JS_OBJECT))
         return api_refuse(f, FAULT_INVALID, "output_config.format", "'output_config.format' must be {\"type\": "
                           "\"json_schema\", \"schema\": {…}}");
     if (c->neutral.tool_choice >= TOOLS_REQUIRED)
@@ -96,7 +85,7 @@ static bool read_format(anthropic_call *c, const js *format, api_fault *f)
 static bool read_output(anthropic_call *c, api_fault *f)
 {
     static const field fields[] = { { "format", FIELD_READ, NULL }, { "effort", FIELD_NEUTRAL, NULL } };
-    const js *output = value_of(c->body, "output_config"), *format = value_of(output, "format");
+    const js *output = api_value(c->body, "output_config"), *format = api_value(output, "format");
     if (!output)
         return true;
     if (!js_is(output, JS_OBJECT))
@@ -111,12 +100,7 @@ static bool check_task_fields(const anthropic_call *c, api_fault *f)
 {
     static const char *const fixed[] = { "temperature", "top_p", "top_k", "stop_sequences", "tools", "tool_choice",
                                          "output_config" };
-    if (strncmp(c->model, "task:", 5) != 0)
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-        if (value_of(c->body, fixed[i]))
-            return api_refuse(f, FAULT_INVALID, fixed[i], "'%s' is fixed by the task: it was measured so", fixed[i]);
-    return true;
+    return strncmp(c->model, "task:", 5) != 0 || api_check_absent(c->body, fixed, ARRAY_LEN(fixed), f);
 }
 
 bool anthropic_read(span body, bool count, anthropic_call *c, api_fault *f)

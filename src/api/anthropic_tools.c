@@ -12,25 +12,6 @@ static const field tool_fields[] = {
     { "allowed_callers", FIELD_NEUTRAL, NULL },   { "input_examples", FIELD_NEUTRAL, NULL },
 };
 
-static const js *value_of(const js *object, const char *name)
-{
-    const js *v = js_get(object, name);
-    return js_is(v, JS_NULL) ? NULL : v;
-}
-
-static bool is_text(const js *v, const char *text)
-{
-    return js_is(v, JS_STRING) && strcmp(js_text(v), text) == 0;
-}
-
-static bool is_name(const js *v)
-{
-    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
-    const char *text = js_is(v, JS_STRING) ? js_text(v) : "";
-    size_t n = strlen(text);
-    return n > 0 && n <= REQUEST_TOOL_NAME_MAX && n == js_len(v) && strspn(text, known) == n;
-}
-
 static const js *find_tool(const js *tools, const js *name)
 {
     for (size_t i = 0; i < js_len(tools); i++) {
@@ -43,19 +24,19 @@ static const js *find_tool(const js *tools, const js *name)
 
 static bool check_tool(const js *tools, const js *tool, const char *where, api_fault *f)
 {
-    const js *type = value_of(tool, "type"), *name = js_get(tool, "name");
+    const js *type = api_value(tool, "type"), *name = js_get(tool, "name");
     const char *unused = NULL;
     char prefix[40];
     snprintf(prefix, sizeof prefix, "%s.", where);
     if (!js_is(tool, JS_OBJECT))
         return api_refuse(f, FAULT_INVALID, where, "%s must be an object", where);
-    if (type && !is_text(type, "custom"))
+    if (type && !api_is_text(type, "custom"))
         return api_refuse(f, FAULT_INVALID, where, "%s.type is '%.64s'; only tools that the caller runs (\"custom\") "
                           "can be offered here", where, js_is(type, JS_STRING) ? js_text(type) : "?");
     if (!api_check_fields(tool, tool_fields, ARRAY_LEN(tool_fields), prefix, f) ||
         !api_read_text(tool, "description", &unused, f))
         return false;
-    if (!is_name(name))
+    if (!api_is_tool_name(name))
         return api_refuse(f, FAULT_INVALID, where, "%s.name must be 1 to %d letters, digits, _ - . or /", where,
                           (int)REQUEST_TOOL_NAME_MAX);
     if (!js_is(js_get(tool, "input_schema"), JS_OBJECT))
@@ -73,7 +54,7 @@ static bool read_tool(js *tools, size_t i, const js *tool, api_fault *f)
         return false;
     js *out = js_object(), *function = js_object();
     bool ok = js_set(function, "name", js_copy(js_get(tool, "name")));
-    if (value_of(tool, "description"))
+    if (api_value(tool, "description"))
         ok = js_set(function, "description", js_copy(js_get(tool, "description"))) && ok;
     ok = js_set(function, "parameters", js_copy(js_get(tool, "input_schema"))) && ok;
     if (strict)
@@ -81,7 +62,7 @@ static bool read_tool(js *tools, size_t i, const js *tool, api_fault *f)
     ok = js_set(out, "type", js_new_string("function")) && ok;
     ok = js_set(out, "function", function) && ok;
     ok = js_push(tools, out) && ok;
-    return ok || api_refuse(f, FAULT_INTERNAL, "", "no memory");
+    return ok || api_no_memory(f);
 }
 
 static bool set_choice(anthropic_call *c, const js *choice, api_fault *f)
@@ -92,7 +73,7 @@ static bool set_choice(anthropic_call *c, const js *choice, api_fault *f)
     } types[] = { { "auto", TOOLS_AUTO }, { "any", TOOLS_REQUIRED }, { "tool", TOOLS_NAMED }, { "none", TOOLS_NONE } };
     const js *name = js_get(choice, "name"), *tool = find_tool(c->tools, name);
     size_t i = 0;
-    while (i < ARRAY_LEN(types) && !is_text(js_get(choice, "type"), types[i].type))
+    while (i < ARRAY_LEN(types) && !api_is_text(js_get(choice, "type"), types[i].type))
         i++;
     if (i == ARRAY_LEN(types))
         return api_refuse(f, FAULT_INVALID, "tool_choice.type", "'tool_choice.type' must be \"auto\", \"any\", "
@@ -114,11 +95,11 @@ bool anthropic_read_tools(anthropic_call *c, api_fault *f)
     static const field choice_fields[] = {
         { "type", FIELD_READ, NULL }, { "name", FIELD_READ, NULL }, { "disable_parallel_tool_use", FIELD_READ, NULL },
     };
-    const js *tools = value_of(c->body, "tools"), *choice = value_of(c->body, "tool_choice");
+    const js *tools = api_value(c->body, "tools"), *choice = api_value(c->body, "tool_choice");
     if (tools && (!js_is(tools, JS_ARRAY) || js_len(tools) > REQUEST_TOOLS_MAX))
         return api_refuse(f, FAULT_INVALID, "tools", "'tools' must be a list of at most %d", REQUEST_TOOLS_MAX);
     if (js_len(tools) && !(c->tools = js_array()))
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return api_no_memory(f);
     for (size_t i = 0; i < js_len(tools); i++)
         if (!read_tool(c->tools, i, js_at(tools, i), f))
             return false;

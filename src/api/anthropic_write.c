@@ -81,14 +81,9 @@ static js *block_js(const content_block *b)
 
 void anthropic_send(anthropic_answer *a, const char *name, js *o)
 {
-    buf line = BUF_INIT(ANSWER_BYTES_MAX);
-    buf_printf(&line, "event: %s\ndata: ", name);
-    js_write(o, JS_COMPACT, &line);
-    buf_str(&line, "\n\n");
-    js_free(o);
-    if (line.failed || http_write(a->r, buf_text(&line), line.len))
-        a->broken = true;
-    buf_clear(&line);
+    char before[64];
+    snprintf(before, sizeof before, "event: %s\ndata: ", name);
+    a->broken |= !api_write_js(a->r, before, o, "\n\n");
     a->last_us = clock_mono_us();
 }
 
@@ -103,8 +98,7 @@ static void begin_stream(anthropic_answer *a)
 {
     if (http_begun(a->r))
         return;
-    http_set(a->r, "Cache-Control", "no-cache");
-    http_begin(a->r, 200, "text/event-stream");
+    api_begin_events(a->r);
     js *o = new_event("message_start");
     js_set(o, "message", message_js(a, js_array(), NULL, usage_js(a->n_prefill, 0, 0)));
     anthropic_send(a, "message_start", o);
@@ -266,13 +260,6 @@ static void on_done(anthropic_answer *a, const event_done *end)
     a->over = true;
 }
 
-static void on_relaxed(anthropic_answer *a, const js *list)
-{
-    js_free(a->relaxed);
-    a->relaxed = js_copy(list);
-    api_set_not_enforced(a->r, list);
-}
-
 int anthropic_event(void *user, const event *e)
 {
     anthropic_answer *a = user;
@@ -283,7 +270,7 @@ int anthropic_event(void *user, const event *e)
     case EVENT_CALL:
     case EVENT_ARGUMENTS:
     case EVENT_CALL_END: on_call(a, e); break;
-    case EVENT_RELAXED: on_relaxed(a, e->relaxed); break;
+    case EVENT_RELAXED: api_keep_not_enforced(a->r, &a->relaxed, e->relaxed); break;
     case EVENT_DONE: on_done(a, e->end); break;
     case EVENT_WAIT: ping(a); break;
     default: break; /* nobody asks for tokens or vectors here; ask.c keeps errors */

@@ -24,6 +24,7 @@ typedef struct api_fault {
 
 /* All return false, so that a reader can end in `return api_refuse(…)`. */
 bool api_refuse(api_fault *f, fault_kind kind, const char *param, const char *format, ...) PRINTF_LIKE(4, 5);
+bool api_no_memory(api_fault *f);
 bool api_refuse_status(api_fault *f, const char *param, const error *err);
 bool api_refuse_event(api_fault *f, const char *param, const event_error *e); /* an answer's EVENT_ERROR */
 /* The fault as the object {"error":{…}} of OpenAI's dialect. NULL without memory. */
@@ -31,11 +32,22 @@ js *api_fault_js(const api_fault *f);
 void api_reply_fault(http_request *r, const api_fault *f);
 /* The same status and headers, the body in another dialect's form. Takes body. */
 void api_reply_fault_as(http_request *r, const api_fault *f, js *body);
-/* What of a schema is not enforced (EVENT_RELAXED), in x-hearth-not-enforced as far as it fits. Before the answer
- * begins; nothing after. */
-void api_set_not_enforced(http_request *r, const js *list);
 /* Takes body. */
 void api_reply_js(http_request *r, int code, js *body);
+
+/* ---- pieces of answers (reply.c) ---- */
+
+/* Begins a stream of events. */
+void api_begin_events(http_request *r);
+/* Writes the object between two texts into an answer that has begun. Takes o. False: no reader or no memory. */
+bool api_write_js(http_request *r, const char *before, js *o, const char *after);
+/* Keeps a copy of what of a schema is not enforced (EVENT_RELAXED) in *kept (js_free); before the answer begins it also
+ * says it in x-hearth-not-enforced, as far as it fits. */
+void api_keep_not_enforced(http_request *r, js **kept, const js *list);
+/* {token, logprob, bytes, top_logprobs: [{token, logprob, bytes}]}. */
+js *api_token_js(const event_token *t);
+/* "[0.1,0.2]" */
+void api_add_vector(buf *out, const struct event_vector *v);
 
 /* ---- fields: nothing is dropped silently (fields.c) ---- */
 
@@ -52,11 +64,20 @@ typedef struct field {
 /* False: a field that is unknown (the nearest is named) or that would change the answer and is not done. */
 bool api_check_fields(const js *object, const field *fields, size_t n, const char *where, api_fault *f);
 
+/* The member, NULL when it is absent or null. */
+const js *api_value(const js *object, const char *name);
+bool api_is_text(const js *v, const char *text);
+bool api_is_tool_name(const js *v);
+/* None of these may be there when a task is asked. */
+bool api_check_absent(const js *object, const char *const *names, size_t n, api_fault *f);
+
 /* Typed readers: absent or null leaves *out; a wrong type or a value outside low..high is a fault naming the field. */
 bool api_read_number(const js *object, const char *name, double low, double high, double *out, api_fault *f);
 bool api_read_whole(const js *object, const char *name, int64_t low, int64_t high, int64_t *out, api_fault *f);
 bool api_read_bool(const js *object, const char *name, bool *out, api_fault *f);
 bool api_read_text(const js *object, const char *name, const char **out, api_fault *f);
+/* `logprobs` and `top_logprobs`. */
+bool api_read_logprobs(const js *body, request *out, api_fault *f);
 /* A string or a list of them. */
 bool api_read_stops(const js *object, const char *name, request_sampling *out, api_fault *f);
 /* Parses a body that must be an object with these fields. */

@@ -47,15 +47,37 @@ bool api_check_fields(const js *object, const field *fields, size_t n, const cha
     return true;
 }
 
-static const js *value_of(const js *object, const char *name)
+const js *api_value(const js *object, const char *name)
 {
     const js *v = js_get(object, name);
     return js_is(v, JS_NULL) ? NULL : v;
 }
 
+bool api_is_text(const js *v, const char *text)
+{
+    return js_is(v, JS_STRING) && strcmp(js_text(v), text) == 0;
+}
+
+/* Letters, digits and what else stands in names: models write them between marks of their own. */
+bool api_is_tool_name(const js *v)
+{
+    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
+    const char *text = js_is(v, JS_STRING) ? js_text(v) : "";
+    size_t n = strlen(text);
+    return n > 0 && n <= REQUEST_TOOL_NAME_MAX && n == js_len(v) && strspn(text, known) == n;
+}
+
+bool api_check_absent(const js *object, const char *const *names, size_t n, api_fault *f)
+{
+    for (size_t i = 0; i < n; i++)
+        if (api_value(object, names[i]))
+            return api_refuse(f, FAULT_INVALID, names[i], "'%s' is fixed by the task: it was measured so", names[i]);
+    return true;
+}
+
 bool api_read_number(const js *object, const char *name, double low, double high, double *out, api_fault *f)
 {
-    const js *v = value_of(object, name);
+    const js *v = api_value(object, name);
     double d;
     if (!v)
         return true;
@@ -69,7 +91,7 @@ bool api_read_number(const js *object, const char *name, double low, double high
 
 bool api_read_whole(const js *object, const char *name, int64_t low, int64_t high, int64_t *out, api_fault *f)
 {
-    const js *v = value_of(object, name);
+    const js *v = api_value(object, name);
     int64_t i;
     if (!v)
         return true;
@@ -84,7 +106,7 @@ bool api_read_whole(const js *object, const char *name, int64_t low, int64_t hig
 
 bool api_read_bool(const js *object, const char *name, bool *out, api_fault *f)
 {
-    const js *v = value_of(object, name);
+    const js *v = api_value(object, name);
     if (!v)
         return true;
     if (!js_is(v, JS_BOOL))
@@ -95,7 +117,7 @@ bool api_read_bool(const js *object, const char *name, bool *out, api_fault *f)
 
 bool api_read_text(const js *object, const char *name, const char **out, api_fault *f)
 {
-    const js *v = value_of(object, name);
+    const js *v = api_value(object, name);
     if (!v)
         return true;
     if (!js_is(v, JS_STRING))
@@ -109,7 +131,7 @@ bool api_read_text(const js *object, const char *name, const char **out, api_fau
 
 bool api_read_stops(const js *object, const char *name, request_sampling *out, api_fault *f)
 {
-    const js *stop = value_of(object, name);
+    const js *stop = api_value(object, name);
     bool one = js_is(stop, JS_STRING);
     size_t n = one ? 1 : js_len(stop);
     if (!stop)
@@ -136,4 +158,15 @@ bool api_read_body(span body, const field *fields, size_t n, js **out, api_fault
     if (!js_is(*out, JS_OBJECT))
         return api_refuse(f, FAULT_INVALID, "", "the body must be a JSON object");
     return api_check_fields(*out, fields, n, "", f);
+}
+
+bool api_read_logprobs(const js *body, request *out, api_fault *f)
+{
+    int64_t top = 0;
+    if (!api_read_bool(body, "logprobs", &out->logprobs, f) || !api_read_whole(body, "top_logprobs", 0, 20, &top, f))
+        return false;
+    if (top && !out->logprobs)
+        return api_refuse(f, FAULT_INVALID, "top_logprobs", "'top_logprobs' needs 'logprobs': true");
+    out->n_logprobs = (uint32_t)top;
+    return true;
 }

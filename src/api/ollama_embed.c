@@ -16,8 +16,7 @@ typedef struct embedding {
     request neutral;
     request_embed embed;
     request_input *inputs; /* owned */
-    buf vectors;
-    uint32_t n;
+    buf vectors; /* one after another */
     uint64_t began_us;
     int64_t tokens;
     double seconds;
@@ -68,10 +67,8 @@ static int on_event(void *user, const event *e)
 {
     embedding *c = user;
     if (e->kind == EVENT_VECTOR) {
-        buf_str(&c->vectors, c->n++ ? ",[" : "[");
-        for (size_t i = 0; i < e->vector->n; i++)
-            buf_printf(&c->vectors, "%s%.9g", i ? "," : "", (double)e->vector->values[i]);
-        buf_char(&c->vectors, ']');
+        buf_str(&c->vectors, c->vectors.len ? "," : "");
+        api_add_vector(&c->vectors, e->vector);
     } else if (e->kind == EVENT_DONE) {
         c->done = e->end->finish != ANSWER_CANCELLED;
         c->tokens = e->end->prompt_tokens;
@@ -80,32 +77,38 @@ static int on_event(void *user, const event *e)
     return c->vectors.failed;
 }
 
-/* {model, embeddings, total_duration, load_duration, prompt_eval_count}, or {embedding}. */
-static void reply(embedding *c)
+/* What stands beside the vectors, to the object's end. */
+static void add_members(const embedding *c, buf *out)
 {
-    buf text = BUF_INIT(REPLY_BYTES_MAX);
+    buf text = BUF_INIT(8 * ROUTE_NAME_BYTES + 1024);
     double total = (double)(clock_mono_us() - c->began_us) / 1e6;
     js *o = js_object();
+    js_set(o, "model", js_new_string(c->said));
     ollama_set_time(o, "total_duration", total);
     ollama_set_time(o, "load_duration", total - c->seconds);
     js_set(o, "prompt_eval_count", js_new_int(c->tokens < 0 ? 0 : c->tokens));
+    js_write(o, JS_COMPACT, &text);
+    out->failed |= text.failed || !text.len;
+    if (text.len)
+        buf_str(out, text.data + 1); /* its '{' stands there already */
+    buf_clear(&text);
+    js_free(o);
+}
+
+/* {embeddings, model, total_duration, load_duration, prompt_eval_count}, or {embedding}. */
+static void reply(embedding *c)
+{
+    buf text = BUF_INIT(REPLY_BYTES_MAX);
     if (c->old) {
         buf_str(&text, "{\"embedding\":");
         buf_add(&text, c->vectors.data, c->vectors.len);
         buf_str(&text, "}\n");
     } else {
-        buf_str(&text, "{\"model\":");
-        js_write_string(&text, c->said, strlen(c->said));
-        buf_str(&text, ",\"embeddings\":[");
+        buf_str(&text, "{\"embeddings\":[");
         buf_add(&text, c->vectors.data, c->vectors.len);
-        buf_char(&text, ']');
-        buf members = BUF_INIT(1024);
-        js_write(o, JS_COMPACT, &members); /* its '{' makes room for a ',' */
-        buf_char(&text, ',');
-        buf_str(&text, members.len ? members.data + 1 : "}");
-        buf_clear(&members);
+        buf_str(&text, "],");
+        add_members(c, &text);
     }
-    js_free(o);
     if (text.failed || c->vectors.failed)
         http_reply(c->r, 500, "application/json", "{\"error\":\"no memory\"}\n", 22);
     else

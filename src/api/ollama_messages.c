@@ -15,11 +15,6 @@ static const field call_fields[] = { { "id", FIELD_READ, NULL }, { "type", FIELD
 static const field function_fields[] = { { "name", FIELD_READ, NULL }, { "arguments", FIELD_READ, NULL },
                                          { "index", FIELD_IGNORED, NULL }, { "description", FIELD_IGNORED, NULL } };
 
-static bool same_text(const js *a, const char *text)
-{
-    return js_is(a, JS_STRING) && strcmp(js_text(a), text) == 0;
-}
-
 /* Copies a member that is there under OpenAI's name for it. */
 static void take(js *out, const char *name, const js *from, const char *theirs)
 {
@@ -45,7 +40,7 @@ static bool take_call(js *list, const js *call, size_t message, size_t i, api_fa
     js_set(out, "id", js_is(own, JS_STRING) && js_len(own) ? js_copy(own) : js_new_string(id));
     js_set(out, "type", js_new_string("function"));
     js_set(out, "function", function ? js_copy(function) : js_null());
-    return js_push(list, out) || api_refuse(f, FAULT_INTERNAL, "", "no memory");
+    return js_push(list, out) || api_no_memory(f);
 }
 
 static bool take_calls(js *out, const js *message, size_t index, api_fault *f)
@@ -77,12 +72,12 @@ static bool is_answered(const js *done, size_t from, const js *id)
 static const js *owed_id(const js *done, const char *tool)
 {
     size_t at = js_len(done);
-    while (at > 0 && same_text(js_get(js_at(done, at - 1), "role"), "tool"))
+    while (at > 0 && api_is_text(js_get(js_at(done, at - 1), "role"), "tool"))
         at--;
     const js *calls = at ? js_get(js_at(done, at - 1), "tool_calls") : NULL;
     for (size_t i = 0; js_is(calls, JS_ARRAY) && i < js_len(calls); i++) {
         const js *call = js_at(calls, i), *id = js_get(call, "id");
-        if (same_text(js_get(js_get(call, "function"), "name"), tool) && !is_answered(done, at, id))
+        if (api_is_text(js_get(js_get(call, "function"), "name"), tool) && !is_answered(done, at, id))
             return id;
     }
     return NULL;
@@ -117,11 +112,11 @@ static bool take_message(js *list, const js *message, size_t i, api_fault *f)
     take(out, "content", message, "content");
     take(out, "reasoning_content", message, "thinking");
     bool ok = take_calls(out, message, i, f);
-    if (same_text(js_get(message, "role"), "tool"))
+    if (api_is_text(js_get(message, "role"), "tool"))
         take_result(out, message, list);
     else
         take(out, "name", message, "name");
-    return (js_push(list, out) || api_refuse(f, FAULT_INTERNAL, "", "no memory")) && ok;
+    return (js_push(list, out) || api_no_memory(f)) && ok;
 }
 
 js *ollama_messages(const js *list, api_fault *f)
@@ -139,6 +134,6 @@ js *ollama_messages(const js *list, api_fault *f)
             return NULL;
         }
     if (!out)
-        api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        api_no_memory(f);
     return out;
 }

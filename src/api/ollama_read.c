@@ -38,7 +38,7 @@ static bool read_format(ollama_call *c, api_fault *f)
     request *q = &c->chat.neutral;
     if (!format || js_is(format, JS_NULL) || (js_is(format, JS_STRING) && !js_len(format)))
         return true;
-    if (js_is(format, JS_STRING) && strcmp(js_text(format), "json") == 0) {
+    if (api_is_text(format, "json")) {
         q->shape = SHAPE_JSON;
         return true;
     }
@@ -60,20 +60,8 @@ static bool read_think(ollama_call *c, api_fault *f)
     js *more = js_object();
     js_set(more, "enable_thinking", js_copy(think));
     if (!js_set(c->chat.body, "chat_template_kwargs", more))
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return api_no_memory(f);
     c->chat.neutral.template_kwargs = more;
-    return true;
-}
-
-static bool read_logprobs(ollama_call *c, api_fault *f)
-{
-    int64_t top = 0;
-    if (!api_read_bool(c->body, "logprobs", &c->chat.neutral.logprobs, f) ||
-        !api_read_whole(c->body, "top_logprobs", 0, 20, &top, f))
-        return false;
-    if (top && !c->chat.neutral.logprobs)
-        return api_refuse(f, FAULT_INVALID, "top_logprobs", "'top_logprobs' needs 'logprobs': true");
-    c->chat.neutral.n_logprobs = (uint32_t)top;
     return true;
 }
 
@@ -105,14 +93,14 @@ static bool read_shared(span body, const field *fields, size_t n, ollama_call *c
     c->chat.neutral.kind = REQUEST_CHAT;
     c->chat.body = js_object();
     if (!c->chat.body)
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return api_no_memory(f);
     if (!api_read_body(body, fields, n, &c->body, f) || !ollama_read_model(c->body, &c->said, c->model, f))
         return false;
     bool is_task = str_starts(c->model, "task:");
     return (!is_task || check_task(c, f)) && api_read_bool(c->body, "stream", &c->stream, f) &&
            ollama_read_keep(c->body, &c->keep_set, &c->keep_seconds, f) &&
            ollama_read_options(c->body, is_task, &c->chat.neutral, f) && read_format(c, f) && read_think(c, f) &&
-           read_logprobs(c, f);
+           api_read_logprobs(c->body, &c->chat.neutral, f);
 }
 
 /* ---- chat ---- */
@@ -130,7 +118,7 @@ static bool take_tools(ollama_call *c, api_fault *f)
     if (!copy && tools && !js_is(tools, JS_NULL))
         return api_refuse(f, FAULT_INVALID, "tools", "'tools' must be a list");
     if (copy && !js_set(c->chat.body, "tools", copy))
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return api_no_memory(f);
     return openai_read_tools(&c->chat, f);
 }
 
@@ -146,7 +134,7 @@ bool ollama_read_chat(span body, ollama_call *c, api_fault *f)
     if (!messages)
         return false;
     if (!js_set(c->chat.body, "messages", messages))
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return api_no_memory(f);
     return openai_read_messages(&c->chat, f) && take_tools(c, f);
 }
 
@@ -183,7 +171,7 @@ bool ollama_read_generate(span body, ollama_call *c, api_fault *f)
     js *messages = js_array();
     bool ok = (!*system || push_message(messages, "system", system)) && push_message(messages, "user", prompt);
     if (!js_set(c->chat.body, "messages", messages) || !ok)
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return api_no_memory(f);
     return openai_read_messages(&c->chat, f);
 }
 

@@ -57,26 +57,11 @@ static void set_said(const ollama_answer *a, js *o, span text, span thinking, js
         js_set(in, "tool_calls", calls);
 }
 
-static js *token_js(const event_alternative *t)
-{
-    js *o = js_object(), *bytes = js_array();
-    js_set(o, "token", js_new_stringn(t->text, t->text_bytes));
-    js_set(o, "logprob", js_new_double(t->logprob));
-    for (size_t i = 0; i < t->text_bytes; i++)
-        js_push(bytes, js_new_int((unsigned char)t->text[i]));
-    js_set(o, "bytes", bytes);
-    return o;
-}
-
 static void add_token(ollama_answer *a, const event_token *t)
 {
-    js *o = token_js(&t->token), *top = js_array();
-    for (size_t i = 0; i < t->n_top; i++)
-        js_push(top, token_js(&t->top[i]));
-    js_set(o, "top_logprobs", top);
     if (!a->logprobs)
         a->logprobs = js_array();
-    a->broken |= !js_push(a->logprobs, o);
+    a->broken |= !js_push(a->logprobs, api_token_js(t));
 }
 
 static void give_logprobs(ollama_answer *a, js *o)
@@ -105,15 +90,9 @@ static void set_end(const ollama_answer *a, js *o, const event_done *end)
 /* Takes o. */
 static void send_line(ollama_answer *a, js *o)
 {
-    buf line = BUF_INIT(ANSWER_BYTES_MAX);
     if (!http_begun(a->r))
         http_begin(a->r, 200, "application/x-ndjson");
-    js_write(o, JS_COMPACT, &line);
-    buf_char(&line, '\n');
-    if (!o || line.failed || http_write(a->r, buf_text(&line), line.len))
-        a->broken = true;
-    js_free(o);
-    buf_clear(&line);
+    a->broken |= !api_write_js(a->r, "", o, "\n");
     a->last_us = clock_mono_us();
 }
 
@@ -220,11 +199,7 @@ int ollama_event(void *user, const event *e)
     switch (e->kind) {
     case EVENT_WAIT:
     case EVENT_PREFILL: on_wait(a); break;
-    case EVENT_RELAXED:
-        js_free(a->relaxed);
-        a->relaxed = js_copy(e->relaxed);
-        api_set_not_enforced(a->r, e->relaxed);
-        break;
+    case EVENT_RELAXED: api_keep_not_enforced(a->r, &a->relaxed, e->relaxed); break;
     case EVENT_TOKEN: add_token(a, e->token); break;
     case EVENT_TEXT:
     case EVENT_REASONING: on_text(a, e); break;

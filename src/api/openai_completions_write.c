@@ -189,8 +189,7 @@ static void begin_stream(completion_answer *a)
 {
     if (http_begun(a->r))
         return;
-    http_set(a->r, "Cache-Control", "no-cache");
-    http_begin(a->r, 200, "text/event-stream");
+    api_begin_events(a->r);
 }
 
 static void send_bytes(completion_answer *a, const char *bytes, size_t n)
@@ -314,12 +313,8 @@ void completion_say_fault(completion_answer *a)
         api_reply_fault(a->r, &a->fault);
         return;
     }
-    buf line = BUF_INIT(ANSWER_BYTES_MAX);
-    js *fault = api_fault_js(&a->fault);
-    buf_str(&line, "data: ");
-    js_write(fault, JS_COMPACT, &line);
-    js_free(fault);
-    send_chunk(a, &line);
+    if (!a->broken)
+        a->broken = !api_write_js(a->r, "data: ", api_fault_js(&a->fault), "\n\n");
 }
 
 void completion_answer_init(completion_answer *a, http_request *r, const completion_call *call)

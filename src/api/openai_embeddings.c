@@ -17,7 +17,6 @@ typedef struct embedding_call {
     request_embed embed;
     request_input *inputs; /* owned, with their tokens */
     buf data;              /* the objects of `data` so far */
-    uint32_t n;
     int64_t tokens;
     bool done;
 } embedding_call;
@@ -55,6 +54,7 @@ static bool read_call(embedding_call *c, api_fault *f)
 static void add_base64(buf *out, const float *v, size_t n)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    buf_char(out, '"');
     for (size_t at = 0, bytes = 4 * n; at < bytes; at += 3) {
         uint32_t group = 0;
         for (size_t i = 0; i < 3; i++) {
@@ -66,17 +66,17 @@ static void add_base64(buf *out, const float *v, size_t n)
         for (int i = 0; i < 4; i++)
             buf_char(out, at + (size_t)i > bytes ? '=' : digits[group >> (18 - 6 * i) & 63]);
     }
+    buf_char(out, '"');
 }
 
 static void add_vector(embedding_call *c, const event_vector *v)
 {
-    buf_printf(&c->data, "%s{\"object\":\"embedding\",\"index\":%u,\"embedding\":%s", c->n++ ? "," : "", v->input,
-               c->base64 ? "\"" : "[");
+    buf_printf(&c->data, "%s{\"object\":\"embedding\",\"index\":%u,\"embedding\":", c->data.len ? "," : "", v->input);
     if (c->base64)
         add_base64(&c->data, v->values, v->n);
-    for (size_t i = 0; !c->base64 && i < v->n; i++)
-        buf_printf(&c->data, "%s%.9g", i ? "," : "", (double)v->values[i]);
-    buf_str(&c->data, c->base64 ? "\"}" : "]}");
+    else
+        api_add_vector(&c->data, v);
+    buf_char(&c->data, '}');
 }
 
 static int on_event(void *user, const event *e)

@@ -40,7 +40,7 @@ bool openai_read_inputs(const js *in, const char *name, request_input **out, siz
                           (int)REQUEST_INPUTS_MAX, count);
     *out = mem_array(count, sizeof **out);
     if (!*out)
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return api_no_memory(f);
     *n = count;
     for (size_t i = 0; i < count; i++)
         if (!read_input(&(*out)[i], one ? in : js_at(in, i), name, f))

@@ -29,11 +29,6 @@ typedef struct reading {
     bool rich;    /* more than role and text */
 } reading;
 
-static bool no_memory(api_fault *f)
-{
-    return api_refuse(f, FAULT_INTERNAL, "", "no memory");
-}
-
 /* ---- content ---- */
 
 static bool join_parts(reading *r, const js *parts, api_fault *f)
@@ -57,7 +52,7 @@ static bool join_parts(reading *r, const js *parts, api_fault *f)
     char *copy = text.failed ? NULL : arena_strndup(&r->c->memory, buf_text(&text), text.len);
     buf_clear(&text);
     r->content = copy;
-    return copy ? true : no_memory(f);
+    return copy ? true : api_no_memory(f);
 }
 
 static bool read_content(reading *r, api_fault *f)
@@ -174,7 +169,7 @@ static bool read_call(reading *r, js *list, size_t i, const js *call, api_fault 
                                                                     : js_copy(arguments));
     js_set(out, "function", out_function);
     buf_clear(&text);
-    return js_push(list, out) ? true : no_memory(f);
+    return js_push(list, out) ? true : api_no_memory(f);
 }
 
 static bool read_calls(reading *r, api_fault *f)
@@ -254,14 +249,14 @@ bool openai_read_messages(chat_call *c, api_fault *f)
     request_message *messages = arena_alloc(&c->memory, (n + 1) * sizeof *messages);
     c->conversation = js_array();
     if (!messages || !c->conversation)
-        return no_memory(f);
+        return api_no_memory(f);
     bool rich = false;
     for (size_t i = 0; i < n; i++) {
         reading r = { .c = c, .index = i, .message = js_at(list, i), .out = js_object() };
         snprintf(r.where, sizeof r.where, "messages[%zu]", i);
         bool ok = read_message(&r, c->conversation, f);
         if (!js_push(c->conversation, r.out) && ok)
-            ok = no_memory(f);
+            ok = api_no_memory(f);
         if (!ok)
             return false;
         messages[i] = (request_message){ r.role, r.content ? r.content : "" };

@@ -68,18 +68,6 @@ static bool read_lengths(chat_call *c, api_fault *f)
     return true;
 }
 
-static bool read_logprobs(chat_call *c, api_fault *f)
-{
-    int64_t top = 0;
-    if (!api_read_bool(c->body, "logprobs", &c->neutral.logprobs, f) ||
-        !api_read_whole(c->body, "top_logprobs", 0, 20, &top, f))
-        return false;
-    if (top && !c->neutral.logprobs)
-        return api_refuse(f, FAULT_INVALID, "top_logprobs", "'top_logprobs' needs 'logprobs': true");
-    c->neutral.n_logprobs = (uint32_t)top;
-    return true;
-}
-
 bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f)
 {
     int64_t top_k = 0, last_n = 64, seed = 0;
@@ -110,14 +98,7 @@ static bool check_task_fields(const chat_call *c, api_fault *f)
         "frequency_penalty", "seed", "stop", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
         "response_format", "grammar", "regex", "choices", "structured_outputs", "chat_template_kwargs",
     };
-    if (strncmp(c->model, "task:", 5) != 0)
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
-        const js *v = js_get(c->body, fixed[i]);
-        if (v && !js_is(v, JS_NULL))
-            return api_refuse(f, FAULT_INVALID, fixed[i], "'%s' is fixed by the task: it was measured so", fixed[i]);
-    }
-    return true;
+    return strncmp(c->model, "task:", 5) != 0 || api_check_absent(c->body, fixed, ARRAY_LEN(fixed), f);
 }
 
 /* An object, null, or not there: what else stands there is not looked into, so it must not be. */
@@ -161,7 +142,7 @@ bool openai_read_chat(span body, chat_call *c, api_fault *f)
     return api_read_body(body, chat_fields, ARRAY_LEN(chat_fields), &c->body, f) &&
            api_read_text(c->body, "model", &c->model, f) && read_options(c, f) && openai_read_messages(c, f) &&
            check_task_fields(c, f) && openai_read_sampling(c->body, &c->neutral.sampling, f) && read_lengths(c, f) &&
-           read_logprobs(c, f) && openai_read_tools(c, f) && openai_read_shape(c, f);
+           api_read_logprobs(c->body, &c->neutral, f) && openai_read_tools(c, f) && openai_read_shape(c, f);
 }
 
 void openai_chat_clear(chat_call *c)

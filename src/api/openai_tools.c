@@ -4,17 +4,6 @@
 
 #include "api/openai_int.h"
 
-static const js *value_of(const js *object, const char *name)
-{
-    const js *v = js_get(object, name);
-    return js_is(v, JS_NULL) ? NULL : v;
-}
-
-static bool is_text(const js *v, const char *text)
-{
-    return js_is(v, JS_STRING) && strcmp(js_text(v), text) == 0;
-}
-
 /* ---- tools ---- */
 
 static const field function_fields[] = {
@@ -22,30 +11,21 @@ static const field function_fields[] = {
     { "strict", FIELD_READ, NULL }, { "response", FIELD_READ, NULL },
 };
 
-/* Letters, digits and what else stands in names: models write them between marks of their own. */
-static bool is_name(const js *v)
-{
-    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
-    const char *text = js_is(v, JS_STRING) ? js_text(v) : "";
-    size_t n = strlen(text);
-    return n > 0 && n <= REQUEST_TOOL_NAME_MAX && n == js_len(v) && strspn(text, known) == n;
-}
-
 static bool read_tool(const js *tools, size_t i, api_fault *f)
 {
     const js *tool = js_at(tools, i), *function = js_get(tool, "function");
-    const js *parameters = value_of(function, "parameters");
+    const js *parameters = api_value(function, "parameters");
     char where[48], prefix[52];
     bool strict = false;
     snprintf(where, sizeof where, "tools[%zu].function", i);
     snprintf(prefix, sizeof prefix, "%s.", where);
-    if (!is_text(js_get(tool, "type"), "function") || !js_is(function, JS_OBJECT))
+    if (!api_is_text(js_get(tool, "type"), "function") || !js_is(function, JS_OBJECT))
         return api_refuse(f, FAULT_INVALID, where, "tools[%zu] must be {\"type\": \"function\", \"function\": {…}}",
                           i);
     if (!api_check_fields(function, function_fields, ARRAY_LEN(function_fields), prefix, f) ||
         !api_read_bool(function, "strict", &strict, f))
         return false;
-    if (!is_name(js_get(function, "name")))
+    if (!api_is_tool_name(js_get(function, "name")))
         return api_refuse(f, FAULT_INVALID, where, "%s.name must be 1 to %d letters, digits, _ - . or /", where,
                           (int)REQUEST_TOOL_NAME_MAX);
     if (parameters && !js_is(parameters, JS_OBJECT))
@@ -60,16 +40,16 @@ static bool read_tool(const js *tools, size_t i, api_fault *f)
 static bool read_choice(chat_call *c, api_fault *f)
 {
     static const char *const words[] = { "auto", "none", "required" };
-    const js *choice = value_of(c->body, "tool_choice"), *name = js_get(js_get(choice, "function"), "name");
+    const js *choice = api_value(c->body, "tool_choice"), *name = js_get(js_get(choice, "function"), "name");
     if (!choice)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (is_text(choice, words[i])) {
+        if (api_is_text(choice, words[i])) {
             c->neutral.tool_choice = (request_tool_choice)i;
             return i != TOOLS_REQUIRED || c->neutral.tools ||
                    api_refuse(f, FAULT_INVALID, "tool_choice", "'tool_choice' requires a call, but there are no tools");
         }
-    if (!is_text(js_get(choice, "type"), "function") || !js_is(name, JS_STRING))
+    if (!api_is_text(js_get(choice, "type"), "function") || !js_is(name, JS_STRING))
         return api_refuse(f, FAULT_INVALID, "tool_choice", "'tool_choice' must be \"auto\", \"none\", \"required\" or "
                           "{\"type\": \"function\", \"function\": {\"name\": …}}");
     for (size_t i = 0; i < js_len(c->neutral.tools); i++)
@@ -84,7 +64,7 @@ static bool read_choice(chat_call *c, api_fault *f)
 
 bool openai_read_tools(chat_call *c, api_fault *f)
 {
-    const js *tools = value_of(c->body, "tools");
+    const js *tools = api_value(c->body, "tools");
     bool parallel = true;
     if (tools && (!js_is(tools, JS_ARRAY) || js_len(tools) > REQUEST_TOOLS_MAX))
         return api_refuse(f, FAULT_INVALID, "tools", "'tools' must be a list of at most %d", REQUEST_TOOLS_MAX);
@@ -133,7 +113,7 @@ static bool read_schema(chat_call *c, const js *format, api_fault *f)
 static bool read_format(chat_call *c, api_fault *f)
 {
     static const field fields[] = { { "type", FIELD_READ, NULL }, { "json_schema", FIELD_READ, NULL } };
-    const js *format = value_of(c->body, "response_format"), *type = js_get(format, "type");
+    const js *format = api_value(c->body, "response_format"), *type = js_get(format, "type");
     if (!format)
         return true;
     if (!js_is(format, JS_OBJECT))
@@ -141,11 +121,11 @@ static bool read_format(chat_call *c, api_fault *f)
                           js_type_name(js_typeof(format)));
     if (!api_check_fields(format, fields, ARRAY_LEN(fields), "response_format.", f))
         return false;
-    if (!type || is_text(type, "text"))
+    if (!type || api_is_text(type, "text"))
         return true;
-    if (is_text(type, "json_object"))
+    if (api_is_text(type, "json_object"))
         return set_shape(c, SHAPE_JSON, "response_format", f);
-    if (is_text(type, "json_schema"))
+    if (api_is_text(type, "json_schema"))
         return read_schema(c, format, f);
     return api_refuse(f, FAULT_INVALID, "response_format.type", "'response_format.type' must be text, json_object or "
                       "json_schema");
@@ -154,7 +134,7 @@ static bool read_format(chat_call *c, api_fault *f)
 /* grammar, regex and choices, as fields of the body or of structured_outputs. */
 static bool read_texts(chat_call *c, const js *from, const char *choices_name, api_fault *f)
 {
-    const js *choices = value_of(from, choices_name);
+    const js *choices = api_value(from, choices_name);
     const char *grammar = NULL, *regex = NULL;
     if (!api_read_text(from, "grammar", &grammar, f) || !api_read_text(from, "regex", &regex, f))
         return false;
@@ -185,7 +165,7 @@ static bool read_structured(chat_call *c, api_fault *f)
         { "json", FIELD_READ, NULL },   { "regex", FIELD_READ, NULL },       { "choice", FIELD_READ, NULL },
         { "grammar", FIELD_READ, NULL }, { "json_object", FIELD_READ, NULL },
     };
-    const js *o = value_of(c->body, "structured_outputs"), *schema = value_of(o, "json");
+    const js *o = api_value(c->body, "structured_outputs"), *schema = api_value(o, "json");
     bool any = false;
     if (!o)
         return true;
@@ -207,7 +187,7 @@ static bool read_structured(chat_call *c, api_fault *f)
 
 bool openai_read_shape(chat_call *c, api_fault *f)
 {
-    const js *more = value_of(c->body, "chat_template_kwargs");
+    const js *more = api_value(c->body, "chat_template_kwargs");
     if (!read_format(c, f) || !read_texts(c, c->body, "choices", f) || !read_structured(c, f))
         return false;
     if (c->neutral.shape != SHAPE_FREE && c->neutral.tool_choice >= TOOLS_REQUIRED)

@@ -21,26 +21,11 @@ static js *new_object(const openai_answer *a, const char *kind)
     return o;
 }
 
-static js *token_js(const event_alternative *t)
-{
-    js *o = js_object(), *bytes = js_array();
-    js_set(o, "token", js_new_stringn(t->text, t->text_bytes));
-    js_set(o, "logprob", js_new_double(t->logprob));
-    for (size_t i = 0; i < t->text_bytes; i++)
-        js_push(bytes, js_new_int((unsigned char)t->text[i]));
-    js_set(o, "bytes", bytes);
-    return o;
-}
-
 static void add_token(openai_answer *a, const event_token *t)
 {
-    js *o = token_js(&t->token), *top = js_array();
-    for (size_t i = 0; i < t->n_top; i++)
-        js_push(top, token_js(&t->top[i]));
-    js_set(o, "top_logprobs", top);
     if (!a->logprobs)
         a->logprobs = js_array();
-    a->broken |= !js_push(a->logprobs, o);
+    a->broken |= !js_push(a->logprobs, api_token_js(t));
 }
 
 static js *take_logprobs(openai_answer *a)
@@ -75,14 +60,7 @@ static const char *finish_name(const event_done *end)
 
 void openai_send(openai_answer *a, js *o)
 {
-    buf line = BUF_INIT(ANSWER_BYTES_MAX);
-    buf_str(&line, "data: ");
-    js_write(o, JS_COMPACT, &line);
-    buf_str(&line, "\n\n");
-    js_free(o);
-    if (line.failed || http_write(a->r, buf_text(&line), line.len))
-        a->broken = true;
-    buf_clear(&line);
+    a->broken |= !api_write_js(a->r, "data: ", o, "\n\n");
     a->last_us = clock_mono_us();
 }
 
@@ -107,8 +85,7 @@ static void begin_stream(openai_answer *a)
 {
     if (http_begun(a->r))
         return;
-    http_set(a->r, "Cache-Control", "no-cache");
-    http_begin(a->r, 200, "text/event-stream");
+    api_begin_events(a->r);
     js *delta = js_object();
     js_set(delta, "role", js_new_string("assistant"));
     js_set(delta, "content", js_new_string(""));
@@ -242,14 +219,6 @@ static void reply_whole(openai_answer *a, const event_done *end)
 
 /* ---- events ---- */
 
-/* What of a schema is not enforced: in a header, and in the answer. */
-static void on_relaxed(openai_answer *a, const js *list)
-{
-    js_free(a->relaxed);
-    a->relaxed = js_copy(list);
-    api_set_not_enforced(a->r, list);
-}
-
 static void on_text(openai_answer *a, const event *e)
 {
     bool thought = e->kind == EVENT_REASONING;
@@ -279,7 +248,7 @@ int openai_event(void *user, const event *e)
         if (a->call->stream)
             ping(a);
         break;
-    case EVENT_RELAXED: on_relaxed(a, e->relaxed); break;
+    case EVENT_RELAXED: api_keep_not_enforced(a->r, &a->relaxed, e->relaxed); break;
     case EVENT_TOKEN: add_token(a, e->token); break;
     case EVENT_VECTOR: break; /* only an embedding request has them */
     case EVENT_TEXT:

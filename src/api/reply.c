@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "api/api_int.h"
+#include "provider/embed.h"
 
-enum { REPLY_BYTES_MAX = 64 << 20, NOT_ENFORCED_HEADER_MAX = 1024 };
+enum { REPLY_BYTES_MAX = 64 << 20, PIECE_BYTES_MAX = 32 << 20, NOT_ENFORCED_HEADER_MAX = 1024 };
 
 static void set_fault(api_fault *f, fault_kind kind, const char *param)
 {
@@ -23,6 +24,11 @@ bool api_refuse(api_fault *f, fault_kind kind, const char *param, const char *fo
     va_end(args);
     memcpy(f->text, e.text, sizeof f->text);
     return false;
+}
+
+bool api_no_memory(api_fault *f)
+{
+    return api_refuse(f, FAULT_INTERNAL, "", "no memory");
 }
 
 static fault_kind kind_of(status code)
@@ -115,9 +121,11 @@ void api_reply_fault(http_request *r, const api_fault *f)
     api_reply_fault_as(r, f, api_fault_js(f));
 }
 
-void api_set_not_enforced(http_request *r, const js *list)
+void api_keep_not_enforced(http_request *r, js **kept, const js *list)
 {
     buf line = BUF_INIT(NOT_ENFORCED_HEADER_MAX);
+    js_free(*kept);
+    *kept = js_copy(list);
     for (size_t i = 0; i < js_len(list) && !line.failed; i++)
         buf_printf(&line, "%s%s", i ? "; " : "", js_text(js_at(list, i)));
     for (size_t i = 0; i < line.len; i++)
@@ -126,4 +134,52 @@ void api_set_not_enforced(http_request *r, const js *list)
     if (!http_begun(r))
         http_set(r, "x-hearth-not-enforced", buf_text(&line));
     buf_clear(&line);
+}
+
+/* ---- pieces of answers ---- */
+
+void api_begin_events(http_request *r)
+{
+    http_set(r, "Cache-Control", "no-cache");
+    http_begin(r, 200, "text/event-stream");
+}
+
+bool api_write_js(http_request *r, const char *before, js *o, const char *after)
+{
+    buf line = BUF_INIT(PIECE_BYTES_MAX);
+    buf_str(&line, before);
+    js_write(o, JS_COMPACT, &line);
+    buf_str(&line, after);
+    bool ok = o && !line.failed && http_write(r, buf_text(&line), line.len) == OK;
+    js_free(o);
+    buf_clear(&line);
+    return ok;
+}
+
+static js *alternative_js(const event_alternative *t)
+{
+    js *o = js_object(), *bytes = js_array();
+    js_set(o, "token", js_new_stringn(t->text, t->text_bytes));
+    js_set(o, "logprob", js_new_double(t->logprob));
+    for (size_t i = 0; i < t->text_bytes; i++)
+        js_push(bytes, js_new_int((unsigned char)t->text[i]));
+    js_set(o, "bytes", bytes);
+    return o;
+}
+
+js *api_token_js(const event_token *t)
+{
+    js *o = alternative_js(&t->token), *top = js_array();
+    for (size_t i = 0; i < t->n_top; i++)
+        js_push(top, alternative_js(&t->top[i]));
+    js_set(o, "top_logprobs", top);
+    return o;
+}
+
+void api_add_vector(buf *out, const event_vector *v)
+{
+    buf_char(out, '[');
+    for (size_t i = 0; i < v->n; i++)
+        buf_printf(out, "%s%.9g", i ? "," : "", (double)v->values[i]);
+    buf_char(out, ']');
 }

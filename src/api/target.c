@@ -87,7 +87,7 @@ static bool task_input(const task *t, const js *input, const request_message *me
         return api_refuse(f, FAULT_INVALID, "input", "give either 'input' or one user message, not both");
     if (input) {
         *own = js_copy(input);
-        return *own ? true : api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return *own ? true : api_no_memory(f);
     }
     if (n != 1 || strcmp(messages[0].role, "user") != 0)
         return api_refuse(f, FAULT_INVALID, "messages", "task '%s' is asked with exactly one user message (it becomes "
@@ -95,7 +95,7 @@ static bool task_input(const task *t, const js *input, const request_message *me
                           "prompt is the task's own", t->id, n);
     *own = js_object();
     if (!js_set(*own, "input", js_new_string(messages[0].content)))
-        return api_refuse(f, FAULT_INTERNAL, "", "no memory");
+        return api_no_memory(f);
     return true;
 }
 

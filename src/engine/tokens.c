@@ -101,9 +101,9 @@ static bool take_token(generation *g, const sampled *x)
     g->text[g->n_text++] = x->token;
     g->n_feed++;
     generation_send(g, &(generate_event){ .kind = GENERATE_TOKEN,
-                               .token = { x->token, x->logprob },
-                               .top = x->top,
-                               .n_top = x->n_top });
+                                          .token = { x->token, x->logprob },
+                                          .top = x->top,
+                                          .n_top = x->n_top });
     out->finish = FINISH_STOP;
     if (e->vocab && !g->o->ignore_eos && vocab_is_eog(e->vocab, x->token))
         return true;
