@@ -126,6 +126,19 @@ static status read_kv(reader *r, const yaml *node)
     return s ? s : yaml_error(r->f, node, r->err, "kv '%.80s': f16, q8 or f32", text);
 }
 
+static status read_parallel(reader *r, const yaml *node)
+{
+    int64_t n = 0;
+    if (!node)
+        return OK;
+    status s = yaml_i64(r->f, node, &n, r->err);
+    if (!s && (n < 1 || n > CONFIG_PARALLEL_MAX))
+        s = yaml_error(r->f, node, r->err, "parallel %lld: 1 to %d answers of a model at once", (long long)n,
+                       (int)CONFIG_PARALLEL_MAX);
+    r->c->parallel = s ? 0 : (uint32_t)n;
+    return s;
+}
+
 static status read_price(reader *r, const yaml *node, config_provider *p)
 {
     static const char *const known[] = { "input", "output" };
@@ -287,7 +300,8 @@ static status list_of(reader *r, const yaml *root, const char *key, size_t max, 
 
 static status read_root(reader *r, const yaml *root)
 {
-    static const char *const known[] = { "version", "listen", "mem", "kv", "default_class", "keys", "providers" };
+    static const char *const known[] = { "version", "listen", "mem", "kv", "parallel", "default_class", "keys",
+                                         "providers" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -306,6 +320,8 @@ static status read_root(reader *r, const yaml *root)
         s = read_mem(r, yaml_get(root, "mem"));
     if (!s)
         s = read_kv(r, yaml_get(root, "kv"));
+    if (!s)
+        s = read_parallel(r, yaml_get(root, "parallel"));
     if (!s)
         s = read_class(r, yaml_get(root, "default_class"), &r->c->default_class);
     if (!s)

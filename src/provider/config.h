@@ -4,6 +4,7 @@
  *   listen: 127.0.0.1:5150
  *   mem: 6GiB                 # most memory of all models together; default: no budget of our own
  *   kv: q8                    # keys and values of local models: f16 (default), q8 (half the memory) or f32
+ *   parallel: 16              # answers of a local model at once; what is more waits
  *   default_class: private    # of a fully understood request without a label
  *   keys:                     # who may ask, when bound wider than loopback
  *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal}
@@ -24,6 +25,8 @@
 
 #include "base/privacy_class.h"
 #include "base/status.h"
+
+enum { CONFIG_PARALLEL_MAX = 256 };
 
 typedef enum provider_place { PLACE_LOCAL, PLACE_ON_PREMISES, PLACE_REMOTE } provider_place;
 const char *provider_place_name(provider_place p); /* "local", "on-premises", "remote" */
@@ -51,6 +54,7 @@ typedef struct config {
     const char *listen_host; /* "127.0.0.1", "::1" */
     uint16_t listen_port;
     uint64_t mem_bytes;      /* 0: no budget */
+    uint32_t parallel;       /* answers of one local model at once; 0: not said, a command's own default */
     const char *kv;          /* "f16", "q8", "f32"; NULL as "f16" */
     privacy_class default_class;
     config_key *keys;

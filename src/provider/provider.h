@@ -5,8 +5,8 @@
  * name means local:MODEL. Opening a local provider starts its worker and loads the model; opening an openai provider
  * sends nothing.
  *
- * provider_open and provider_close: one thread. provider_complete: any thread; calls on one provider run one after
- * another. Errors of the request leave the provider usable: a worker that died is started again by the next request. */
+ * provider_open and provider_close: one thread. provider_complete: any thread; a local model answers `parallel` calls
+ * at once, what is more it refuses; calls on another provider run one after another. Errors of the request leave the provider usable: a worker that died is started again by the next request. */
 #ifndef PROVIDER_PROVIDER_H
 #define PROVIDER_PROVIDER_H
 
@@ -34,6 +34,7 @@ typedef struct provider_info {
     const char *file_type;
     uint32_t context;         /* most positions of a request */
     uint32_t context_train;
+    uint32_t parallel;        /* most answers at once */
     int n_threads;
     uint64_t n_params;
     uint64_t budget_bytes;    /* what the worker's engine took: weights, KV, scratch, vocabulary */
