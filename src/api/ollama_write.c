@@ -216,11 +216,11 @@ int ollama_event(void *user, const event *e)
     return a->broken;
 }
 
-void ollama_reply_loaded(ollama_answer *a)
+void ollama_reply_loaded(ollama_answer *a, const char *reason)
 {
     js *o = ollama_object(a->call->said, true);
     set_said(a, o, (span){ "", 0 }, (span){ "", 0 }, NULL);
-    js_set(o, "done_reason", js_new_string("load"));
+    js_set(o, "done_reason", js_new_string(reason));
     if (a->call->stream)
         send_line(a, o);
     else

@@ -126,16 +126,28 @@ static status read_kv(reader *r, const yaml *node)
     return s ? s : yaml_error(r->f, node, r->err, "kv '%.80s': f16, q8 or f32", text);
 }
 
-static status read_parallel(reader *r, const yaml *node)
+static status read_count(reader *r, const yaml *root, const char *key, int64_t most, uint32_t *out)
 {
+    const yaml *node = yaml_get(root, key);
     int64_t n = 0;
     if (!node)
         return OK;
     status s = yaml_i64(r->f, node, &n, r->err);
-    if (!s && (n < 1 || n > CONFIG_PARALLEL_MAX))
-        s = yaml_error(r->f, node, r->err, "parallel %lld: 1 to %d answers of a model at once", (long long)n,
-                       (int)CONFIG_PARALLEL_MAX);
-    r->c->parallel = s ? 0 : (uint32_t)n;
+    if (!s && (n < 1 || n > most))
+        s = yaml_error(r->f, node, r->err, "%s %lld: 1 to %lld", key, (long long)n, (long long)most);
+    if (!s)
+        *out = (uint32_t)n;
+    return s;
+}
+
+static status read_keep_alive(reader *r, const yaml *node)
+{
+    const char *text;
+    if (!node)
+        return OK;
+    status s = yaml_str(r->f, node, &text, r->err);
+    if (!s && !str_duration(text, &r->c->keep_alive_s))
+        s = yaml_error(r->f, node, r->err, "keep_alive '%.80s': a time like 300, 5m, 1h30m, or -1", text);
     return s;
 }
 
@@ -300,8 +312,8 @@ static status list_of(reader *r, const yaml *root, const char *key, size_t max, 
 
 static status read_root(reader *r, const yaml *root)
 {
-    static const char *const known[] = { "version", "listen", "mem", "kv", "parallel", "default_class", "keys",
-                                         "providers" };
+    static const char *const known[] = { "version", "listen", "mem", "kv", "parallel", "queue", "keep_alive",
+                                         "default_class", "keys", "providers" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -321,7 +333,11 @@ static status read_root(reader *r, const yaml *root)
     if (!s)
         s = read_kv(r, yaml_get(root, "kv"));
     if (!s)
-        s = read_parallel(r, yaml_get(root, "parallel"));
+        s = read_count(r, root, "parallel", CONFIG_PARALLEL_MAX, &r->c->parallel);
+    if (!s)
+        s = read_count(r, root, "queue", CONFIG_QUEUE_MAX, &r->c->queue);
+    if (!s)
+        s = read_keep_alive(r, yaml_get(root, "keep_alive"));
     if (!s)
         s = read_class(r, yaml_get(root, "default_class"), &r->c->default_class);
     if (!s)
@@ -354,6 +370,7 @@ static config *config_default(error *err)
     c->listen_port = 5150;
     c->default_class = PRIVACY_PRIVATE;
     c->kv = "f16";
+    c->keep_alive_s = NAN;
     return c;
 }
 

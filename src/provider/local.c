@@ -66,6 +66,7 @@ static js *settings_of(const char *name, const config *cfg)
     js_set(j, "threads", js_new_int(cfg && cfg->n_threads > 0 ? cfg->n_threads : cpu.threads));
     js_set(j, "mem", js_new_int(cfg && cfg->mem_bytes < INT64_MAX ? (int64_t)cfg->mem_bytes : 0));
     js_set(j, "parallel", js_new_int(cfg && cfg->parallel ? cfg->parallel : 1));
+    js_set(j, "look", js_new_bool(cfg && cfg->look));
     js_set(j, "exact", js_new_bool(cfg && cfg->exact));
     if (!js_set(j, "kv", js_new_string(cfg && cfg->kv ? cfg->kv : "f16"))) {
         js_free(j);
@@ -196,7 +197,9 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
     }
     if (!s)
         s = start(l, &opened, err);
-    if (!s)
+    const bool look = cfg && cfg->look;
+    digest[0] = '\0';
+    if (!s && !look)
         s = models_digest(l->fds, l->n_fds, digest, err);
     if (!s && (!(p->info.model_digest = provider_keep(p, digest)) || !describe(p, opened)))
         s = fail(err, E_NOMEM, "no memory for a provider");

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "plat/clock.h"
+#include "provider/models.h"
 #include "provider/provider_int.h"
 #include "provider/url.h"
 
@@ -139,6 +140,21 @@ static void suggest_provider(const char *spec, const config *cfg, error *err)
         error first = *err;
         (void)fail(err, first.code, "%s (a provider '%s' is configured)", first.text, near);
     }
+}
+
+status provider_key(const char *spec, const config *cfg, char **out, error *err)
+{
+    target t;
+    status s = target_find(&t, spec, cfg, err);
+    if (!s && t.kind == PROVIDER_LOCAL) {
+        s = models_find(out, t.what, err);
+        if (s == E_NOTFOUND && t.what == spec)
+            suggest_provider(spec, cfg, err);
+    } else if (!s) {
+        *out = mem_strdup(spec);
+        s = *out ? OK : fail(err, E_NOMEM, "no memory for a name");
+    }
+    return s;
 }
 
 status provider_open(provider **out, const char *spec, const config *cfg, error *err)

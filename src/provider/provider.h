@@ -48,6 +48,9 @@ const provider_info *provider_get_info(const provider *p);
 
 /* What the spec would be, without opening anything: its place decides whether privacy allows it at all. */
 status provider_place_of(const char *spec, const config *cfg, provider_place *out, error *err) MUST_CHECK;
+/* What two SPECs have in common that mean the same weights or server: free with mem_free. E_NOTFOUND as provider_open
+ * would say it, and E_FORMAT. */
+status provider_key(const char *spec, const config *cfg, char **out, error *err) MUST_CHECK;
 /* True when this class may be sent to this place (public: any; internal: local, on-premises; else local only). A
  * recording counts as the place it was recorded from only in reports: it sends nothing, so it is always allowed. */
 bool provider_allows(provider_kind kind, provider_place place, privacy_class privacy);

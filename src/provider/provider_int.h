@@ -20,8 +20,8 @@ typedef struct call {
     bool cancelled;         /* fn said so */
     uint32_t calls;         /* tool calls so far */
     event_done end;         /* filled by the kind before it returns OK */
-    char *model;            /* CALL_MODEL_MAX bytes that live as long as the provider: a name from the answer. NULL where */
-                            /* calls run at once: the name is the provider's own */
+    char *model;            /* CALL_MODEL_MAX bytes that live as long as the provider: a name from the answer. */
+                            /* NULL where calls run at once: the name is the provider's own */
     event_error fault;      /* kind and details before it fails; `text` is taken from err */
     bool fault_set;
 } call;

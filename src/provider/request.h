@@ -106,6 +106,7 @@ typedef struct request {
     bool relaxed;           /* what of a schema cannot be enforced is left out, and said (EVENT_RELAXED) */
 
     request_sampling sampling;
+    unsigned priority;      /* whose turn comes first: 0 to 2 (last), 1 by default. No matter for the answer */
     uint32_t context;       /* most tokens of prompt and answer, no more than the provider's; 0: those. Local only */
     bool logprobs;          /* report each drawn token with its log-probability (EVENT_TOKEN) */
     uint32_t n_logprobs;    /* and so many alternatives */
@@ -193,7 +194,8 @@ typedef enum fault_kind {
     FAULT_NOFIT,        /* 400: does not fit in memory */
     FAULT_DENIED,       /* 403: privacy forbids it */
     FAULT_NOTFOUND,     /* 404: no such model or recorded answer */
-    FAULT_RATE_LIMITED, /* 429 from upstream; retry_after_s may be set */
+    FAULT_RATE_LIMITED, /* 429 from upstream, or of ours; retry_after_s may be set */
+    FAULT_BUSY,         /* 503: too many wait already, or memory is taken by models that answer; retry_after_s */
     FAULT_UPSTREAM,     /* 502: the provider answered with an error (upstream_status) or with garbage */
     FAULT_UNREACHABLE,  /* 503: no connection, or the worker could not be started */
     FAULT_CRASHED,      /* 502: the worker or egress died in mid-answer */

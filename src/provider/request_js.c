@@ -93,6 +93,8 @@ js *request_to_js(const request *r)
         ok = js_set(j, "scope", js_new_string(r->scope)) && ok;
     ok = js_set(j, "privacy", js_new_string(privacy_class_name(r->privacy))) && ok;
     ok = js_set(j, "sampling", sampling_to_js(&r->sampling)) && ok;
+    if (r->priority != 1)
+        ok = js_set(j, "priority", js_new_int(1 - (int64_t)r->priority)) && ok; /* the batch's: more is earlier */
     if (r->context)
         ok = js_set(j, "context", js_new_int(r->context)) && ok;
     ok = js_set(j, "logprobs", js_new_bool(r->logprobs)) && ok;

@@ -123,6 +123,24 @@ static uint32_t shared_contexts(const gguf *file, engine_options o, uint32_t n_p
     return n;
 }
 
+/* Only what the model would take: nothing is loaded, and the process ends. */
+static status look(worker *w, gguf *file, const engine_options *o, error *err)
+{
+    engine_budget b;
+    js *j = js_object();
+    status s = engine_plan(file, o, &b, err);
+    if (!s) {
+        js_set(j, "budget", js_new_int((int64_t)b.total_bytes));
+        js_set(j, "context", js_new_int(b.context));
+        worker_send(w, MSG_OPENED, 0, j);
+        w->over = true;
+    } else {
+        js_free(j);
+    }
+    gguf_close(&file);
+    return s;
+}
+
 static status open_engine(worker *w, const msg *m, const js *settings, error *err)
 {
     const char *name = js_text(js_get(settings, "name")), *kv = js_text(js_get(settings, "kv"));
@@ -142,6 +160,8 @@ static status open_engine(worker *w, const msg *m, const js *settings, error *er
         return s;
     if (w->n_parallel > 1)
         o.n_sessions = shared_contexts(file, o, w->n_parallel);
+    if (js_bool(js_get(settings, "look"), false))
+        return look(w, file, &o, err);
     return engine_open(&w->engine, file, &o, err);
 }
 
@@ -166,6 +186,8 @@ static status open_model(worker *w, const msg *m, const js *settings, error *err
     w->opening = true;
     w->n_parallel = (uint32_t)number(settings, "parallel", 1, WORKER_JOBS_MAX);
     status s = open_engine(w, m, settings, err);
+    if (s || w->over)
+        return s;
     if (!s && !engine_get_info(w->engine)->is_encoder)
         s = open_batch(w, err);
     w->opening = false;
@@ -186,7 +208,8 @@ static void handle_open(worker *w, const msg *m)
     if (s) {
         w->broken = s;
     } else if ((s = open_model(w, m, settings, &err)) == OK) {
-        worker_send(w, MSG_OPENED, 0, opened(w));
+        if (!w->over)
+            worker_send(w, MSG_OPENED, 0, opened(w));
     } else {
         /* a model that cannot be opened is the end of its worker: the front starts another for another */
         const char *kind = s == E_NOFIT ? "does-not-fit" : s == E_NOMEM || s == E_IO ? "internal" : "invalid";
