@@ -85,10 +85,10 @@ bool api_read_body(span body, const field *fields, size_t n, js **out, api_fault
 
 /* ---- providers that are open (pool.c, pool_memory.c, pool_idle.c) ----
  *
- * A provider is opened by the first request for it and stays open until it has had nothing to do for its time, memory is
- * wanted for another, or it is told to go. Local models share the memory budget: for one that does not fit beside the
- * others, idle ones go, the longest idle first, and busy ones are waited for. Each answers `parallel` requests at once;
- * more wait in turns (queue.h). */
+ * A provider is opened by the first request for it and stays open until it has had nothing to do for its time, memory
+ * is wanted for another, or it is told to go. Local models share the memory budget: for one that does not fit beside
+ * the others, idle ones go, the longest idle first, and busy ones are waited for. Each answers `parallel` requests at
+ * once; more wait in turns (queue.h). */
 
 typedef struct pooled pooled;
 /* A place among those who are answered now. */
@@ -206,6 +206,7 @@ void api_ollama_generate(api *a, http_request *r);
 void api_ollama_embed(api *a, http_request *r);
 void api_ollama_embeddings(api *a, http_request *r);
 void api_ollama_tags(api *a, http_request *r);
+void api_ollama_ps(api *a, http_request *r);
 void api_ollama_show(api *a, http_request *r);
 void api_ollama_delete(api *a, http_request *r);
 

@@ -64,6 +64,9 @@ void ollama_set_time(js *o, const char *name, double seconds);
 
 /* ---- opening without asking (ollama_show.c) ---- */
 
+/* The object `details` of an open model. */
+js *ollama_details(const provider_info *info);
+
 typedef void ollama_visit(void *user, const provider_info *info);
 /* keep_s: how long it stays open without work; NULL: as usual. fn may be NULL. */
 bool ollama_open(api *a, http_request *r, const char *model, const double *keep_s, ollama_visit *fn, void *user,

@@ -38,7 +38,7 @@ static void write_count(uint64_t n, char out[24])
         snprintf(out, 24, "%.1fK", (double)n / 1e3);
 }
 
-static js *details_js(const provider_info *info)
+js *ollama_details(const provider_info *info)
 {
     char size[24];
     js *o = js_object(), *families = js_array();
@@ -83,7 +83,7 @@ static js *capabilities_js(const provider_info *info)
 static void describe(void *user, const provider_info *info)
 {
     js *o = user;
-    js_set(o, "details", details_js(info));
+    js_set(o, "details", ollama_details(info));
     js_set(o, "model_info", model_info_js(info));
     js_set(o, "capabilities", capabilities_js(info));
 }

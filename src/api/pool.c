@@ -140,7 +140,7 @@ static pooled *add(api *a, const char *spec, const char *key, bool local)
     p->local = local;
     p->keep_s = a->options.keep_s;
     p->waiting.max = a->options.queue;
-    p->waiting.share = a->options.config->n_keys ? (a->options.queue + 1) / 2 : a->options.queue;
+    p->waiting.share = a->options.config->n_keys ? (a->options.queue + 1) / 2 : SIZE_MAX;
     p->next = a->pool;
     a->pool = p;
     return p;

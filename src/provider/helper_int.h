@@ -1,4 +1,4 @@
-/* helper_int.h: a message of a helper on its way from the link's reader to the call that it belongs to. For helper*.c. */
+/* helper_int.h: a helper's message on its way from the link's reader to the call that it belongs to. */
 #ifndef PROVIDER_HELPER_INT_H
 #define PROVIDER_HELPER_INT_H
 
@@ -28,7 +28,7 @@ status helper_read(helper *h, error *err) MUST_CHECK;
 /* A number for a new request, whose messages go to `in` from now on. E_PROVIDER: the helper has ended. */
 status inbox_open(helper *h, inbox *in, error *err) MUST_CHECK;
 void inbox_close(helper *h, inbox *in);
-/* The next message (mem_free), waiting at most timeout_ms; NULL: there is none yet, or *ended and there will be none. */
+/* The next message (mem_free), waiting at most timeout_ms. NULL: there is none yet; or *ended: there will be none. */
 helper_message *inbox_take(helper *h, inbox *in, int timeout_ms, bool *ended);
 
 /* ---- helper.c ---- */

@@ -1,5 +1,6 @@
 /* inbox.c: one thread reads a helper's link and hands every message to the call that it belongs to, so that many calls
- * share a helper. A call that takes nothing holds the others up for STALL_MS at most: then it loses what did not fit. */
+ * share a helper. A call that takes nothing holds the others up for STALL_MS at most: then it loses what did not
+ * fit. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -6,7 +6,8 @@
  * sends nothing.
  *
  * provider_open and provider_close: one thread. provider_complete: any thread; a local model answers `parallel` calls
- * at once, what is more it refuses; calls on another provider run one after another. Errors of the request leave the provider usable: a worker that died is started again by the next request. */
+ * at once, what is more it refuses; calls on another provider run one after another. Errors of the request leave the
+ * provider usable: a worker that died is started again by the next request. */
 #ifndef PROVIDER_PROVIDER_H
 #define PROVIDER_PROVIDER_H
 

@@ -337,12 +337,12 @@ static status check_context(answer *a, error *err)
 
 static status prepare(answer *a, error *err)
 {
+    if (!a->job.w->batch && !js_bool(js_get(a->job.in, "prompt_only"), false))
+        return fail(err, E_UNSUPPORTED, "this model makes vectors of texts and does not continue them: ask it for "
+                    "embeddings");
     status s = answer_read(a, err);
     if (s || a->prompt_only)
         return s;
-    if (!a->job.w->batch)
-        return fail(err, E_UNSUPPORTED, "this model makes vectors of texts and does not continue them: ask it for "
-                    "embeddings");
     s = check_context(a, err);
     if (!s)
         s = constrain_answer(a, err);
