@@ -199,6 +199,7 @@ int ollama_event(void *user, const event *e)
     switch (e->kind) {
     case EVENT_WAIT:
     case EVENT_PREFILL: on_wait(a); break;
+    case EVENT_PROMPT: break;
     case EVENT_RELAXED: api_keep_not_enforced(a->r, &a->relaxed, e->relaxed); break;
     case EVENT_TOKEN: add_token(a, e->token); break;
     case EVENT_TEXT:

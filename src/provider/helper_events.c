@@ -6,7 +6,7 @@
 #include "provider/embed.h"
 #include "provider/helper_int.h"
 
-enum { TOP_MAX = REQUEST_LOGPROBS_MAX, HEX_ROOM = 1 << 18 };
+enum { TOP_MAX = REQUEST_LOGPROBS_MAX, HEX_ROOM = 1 << 18, PROMPT_MAX = 1 << 21 };
 
 static int64_t whole(const js *j, const char *key, int64_t otherwise)
 {
@@ -25,10 +25,9 @@ static int nibble(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Reads {id, logprob, hex}; the bytes are appended to room. False: garbage. */
-static bool read_alternative(const js *j, event_alternative *out, buf *room, size_t *at)
+/* Appends the bytes and a zero to room, at *at. False: garbage. */
+static bool read_bytes(const char *hex, size_t *n_bytes, buf *room, size_t *at)
 {
-    const char *hex = js_text(js_get(j, "hex"));
     size_t n = hex ? strlen(hex) : 1;
     if (n % 2)
         return false;
@@ -40,8 +39,15 @@ static bool read_alternative(const js *j, event_alternative *out, buf *room, siz
         buf_char(room, (char)(hi << 4 | lo));
     }
     buf_char(room, 0);
-    *out = (event_alternative){ .id = (int32_t)whole(j, "id", -1), .logprob = real(j, "logprob"), .text_bytes = n / 2 };
+    *n_bytes = n / 2;
     return !room->failed;
+}
+
+/* Reads {id, logprob, hex}. */
+static bool read_alternative(const js *j, event_alternative *out, buf *room, size_t *at)
+{
+    *out = (event_alternative){ .id = (int32_t)whole(j, "id", -1), .logprob = real(j, "logprob") };
+    return read_bytes(js_text(js_get(j, "hex")), &out->text_bytes, room, at);
 }
 
 static bool token_event(call *c, const js *j)
@@ -62,6 +68,35 @@ static bool token_event(call *c, const js *j)
         call_emit(c, &(event){ .kind = EVENT_TOKEN, .token = &t });
     }
     buf_clear(&room);
+    return ok;
+}
+
+/* {ids, pieces}: at most a whole prompt, so the arrays grow with the message. */
+static bool prompt_event(call *c, const js *j)
+{
+    const js *ids = js_get(j, "ids"), *pieces = js_get(j, "pieces");
+    size_t n = js_len(ids);
+    if (n > PROMPT_MAX || js_len(pieces) != n)
+        return false;
+    event_alternative *tokens = mem_array(n + 1, sizeof *tokens);
+    size_t *at = mem_array(n + 1, sizeof *at);
+    buf room = BUF_INIT(MSG_BYTES_MAX);
+    bool ok = tokens && at;
+    for (size_t i = 0; i < n && ok; i++) {
+        int64_t id;
+        ok = js_int(js_at(ids, i), &id) && id >= 0 && id <= INT32_MAX &&
+             read_bytes(js_text(js_at(pieces, i)), &tokens[i].text_bytes, &room, &at[i]);
+        tokens[i].id = (int32_t)id;
+        tokens[i].logprob = 0;
+    }
+    if (ok) {
+        for (size_t i = 0; i < n; i++)
+            tokens[i].text = room.data + at[i];
+        call_emit(c, &(event){ .kind = EVENT_PROMPT, .prompt = &(event_prompt){ tokens, n } });
+    }
+    buf_clear(&room);
+    mem_free(tokens);
+    mem_free(at);
     return ok;
 }
 
@@ -156,6 +191,8 @@ status helper_event(const helper *h, call *c, const helper_message *m, bool *ove
     } else if (m->type == MSG_PREFILL) {
         call_emit(c, &(event){ .kind = EVENT_PREFILL, .done = (uint32_t)whole(j, "done", 0),
                                .total = (uint32_t)whole(j, "total", 0) });
+    } else if (m->type == MSG_PROMPT) {
+        ok = prompt_event(c, j);
     } else if (m->type == MSG_TOKEN) {
         ok = token_event(c, j);
     } else if (m->type == MSG_CALL || m->type == MSG_ARGUMENTS || m->type == MSG_CALL_END) {

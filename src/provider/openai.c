@@ -32,6 +32,7 @@ static status check_fields(const request *r, error *err)
         { o->repeat_penalty != 1, "repeat_penalty" },
         { o->ignore_eos, "ignore_eos" },
         { r->echo || r->score_only, "log-probabilities of the prompt" },
+        { r->prompt_only, "the prompt's tokens" },
         { r->n_logprobs > OPENAI_TOP_LOGPROBS, "more than 20 alternatives with log-probabilities" },
         { o->n_stops > OPENAI_STOPS, "more than 4 stop strings" },
         { o->seed_set && o->seed > INT64_MAX, "a seed over 63 bits" },

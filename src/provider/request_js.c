@@ -100,6 +100,13 @@ js *request_to_js(const request *r)
     ok = js_set(j, "logprobs", js_new_bool(r->logprobs)) && ok;
     ok = js_set(j, "n_logprobs", js_new_int(r->n_logprobs)) && ok;
     ok = js_set(j, "echo", js_new_bool(r->echo)) && ok;
+    const struct {
+        const char *name;
+        bool value;
+    } flags[] = { { "prompt_only", r->prompt_only }, { "bare", r->bare }, { "control", r->control } };
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (flags[i].value)
+            ok = js_set(j, flags[i].name, js_new_bool(true)) && ok;
     ok = js_set(j, "score_only", js_new_bool(r->score_only)) && ok;
     if (ok)
         return j;

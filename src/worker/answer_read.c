@@ -105,16 +105,18 @@ static status read_prompt(answer *a, error *err)
 {
     const char *kind = js_text(js_get(a->job.in, "kind"));
     const js *text = js_get(a->job.in, "text");
+    const unsigned flags = (js_bool(js_get(a->job.in, "bare"), false) ? 0 : VOCAB_BOS) |
+                           (js_bool(js_get(a->job.in, "control"), false) ? VOCAB_SPECIAL : 0);
     status s;
     if (kind && strcmp(kind, "chat") == 0)
         s = render_chat(a, err);
     else if (kind && strcmp(kind, "tokens") == 0)
         s = read_ids(a, err);
     else if (js_is(text, JS_STRING))
-        s = vocab_encode(engine_vocab(a->job.w->engine), js_text(text), js_len(text), VOCAB_BOS, &a->prompt, err);
+        s = vocab_encode(engine_vocab(a->job.w->engine), js_text(text), js_len(text), flags, &a->prompt, err);
     else
         s = fail(err, E_FORMAT, "request: no prompt");
-    if (!s && a->prompt.n == 0)
+    if (!s && a->prompt.n == 0 && !a->prompt_only)
         s = fail(err, E_RANGE, "request: the prompt is empty");
     return s;
 }
