@@ -38,7 +38,7 @@ status api_open(api **out, const api_options *o, error *err)
     a->options = with_defaults(o);
     pthread_mutex_init(&a->lock, NULL);
     init_cond(&a->changed);
-    status s = pool_reap(a, err);
+    status s = api_pool_reap(a, err);
     if (s)
         api_close(&a);
     *out = a;
@@ -58,7 +58,7 @@ void api_close(api **api_at)
         pthread_join(a->reaper, NULL);
     pthread_mutex_lock(&a->lock);
     while (a->pool)
-        pool_close(a, a->pool);
+        api_pool_close(a, a->pool);
     pthread_mutex_unlock(&a->lock);
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);
@@ -79,14 +79,14 @@ static void wait_ms(api *a, pthread_cond_t *cond, int ms)
     pthread_cond_timedwait(cond, &a->lock, &t);
 }
 
-void pool_wait(api *a, int ms)
+void api_pool_wait(api *a, int ms)
 {
     wait_ms(a, &a->changed, ms);
 }
 
 /* ---- the list ---- */
 
-pooled *pool_find(const api *a, const char *spec, const char *key)
+pooled *api_pool_find(const api *a, const char *spec, const char *key)
 {
     for (pooled *p = a->pool; p; p = p->next)
         if (!p->leaving && (strcmp(p->spec, spec) == 0 || (key && strcmp(p->key, key) == 0)))
@@ -112,7 +112,7 @@ static void free_pooled(pooled *p)
     mem_free(p);
 }
 
-void pool_close(api *a, pooled *p)
+void api_pool_close(api *a, pooled *p)
 {
     uint64_t bytes = p->bytes;
     unlink_pooled(a, p);
@@ -174,13 +174,13 @@ static void let_go(api *a, pooled *p)
     if (p->state == POOLED_FAILED)
         free_pooled(p);
     else if (p->leaving)
-        pool_close(a, p);
+        api_pool_close(a, p);
 }
 
 /* With the lock held, and p referenced: opens it, and tells those who came meanwhile how that went. */
 static bool open_first(api *a, pooled *p, const http_request *r, api_fault *f)
 {
-    bool ok = pool_open(a, p, r, f);
+    bool ok = api_pool_open(a, p, r, f);
     p->state = ok ? POOLED_OPEN : POOLED_FAILED;
     p->idle_since_us = clock_mono_us();
     if (!ok) {
@@ -241,7 +241,7 @@ static bool stand_in_line(api *a, pooled *p, waiter *w, bool opens, const http_r
 
 static pooled *find_or_add(api *a, const char *spec, bool *opens, api_fault *f)
 {
-    pooled *p = pool_find(a, spec, NULL);
+    pooled *p = api_pool_find(a, spec, NULL);
     provider_place place;
     char *key = NULL;
     error e = { 0 };
@@ -250,7 +250,7 @@ static pooled *find_or_add(api *a, const char *spec, bool *opens, api_fault *f)
         return p;
     if (provider_place_of(spec, a->options.config, &place, &e) || provider_key(spec, a->options.config, &key, &e)) {
         api_refuse_status(f, "model", &e);
-    } else if (!(p = pool_find(a, spec, key))) {
+    } else if (!(p = api_pool_find(a, spec, key))) {
         p = add(a, spec, key, place == PLACE_LOCAL);
         *opens = p != NULL;
         if (!p)

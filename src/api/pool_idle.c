@@ -32,15 +32,15 @@ static void *reap(void *user)
     while (!a->ending) {
         pooled *p = next_due(a);
         if (p)
-            pool_close(a, p);
+            api_pool_close(a, p);
         else
-            pool_wait(a, TICK_MS);
+            api_pool_wait(a, TICK_MS);
     }
     pthread_mutex_unlock(&a->lock);
     return NULL;
 }
 
-status pool_reap(api *a, error *err)
+status api_pool_reap(api *a, error *err)
 {
     int e = pthread_create(&a->reaper, NULL, reap, a);
     if (e)
@@ -52,7 +52,7 @@ status pool_reap(api *a, error *err)
 void api_keep(api *a, const char *spec, double seconds)
 {
     pthread_mutex_lock(&a->lock);
-    pooled *p = pool_find(a, spec, NULL);
+    pooled *p = api_pool_find(a, spec, NULL);
     if (p) {
         p->keep_s = seconds;
         pthread_cond_broadcast(&a->changed);
@@ -78,7 +78,7 @@ bool api_close_model(api *a, const char *file, bool wait, unsigned *n)
     for (pooled *p; (p = find_file(a, file, false));) {
         ++*n;
         if (is_idle(p)) {
-            pool_close(a, p);
+            api_pool_close(a, p);
         } else if (!wait) {
             all = false;
             break;
@@ -87,7 +87,7 @@ bool api_close_model(api *a, const char *file, bool wait, unsigned *n)
         }
     }
     while (wait && find_file(a, file, true) && !a->ending)
-        pool_wait(a, TICK_MS);
+        api_pool_wait(a, TICK_MS);
     pthread_mutex_unlock(&a->lock);
     return all;
 }

@@ -27,19 +27,19 @@ struct pooled {
 /* ---- pool.c ---- */
 
 /* Takes p out of the list and closes it, the lock released meanwhile. Nobody uses it. */
-void pool_close(api *a, pooled *p);
-pooled *pool_find(const api *a, const char *spec, const char *key);
+void api_pool_close(api *a, pooled *p);
+pooled *api_pool_find(const api *a, const char *spec, const char *key);
 /* Waits for a change, at most ms. */
-void pool_wait(api *a, int ms);
+void api_pool_wait(api *a, int ms);
 
 /* ---- pool_memory.c ---- */
 
 /* Opens p->spec, the lock released meanwhile, into p->provider and p->bytes. gone(user) ends the waiting for memory. */
-bool pool_open(api *a, pooled *p, const http_request *r, api_fault *f);
+bool api_pool_open(api *a, pooled *p, const http_request *r, api_fault *f);
 
 /* ---- pool_idle.c ---- */
 
 /* The thread that closes what has been idle for its time. */
-status pool_reap(api *a, error *err) MUST_CHECK;
+status api_pool_reap(api *a, error *err) MUST_CHECK;
 
 #endif

@@ -84,11 +84,11 @@ static bool make_room(api *a, pooled *p, bool *fits_alone, uint64_t until_us, er
     }
     pooled *idle = longest_idle(a);
     if (idle)
-        pool_close(a, idle);
+        api_pool_close(a, idle);
     else if (clock_mono_us() > until_us)
         return false;
     else
-        pool_wait(a, WAIT_MS);
+        api_pool_wait(a, WAIT_MS);
     return true;
 }
 
@@ -106,7 +106,7 @@ static bool open_local(api *a, pooled *p, const http_request *r, api_fault *f)
     return s == E_NOFIT && fits_alone ? refuse_busy(a, &e, f) : api_refuse_status(f, "model", &e);
 }
 
-bool pool_open(api *a, pooled *p, const http_request *r, api_fault *f)
+bool api_pool_open(api *a, pooled *p, const http_request *r, api_fault *f)
 {
     error e = { 0 };
     if (!p->local) {
@@ -116,7 +116,7 @@ bool pool_open(api *a, pooled *p, const http_request *r, api_fault *f)
         return !s || api_refuse_status(f, "model", &e);
     }
     while (a->opening)
-        pool_wait(a, WAIT_MS);
+        api_pool_wait(a, WAIT_MS);
     a->opening = true;
     bool ok = open_local(a, p, r, f);
     a->opening = false;
