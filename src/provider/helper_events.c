@@ -141,7 +141,7 @@ static bool done_event(call *c, const js *j)
 {
     event_done *e = &c->end;
     const char *model = js_text(js_get(j, "model"));
-    if (c->model && model && model[0] && strlen(model) < CALL_MODEL_MAX) {
+    if (model && model[0] && strlen(model) < CALL_MODEL_MAX) {
         memcpy(c->model, model, strlen(model) + 1);
         e->model = c->model;
     }

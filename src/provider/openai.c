@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "provider/provider_int.h"
+#include "provider/lanes.h"
 #include "provider/url.h"
 
 enum { OPENAI_TOP_LOGPROBS = 20, OPENAI_STOPS = 4 };
 
 typedef struct openai {
-    helper egress;
+    lanes egress;
     js *settings;          /* of OPEN */
     const char *keep[5];   /* environment of egress: its own key's variable and nobody else's */
     bool vendor;           /* api.openai.com itself: newer names of fields */
@@ -162,16 +162,6 @@ static js *payload_of(const provider *p, const request *r, const provider_limits
 
 /* ---- running ---- */
 
-static status start(openai *o, error *err)
-{
-    js *opened = NULL;
-    status s = helper_start(&o->egress, err);
-    if (!s)
-        s = helper_open(&o->egress, o->settings, NULL, 0, &opened, err);
-    js_free(opened);
-    return s;
-}
-
 static status openai_complete(provider *p, const request *r, call *c, error *err)
 {
     openai *o = p->own;
@@ -184,10 +174,8 @@ static status openai_complete(provider *p, const request *r, call *c, error *err
     js *payload = payload_of(p, r, &given, o->vendor);
     if (!payload)
         return fail(err, E_NOMEM, "no memory for a request");
-    char how[128];
-    if (o->egress.running && helper_ended(&o->egress, how, sizeof how))
-        helper_stop(&o->egress);
-    if (!o->egress.running && (s = start(o, err)) != OK) {
+    helper *egress = NULL;
+    if ((s = lanes_take(&o->egress, &egress, err)) != OK) {
         c->fault.kind = FAULT_UNREACHABLE;
         c->fault_set = true;
     }
@@ -198,7 +186,8 @@ static status openai_complete(provider *p, const request *r, call *c, error *err
     if (c->limits.first_ms < given.connect_ms + 2000)
         c->limits.first_ms = given.connect_ms + 2000;
     if (!s)
-        s = helper_complete(&o->egress, payload, c, err);
+        s = helper_complete(egress, payload, c, err);
+    lanes_give(&o->egress, egress);
     js_free(payload);
     return s ? fail_prefix(err, s, "%s: ", p->info.name) : s;
 }
@@ -206,7 +195,7 @@ static status openai_complete(provider *p, const request *r, call *c, error *err
 static void openai_close(provider *p)
 {
     openai *o = p->own;
-    helper_clear(&o->egress);
+    lanes_clear(&o->egress);
     js_free(o->settings);
     mem_free(o);
 }
@@ -214,10 +203,10 @@ static void openai_close(provider *p)
 static int openai_process(const provider *p)
 {
     openai *o = p->own;
-    return helper_process(&o->egress);
+    return lanes_process(&o->egress);
 }
 
-static const provider_ops ops = { openai_complete, openai_close, openai_process, false };
+static const provider_ops ops = { openai_complete, openai_close, openai_process, true };
 
 static js *settings_of(const config_provider *c)
 {
@@ -248,11 +237,13 @@ status openai_open(provider *p, const config_provider *c, error *err)
     p->info.price_output = c->price_output;
     p->info.has_template = true;
     o->vendor = strcmp(u.host, "api.openai.com") == 0;
-    helper_init(&o->egress, "hearth-egress", o->keep);
+    lanes_init(&o->egress, "hearth-egress", o->keep);
     o->keep[0] = "SSL_CERT_FILE";
     o->keep[1] = "SSL_CERT_DIR";
     o->keep[2] = c->key_env[0] ? provider_keep(p, c->key_env) : NULL;
     o->settings = settings_of(c);
+    o->egress.settings = o->settings;
+    p->info.parallel = LANES_MAX;
     p->info.model = provider_keep(p, c->model);
     p->info.url = provider_keep(p, c->url);
     if (!p->info.model || !p->info.url || !o->settings || (c->key_env[0] && !o->keep[2]))

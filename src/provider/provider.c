@@ -168,6 +168,7 @@ status provider_open(provider **out, const char *spec, const config *cfg, error 
         return fail(err, E_NOMEM, "no memory for a provider");
     p->memory = (arena)ARENA_INIT(PROVIDER_ARENA);
     pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->naming, NULL);
     p->info = (provider_info){ .name = provider_keep(p, t.name), .kind = t.kind, .place = t.place, .parallel = 1,
                                .model = "",
                                .url = "", .model_digest = "", .numerics = "", .kv_type = "", .isa = "", .arch = "",
@@ -194,6 +195,7 @@ void provider_close(provider **p)
     if ((*p)->ops)
         (*p)->ops->close(*p);
     pthread_mutex_destroy(&(*p)->lock);
+    pthread_mutex_destroy(&(*p)->naming);
     arena_clear(&(*p)->memory);
     mem_free(*p);
     *p = NULL;
@@ -274,12 +276,27 @@ static status run(provider *p, const request *r, call *c, error *err)
     return p->ops->complete(p, r, c, err);
 }
 
+/* The same name in the provider's memory, where *end's readers may look at it later; of many different ones the later
+ * are not kept: then it is the provider's own. */
+static const char *model_name(provider *p, const char *name)
+{
+    const char *found = NULL;
+    pthread_mutex_lock(&p->naming);
+    for (size_t i = 0; i < p->n_answered_by && !found; i++)
+        if (strcmp(p->answered_by[i], name) == 0)
+            found = p->answered_by[i];
+    if (!found && p->n_answered_by < PROVIDER_NAMES_MAX && (found = provider_keep(p, name)))
+        p->answered_by[p->n_answered_by++] = found;
+    pthread_mutex_unlock(&p->naming);
+    return found ? found : p->info.model;
+}
+
 static void finish(provider *p, call *c)
 {
     uint64_t now = clock_mono_us();
     c->end.ttft_seconds = c->first_us ? (double)(c->first_us - c->start_us) * 1e-6 : NAN;
     c->end.total_seconds = (double)(now - c->start_us) * 1e-6;
-    c->end.model = c->end.model ? c->end.model : p->info.model;
+    c->end.model = c->end.model ? model_name(p, c->end.model) : p->info.model;
     c->end.model_digest = p->info.model_digest;
     c->end.numerics = p->info.numerics;
     if (c->cancelled)
@@ -295,10 +312,11 @@ status provider_complete(provider *p, const request *r, event_fn *fn, void *user
     call c = { .fn = fn, .user = user, .limits = limits_with_defaults(limits) };
     c.end = (event_done){ .stop = -1, .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1,
                           .prefill_seconds = NAN, .decode_seconds = NAN, .mean_logprob = NAN };
+    char model[CALL_MODEL_MAX];
     bool alone = p->ops && !p->ops->parallel;
     if (alone)
         pthread_mutex_lock(&p->lock);
-    c.model = alone ? p->answered_by : NULL;
+    c.model = model;
     c.start_us = c.last_us = clock_mono_us();
     status s = run(p, r, &c, e);
     if (s == OK) {

@@ -5,8 +5,8 @@
  * name means local:MODEL. Opening a local provider starts its worker and loads the model; opening an openai provider
  * sends nothing.
  *
- * provider_open and provider_close: one thread. provider_complete: any thread; a local model answers `parallel` calls
- * at once, what is more it refuses; calls on another provider run one after another. Errors of the request leave the
+ * provider_open and provider_close: one thread. provider_complete: any thread; `parallel` calls run
+ * at once; what is more a local model refuses, others let it wait. Errors of the request leave the
  * provider usable: a worker that died is started again by the next request. */
 #ifndef PROVIDER_PROVIDER_H
 #define PROVIDER_PROVIDER_H

@@ -9,7 +9,7 @@
 #include "plat/proc.h"
 #include "provider/provider.h"
 
-enum { CALL_MODEL_MAX = 128 };
+enum { CALL_MODEL_MAX = 128, PROVIDER_NAMES_MAX = 16 };
 
 /* ---- one call of provider_complete, as the kinds see it ---- */
 typedef struct call {
@@ -20,8 +20,7 @@ typedef struct call {
     bool cancelled;         /* fn said so */
     uint32_t calls;         /* tool calls so far */
     event_done end;         /* filled by the kind before it returns OK */
-    char *model;            /* CALL_MODEL_MAX bytes that live as long as the provider: a name from the answer. */
-                            /* NULL where calls run at once: the name is the provider's own */
+    char *model;            /* CALL_MODEL_MAX bytes for a model's name from the answer */
     event_error fault;      /* kind and details before it fails; `text` is taken from err */
     bool fault_set;
 } call;
@@ -46,7 +45,9 @@ struct provider {
     const provider_ops *ops;
     provider_info info;
     void *own;            /* the kind's */
-    char answered_by[CALL_MODEL_MAX];
+    const char *answered_by[PROVIDER_NAMES_MAX]; /* models' names from answers, with `naming`; in memory */
+    size_t n_answered_by;
+    pthread_mutex_t naming;
     arena memory;         /* strings of info and of the kind */
     pthread_mutex_t lock; /* one request after another; of a kind that is parallel: its own */
 };

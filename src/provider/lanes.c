@@ -1,0 +1,70 @@
+/* lanes.c: see the header. */
+#include "provider/lanes.h"
+
+void lanes_init(lanes *l, const char *program, const char *const *keep)
+{
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->given, NULL);
+    for (size_t i = 0; i < LANES_MAX; i++)
+        helper_init(&l->of[i].helper, program, keep);
+}
+
+void lanes_clear(lanes *l)
+{
+    for (size_t i = 0; i < LANES_MAX; i++)
+        helper_clear(&l->of[i].helper);
+    pthread_cond_destroy(&l->given);
+    pthread_mutex_destroy(&l->lock);
+}
+
+/* The first that is free and runs, else the first that is free: few run where few are needed. */
+static lane *pick(lanes *l)
+{
+    lane *best = NULL;
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        lane *x = &l->of[i];
+        if (!x->taken && (!best || (x->helper.running && !best->helper.running)))
+            best = x;
+    }
+    return best;
+}
+
+status lanes_take(lanes *l, helper **out, error *err)
+{
+    lane *x;
+    char how[128];
+    js *opened = NULL;
+    pthread_mutex_lock(&l->lock);
+    while (!(x = pick(l)))
+        pthread_cond_wait(&l->given, &l->lock);
+    x->taken = true;
+    pthread_mutex_unlock(&l->lock);
+    *out = &x->helper;
+    if (x->helper.running && helper_ended(&x->helper, how, sizeof how))
+        helper_stop(&x->helper);
+    if (x->helper.running)
+        return OK;
+    status s = helper_start(&x->helper, err);
+    if (!s)
+        s = helper_open(&x->helper, l->settings, NULL, 0, &opened, err);
+    js_free(opened);
+    return s;
+}
+
+void lanes_give(lanes *l, helper *h)
+{
+    pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < LANES_MAX; i++)
+        if (&l->of[i].helper == h)
+            l->of[i].taken = false;
+    pthread_cond_signal(&l->given);
+    pthread_mutex_unlock(&l->lock);
+}
+
+int lanes_process(lanes *l)
+{
+    int pid = 0;
+    for (size_t i = 0; i < LANES_MAX && !pid; i++)
+        pid = helper_process(&l->of[i].helper);
+    return pid;
+}
