@@ -25,6 +25,8 @@ void openai_chat_clear(chat_call *c);
 bool openai_read_messages(chat_call *c, api_fault *f);
 bool openai_read_tools(chat_call *c, api_fault *f);
 bool openai_read_shape(chat_call *c, api_fault *f);
+/* How much to think, as variables for templates that know them: enable_thinking, reasoning_effort. */
+bool openai_read_effort(chat_call *c, const js *effort, const char *name, api_fault *f);
 
 /* ---- what several readers read ---- */
 

@@ -36,6 +36,7 @@ static const field chat_fields[] = {
     { "tool_choice", FIELD_READ, NULL },
     { "parallel_tool_calls", FIELD_READ, NULL },
     { "chat_template_kwargs", FIELD_READ, NULL },
+    { "reasoning_effort", FIELD_READ, NULL },
     { "user", FIELD_IGNORED, NULL },
     { "metadata", FIELD_IGNORED, NULL },
     { "store", FIELD_IGNORED, NULL },
@@ -48,7 +49,6 @@ static const field chat_fields[] = {
     { "function_call", FIELD_NEUTRAL, "none" },
     { "modalities", FIELD_NEUTRAL, NULL },
     { "audio", FIELD_NEUTRAL, NULL },
-    { "reasoning_effort", FIELD_NEUTRAL, "none" },
     { "verbosity", FIELD_NEUTRAL, "medium" },
     { "web_search_options", FIELD_NEUTRAL, NULL },
 };
@@ -90,6 +90,26 @@ bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f)
 
 /* ---- the rest ---- */
 
+bool openai_read_effort(chat_call *c, const js *effort, const char *name, api_fault *f)
+{
+    static const char *const words[] = { "none", "minimal", "low", "medium", "high", "xhigh", "max" };
+    js *more = js_get(c->body, "chat_template_kwargs");
+    size_t i = 0;
+    if (!effort || js_is(effort, JS_NULL))
+        return true;
+    while (i < ARRAY_LEN(words) && !api_is_text(effort, words[i]))
+        i++;
+    if (i == ARRAY_LEN(words))
+        return api_refuse(f, FAULT_INVALID, name, "'%s' must be none, minimal, low, medium, high, xhigh or max", name);
+    if (!js_is(more, JS_OBJECT) && !js_set(c->body, "chat_template_kwargs", more = js_object()))
+        return api_no_memory(f);
+    bool ok = js_get(more, "enable_thinking") || js_set(more, "enable_thinking", js_new_bool(i > 0));
+    if (i > 0)
+        ok = (js_get(more, "reasoning_effort") || js_set(more, "reasoning_effort", js_copy(effort))) && ok;
+    c->neutral.template_kwargs = more;
+    return ok || api_no_memory(f);
+}
+
 /* A task is asked as it was measured: what would change that is refused. */
 static bool check_task_fields(const chat_call *c, api_fault *f)
 {
@@ -97,6 +117,7 @@ static bool check_task_fields(const chat_call *c, api_fault *f)
         "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "repeat_last_n", "presence_penalty",
         "frequency_penalty", "seed", "stop", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
         "response_format", "grammar", "regex", "choices", "structured_outputs", "chat_template_kwargs",
+        "reasoning_effort",
     };
     return strncmp(c->model, "task:", 5) != 0 || api_check_absent(c->body, fixed, ARRAY_LEN(fixed), f);
 }
@@ -142,7 +163,9 @@ bool openai_read_chat(span body, chat_call *c, api_fault *f)
     return api_read_body(body, chat_fields, ARRAY_LEN(chat_fields), &c->body, f) &&
            api_read_text(c->body, "model", &c->model, f) && read_options(c, f) && openai_read_messages(c, f) &&
            check_task_fields(c, f) && openai_read_sampling(c->body, &c->neutral.sampling, f) && read_lengths(c, f) &&
-           api_read_logprobs(c->body, &c->neutral, f) && openai_read_tools(c, f) && openai_read_shape(c, f);
+           api_read_logprobs(c->body, &c->neutral, f) && openai_read_tools(c, f) &&
+           openai_read_effort(c, js_get(c->body, "reasoning_effort"), "reasoning_effort", f) &&
+           openai_read_shape(c, f);
 }
 
 void openai_chat_clear(chat_call *c)
