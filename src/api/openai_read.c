@@ -150,8 +150,13 @@ static bool read_options(chat_call *c, api_fault *f)
             return api_refuse(f, FAULT_INVALID, "input", "'input' must be an object of the task's variables");
         c->input = input;
     }
-    return openai_read_stream(c->body, &c->stream, &c->include_usage, f) &&
-           api_read_whole(c->body, "n", 1, 1, &n, f);
+    if (!openai_read_stream(c->body, &c->stream, &c->include_usage, f) ||
+        !api_read_whole(c->body, "n", 1, OPENAI_CHOICES_MAX, &n, f))
+        return false;
+    if (n > 1 && strncmp(c->model, "task:", 5) == 0)
+        return api_refuse(f, FAULT_INVALID, "n", "'n' is fixed by the task: it was measured with one answer");
+    c->n = (uint32_t)n;
+    return true;
 }
 
 bool openai_read_chat(span body, chat_call *c, api_fault *f)
