@@ -28,12 +28,12 @@ static const field fields[] = {
     { "frequency_penalty", FIELD_READ, NULL },
     { "seed", FIELD_READ, NULL },
     { "stop", FIELD_READ, NULL },
+    { "logit_bias", FIELD_READ, NULL },
     { "logprobs", FIELD_READ, NULL },
     { "echo", FIELD_READ, NULL },
     { "n", FIELD_READ, NULL },
     { "best_of", FIELD_READ, NULL },
     { "user", FIELD_IGNORED, NULL },
-    { "logit_bias", FIELD_NEUTRAL, NULL },
     { "suffix", FIELD_NEUTRAL, NULL },
 };
 

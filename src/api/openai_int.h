@@ -33,8 +33,9 @@ bool openai_read_effort(chat_call *c, const js *effort, const char *name, api_fa
 
 /* ---- what several readers read ---- */
 
-/* Temperature 1 unless said otherwise; seed and stops too, max_tokens not. */
-bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f);
+/* Temperature 1 unless said otherwise; seed, stops and logit_bias too (as a list of [id, bias or false] it is rewritten
+ * in the body), max_tokens not. */
+bool openai_read_sampling(js *body, request_sampling *s, api_fault *f);
 /* stream, stream_options */
 bool openai_read_stream(const js *body, bool *stream, bool *include_usage, api_fault *f);
 /* `in` is the field `name`: a text, a list of texts, of token ids, or of lists of these (openai_inputs.c). *out is to

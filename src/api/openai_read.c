@@ -24,6 +24,7 @@ static const field chat_fields[] = {
     { "frequency_penalty", FIELD_READ, NULL },
     { "seed", FIELD_READ, NULL },
     { "stop", FIELD_READ, NULL },
+    { "logit_bias", FIELD_READ, NULL },
     { "logprobs", FIELD_READ, NULL },
     { "top_logprobs", FIELD_READ, NULL },
     { "n", FIELD_READ, NULL },
@@ -44,7 +45,6 @@ static const field chat_fields[] = {
     { "safety_identifier", FIELD_IGNORED, NULL },
     { "prediction", FIELD_IGNORED, NULL },
     { "prompt_cache_key", FIELD_IGNORED, NULL },
-    { "logit_bias", FIELD_NEUTRAL, NULL },
     { "functions", FIELD_NEUTRAL, NULL },
     { "function_call", FIELD_NEUTRAL, "none" },
     { "modalities", FIELD_NEUTRAL, NULL },
@@ -68,7 +68,46 @@ static bool read_lengths(chat_call *c, api_fault *f)
     return true;
 }
 
-bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f)
+/* [[id, bias or false], …] as an object; NULL: it is no such list. */
+static js *bias_of_list(const js *list)
+{
+    js *out = js_object();
+    for (size_t i = 0; i < js_len(list); i++) {
+        const js *id = js_at(js_at(list, i), 0), *bias = js_at(js_at(list, i), 1);
+        char name[24];
+        int64_t token;
+        double b;
+        bool never = js_is(bias, JS_BOOL) && !js_bool(bias, true);
+        if (js_len(js_at(list, i)) != 2 || !js_int(id, &token) || (!never && !js_double(bias, &b))) {
+            js_free(out);
+            return NULL;
+        }
+        snprintf(name, sizeof name, "%lld", (long long)token);
+        js_set(out, name, never ? js_new_int(-100) : js_copy(bias));
+    }
+    return out;
+}
+
+static bool read_bias(js *body, request_sampling *s, api_fault *f)
+{
+    const js *bias = api_value(body, "logit_bias");
+    error e = { 0 };
+    if (js_is(bias, JS_ARRAY)) {
+        js *object = bias_of_list(bias);
+        if (!object)
+            return api_refuse(f, FAULT_INVALID, "logit_bias", "'logit_bias' must be an object of token ids and "
+                              "numbers, or a list of [token id, number or false]");
+        if (!js_set(body, "logit_bias", object))
+            return api_no_memory(f);
+        bias = object;
+    }
+    if (request_check_bias(bias, &e))
+        return api_refuse_status(f, "logit_bias", &e);
+    s->bias = js_len(bias) ? bias : NULL;
+    return true;
+}
+
+bool openai_read_sampling(js *body, request_sampling *s, api_fault *f)
 {
     int64_t top_k = 0, last_n = 64, seed = 0;
     s->temperature = 1;
@@ -85,7 +124,7 @@ bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f)
     s->repeat_last_n = (uint32_t)last_n;
     s->seed = (uint64_t)seed;
     s->seed_set = js_is(js_get(body, "seed"), JS_NUMBER);
-    return ok && api_read_stops(body, "stop", s, f);
+    return ok && api_read_stops(body, "stop", s, f) && read_bias(body, s, f);
 }
 
 /* ---- the rest ---- */
@@ -115,8 +154,8 @@ static bool check_task_fields(const chat_call *c, api_fault *f)
 {
     static const char *const fixed[] = {
         "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "repeat_last_n", "presence_penalty",
-        "frequency_penalty", "seed", "stop", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
-        "response_format", "grammar", "regex", "choices", "structured_outputs", "chat_template_kwargs",
+        "frequency_penalty", "seed", "stop", "logit_bias", "max_tokens", "max_completion_tokens", "tools",
+        "tool_choice", "response_format", "grammar", "regex", "choices", "structured_outputs", "chat_template_kwargs",
         "reasoning_effort",
     };
     return strncmp(c->model, "task:", 5) != 0 || api_check_absent(c->body, fixed, ARRAY_LEN(fixed), f);

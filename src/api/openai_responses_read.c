@@ -23,6 +23,7 @@ static const field body_fields[] = {
     { "frequency_penalty", FIELD_READ, NULL },
     { "seed", FIELD_READ, NULL },
     { "stop", FIELD_READ, NULL },
+    { "logit_bias", FIELD_READ, NULL },
     { "top_logprobs", FIELD_READ, NULL },
     { "include", FIELD_READ, NULL },
     { "tools", FIELD_READ, NULL },
@@ -265,8 +266,8 @@ static bool check_task(const responses_call *c, api_fault *f)
 {
     static const char *const fixed[] = {
         "instructions", "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "repeat_last_n",
-        "presence_penalty", "frequency_penalty", "seed", "stop", "max_output_tokens", "tools", "tool_choice", "text",
-        "reasoning",
+        "presence_penalty", "frequency_penalty", "seed", "stop", "logit_bias", "max_output_tokens", "tools",
+        "tool_choice", "text", "reasoning",
     };
     return !str_starts(c->chat.model, "task:") || api_check_absent(c->body, fixed, ARRAY_LEN(fixed), f);
 }
