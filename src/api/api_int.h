@@ -189,6 +189,7 @@ bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f);
 
 /* ---- the dialects' handlers, for routes.c ---- */
 void api_openai_chat(api *a, http_request *r);
+void api_openai_responses(api *a, http_request *r);
 void api_openai_completions(api *a, http_request *r);
 void api_openai_embeddings(api *a, http_request *r);
 void api_anthropic_messages(api *a, http_request *r);

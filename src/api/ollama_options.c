@@ -93,9 +93,8 @@ static bool check_off(const js *options, const char *name, api_fault *f)
 static bool read_sampling(const js *o, request_sampling *s, api_fault *f)
 {
     int64_t top_k = 40, last_n = 64, seed = -1, predict = 0;
-    s->temperature = 0.8; /* Ollama's defaults */
+    s->temperature = 0.8; /* Ollama's defaults; its penalty of 1.1 went in 2026-08 (ollama#17679) */
     s->top_p = 0.9;
-    s->repeat_penalty = 1.1;
     bool ok = api_read_number(o, "temperature", 0, 100, &s->temperature, f) &&
               api_read_number(o, "top_p", 0, 1, &s->top_p, f) && api_read_number(o, "min_p", 0, 1, &s->min_p, f) &&
               api_read_number(o, "repeat_penalty", 0.01, 100, &s->repeat_penalty, f) &&

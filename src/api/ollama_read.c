@@ -55,8 +55,10 @@ static bool read_think(ollama_call *c, api_fault *f)
     const js *think = js_get(c->body, "think");
     if (!think || js_is(think, JS_NULL))
         return true;
+    if (js_is(think, JS_STRING))
+        return openai_read_effort(&c->chat, think, "think", f);
     if (!js_is(think, JS_BOOL))
-        return api_refuse(f, FAULT_INVALID, "think", "'think' must be true or false: levels are not supported here");
+        return api_refuse(f, FAULT_INVALID, "think", "'think' must be true, false or a level such as \"high\"");
     js *more = js_object();
     js_set(more, "enable_thinking", js_copy(think));
     if (!js_set(c->chat.body, "chat_template_kwargs", more))

@@ -1,5 +1,5 @@
-/* ollama_show.c: POST /api/show: what a model says of itself once it is open. The template, the license and the other
- * keys of its file stay in the worker: they are not told. */
+/* ollama_show.c: POST /api/show: what a model says of itself once it is open. The license and the other keys of its
+ * file stay in the worker: they are not told. */
 #include <stdio.h>
 #include <string.h>
 
@@ -68,7 +68,8 @@ static js *model_info_js(const provider_info *info)
     return o;
 }
 
-/* A model with a template converses, and calls tools in its own words or in ours. Of a local one without it only this
+/* A model with a template converses, and calls tools in its own words or in ours; thinking is what can be asked for and
+ * against (`think`). Of a local one without it only this
  * is certain: it makes vectors (whether it also continues texts, its worker does not say). */
 static js *capabilities_js(const provider_info *info)
 {
@@ -77,6 +78,8 @@ static js *capabilities_js(const provider_info *info)
     js_push(list, js_new_string(converses ? "completion" : "embedding"));
     if (converses)
         js_push(list, js_new_string("tools"));
+    if (strstr(info->chat_template, "enable_thinking") || strstr(info->chat_template, "reasoning_effort"))
+        js_push(list, js_new_string("thinking"));
     return list;
 }
 
@@ -86,6 +89,8 @@ static void describe(void *user, const provider_info *info)
     js_set(o, "details", ollama_details(info));
     js_set(o, "model_info", model_info_js(info));
     js_set(o, "capabilities", capabilities_js(info));
+    if (info->chat_template[0])
+        js_set(o, "template", js_new_string(info->chat_template));
 }
 
 static void set_date(js *o, const char *model)

@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "plat/clock.h"
 
-enum { CHOICES_MAX = 8, TOP_MAX = 20, MAX_TOKENS_DEFAULT = 16 };
+enum { TOP_MAX = 20, MAX_TOKENS_DEFAULT = 16 };
 
 static const field fields[] = {
     { "model", FIELD_READ, NULL },
@@ -28,12 +28,12 @@ static const field fields[] = {
     { "frequency_penalty", FIELD_READ, NULL },
     { "seed", FIELD_READ, NULL },
     { "stop", FIELD_READ, NULL },
+    { "logit_bias", FIELD_READ, NULL },
     { "logprobs", FIELD_READ, NULL },
     { "echo", FIELD_READ, NULL },
     { "n", FIELD_READ, NULL },
     { "best_of", FIELD_READ, NULL },
     { "user", FIELD_IGNORED, NULL },
-    { "logit_bias", FIELD_NEUTRAL, NULL },
     { "suffix", FIELD_NEUTRAL, NULL },
 };
 
@@ -43,8 +43,8 @@ static const field fields[] = {
 static bool read_choices(completion_call *c, api_fault *f)
 {
     int64_t n = 1, best_of = 0;
-    if (!api_read_whole(c->body, "n", 1, CHOICES_MAX, &n, f) ||
-        !api_read_whole(c->body, "best_of", 1, CHOICES_MAX, &best_of, f))
+    if (!api_read_whole(c->body, "n", 1, OPENAI_CHOICES_MAX, &n, f) ||
+        !api_read_whole(c->body, "best_of", 1, OPENAI_CHOICES_MAX, &best_of, f))
         return false;
     if (best_of && best_of != n)
         return api_refuse(f, FAULT_INVALID, "best_of", "'best_of' is %lld and 'n' is %lld: they must be equal, because "

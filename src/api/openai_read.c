@@ -24,6 +24,7 @@ static const field chat_fields[] = {
     { "frequency_penalty", FIELD_READ, NULL },
     { "seed", FIELD_READ, NULL },
     { "stop", FIELD_READ, NULL },
+    { "logit_bias", FIELD_READ, NULL },
     { "logprobs", FIELD_READ, NULL },
     { "top_logprobs", FIELD_READ, NULL },
     { "n", FIELD_READ, NULL },
@@ -36,6 +37,7 @@ static const field chat_fields[] = {
     { "tool_choice", FIELD_READ, NULL },
     { "parallel_tool_calls", FIELD_READ, NULL },
     { "chat_template_kwargs", FIELD_READ, NULL },
+    { "reasoning_effort", FIELD_READ, NULL },
     { "user", FIELD_IGNORED, NULL },
     { "metadata", FIELD_IGNORED, NULL },
     { "store", FIELD_IGNORED, NULL },
@@ -43,12 +45,10 @@ static const field chat_fields[] = {
     { "safety_identifier", FIELD_IGNORED, NULL },
     { "prediction", FIELD_IGNORED, NULL },
     { "prompt_cache_key", FIELD_IGNORED, NULL },
-    { "logit_bias", FIELD_NEUTRAL, NULL },
     { "functions", FIELD_NEUTRAL, NULL },
     { "function_call", FIELD_NEUTRAL, "none" },
     { "modalities", FIELD_NEUTRAL, NULL },
     { "audio", FIELD_NEUTRAL, NULL },
-    { "reasoning_effort", FIELD_NEUTRAL, "none" },
     { "verbosity", FIELD_NEUTRAL, "medium" },
     { "web_search_options", FIELD_NEUTRAL, NULL },
 };
@@ -68,7 +68,46 @@ static bool read_lengths(chat_call *c, api_fault *f)
     return true;
 }
 
-bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f)
+/* [[id, bias or false], …] as an object; NULL: it is no such list. */
+static js *bias_of_list(const js *list)
+{
+    js *out = js_object();
+    for (size_t i = 0; i < js_len(list); i++) {
+        const js *id = js_at(js_at(list, i), 0), *bias = js_at(js_at(list, i), 1);
+        char name[24];
+        int64_t token;
+        double b;
+        bool never = js_is(bias, JS_BOOL) && !js_bool(bias, true);
+        if (js_len(js_at(list, i)) != 2 || !js_int(id, &token) || (!never && !js_double(bias, &b))) {
+            js_free(out);
+            return NULL;
+        }
+        snprintf(name, sizeof name, "%lld", (long long)token);
+        js_set(out, name, never ? js_new_int(-100) : js_copy(bias));
+    }
+    return out;
+}
+
+static bool read_bias(js *body, request_sampling *s, api_fault *f)
+{
+    const js *bias = api_value(body, "logit_bias");
+    error e = { 0 };
+    if (js_is(bias, JS_ARRAY)) {
+        js *object = bias_of_list(bias);
+        if (!object)
+            return api_refuse(f, FAULT_INVALID, "logit_bias", "'logit_bias' must be an object of token ids and "
+                              "numbers, or a list of [token id, number or false]");
+        if (!js_set(body, "logit_bias", object))
+            return api_no_memory(f);
+        bias = object;
+    }
+    if (request_check_bias(bias, &e))
+        return api_refuse_status(f, "logit_bias", &e);
+    s->bias = js_len(bias) ? bias : NULL;
+    return true;
+}
+
+bool openai_read_sampling(js *body, request_sampling *s, api_fault *f)
 {
     int64_t top_k = 0, last_n = 64, seed = 0;
     s->temperature = 1;
@@ -85,18 +124,39 @@ bool openai_read_sampling(const js *body, request_sampling *s, api_fault *f)
     s->repeat_last_n = (uint32_t)last_n;
     s->seed = (uint64_t)seed;
     s->seed_set = js_is(js_get(body, "seed"), JS_NUMBER);
-    return ok && api_read_stops(body, "stop", s, f);
+    return ok && api_read_stops(body, "stop", s, f) && read_bias(body, s, f);
 }
 
 /* ---- the rest ---- */
+
+bool openai_read_effort(chat_call *c, const js *effort, const char *name, api_fault *f)
+{
+    static const char *const words[] = { "none", "minimal", "low", "medium", "high", "xhigh", "max" };
+    js *more = js_get(c->body, "chat_template_kwargs");
+    size_t i = 0;
+    if (!effort || js_is(effort, JS_NULL))
+        return true;
+    while (i < ARRAY_LEN(words) && !api_is_text(effort, words[i]))
+        i++;
+    if (i == ARRAY_LEN(words))
+        return api_refuse(f, FAULT_INVALID, name, "'%s' must be none, minimal, low, medium, high, xhigh or max", name);
+    if (!js_is(more, JS_OBJECT) && !js_set(c->body, "chat_template_kwargs", more = js_object()))
+        return api_no_memory(f);
+    bool ok = js_get(more, "enable_thinking") || js_set(more, "enable_thinking", js_new_bool(i > 0));
+    if (i > 0)
+        ok = (js_get(more, "reasoning_effort") || js_set(more, "reasoning_effort", js_copy(effort))) && ok;
+    c->neutral.template_kwargs = more;
+    return ok || api_no_memory(f);
+}
 
 /* A task is asked as it was measured: what would change that is refused. */
 static bool check_task_fields(const chat_call *c, api_fault *f)
 {
     static const char *const fixed[] = {
         "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "repeat_last_n", "presence_penalty",
-        "frequency_penalty", "seed", "stop", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
-        "response_format", "grammar", "regex", "choices", "structured_outputs", "chat_template_kwargs",
+        "frequency_penalty", "seed", "stop", "logit_bias", "max_tokens", "max_completion_tokens", "tools",
+        "tool_choice", "response_format", "grammar", "regex", "choices", "structured_outputs", "chat_template_kwargs",
+        "reasoning_effort",
     };
     return strncmp(c->model, "task:", 5) != 0 || api_check_absent(c->body, fixed, ARRAY_LEN(fixed), f);
 }
@@ -129,8 +189,13 @@ static bool read_options(chat_call *c, api_fault *f)
             return api_refuse(f, FAULT_INVALID, "input", "'input' must be an object of the task's variables");
         c->input = input;
     }
-    return openai_read_stream(c->body, &c->stream, &c->include_usage, f) &&
-           api_read_whole(c->body, "n", 1, 1, &n, f);
+    if (!openai_read_stream(c->body, &c->stream, &c->include_usage, f) ||
+        !api_read_whole(c->body, "n", 1, OPENAI_CHOICES_MAX, &n, f))
+        return false;
+    if (n > 1 && strncmp(c->model, "task:", 5) == 0)
+        return api_refuse(f, FAULT_INVALID, "n", "'n' is fixed by the task: it was measured with one answer");
+    c->n = (uint32_t)n;
+    return true;
 }
 
 bool openai_read_chat(span body, chat_call *c, api_fault *f)
@@ -142,7 +207,9 @@ bool openai_read_chat(span body, chat_call *c, api_fault *f)
     return api_read_body(body, chat_fields, ARRAY_LEN(chat_fields), &c->body, f) &&
            api_read_text(c->body, "model", &c->model, f) && read_options(c, f) && openai_read_messages(c, f) &&
            check_task_fields(c, f) && openai_read_sampling(c->body, &c->neutral.sampling, f) && read_lengths(c, f) &&
-           api_read_logprobs(c->body, &c->neutral, f) && openai_read_tools(c, f) && openai_read_shape(c, f);
+           api_read_logprobs(c->body, &c->neutral, f) && openai_read_tools(c, f) &&
+           openai_read_effort(c, js_get(c->body, "reasoning_effort"), "reasoning_effort", f) &&
+           openai_read_shape(c, f);
 }
 
 void openai_chat_clear(chat_call *c)

@@ -38,15 +38,23 @@ static js *take_logprobs(openai_answer *a)
     return o;
 }
 
-static js *usage_js(const event_done *end)
+/* The prompt counts once, whatever the choices are. */
+static void count(openai_answer *a, const event_done *end)
 {
-    int64_t in = end->prompt_tokens < 0 ? 0 : end->prompt_tokens;
-    int64_t out = end->completion_tokens < 0 ? 0 : end->completion_tokens;
+    if (a->choice == 0 && end->prompt_tokens > 0)
+        a->tokens_in = end->prompt_tokens;
+    if (a->choice == 0 && end->cached_tokens > 0)
+        a->tokens_cached = end->cached_tokens;
+    a->tokens_out += end->completion_tokens < 0 ? 0 : end->completion_tokens;
+}
+
+static js *usage_js(const openai_answer *a)
+{
     js *o = js_object(), *details = js_object();
-    js_set(o, "prompt_tokens", js_new_int(in));
-    js_set(o, "completion_tokens", js_new_int(out));
-    js_set(o, "total_tokens", js_new_int(in + out));
-    js_set(details, "cached_tokens", js_new_int(end->cached_tokens < 0 ? 0 : end->cached_tokens));
+    js_set(o, "prompt_tokens", js_new_int(a->tokens_in));
+    js_set(o, "completion_tokens", js_new_int(a->tokens_out));
+    js_set(o, "total_tokens", js_new_int(a->tokens_in + a->tokens_out));
+    js_set(details, "cached_tokens", js_new_int(a->tokens_cached));
     js_set(o, "prompt_tokens_details", details);
     return o;
 }
@@ -68,7 +76,7 @@ void openai_send(openai_answer *a, js *o)
 static void send_chunk(openai_answer *a, js *delta, js *logprobs, const char *finish)
 {
     js *o = new_object(a, "chat.completion.chunk"), *choices = js_array(), *choice = js_object();
-    js_set(choice, "index", js_new_int(0));
+    js_set(choice, "index", js_new_int(a->choice));
     js_set(choice, "delta", delta);
     js_set(choice, "logprobs", logprobs);
     js_set(choice, "finish_reason", finish ? js_new_string(finish) : js_null());
@@ -83,9 +91,11 @@ static void send_chunk(openai_answer *a, js *delta, js *logprobs, const char *fi
 
 static void begin_stream(openai_answer *a)
 {
-    if (http_begun(a->r))
+    if (a->begun)
         return;
-    api_begin_events(a->r);
+    if (!http_begun(a->r))
+        api_begin_events(a->r);
+    a->begun = true;
     js *delta = js_object();
     js_set(delta, "role", js_new_string("assistant"));
     js_set(delta, "content", js_new_string(""));
@@ -141,14 +151,21 @@ static void stream_call(openai_answer *a, const event *e)
     send_chunk(a, delta, take_logprobs(a), NULL);
 }
 
+static bool is_last(const openai_answer *a)
+{
+    return a->choice + 1 >= a->call->n;
+}
+
 static void end_stream(openai_answer *a, const event_done *end)
 {
     begin_stream(a);
     send_chunk(a, js_object(), take_logprobs(a), finish_name(end));
+    if (!is_last(a))
+        return;
     if (a->call->include_usage) {
         js *o = new_object(a, "chat.completion.chunk");
         js_set(o, "choices", js_array());
-        js_set(o, "usage", usage_js(end));
+        js_set(o, "usage", usage_js(a));
         openai_send(a, o);
     }
     if (http_write(a->r, "data: [DONE]\n\n", 14))
@@ -196,22 +213,32 @@ static js *calls_js(const openai_answer *a)
     return list;
 }
 
-static void reply_whole(openai_answer *a, const event_done *end)
+static js *choice_js(openai_answer *a, const event_done *end)
 {
-    js *o = new_object(a, "chat.completion"), *choices = js_array(), *choice = js_object(), *message = js_object();
+    js *choice = js_object(), *message = js_object();
     js_set(message, "role", js_new_string("assistant"));
     js_set(message, "content", a->calls && !a->text.len ? js_null() : js_new_stringn(buf_text(&a->text), a->text.len));
     if (a->reasoning.len)
         set_reasoning(message, buf_text(&a->reasoning), a->reasoning.len);
     if (a->calls)
         js_set(message, "tool_calls", calls_js(a));
-    js_set(choice, "index", js_new_int(0));
+    js_set(choice, "index", js_new_int(a->choice));
     js_set(choice, "message", message);
     js_set(choice, "logprobs", take_logprobs(a));
     js_set(choice, "finish_reason", js_new_string(finish_name(end)));
-    js_push(choices, choice);
-    js_set(o, "choices", choices);
-    js_set(o, "usage", usage_js(end));
+    return choice;
+}
+
+static void reply_whole(openai_answer *a, const event_done *end)
+{
+    a->broken |= !a->choices && !(a->choices = js_array());
+    a->broken |= !js_push(a->choices, choice_js(a, end));
+    if (!is_last(a))
+        return;
+    js *o = new_object(a, "chat.completion");
+    js_set(o, "choices", a->choices);
+    a->choices = NULL;
+    js_set(o, "usage", usage_js(a));
     if (a->relaxed)
         js_set(o, "not_enforced", js_copy(a->relaxed));
     api_reply_js(a->r, 200, o);
@@ -231,8 +258,10 @@ static void on_text(openai_answer *a, const event *e)
 
 static void on_done(openai_answer *a, const event_done *end)
 {
-    if (end->finish == ANSWER_CANCELLED)
+    a->complete = end->finish != ANSWER_CANCELLED;
+    if (!a->complete)
         return;
+    count(a, end);
     if (a->call->stream)
         end_stream(a, end);
     else
@@ -274,13 +303,35 @@ void openai_answer_init(openai_answer *a, http_request *r, const chat_call *call
                           .reasoning = BUF_INIT(ANSWER_BYTES_MAX), .last_us = clock_mono_us() };
 }
 
-void openai_answer_clear(openai_answer *a)
+/* Nothing of a choice is left. */
+static void clear_choice(openai_answer *a)
 {
     for (size_t i = 0; i < OPENAI_CALLS_MAX; i++)
         buf_clear(&a->arguments[i]);
     js_free(a->calls);
-    js_free(a->relaxed);
     js_free(a->logprobs);
+    a->calls = a->logprobs = NULL;
+    buf_reset(&a->text);
+    buf_reset(&a->reasoning);
+    a->begun = a->complete = false;
+}
+
+bool openai_next(void *user, request *neutral)
+{
+    openai_answer *a = user;
+    if (!a->complete || a->broken || is_last(a))
+        return false;
+    clear_choice(a);
+    a->choice++;
+    neutral->sampling.seed++;
+    return true;
+}
+
+void openai_answer_clear(openai_answer *a)
+{
+    clear_choice(a);
+    js_free(a->choices);
+    js_free(a->relaxed);
     buf_clear(&a->text);
     buf_clear(&a->reasoning);
 }

@@ -51,6 +51,8 @@ bool api_refuse_status(api_fault *f, const char *param, const error *err)
 
 bool api_refuse_event(api_fault *f, const char *param, const event_error *e)
 {
+    if (strstr(e->text, "logit_bias names")) /* only the worker knows which tokens there are */
+        param = "logit_bias";
     api_refuse(f, e->kind, param, "%s", e->text);
     f->n_prompt = e->n_prompt;
     f->n_context = e->n_context;

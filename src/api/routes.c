@@ -16,6 +16,7 @@ typedef struct route {
 
 static const route routes[] = {
     { "POST", "/v1/chat/completions", api_openai_chat, false, NULL },
+    { "POST", "/v1/responses", api_openai_responses, false, NULL },
     { "POST", "/v1/completions", api_openai_completions, false, NULL },
     { "POST", "/v1/embeddings", api_openai_embeddings, false, NULL },
     { "POST", "/v1/messages", api_anthropic_messages, false, api_anthropic_fault_js },

@@ -156,7 +156,7 @@ static bool describe(provider *p, const js *opened)
     const struct {
         const char *key, **to;
     } texts[] = { { "numerics", &i->numerics }, { "kv", &i->kv_type }, { "isa", &i->isa }, { "arch", &i->arch },
-                  { "file_type", &i->file_type } };
+                  { "file_type", &i->file_type }, { "chat_template", &i->chat_template } };
     for (size_t k = 0; k < ARRAY_LEN(texts); k++) {
         const char *text = js_text(js_get(opened, texts[k].key));
         *texts[k].to = provider_keep(p, text ? text : "");

@@ -59,6 +59,8 @@ static bool add_sampling(js *j, const request *r, bool vendor)
         ok = js_set(j, vendor ? "max_completion_tokens" : "max_tokens", js_new_int(o->max_tokens)) && ok;
     if (o->seed_set)
         ok = js_set(j, "seed", js_new_int((int64_t)o->seed)) && ok;
+    if (js_len(o->bias))
+        ok = js_set(j, "logit_bias", js_copy(o->bias)) && ok;
     if (r->logprobs)
         ok = js_set(j, "logprobs", js_new_bool(true)) && ok;
     if (r->logprobs && r->n_logprobs)

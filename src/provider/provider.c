@@ -172,7 +172,7 @@ status provider_open(provider **out, const char *spec, const config *cfg, error 
     p->info = (provider_info){ .name = provider_keep(p, t.name), .kind = t.kind, .place = t.place, .parallel = 1,
                                .model = "",
                                .url = "", .model_digest = "", .numerics = "", .kv_type = "", .isa = "", .arch = "",
-                               .file_type = "" };
+                               .file_type = "", .chat_template = "" };
     if (!p->info.name)
         s = fail(err, E_NOMEM, "no memory for a provider");
     else if (t.kind == PROVIDER_OPENAI)

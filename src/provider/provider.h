@@ -33,6 +33,7 @@ typedef struct provider_info {
     const char *isa;
     const char *arch;
     const char *file_type;
+    const char *chat_template; /* its source text */
     uint32_t context;         /* most positions of a request */
     uint32_t context_train;
     uint32_t parallel;        /* most answers at once */

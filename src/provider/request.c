@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "base/utf8.h"
 #include "provider/embed.h"
 
@@ -194,6 +195,31 @@ static status check_prompt(const request *r, size_t *total, error *err)
     return OK;
 }
 
+/* Ids as they are always written: so no token is named twice. */
+static bool is_token_id(const char *text)
+{
+    int64_t id;
+    return text[0] >= '0' && text[0] <= '9' && (text[0] != '0' || !text[1]) && str_i64(text, &id) && id <= INT32_MAX;
+}
+
+status request_check_bias(const js *bias, error *err)
+{
+    js_member m = { 0 };
+    if (bias && !js_is(bias, JS_OBJECT))
+        return fail(err, E_FORMAT, "'logit_bias' must be an object of token ids and numbers");
+    if (js_len(bias) > REQUEST_BIASES_MAX)
+        return fail(err, E_RANGE, "'logit_bias' has %zu tokens; at most %d can have a bias", js_len(bias),
+                    (int)REQUEST_BIASES_MAX);
+    while (js_next(bias, &m)) {
+        double b;
+        if (!is_token_id(m.key))
+            return fail(err, E_FORMAT, "'logit_bias': '%.64s' is not a token's id", m.key);
+        if (!js_double(m.value, &b) || !(b >= -100 && b <= 100))
+            return fail(err, E_RANGE, "'logit_bias' of token %s must be a number from -100 to 100", m.key);
+    }
+    return OK;
+}
+
 static status check_sampling(const request_sampling *o, size_t *total, error *err)
 {
     const struct {
@@ -220,7 +246,7 @@ static status check_sampling(const request_sampling *o, size_t *total, error *er
         if (!o->stops[i][0])
             return fail(err, E_RANGE, "request: a stop string is empty");
     }
-    return OK;
+    return request_check_bias(o->bias, err);
 }
 
 status request_check(const request *r, error *err)

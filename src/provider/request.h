@@ -18,6 +18,7 @@
 enum {
     REQUEST_STOPS_MAX = 16,           /* stop strings */
     REQUEST_STOP_BYTES_MAX = 256,     /* of one of them */
+    REQUEST_BIASES_MAX = 1024,        /* tokens with a bias */
     REQUEST_LOGPROBS_MAX = 64,        /* alternatives per token */
     REQUEST_MESSAGES_MAX = 4096,
     REQUEST_BYTES_MAX = 8 << 20,      /* all text of a request together */
@@ -72,6 +73,8 @@ typedef struct request_sampling {
     uint32_t max_tokens;      /* 0: until a stop rule or the end of the context */
     const char *stops[REQUEST_STOPS_MAX]; /* never part of the answer */
     size_t n_stops;
+    const js *bias;           /* an object of token ids (of the model's own vocabulary) and what is added to their */
+                              /* logits, -100 to 100; -100: the token is never drawn. NULL: none */
     bool ignore_eos;          /* speed tests: end-of-text does not stop. Local only */
 } request_sampling;
 
@@ -121,6 +124,8 @@ typedef struct request {
 void request_init(request *r);
 /* E_RANGE or E_FORMAT naming the field that is outside its limits, not UTF-8, or missing. */
 status request_check(const request *r, error *err) MUST_CHECK;
+/* request_sampling.bias alone: E_RANGE or E_FORMAT naming logit_bias. */
+status request_check_bias(const js *bias, error *err) MUST_CHECK;
 /* The request as JSON: the form in which it travels to a worker or egress. NULL without memory. */
 js *request_to_js(const request *r);
 /* SHA-256 (hex) of the prompt alone: kind and messages (and tools and template_kwargs where there are any), text or

@@ -27,6 +27,8 @@ static js *sampling_to_js(const request_sampling *o)
     ok = js_set(j, "max_tokens", js_new_int(o->max_tokens)) && ok;
     ok = js_set(j, "ignore_eos", js_new_bool(o->ignore_eos)) && ok;
     ok = js_set(j, "stop", stops) && ok;
+    if (js_len(o->bias))
+        ok = js_set(j, "logit_bias", js_copy(o->bias)) && ok;
     if (ok)
         return j;
     js_free(j);

@@ -12,6 +12,7 @@ enum { PROMPT_TOKENS_MAX = 1 << 21 };
 typedef struct answer {
     job job;             /* first */
     sampling_options sampling;
+    token_bias bias[SAMPLING_BIASES]; /* of sampling */
     token_list prompt;
     bool logprobs, echo, score_only, prompt_only;
     uint32_t n_alternatives, context; /* context: as the request asked, 0: the model's */

@@ -3,6 +3,7 @@
 
 #include "token/vocab.h"
 #include "worker/answer.h"
+#include "worker/bias.h"
 
 enum { MESSAGES_MAX = 4096 };
 
@@ -44,7 +45,8 @@ static status read_sampling(answer *a, error *err)
             return fail(err, E_FORMAT, "request: a stop string is not text");
         s->stops[s->n_stops++] = text;
     }
-    return sampling_options_check(s, err);
+    status st = bias_read(js_get(o, "logit_bias"), a->bias, s, err);
+    return st ? st : sampling_options_check(s, err);
 }
 
 /* Tools, calls and results in the words that this model's template knows. */

@@ -47,6 +47,15 @@ bool worker_send_error(worker *w, uint32_t request, status code, const char *kin
     return worker_send(w, MSG_ERROR, request, j);
 }
 
+enum { TEMPLATE_TOLD_MAX = 1 << 18 };
+
+/* The chat template's source, for those who ask what the model is; one that is absurdly long is not told. */
+static void set_template(js *j, const char *text)
+{
+    if (text && strlen(text) <= TEMPLATE_TOLD_MAX)
+        js_set(j, "chat_template", js_new_string(text));
+}
+
 static js *hello(const sandbox_report *r, bool ok)
 {
     js *j = js_object(), *sandbox = js_object(), *checks = js_array();
@@ -97,6 +106,7 @@ static js *opened(const worker *w)
     js_set(j, "context_train", js_new_int(i->context_train));
     js_set(j, "n_embd", js_new_int(i->n_embd));
     js_set(j, "n_vocab", js_new_int(i->n_vocab));
+    set_template(j, engine_chat_template(e));
     js_set(j, "threads", js_new_int(i->n_threads));
     js_set(j, "budget", js_new_int((int64_t)engine_memory(e)->total_bytes));
     js_set(j, "parallel", js_new_int(w->n_parallel));

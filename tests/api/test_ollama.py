@@ -199,7 +199,7 @@ def nothing_is_dropped_silently(s, c):
     for says, more in (("temprature", {"options": {"temprature": 1}}), ("mirostat", {"options": {"mirostat": 2}}),
                        ("typical_p", {"options": {"typical_p": 0.5}}), ("tempalte", {"tempalte": "x"}),
                        ("template", {"template": "{{ .Prompt }}"}), ("keep_alive", {"keep_alive": "soon"}),
-                       ("keep_alive", {"keep_alive": [1]}), ("think", {"think": "high"}), ("stream", {"stream": 1}),
+                       ("keep_alive", {"keep_alive": [1]}), ("think", {"think": "hard"}), ("stream", {"stream": 1}),
                        ("options", {"options": [1]}), ("num_ctx", {"options": {"num_ctx": 0}})):
         refused(lambda: raw_chat(s, c, **more), 400, says)
     refused(lambda: c.generate(MODEL, "x", suffix="y"), 400, "suffix")
@@ -209,7 +209,7 @@ def nothing_is_dropped_silently(s, c):
     refused(lambda: c.pull("smollm2"), 404, "/api/pull")
     refused(lambda: c.chat("task:ticket-class", ASK, options={"seed": 1}), 400, "seed", "measured")
     refused(lambda: c.chat("task:ticket-class", ASK, format="json"), 400, "format", "measured")
-    for think in (True, False):
+    for think in (True, False, "high"):
         assert c.chat(MODEL, ASK, think=think, options=GREEDY).message.content
 
 
@@ -249,6 +249,17 @@ def loading(s, c):
         time.sleep(0.1)
 
 
+def defaults_are_ollamas(s, c):
+    """What is not said is what Ollama would take (its api.DefaultOptions of 2026-08), asked for in another dialect."""
+    text = "The three largest cities of"
+    want = {"prompt": text, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0, "repeat_penalty": 1}
+    said = [c.generate(MODEL, text, raw=True, options={"seed": seed, "num_predict": 20}).response for seed in range(3)]
+    for seed, got in enumerate(said):
+        body = {"model": MODEL, "seed": seed, "max_tokens": 20, **want}
+        assert json.loads(raw(s, "POST", "/v1/completions", body)[2])["choices"][0]["text"] == got, (seed, got)
+    assert len(set(said)) > 1
+
+
 def lists(s, c):
     m, = c.list().models
     assert m.model == MODEL + ":latest" and m.size == (CACHE / f"{MODEL}.gguf").stat().st_size
@@ -261,6 +272,7 @@ def lists(s, c):
     assert shown.modelinfo["llama.context_length"] == int(keys_of_file["llama.context_length"].contents()), shown
     assert TINY or (shown.details.parameter_size, shown.details.quantization_level) == ("134.5M", "Q4_1"), shown
     assert shown.capabilities == ["completion", "tools"] and shown.modified_at == m.modified_at
+    assert shown.template == keys_of_file["tokenizer.chat_template"].contents() and shown.parameters is None
     refused(lambda: c.show("no-such-model"), 404, "no-such-model")
     refused(lambda: c.show("task:ticket-class"), 400, "task")
 
@@ -321,9 +333,9 @@ def keys():
 
 with Served() as server:
     client = ollama.Client(host=server.url, timeout=120)
-    for check in (chat_is_the_same_by_every_way, raw_text_is_continued, sampling_is_honoured, the_context_is_a_limit,
-                  formats, histories_are_the_same_as_openais, results_find_their_calls, calls_are_said_whole, log_probabilities,
-                  nothing_is_dropped_silently, vectors, loading, lists, wire, deleting):
+    for check in (chat_is_the_same_by_every_way, raw_text_is_continued, sampling_is_honoured, defaults_are_ollamas,
+                  the_context_is_a_limit, formats, histories_are_the_same_as_openais,
+                  results_find_their_calls, calls_are_said_whole, log_probabilities, nothing_is_dropped_silently, vectors, loading, lists, wire, deleting):
         check(server, client)
         print("ok", check.__name__, flush=True)
 keys()

@@ -69,6 +69,34 @@ def same_seed_same_answer(c):
     assert len({one(s).choices[0].message.content for s in range(6)}) > 1
 
 
+def several_choices_are_what_several_requests_answer(c):
+    more = dict(model=MODEL, messages=ASK, temperature=1.5, max_tokens=12, logprobs=True)
+    alone = [c.chat.completions.create(**more, seed=40 + k) for k in range(3)]
+    texts = [r.choices[0].message.content for r in alone]
+    assert len(set(texts)) > 1
+    r = c.chat.completions.create(**more, seed=40, n=3)
+    assert [k.index for k in r.choices] == [0, 1, 2] and [k.message.content for k in r.choices] == texts
+    assert [k.finish_reason for k in r.choices] == [k.choices[0].finish_reason for k in alone]
+    assert [[t.token for t in k.logprobs.content] for k in r.choices] == [
+        [t.token for t in k.choices[0].logprobs.content] for k in alone]
+    assert r.usage.prompt_tokens == alone[0].usage.prompt_tokens  # counted once
+    assert r.usage.completion_tokens == sum(k.usage.completion_tokens for k in alone)
+    chunks = list(c.chat.completions.create(**more, seed=40, n=3, stream=True, stream_options={"include_usage": True}))
+    assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens == r.usage.completion_tokens
+    for i in range(3):
+        mine = [k.choices[0] for k in chunks if k.choices and k.choices[0].index == i]
+        assert "".join(k.delta.content or "" for k in mine) == texts[i]
+        assert [k.delta.role for k in mine if k.delta.role] == ["assistant"]
+        assert [k.finish_reason for k in mine if k.finish_reason] == [r.choices[i].finish_reason]
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["red", "green", "blue"]}}}
+    r = c.chat.completions.create(**{**more, "max_tokens": 40}, n=8, response_format=form)
+    assert {k.message.content for k in r.choices} <= {'"red"', '"green"', '"blue"'} and len(r.choices) == 8
+    tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
+    r = c.chat.completions.create(model=MODEL, messages=ASK, n=2, tools=[tool], tool_choice="required", max_tokens=60,
+                                  parallel_tool_calls=False)
+    assert [[t.function.name for t in k.message.tool_calls] for k in r.choices] == [["now"], ["now"]]
+
+
 def log_probabilities(c):
     r = c.chat.completions.create(messages=ASK, logprobs=True, top_logprobs=3, **GREEDY)
     tokens = r.choices[0].logprobs.content
@@ -114,8 +142,9 @@ def nothing_is_dropped_silently(c):
     refused(create(response_format={"type": "json"}), bad, "response_format.type")
     refused(create(extra_body={"response_format": "json"}), bad, "response_format", "must be an object")
     refused(create(extra_body={"stream_options": [1]}), bad, "stream_options", "must be an object")
-    refused(create(logit_bias={"5": 1}), bad, "logit_bias")
-    refused(create(n=2), bad, "'n'")
+    refused(create(n=9), bad, "'n'")
+    refused(create(model="task:ticket-class", n=2, temperature=None, max_tokens=None), bad, "fixed by the task")
+    refused(create(reasoning_effort="enormous"), bad, "reasoning_effort")
     refused(create(temperature=9), bad, "temperature")
     refused(create(messages=[{"role": "robot", "content": "x"}]), bad, "messages[0].role")
     refused(create(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]), bad,
@@ -183,7 +212,8 @@ def a_worker_that_dies_is_an_error_not_the_end(s, c):
 
 with Served() as server:
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="unused", timeout=120)
-    for check in (models, whole_and_streamed_agree, same_seed_same_answer, log_probabilities, stops_and_lengths,
+    for check in (models, whole_and_streamed_agree, same_seed_same_answer,
+                  several_choices_are_what_several_requests_answer, log_probabilities, stops_and_lengths,
                   content_parts_and_developer_role, nothing_is_dropped_silently, a_conversation_keeps_its_prefix):
         check(client)
         print("ok", check.__name__)
