@@ -65,7 +65,7 @@ LIBS_serve  := -lmicrohttpd $(LIBS_facts) -lseccomp $(LIBS_core)
 LIBS_egress := -lcurl -lseccomp $(LIBS_core)
 LIBS_test   := -lcmocka -lmicrohttpd -lcurl $(LIBS_hearth)
 
-.PHONY: all lib help setup demo test test-arm check unit bench fuzz torture agree install clean
+.PHONY: all lib help setup demo test test-arm check unit bench fuzz torture soak agree install clean
 all: $(PROGRAMS) lib
 lib: $(BUILD)/libhearth.a $(if $(SAN),,$(BUILD)/libhearth.so)
 
@@ -159,6 +159,10 @@ bench: all
 #: make fuzz       libFuzzer over every tests/fuzz/fuzz_*.c, FUZZ_SECONDS each (default 600)
 fuzz:
 	$(Q)tools/fuzz
+
+#: make soak       16 clients for half an hour: no stuck request, no lost or crossed stream, no growth (MINUTES=30)
+soak: all
+	$(Q)HEARTH_BUILD=$(BUILD) tools/soak --minutes $(or $(MINUTES),30)
 
 #: make torture    every allocation of the tests fails once
 torture: all $(TEST_BIN)
