@@ -28,8 +28,8 @@ static int count_of(const char *names)
     return n;
 }
 
-void bind(run *r, const char *function_name, const char *names, int needed, const arguments *a,
-          value out[PARAMETERS_MAX])
+void call_bind(run *r, const char *function_name, const char *names, int needed, const arguments *a,
+               value out[PARAMETERS_MAX])
 {
     int n = count_of(names);
     for (int i = 0; i < PARAMETERS_MAX; i++)
@@ -70,7 +70,7 @@ value filter_call(run *r, const filter_row *row, value v, const arguments *a)
     run_spend(r, 1);
     if (row->call_any)
         return row->call_any(r, v, a);
-    bind(r, row->name, row->names, row->needed, a, bound);
+    call_bind(r, row->name, row->names, row->needed, a, bound);
     return row->call(r, v, bound);
 }
 
@@ -89,7 +89,7 @@ value call_method(run *r, value self, const method_row *row, const arguments *a)
     if (row->call_any) {
         out = row->call_any(r, self, a);
     } else {
-        bind(r, row->name, row->names, row->needed, a, bound);
+        call_bind(r, row->name, row->names, row->needed, a, bound);
         out = row->call(r, self, bound);
     }
     run_leave(r);
@@ -191,7 +191,7 @@ static value call_function(run *r, const function *f, const arguments *a)
     value bound[PARAMETERS_MAX];
     if (f->call_any)
         return f->call_any(r, a);
-    bind(r, f->name, f->names, f->needed, a, bound);
+    call_bind(r, f->name, f->names, f->needed, a, bound);
     return f->call(r, bound);
 }
 

@@ -49,8 +49,8 @@ struct macro {
 
 enum { PARAMETERS_MAX = 6 };
 /* Puts the arguments where the parameters are; what was not given is V_ABSENT. Fails as Python does. */
-void bind(run *r, const char *function_name, const char *names, int needed, const arguments *a,
-          value out[PARAMETERS_MAX]);
+void call_bind(run *r, const char *function_name, const char *names, int needed, const arguments *a,
+               value out[PARAMETERS_MAX]);
 bool argument_named(run *r, const arguments *a, const char *name, value *out);
 
 value call_value(run *r, value callee, const arguments *a);
