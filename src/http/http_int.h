@@ -1,4 +1,5 @@
-/* http_int.h: the exchange, shared by server.c (threads and lifetimes), answer.c (queue) and guard.c (Host, Origin). */
+/* http_int.h: the exchange, shared by the parts: listen.c (address), server.c (callbacks, life), request.c (what
+ * arrived), handler.c (threads), answer.c (queue), watch.c (connections, deadlines), guard.c (Host, Origin). */
 #ifndef HTTP_HTTP_INT_H
 #define HTTP_HTTP_INT_H
 
@@ -92,6 +93,27 @@ struct http_server {
 const char *http_guard(const http_server *s, const char *host, const char *origin);
 /* True for 127.0.0.0/8, ::1 and localhost, with or without a port. */
 bool http_is_loopback_name(const char *name);
+
+/* listen.c: opens s->daemon on the options' address. */
+status http_listen(http_server *s, error *err) MUST_CHECK;
+
+/* server.c, libmicrohttpd's callbacks: cls is the server. */
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_bytes, void **state);
+void http_on_completed(void *cls, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode why);
+
+/* watch.c */
+void http_on_connection(void *cls, struct MHD_Connection *c, void **context,
+                        enum MHD_ConnectionNotificationCode what); /* libmicrohttpd's callback */
+http_connection *http_connection_of(struct MHD_Connection *c); /* NULL: there was no memory for it */
+status http_watch(http_server *s, error *err) MUST_CHECK;
+void http_watch_end(http_server *s); /* after s->stopping was set */
+
+/* request.c: NULL without memory. Becomes its connection's request. */
+http_request *http_request_new(http_server *s, struct MHD_Connection *c, const char *path, const char *method);
+
+/* handler.c */
+enum MHD_Result http_start_handler(http_request *r);
 
 /* answer.c */
 enum MHD_Result http_send(http_request *r);
