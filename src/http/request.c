@@ -1,4 +1,4 @@
-/* request.c: what arrived: the fields of one exchange, copied because the connection may end before the handler does. */
+/* request.c: what arrived: the fields of one exchange, copied: the connection may end before its handler does. */
 #include <string.h>
 #include <strings.h>
 
