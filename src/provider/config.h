@@ -4,9 +4,15 @@
  *   listen: 127.0.0.1:5150
  *   mem: 6GiB                 # most memory of all models together; default: no budget of our own
  *   kv: q8                    # keys and values of local models: f16 (default), q8 (half the memory) or f32
+ *   tls: {cert: /etc/hearth/cert.pem, key: /etc/hearth/key.pem}
+ *   plaintext: true           # no TLS though other machines reach the address
+ *   origins: ["https://chat.example.com"]     # pages of other sites that may ask (CORS): exactly these
+ *   limits: {connections: 256, per_address: 64, requests: 64, body: 16MiB, read_seconds: 30, write_seconds: 30,
+ *            drain_seconds: 30}
  *   default_class: private    # of a fully understood request without a label
  *   keys:                     # who may ask, when bound wider than loopback
- *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal}
+ *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal, rate: 60/min, burst: 20,
+ *        concurrency: 4}
  *   providers:
  *     - {name: cloud, kind: openai, url: "https://api.openai.com/v1", model: gpt-4o-mini, key_env: OPENAI_API_KEY,
  *        price: {input: 0.15, output: 0.6}}        # US dollars per million tokens
@@ -44,12 +50,29 @@ typedef struct config_key {
     const char *name;
     const char *key_file, *key_env; /* exactly one is set */
     privacy_class default_class;
+    double rate_per_second;  /* 0: no limit */
+    double burst;            /* requests at once; at least 1 where there is a rate */
+    unsigned concurrency;    /* 0: no limit */
 } config_key;
+
+/* 0: not given (but for drain_seconds); what is then done is http.h's. */
+typedef struct config_limits {
+    unsigned connections, per_address, requests;
+    unsigned read_seconds, write_seconds;
+    unsigned drain_seconds;
+    uint64_t body;
+} config_limits;
+enum { CONFIG_DRAIN_SECONDS = 30 };
 
 typedef struct config {
     const char *path;        /* the file read, or "" */
     const char *listen_host; /* "127.0.0.1", "::1" */
     uint16_t listen_port;
+    const char *tls_cert, *tls_key; /* files; both or neither */
+    bool plaintext;
+    const char **origins;
+    size_t n_origins;
+    config_limits limits;
     uint64_t mem_bytes;      /* 0: no budget */
     const char *kv;          /* "f16", "q8", "f32"; NULL as "f16" */
     privacy_class default_class;
