@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/api_int.h"
+#include "api/visit.h"
 #include "plat/random.h"
 
 bool api_new_id(const char *prefix, char out[API_ID_BYTES], api_fault *f)
@@ -50,6 +50,7 @@ static void use_task(const target *to, request *neutral, request_message *messag
 /* ---- events ---- */
 
 typedef struct watch {
+    const api *a;
     api_ask *ask;
     api_fault *fault;
     bool failed;
@@ -58,6 +59,7 @@ typedef struct watch {
 static int on_event(void *user, const event *e)
 {
     watch *w = user;
+    api_visit_event(w->a, w->ask->r, e);
     if (e->kind != EVENT_ERROR)
         return w->ask->fn(w->ask->user, e) || http_gone(w->ask->r);
     w->failed = !api_refuse_event(w->fault, w->ask->param ? w->ask->param : "", e->error);
@@ -76,11 +78,11 @@ static bool check_context(const provider_info *info, const api_ask *ask, api_fau
                                       "'%s' is not known here", wanted, ask->to.spec);
 }
 
-static bool complete(provider *p, api_ask *ask, api_fault *f)
+static bool complete(const api *a, provider *p, api_ask *ask, api_fault *f)
 {
     const provider_info *info = provider_get_info(p);
     error e = { 0 };
-    watch w = { ask, f, false };
+    watch w = { a, ask, f, false };
     if (!ask->to.routed)
         http_set(ask->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
     api_set_headers(ask->r, &ask->to);
@@ -109,7 +111,7 @@ static bool ask_target(api *a, api_ask *ask, api_fault *f)
         use_task(&ask->to, ask->neutral, messages);
     if (api_take(a, ask->to.spec, &held, &p, &e))
         return api_refuse_status(f, "model", &e);
-    bool ok = complete(p, ask, f);
+    bool ok = complete(a, p, ask, f);
     api_give(a, held);
     return ok;
 }

@@ -27,21 +27,27 @@ static void *run_handler(void *arg)
     return NULL;
 }
 
-static bool take_slot(http_server *s)
+/* NULL, or why there is none. */
+static const char *take_slot(http_server *s)
 {
+    const char *why = NULL;
     pthread_mutex_lock(&s->lock);
-    bool ok = !s->stopping && s->running < s->options.max_requests;
-    s->running += ok;
+    if (s->stopping || s->draining)
+        why = "this server is stopping; try again";
+    else if (s->running >= s->options.max_requests)
+        why = "too many requests at the same time; try again";
+    s->running += !why;
     pthread_mutex_unlock(&s->lock);
-    return ok;
+    return why;
 }
 
 /* The body is complete: gives the exchange to a thread and suspends the connection until it answers. */
 enum MHD_Result http_start_handler(http_request *r)
 {
     http_server *s = r->server;
-    if (!take_slot(s)) {
-        http_refuse(r, 503, "too many requests at the same time; try again");
+    const char *why = take_slot(s);
+    if (why) {
+        http_refuse(r, 503, why);
         return MHD_YES;
     }
     pthread_mutex_lock(&r->lock); /* the watcher looks at it already */

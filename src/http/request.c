@@ -1,9 +1,12 @@
 /* request.c: what arrived: the fields of one exchange, copied: the connection may end before its handler does. */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
 #include "http/http_int.h"
+#include "plat/clock.h"
+#include "plat/random.h"
 
 /* ---- the handler's side ---------------------------------------------------------------------------------------- */
 
@@ -50,6 +53,21 @@ bool http_gone(const http_request *r)
     return gone;
 }
 
+const char *http_id(const http_request *r)
+{
+    return r->id;
+}
+
+void http_set_context(http_request *r, void *context)
+{
+    r->context = context;
+}
+
+void *http_context(const http_request *r)
+{
+    return r->context;
+}
+
 /* ---- libmicrohttpd's side -------------------------------------------------------------------------------------- */
 
 /* MHD_KeyValueIterator: copies one field, because the connection may end before the handler does. */
@@ -69,6 +87,21 @@ static enum MHD_Result copy_field(void *cls, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
+/* An id without a random part would still be one: it is for people who read logs. */
+static void name_request(http_request *r)
+{
+    static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
+    const char *given = http_header(r, "X-Request-Id");
+    size_t n = given ? strlen(given) : 0;
+    char uuid[UUID_TEXT];
+    if (n >= 1 && n < HTTP_ID_BYTES && strspn(given, good) == n)
+        memcpy(r->id, given, n + 1);
+    else if (uuid_v7(uuid, NULL) == OK)
+        snprintf(r->id, sizeof r->id, "req_%s", uuid);
+    else
+        snprintf(r->id, sizeof r->id, "req_%llu", (unsigned long long)clock_mono_us());
+}
+
 http_request *http_request_new(http_server *s, struct MHD_Connection *c, const char *path, const char *method)
 {
     http_connection *connection = http_connection_of(c);
@@ -85,6 +118,8 @@ http_request *http_request_new(http_server *s, struct MHD_Connection *c, const c
         mem_free(r);
         return NULL;
     }
+    name_request(r);
+    r->started_us = clock_mono_us();
     r->server = s;
     r->connection = c;
     r->body = (buf)BUF_INIT(s->options.max_body);

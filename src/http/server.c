@@ -4,7 +4,9 @@
  *
  * Lock order: server, then request. libmicrohttpd is told to resume a connection with the request's lock held; it takes
  * no lock of ours in return. */
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -17,7 +19,8 @@ void http_options_init(http_options *o)
                          .max_requests = 64,
                          .max_connections = 256,
                          .read_seconds = 30,
-                         .write_seconds = 30 };
+                         .write_seconds = 30,
+                         .listen_fd = -1 };
 }
 
 /* ---- libmicrohttpd's callbacks --------------------------------------------------------------------------------- */
@@ -25,11 +28,19 @@ void http_options_init(http_options *o)
 /* First call, header only: refuse what need not be read. */
 static void check_header(http_request *r)
 {
-    const char *why = http_guard(r->server, http_header(r, "Host"), http_header(r, "Origin"));
+    const char *origin = http_header(r, "Origin");
+    bool any, listed = http_is_listed(r->server, origin, &any);
+    const char *why = http_guard(r->server, http_header(r, "Host"), listed ? NULL : origin);
     const char *length = http_header(r, "Content-Length");
     uint64_t n;
+    if (any)
+        http_set(r, "Vary", "Origin");
+    if (!why && listed)
+        http_allow_origin(r, origin);
     if (why)
         http_refuse(r, 403, why);
+    else if (listed && http_preflight(r))
+        return;
     else if (length && (!str_u64(length, &n) || n > r->server->options.max_body))
         http_refuse(r, 413, "the body is larger than this server accepts");
 }
@@ -70,7 +81,6 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *c, const char 
 
 void http_on_completed(void *cls, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode why)
 {
-    (void)why;
     http_server *s = cls;
     http_request *r = *state;
     if (!r)
@@ -85,6 +95,7 @@ void http_on_completed(void *cls, struct MHD_Connection *c, void **state, enum M
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&r->lock);
     r->gone = true;
+    r->whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     r->suspended = false;
     pthread_cond_broadcast(&r->drained);
     pthread_mutex_unlock(&r->lock);
@@ -104,9 +115,13 @@ status http_open(http_server **out, const http_options *o, http_handler *handler
     s->wake[0] = s->wake[1] = -1;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->idle, NULL);
-    s->host = mem_strdup(o->host);
+    char own[HTTP_HOST_BYTES];
+    snprintf(own, sizeof own, "%s", o->host);
+    status st = o->listen_fd >= 0 ? http_socket_address(o->listen_fd, own, &s->options.port, err) : OK;
+    s->host = mem_strdup(own);
     s->options.host = s->host;
-    status st = s->host ? OK : fail(err, E_NOMEM, "no memory for the server");
+    if (!st && !s->host)
+        st = fail(err, E_NOMEM, "no memory for the server");
     if (!st)
         st = http_listen(s, err);
     if (!st)
@@ -122,6 +137,32 @@ status http_open(http_server **out, const http_options *o, http_handler *handler
 uint16_t http_port(const http_server *s)
 {
     return s->port;
+}
+
+void http_drain(http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool first = !s->draining;
+    s->draining = true;
+    pthread_mutex_unlock(&s->lock);
+    MHD_socket fd = first ? MHD_quiesce_daemon(s->daemon) : MHD_INVALID_SOCKET;
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+}
+
+size_t http_busy(http_server *s)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&s->lock);
+    for (http_connection *c = s->connections; c; c = c->next) {
+        if (!c->request)
+            continue;
+        pthread_mutex_lock(&c->request->lock);
+        n += c->request->stage != STAGE_READING;
+        pthread_mutex_unlock(&c->request->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 /* Every suspended connection must be resumed before libmicrohttpd may stop. */
@@ -149,6 +190,9 @@ void http_close(http_server **server)
     http_watch_end(s);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
+    for (size_t i = 0; i < s->n_origins; i++)
+        mem_free(s->origins[i]);
+    mem_free(s->origins);
     pthread_cond_destroy(&s->idle);
     pthread_mutex_destroy(&s->lock);
     mem_free(s->host);

@@ -1,5 +1,5 @@
-/* The token bucket with a clock of the test's own: bursts, rates, waits that are exact, and the bound that holds whatever
- * the times of asking are: in any window of t seconds at most burst + rate * t are let in. */
+/* The token bucket with a clock of the test's own: bursts, rates, waits that are exact, and the bound that holds
+ * whatever the times of asking are: in any window of t seconds at most burst + rate * t are let in. */
 #include "lib/check.h"
 
 #include <math.h>
