@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "plat/clock.h"
 
@@ -26,12 +27,14 @@ struct journal {
     uint64_t dropped;
     int fd, next_fd; /* next_fd: to be written to from now on; -1: none */
     bool started, ending;
+    bool torn; /* the writer's: the last line stops in its middle */
     uint64_t end_us; /* when to give up after `ending` */
 };
 
 static status open_file(const char *path, int *fd, error *err)
 {
-    *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    /* not blocking: a pipe without a reader is an error now, a full one is waited for by the writer alone */
+    *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
     return *fd >= 0 ? OK : fail(err, E_IO, "%s: %s", path, strerror(errno));
 }
 
@@ -45,30 +48,54 @@ static bool too_late(journal *j)
     return late;
 }
 
-/* A disk that is full or gone loses lines, not requests. */
-static void put(journal *j, const char *bytes, size_t n)
+/* Writes all of it: OK, or where it stopped: a disk that is full or gone loses lines, not requests. */
+static size_t put(journal *j, const char *bytes, size_t n)
 {
-    while (n) {
+    size_t done = 0;
+    while (done < n) {
         struct pollfd p = { .fd = j->fd, .events = POLLOUT };
         if (poll(&p, 1, POLL_MS) <= 0) {
-            if (too_late(j))
-                return;
+            if (too_late(j)) {
+                errno = ETIMEDOUT;
+                return done;
+            }
             continue;
         }
-        ssize_t k = write(j->fd, bytes, n < STEP_BYTES ? n : STEP_BYTES);
+        ssize_t k = write(j->fd, bytes + done, n - done < STEP_BYTES ? n - done : STEP_BYTES);
         if (k < 0 && errno != EINTR && errno != EAGAIN)
-            return;
-        bytes += k > 0 ? k : 0;
-        n -= k > 0 ? (size_t)k : 0;
+            return done;
+        done += k > 0 ? (size_t)k : 0;
     }
+    return done;
 }
 
-static void say_dropped(journal *j, uint64_t dropped)
+static uint64_t count_lines(const char *bytes, size_t n)
+{
+    uint64_t lines = 0;
+    for (size_t i = 0; i < n; i++)
+        lines += bytes[i] == '\n';
+    return lines;
+}
+
+/* What could not be written is said when something can be: *lost lines, the first of them perhaps in part. */
+static void put_lines(journal *j, const char *bytes, size_t n, uint64_t *lost)
 {
     char line[96], when[CLOCK_TEXT];
-    int n = snprintf(line, sizeof line, "{\"time\":\"%s\",\"dropped\":%llu}\n", clock_utc_text(clock_utc_us(), when),
-                     (unsigned long long)dropped);
-    put(j, line, (size_t)n);
+    size_t done = put(j, bytes, n);
+    if (done < n) {
+        if (!*lost)
+            log_line(LOG_LEVEL_WARN, "the log cannot be written: %s", strerror(errno));
+        *lost += count_lines(bytes + done, n - done);
+        j->torn = j->torn || (done && bytes[done - 1] != '\n');
+    }
+    if (done < n || !*lost)
+        return;
+    int k = snprintf(line, sizeof line, "%s{\"time\":\"%s\",\"dropped\":%llu}\n", j->torn ? "\n" : "",
+                     clock_utc_text(clock_utc_us(), when), (unsigned long long)*lost);
+    if (put(j, line, (size_t)k) == (size_t)k) {
+        *lost = 0;
+        j->torn = false;
+    }
 }
 
 /* Waits for lines, and takes them into *lines, which is empty. False: there are no more and none will come. */
@@ -99,11 +126,10 @@ static void *write_lines(void *arg)
 {
     journal *j = arg;
     buf lines = BUF_INIT(JOURNAL_QUEUE_MAX);
-    uint64_t dropped;
+    uint64_t dropped, lost = 0;
     while (take(j, &lines, &dropped)) {
-        put(j, buf_text(&lines), lines.len);
-        if (dropped)
-            say_dropped(j, dropped);
+        lost += dropped;
+        put_lines(j, buf_text(&lines), lines.len, &lost);
         buf_reset(&lines);
     }
     buf_clear(&lines);

@@ -140,7 +140,8 @@ static void write_line(api *a, const api_visit *v, const http_summary *s)
 {
     buf line = BUF_INIT(LINE_MAX_BYTES);
     char when[CLOCK_TEXT];
-    buf_printf(&line, "{\"time\":\"%s\"", clock_utc_text(clock_utc_us(), when));
+    int64_t now_us = clock_utc_us();
+    buf_printf(&line, "{\"time\":\"%.19s.%03dZ\"", clock_utc_text(now_us, when), (int)(now_us / 1000 % 1000));
     add_text(&line, "id", s->id, strlen(s->id));
     add_text(&line, "method", s->method, strnlen(s->method, 32));
     add_text(&line, "path", s->path, strnlen(s->path, PATH_BYTES));
