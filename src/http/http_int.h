@@ -97,6 +97,7 @@ struct http_server {
     http_connection *connections;
     unsigned running;       /* handler threads */
     bool stopping, draining;
+    int quiet_fd; /* the listening socket after http_drain; -1: none */
     char **origins; /* owned */
     size_t n_origins;
     char said[512]; /* libmicrohttpd's last words before it started */

@@ -6,6 +6,7 @@
  * no lock of ours in return. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -112,7 +113,7 @@ status http_open(http_server **out, const http_options *o, http_handler *handler
     s->options = *o;
     s->handler = handler;
     s->user = user;
-    s->wake[0] = s->wake[1] = -1;
+    s->wake[0] = s->wake[1] = s->quiet_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->idle, NULL);
     char own[HTTP_HOST_BYTES];
@@ -145,9 +146,10 @@ void http_drain(http_server *s)
     bool first = !s->draining;
     s->draining = true;
     pthread_mutex_unlock(&s->lock);
-    MHD_socket fd = first ? MHD_quiesce_daemon(s->daemon) : MHD_INVALID_SOCKET;
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    if (first)
+        s->quiet_fd = MHD_quiesce_daemon(s->daemon); /* libmicrohttpd may still look at it: closed after it */
+    if (first && s->options.listen_fd < 0 && s->quiet_fd != MHD_INVALID_SOCKET)
+        shutdown(s->quiet_fd, SHUT_RD); /* callers are refused; a handed-over socket keeps them for its next server */
 }
 
 size_t http_busy(http_server *s)
@@ -190,6 +192,8 @@ void http_close(http_server **server)
     http_watch_end(s);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
+    if (s->quiet_fd >= 0)
+        close(s->quiet_fd);
     for (size_t i = 0; i < s->n_origins; i++)
         mem_free(s->origins[i]);
     mem_free(s->origins);
