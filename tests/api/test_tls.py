@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lib.served import BUILD, Served, free_port  # noqa: E402
@@ -69,7 +70,7 @@ with Encrypted(up.config(), args=["--tls-cert", str(CERT), "--tls-key", str(KEY)
     for _ in range(100):
         if any(r["id"] == "left" for r in s.lines()):
             break
-        __import__("time").sleep(0.05)
+        time.sleep(0.05)
     row = next(r for r in s.lines() if r["id"] == "left")
     assert row["whole"] is False and row["ms"] < 10000, row
 (folder / "moved").rename(KEY)
