@@ -176,6 +176,9 @@ install: all
 	    $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/hearth
 	install -m 755 $(BUILD)/hearth $(DESTDIR)$(PREFIX)/bin/
 	for h in $(HELPERS); do install -m 755 $(BUILD)/hearth-$$h $(DESTDIR)$(PREFIX)/libexec/hearth/ || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|' packaging/hearth.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/hearth.service
+	install -m 644 packaging/hearth.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -m 644 include/hearth.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/libhearth.a $(DESTDIR)$(PREFIX)/lib/
 	$(if $(SAN),,install -m 755 $(BUILD)/libhearth.so $(DESTDIR)$(PREFIX)/lib/libhearth.so.$(VERSION))
