@@ -100,6 +100,7 @@ static status start(http_server *s, unsigned flags, struct sockaddr_storage *add
         flags |= MHD_USE_TLS;
         add(&i, MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert);
         add(&i, MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key);
+        add(&i, MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2");
     }
     add(&i, MHD_OPTION_END, 0, NULL);
     errno = 0;

@@ -66,7 +66,7 @@ static void expect_life(int fd, unsigned seconds)
     const struct {
         int level, name, value;
     } options[] = { { SOL_SOCKET, SO_KEEPALIVE, 1 },
-                    { IPPROTO_TCP, TCP_KEEPIDLE, 15 },
+                    { IPPROTO_TCP, TCP_KEEPIDLE, seconds < 15 ? (int)seconds : 15 },
                     { IPPROTO_TCP, TCP_KEEPINTVL, 5 },
                     { IPPROTO_TCP, TCP_KEEPCNT, 3 },
                     { IPPROTO_TCP, TCP_USER_TIMEOUT, (int)seconds * 1000 } };

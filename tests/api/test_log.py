@@ -4,8 +4,10 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 
@@ -124,6 +126,26 @@ with Served(up.config(), args=["--log-prompts"]) as s:
     s.ask("/v1/chat/completions", {**secret, "model": "up"}, {"x-hearth-class": "secret"})
     assert [r["class"] for r in s.lines(3)[1:]] == ["secret", "secret"]
     assert "hush-" not in s.said()
+
+# A file of its own, 0600; moved away, SIGHUP makes it again.
+with tempfile.TemporaryDirectory() as place:
+    log, old = pathlib.Path(place) / "log", pathlib.Path(place) / "old"
+    with Served(up.config(), args=["--log", str(log)]) as s:
+        def wait_for(file, text):
+            end = time.monotonic() + 10
+            while not file.exists() or text not in file.read_text():
+                assert time.monotonic() < end, (file, text)
+                time.sleep(0.02)
+
+        s.ask("/v1/models", headers={"X-Request-Id": "before"})
+        wait_for(log, '"before"')
+        assert log.stat().st_mode & 0o777 == 0o600
+        log.rename(old)
+        os.kill(s.process.pid, signal.SIGHUP)
+        s.wait_for("reloaded")
+        s.ask("/v1/models", headers={"X-Request-Id": "after"})
+        wait_for(log, '"after"')
+        assert '"after"' not in old.read_text() and s.lines() == []
 
 with Served(up.config(), args=["--log", "none"]) as s:
     s.ask("/v1/chat/completions", CHAT)

@@ -130,6 +130,21 @@ with Served(up.config() + LIMITS) as s:
         c.close()
     up.hold = None
 
+    # Gone without a word (the kernel forgets the connection and says nothing): asked for signs of life, none came.
+    up.hold, c = threading.Event(), dial(s)
+    c.sendall(post(CHAT, "X-Request-Id: vanished\r\n"))
+    time.sleep(0.5)
+    try:
+        c.setsockopt(socket.IPPROTO_TCP, 19, 1)  # TCP_REPAIR
+        c.close()
+        end = time.monotonic() + 10
+        while not any(r["id"] == "vanished" for r in s.lines()):
+            assert time.monotonic() < end, "a peer that vanished is waited for"
+            time.sleep(0.05)
+    except PermissionError:
+        c.close()
+    up.hold.set()
+
     # More requests than may run: 503 with a time, and those that run are answered.
     up.hold, asked = threading.Event(), up.asked
     running = [dial(s) for _ in range(12)]

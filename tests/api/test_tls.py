@@ -60,6 +60,14 @@ with Encrypted(up.config(), args=["--tls-cert", str(CERT), "--tls-key", str(KEY)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
     with socket.create_connection(("127.0.0.1", s.port)) as raw, old.wrap_socket(raw) as wrapped:
         assert wrapped.version() in ("TLSv1.2", "TLSv1.3"), wrapped.version()
+    # what is older than TLS 1.2 is not spoken, however much a client wants it
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    try:
+        with socket.create_connection(("127.0.0.1", s.port)) as raw, old.wrap_socket(raw) as wrapped:
+            raise SystemExit(f"{wrapped.version()} was spoken")
+    except (ssl.SSLError, OSError):
+        pass
     # a client that leaves in mid-stream is noticed through TLS too
     up.gap, up.pieces = 0.1, ["x"] * 200
     with socket.create_connection(("127.0.0.1", s.port)) as raw, s.tls.wrap_socket(raw, server_hostname="127.0.0.1") as w:
