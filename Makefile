@@ -44,7 +44,8 @@ $(BUILD)/src/kernels/portable%.o:    ISAFLAGS := -O3
 ARCH     := $(shell $(CC) -dumpmachine | cut -d- -f1)
 ISA_DIRS := $(if $(filter x86_64,$(ARCH)),x86) $(if $(filter aarch64,$(ARCH)),arm)
 SOURCES  := $(sort $(wildcard src/*/*.c) $(foreach d,$(ISA_DIRS),$(wildcard src/kernels/$(d)/*.c)))
-MAINS    := $(wildcard src/cli/*_main.c) src/cli/main.c
+SERVE    := $(filter-out src/cli/serve_main.c,$(wildcard src/cli/serve_*.c)) # what hearth-serve alone is made of
+MAINS    := $(wildcard src/cli/*_main.c) src/cli/main.c $(SERVE)
 CLI      := $(filter-out $(MAINS),$(filter src/cli/%,$(SOURCES)))
 MODULES  := $(filter-out src/cli/%,$(SOURCES))
 # the public library: base … engine, without what needs libyaml, libcrypto or libseccomp, and without processes
@@ -110,10 +111,11 @@ $(BUILD)/lib%.a:
 	@$(if $(Q),echo "  AR    $@")
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-link = @$(if $(Q),echo "  LINK  $@";) $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+link = @$(if $(Q),echo "  LINK  $@";) $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 $(BUILD)/hearth: $(call obj,src/cli/main.c $(CLI)) $(BUILD)/libmodules.a
 	$(link) $(LIBS_hearth)
+$(BUILD)/hearth-serve: $(call obj,$(SERVE))
 $(BUILD)/hearth-%: $(BUILD)/src/cli/%_main.o $(call obj,src/cli/options.c src/cli/terminal.c) $(BUILD)/libmodules.a
 	$(link) $(LIBS_$*)
 
@@ -178,6 +180,9 @@ install: all
 	    $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/hearth
 	install -m 755 $(BUILD)/hearth $(DESTDIR)$(PREFIX)/bin/
 	for h in $(HELPERS); do install -m 755 $(BUILD)/hearth-$$h $(DESTDIR)$(PREFIX)/libexec/hearth/ || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|' packaging/hearth.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/hearth.service
+	install -m 644 packaging/hearth.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -m 644 include/hearth.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/libhearth.a $(DESTDIR)$(PREFIX)/lib/
 	$(if $(SAN),,install -m 755 $(BUILD)/libhearth.so $(DESTDIR)$(PREFIX)/lib/libhearth.so.$(VERSION))

@@ -74,10 +74,7 @@ static void answer_call(api *ap, http_request *r, anthropic_call *call)
 static void handle(api *ap, http_request *r, bool count)
 {
     anthropic_call call = { 0 };
-    char id[API_ID_BYTES];
     api_fault f;
-    if (api_new_id("req_", id, &f))
-        http_set(r, "request-id", id);
     if (anthropic_read(http_body(r), count, &call, &f))
         answer_call(ap, r, &call);
     else

@@ -16,6 +16,9 @@
 
 typedef struct api api;
 
+struct key_ring;
+struct journal;
+
 typedef struct api_options {
     const config *config;    /* borrowed, outlives the api */
     const char *model;       /* default MODEL of requests that name none that exists; NULL: none */
@@ -24,13 +27,17 @@ typedef struct api_options {
     uint32_t parallel;       /* answers of a local model at once; 0: 16. This and the next where config says nothing */
     uint32_t queue;          /* requests that wait for one model; 0: 256 */
     double keep_s;           /* how long a provider without work stays open; 0: 300; negative: for ever */
+    struct key_ring *keys;   /* who may ask; borrowed (api/keys.h) */
+    struct journal *journal; /* one line for each request; borrowed; NULL: none (api/journal.h) */
+    bool log_prompts;        /* the lines hold what was asked and answered, but for secret requests */
 } api_options;
 
 status api_open(api **out, const api_options *o, error *err) MUST_CHECK;
 /* After http_close: no handler runs any more. Ends the workers. */
 void api_close(api **a);
 
-/* user is the api *. */
+/* For http_open; user is the api *. */
 void api_handle(void *user, http_request *r);
+void api_done(void *user, const http_summary *s);
 
 #endif

@@ -148,19 +148,11 @@ typedef struct target {
 
 /* model: the request's field; input: its `input` object or NULL; messages: what the caller said. *rendered says that
  * the task's own messages take their place. */
-bool api_target(api *a, const http_request *r, const char *model, const js *input, const request_message *messages,
+bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f);
 void api_target_clear(target *t);
 /* x-hearth-route, -provider, -class, -reason, -evidence, -task. */
 void api_set_headers(http_request *r, const target *t);
-
-/* Who asks: the name of the key, "loopback" when the config has no keys: then everybody on this machine may ask. */
-typedef struct asker {
-    const char *name;
-    privacy_class default_class;
-} asker;
-/* False: a 401. */
-bool api_authorised(const api *a, const http_request *r, asker *out);
 
 /* ---- asking: what every dialect does with its neutral request (ask.c) ---- */
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/api_int.h"
+#include "api/visit.h"
 #include "plat/random.h"
 
 bool api_new_id(const char *prefix, char out[API_ID_BYTES], api_fault *f)
@@ -51,6 +51,7 @@ static void use_task(const target *to, request *neutral, request_message *messag
 /* ---- events ---- */
 
 typedef struct watch {
+    const api *a;
     api_ask *ask;
     api_fault *fault;
     bool failed;
@@ -59,6 +60,7 @@ typedef struct watch {
 static int on_event(void *user, const event *e)
 {
     watch *w = user;
+    api_visit_event(w->a, w->ask->r, e);
     if (e->kind != EVENT_ERROR)
         return w->ask->fn(w->ask->user, e) || http_gone(w->ask->r);
     w->failed = !api_refuse_event(w->fault, w->ask->param ? w->ask->param : "", e->error);
@@ -77,11 +79,11 @@ static bool check_context(const provider_info *info, const api_ask *ask, api_fau
                                       "'%s' is not known here", wanted, ask->to.spec);
 }
 
-static bool complete(provider *p, api_ask *ask, api_fault *f)
+static bool complete(const api *a, provider *p, api_ask *ask, api_fault *f)
 {
     const provider_info *info = provider_get_info(p);
     error e = { 0 };
-    watch w = { ask, f, false };
+    watch w = { a, ask, f, false };
     if (!ask->to.routed)
         http_set(ask->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
     api_set_headers(ask->r, &ask->to);
@@ -116,7 +118,7 @@ static bool ask_target(api *a, api_ask *ask, api_fault *f)
     ask->neutral->priority = priority_of(ask->r);
     if (!api_take(a, ask->to.spec, ask->to.scope, ask->neutral->priority, ask->r, &lease, f))
         return false;
-    bool ok = complete(lease.provider, ask, f);
+    bool ok = complete(a, lease.provider, ask, f);
     if (ask->keep_set)
         api_keep(a, ask->to.spec, ask->keep_s);
     api_give(a, &lease);

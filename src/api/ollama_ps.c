@@ -18,6 +18,7 @@ static void add(void *user, const api_loaded *l)
     js_set(own, "answering", js_new_int(l->answering));
     js_set(own, "waiting", js_new_int(l->waiting));
     js_set(own, "idle_seconds", js_new_double(l->idle_s));
+    js_set(own, "left_seconds", l->left_s >= 0 ? js_new_double(l->left_s) : js_null());
     js_set(own, "state", js_new_string(!l->info ? "opening" : l->answering ? "answering" : "idle"));
     js_set(o, "name", js_new_string(name));
     js_set(o, "model", js_new_string(name));

@@ -1,7 +1,7 @@
 /* routes.c: the table of paths, with and without /v1. A new endpoint is a row. */
 #include <string.h>
 
-#include "api/api_int.h"
+#include "api/visit.h"
 #include "base/str.h"
 #include "hearth.h"
 
@@ -58,18 +58,18 @@ void api_health(api *a, http_request *r)
     api_reply_js(r, 200, body);
 }
 
-/* 401: a handler whose asker has no key is not run. */
+/* A handler whose asker is not let in (401, 429) is not run. */
 static void run(api *a, http_request *r, const route *t)
 {
-    asker unused;
     api_fault f;
-    if (t->open || api_authorised(a, r, &unused)) {
+    if (t->open) {
         t->handle(a, r);
-        return;
+    } else if (api_let_in(a, r, &f)) {
+        t->handle(a, r);
+        api_let_out(a, r);
+    } else {
+        api_reply_fault_as(r, &f, (t->fault ? t->fault : api_fault_js)(&f));
     }
-    api_refuse(&f, FAULT_DENIED, "", "a key is required: Authorization: Bearer KEY, or x-api-key");
-    f.http = 401;
-    api_reply_fault_as(r, &f, (t->fault ? t->fault : api_fault_js)(&f));
 }
 
 void api_handle(void *user, http_request *r)
@@ -77,6 +77,8 @@ void api_handle(void *user, http_request *r)
     api_fault f;
     fault_form *form = api_fault_js;
     const route *other_method = NULL;
+    if (!api_visit_begin(user, r))
+        return; /* http says that there was no answer */
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         const route *t = &routes[i];
         if (!matches(t, http_path(r)))

@@ -1,70 +1,12 @@
 /* target.c: who asks and where it may go. The class is known before anything else is looked at, and it only rises:
  * the task's, the key's, the header's label, joined by max. What is not understood is private. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "api/api_int.h"
-#include "base/log.h"
+#include "api/visit.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "ledger/ledger.h"
-
-/* ---- keys ---- */
-
-enum { KEY_BYTES_MAX = 4096 };
-
-/* The key's own bytes, from its file or the environment; false when it cannot be had: then nobody has it. */
-static bool read_key(const config_key *k, char out[KEY_BYTES_MAX])
-{
-    if (k->key_env[0]) {
-        const char *value = getenv(k->key_env);
-        if (!value || !*value || strlen(value) >= KEY_BYTES_MAX)
-            return false;
-        memcpy(out, value, strlen(value) + 1);
-        return true;
-    }
-    FILE *f = fopen(k->key_file, "re");
-    if (!f)
-        return false;
-    size_t n = fread(out, 1, KEY_BYTES_MAX - 1, f);
-    fclose(f);
-    out[n] = '\0';
-    span text = span_trim(span_of(out));
-    memmove(out, text.p, text.n);
-    out[text.n] = '\0';
-    return text.n > 0;
-}
-
-/* Takes as long for a near miss as for a far one. */
-static bool same_key(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    unsigned differ = n != m;
-    for (size_t i = 0; i < n; i++)
-        differ |= (unsigned)(a[i] ^ b[i < m ? i : 0]);
-    return !differ;
-}
-
-bool api_authorised(const api *a, const http_request *r, asker *out)
-{
-    const config *c = a->options.config;
-    *out = (asker){ "loopback", c->default_class };
-    if (!c->n_keys)
-        return true;
-    const char *given = http_header(r, "x-api-key"), *bearer = http_header(r, "authorization");
-    if (bearer && str_starts(bearer, "Bearer "))
-        given = bearer + 7;
-    bool found = false;
-    for (size_t i = 0; given && *given && i < c->n_keys; i++) {
-        char key[KEY_BYTES_MAX];
-        if (read_key(&c->keys[i], key) && same_key(given, key)) {
-            *out = (asker){ c->keys[i].name, c->keys[i].default_class };
-            found = true;
-        }
-    }
-    return found;
-}
 
 /* ---- class ---- */
 
@@ -173,29 +115,33 @@ static bool target_task(api *a, const char *name, const js *input, const request
     return render_task(out, input, messages, n, f);
 }
 
-bool api_target(api *a, const http_request *r, const char *model, const js *input, const request_message *messages,
-                size_t n_messages, target *out, api_fault *f)
+static bool find_target(api *a, const http_request *r, const char *model, const js *input,
+                        const request_message *messages, size_t n_messages, target *out, api_fault *f)
 {
     privacy_class label = PRIVACY_PUBLIC;
-    asker who;
-    if (!api_authorised(a, r, &who)) {
-        api_refuse(f, FAULT_DENIED, "", "a key is required: Authorization: Bearer KEY, or x-api-key");
-        f->http = 401;
-        return false;
-    }
+    const key *who = api_visit_of(r)->who;
     if (!label_of(r, &label, f))
         return false;
-    out->scope = who.name;
+    out->scope = key_name(who);
     if (str_starts(model, "task:"))
         return target_task(a, model + 5, input, messages, n_messages, label, out, f);
     if (input)
         return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
-    out->privacy = privacy_class_join(who.default_class, label);
+    out->privacy = privacy_class_join(key_class(who), label);
     const char *spec = *model || !a->options.model ? model : a->options.model;
     if (!*spec)
         return api_refuse(f, FAULT_INVALID, "model", "'model' is missing: a model's name, or task:NAME");
     snprintf(out->spec, sizeof out->spec, "%s", spec);
     return true;
+}
+
+bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
+                size_t n_messages, target *out, api_fault *f)
+{
+    bool ok = find_target(a, r, model, input, messages, n_messages, out, f);
+    if (ok || out->routed)
+        api_visit_target(r, model, out);
+    return ok;
 }
 
 void api_target_clear(target *t)

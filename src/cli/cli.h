@@ -26,9 +26,11 @@ int cmd_import(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_route(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
 int cmd_task(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 

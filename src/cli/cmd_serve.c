@@ -1,4 +1,5 @@
-/* cmd_serve.c: `hearth serve` becomes hearth-serve, the helper that may listen: this program links no network code. */
+/* cmd_serve.c: `hearth serve`, `ps` and `stop` become hearth-serve, the helper that may listen and connect: this
+ * program links no network code. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,14 +8,32 @@
 #include "cli/cli.h"
 #include "plat/proc.h"
 
-int cmd_serve(int argc, char **argv)
+/* argv[0] says which. */
+static int become(char **argv)
 {
-    (void)argc;
     char path[PROC_PATH_MAX];
     error e = { 0 };
     if (proc_find(path, "hearth-serve", &e))
-        return report("serve", &e);
+        return report(argv[0], &e);
     execv(path, argv);
-    fprintf(stderr, "hearth serve: %s: %s\n", path, strerror(errno));
+    fprintf(stderr, "hearth %s: %s: %s\n", argv[0], path, strerror(errno));
     return EXIT_INPUT;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    (void)argc;
+    return become(argv);
+}
+
+int cmd_ps(int argc, char **argv)
+{
+    (void)argc;
+    return become(argv);
+}
+
+int cmd_stop(int argc, char **argv)
+{
+    (void)argc;
+    return become(argv);
 }

@@ -16,6 +16,8 @@ static const command commands[] = {
     { "task", cmd_task, "list, show and check task folders" },
     { "run", cmd_run, "talk to a model, or answer one prompt" },
     { "serve", cmd_serve, "answer OpenAI clients on this machine" },
+    { "ps", cmd_ps, "what a running server has loaded" },
+    { "stop", cmd_stop, "unload a model of a running server" },
     { "show", cmd_show, "what a model file says of itself" },
     { "embed", cmd_embed, "vectors of texts, by an encoder or any model" },
     { "import", cmd_import, "make a GGUF file of a Hugging Face folder" },

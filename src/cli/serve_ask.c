@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
-#include "cli/listen.h"
+#include "cli/serve_listen.h"
 #include "http/client.h"
 #include "provider/config.h"
 
@@ -37,24 +37,24 @@ static const usage stop_page = {
 };
 
 /* Where the server listens: --listen, else the config. */
-static int address(const char *command, const ask_options *o, char host[LISTEN_HOST_MAX], http_question *q)
+static int address(const char *name, const ask_options *o, char host[LISTEN_HOST_MAX], http_question *q)
 {
     config *c = NULL;
     error e = { 0 };
     if (config_open(&c, o->config_path, &e))
-        return report(command, &e);
+        return report(name, &e);
     snprintf(host, LISTEN_HOST_MAX, "%s", c->listen_host);
     q->port = c->listen_port;
     config_close(&c);
     if (o->listen && !listen_parse(o->listen, host, &q->port))
-        return usage_error(command, "--listen %s: must be HOST:PORT or PORT", o->listen);
+        return usage_error(name, "--listen %s: must be HOST:PORT or PORT", o->listen);
     q->host = host;
     q->key = getenv("HEARTH_API_KEY");
     return EXIT_OK;
 }
 
 /* The answer as JSON; an error of the server's becomes ours. */
-static int ask(const char *command, const http_question *q, js **out)
+static int ask(const char *name, const http_question *q, js **out)
 {
     buf body = BUF_INIT(ANSWER_MAX);
     error e = { 0 };
@@ -66,13 +66,14 @@ static int ask(const char *command, const http_question *q, js **out)
     if (!s && code != 200) {
         const js *said = js_get(j, "error");
         const char *text = js_text(js_is(said, JS_OBJECT) ? js_get(said, "message") : said);
-        s = fail(&e, code == 404 ? E_NOTFOUND : code == 401 ? E_DENIED : E_PROVIDER, "%s", text ? text : "the server refused");
+        s = fail(&e, code == 404 ? E_NOTFOUND : code == 401 ? E_DENIED : E_PROVIDER, "%s",
+                 text ? text : "the server refused");
         js_free(j);
         j = NULL;
     }
     buf_clear(&body);
     *out = j;
-    return s ? report(command, &e) : EXIT_OK;
+    return s ? report(name, &e) : EXIT_OK;
 }
 
 static int64_t whole(const js *o, const char *key)

@@ -1,6 +1,6 @@
-/* listen.h: where a server listens, as words on the command line. */
-#ifndef CLI_LISTEN_H
-#define CLI_LISTEN_H
+/* serve_listen.h: where a server listens, as words on the command line. */
+#ifndef CLI_SERVE_LISTEN_H
+#define CLI_SERVE_LISTEN_H
 
 #include <stdbool.h>
 #include <stdint.h>

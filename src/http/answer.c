@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/http_int.h"
+#include "plat/clock.h"
 
 int64_t http_now_ms(void)
 {
@@ -41,6 +44,22 @@ void http_mark_gone(http_request *r)
     pthread_mutex_unlock(&r->lock);
 }
 
+static void tell(const http_request *r)
+{
+    const http_summary s = { .id = r->id,
+                             .method = r->method,
+                             .path = r->path,
+                             .context = r->context,
+                             .code = r->code,
+                             .whole = r->whole,
+                             .body = http_body(r),
+                             .bytes_out = r->bytes_out,
+                             .first_us = r->first_us ? r->first_us - r->started_us : 0,
+                             .total_us = clock_mono_us() - r->started_us };
+    if (r->server->options.done)
+        r->server->options.done(r->server->user, &s);
+}
+
 void http_leave(http_request *r)
 {
     pthread_mutex_lock(&r->lock);
@@ -48,6 +67,7 @@ void http_leave(http_request *r)
     pthread_mutex_unlock(&r->lock);
     if (left)
         return;
+    tell(r);
     for (size_t i = 0; i < r->n_headers; i++) {
         mem_free(r->headers[i].name);
         mem_free(r->headers[i].value);
@@ -63,23 +83,40 @@ void http_leave(http_request *r)
 
 /* ---- the handler's side ---------------------------------------------------------------------------------------- */
 
+static void drop_header(http_request *r, const char *name)
+{
+    r->n_dropped++;
+    log_line(LOG_LEVEL_ERROR, "the header %s of the answer to %s found no place", name, r->id);
+}
+
+/* The place of this name, or a new one; NULL: there is none. */
+static struct http_pair *place_of(http_request *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_headers; i++)
+        if (strcasecmp(r->headers[i].name, name) == 0)
+            return &r->headers[i];
+    char *key = r->n_headers < HTTP_HEADERS_MAX ? mem_strdup(name) : NULL;
+    if (!key)
+        return NULL;
+    r->headers[r->n_headers] = (struct http_pair){ key, NULL };
+    return &r->headers[r->n_headers++];
+}
+
 void http_set(http_request *r, const char *name, const char *value)
 {
-    if (r->n_headers == HTTP_HEADERS_MAX)
-        return;
     char *copy = mem_strndup(value, strnlen(value, HTTP_HEADER_BYTES));
-    char *key = mem_strdup(name);
-    if (!copy || !key) {
+    struct http_pair *place = copy ? place_of(r, name) : NULL;
+    if (!place) {
         mem_free(copy);
-        mem_free(key);
+        drop_header(r, name);
         return;
     }
     for (char *c = copy; *c; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7F)
             *c = ' ';
     }
-    r->headers[r->n_headers].name = key;
-    r->headers[r->n_headers++].value = copy;
+    mem_free(place->value);
+    place->value = copy;
 }
 
 static void begin(http_request *r, http_stage stage, int code, const char *content_type)
@@ -161,6 +198,14 @@ status http_write(http_request *r, const void *bytes, size_t n)
 
 /* ---- libmicrohttpd's side -------------------------------------------------------------------------------------- */
 
+/* With r->lock held. */
+static void count_out(http_request *r, size_t n)
+{
+    r->bytes_out += n;
+    if (!r->first_us)
+        r->first_us = clock_mono_us();
+}
+
 /* MHD_ContentReaderCallback: the next bytes of a streamed answer. */
 static ssize_t take(void *cls, uint64_t position, char *to, size_t max)
 {
@@ -175,6 +220,7 @@ static ssize_t take(void *cls, uint64_t position, char *to, size_t max)
         n = (ssize_t)(ready < max ? ready : max);
         memcpy(to, r->queue.data + r->taken, (size_t)n);
         r->taken += (size_t)n;
+        count_out(r, (size_t)n);
         pthread_cond_broadcast(&r->drained);
     } else if (r->ended) {
         n = MHD_CONTENT_READER_END_OF_STREAM;
@@ -186,46 +232,80 @@ static ssize_t take(void *cls, uint64_t position, char *to, size_t max)
     return n;
 }
 
+static bool is_draining(http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool yes = s->draining;
+    pthread_mutex_unlock(&s->lock);
+    return yes;
+}
+
 static void add_headers(http_request *r, struct MHD_Response *response)
 {
+    char dropped[24];
     if (r->content_type)
         MHD_add_response_header(response, "Content-Type", r->content_type);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "X-Request-Id", r->id);
+    MHD_add_response_header(response, "Request-Id", r->id);
     for (size_t i = 0; i < r->n_headers; i++)
         MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
+    if (is_draining(r->server))
+        MHD_add_response_header(response, "Connection", "close");
+    if (r->n_dropped) {
+        snprintf(dropped, sizeof dropped, "%u", r->n_dropped);
+        MHD_add_response_header(response, "X-Hearth-Headers-Dropped", dropped);
+    }
 }
 
-enum MHD_Result http_send(http_request *r)
+static enum MHD_Result queue_response(http_request *r, struct MHD_Response *response)
 {
-    enum { BLOCK = 16 * 1024 };
-    struct MHD_Response *response =
-        r->stage == STAGE_STREAMING
-            ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, take, r, NULL)
-            : MHD_create_response_from_buffer(r->queue.len, (char *)(uintptr_t)buf_text(&r->queue),
-                                              MHD_RESPMEM_MUST_COPY);
-    if (!response)
-        return MHD_NO;
     add_headers(r, response);
     enum MHD_Result ok = MHD_queue_response(r->connection, (unsigned)r->code, response);
     MHD_destroy_response(response);
     return ok;
 }
 
-/* An answer without a handler: the connection never became an exchange of its own. */
-void http_refuse(http_request *r, int code, const char *sentence)
+/* The whole answer as one response. HEAD is told how long it would be. */
+static struct MHD_Response *whole(http_request *r, const char *body, size_t n)
 {
+    count_out(r, strcmp(r->method, "HEAD") == 0 ? 0 : n);
+    return MHD_create_response_from_buffer(n, (char *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+}
+
+enum MHD_Result http_send(http_request *r)
+{
+    enum { BLOCK = 16 * 1024 };
+    struct MHD_Response *response;
+    pthread_mutex_lock(&r->lock);
+    if (r->stage == STAGE_STREAMING)
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, take, r, NULL);
+    else
+        response = whole(r, buf_text(&r->queue), r->queue.len);
+    pthread_mutex_unlock(&r->lock);
+    return response ? queue_response(r, response) : MHD_NO;
+}
+
+void http_answer_early(http_request *r, int code, const char *content_type, const char *body)
+{
+    struct MHD_Response *response = whole(r, body, strlen(body));
     r->refused = true;
-    char body[512];
-    const char *type = code >= 500 ? "unavailable_error" : "invalid_request_error";
-    int n = snprintf(body, sizeof body,
-                     "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":null}}\n", sentence, type);
-    struct MHD_Response *response = MHD_create_response_from_buffer((size_t)n, body, MHD_RESPMEM_MUST_COPY);
+    r->code = code;
     if (!response)
         return;
-    MHD_add_response_header(response, "Content-Type", "application/json");
-    MHD_add_response_header(response, "Connection", "close");
+    if (content_type)
+        MHD_add_response_header(response, "Content-Type", content_type);
+    queue_response(r, response);
+}
+
+void http_refuse(http_request *r, int code, const char *sentence)
+{
+    char body[512];
+    const char *type = code >= 500 ? "unavailable_error" : "invalid_request_error";
+    snprintf(body, sizeof body, "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":null}}\n",
+             sentence, type);
+    http_set(r, "Connection", "close");
     if (code == 503)
-        MHD_add_response_header(response, "Retry-After", "1");
-    MHD_queue_response(r->connection, (unsigned)code, response);
-    MHD_destroy_response(response);
+        http_set(r, "Retry-After", "1");
+    http_answer_early(r, code, "application/json", body);
 }

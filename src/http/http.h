@@ -23,22 +23,52 @@ typedef struct http_request http_request;
 /* Runs on a thread of its own, at the same time as others. */
 typedef void http_handler(void *user, http_request *r);
 
+/* What became of a request. Everything is borrowed during the call. */
+typedef struct http_summary {
+    const char *id, *method, *path;
+    void *context;     /* what the handler set; NULL: it set nothing, or did not run */
+    int code;          /* 0: no answer was made */
+    bool whole;        /* the client took all of it */
+    span body;         /* what was sent to us */
+    uint64_t bytes_out; /* of the answer's body, without framing */
+    uint64_t first_us; /* from the end of the header to the first byte handed out; 0: none was */
+    uint64_t total_us;
+} http_summary;
+/* Once for each request, when both its handler and its connection are done with it. Any thread: it must not block. */
+typedef void http_done(void *user, const http_summary *s);
+
 typedef struct http_options {
     const char *host;          /* numeric address: "127.0.0.1", "::1", "0.0.0.0" */
     uint16_t port;             /* 0: any free one; http_port() tells */
     size_t max_body;           /* bytes */
     unsigned max_requests;     /* running at the same time */
     unsigned max_connections;
+    unsigned max_per_address;  /* connections of one address (IPv6: of one /64); 0: no bound of its own */
     unsigned read_seconds;     /* from the connection (or the last answer) to the last byte of the body */
     unsigned write_seconds;    /* longest wait for a reader to take what is queued */
+    http_done *done;           /* NULL: nobody wants to know */
+    const char *tls_cert, *tls_key; /* PEM texts, borrowed until http_close; NULL: no TLS */
+    int listen_fd;             /* a socket that listens already, taken; host and port are then its own. -1: none */
 } http_options;
-void http_options_init(http_options *o); /* 127.0.0.1, port 0, 16 MiB, 64, 256, 30 s, 30 s */
+void http_options_init(http_options *o); /* 127.0.0.1, port 0, 16 MiB, 64, 256, no bound, 30 s, 30 s */
 
 /* Binds and begins to answer. E_IO names the address. */
 status http_open(http_server **out, const http_options *o, http_handler *handler, void *user, error *err) MUST_CHECK;
 uint16_t http_port(const http_server *s);
+/* The pages of these origins may ask too, exactly these (CORS); copied. At any time. */
+status http_set_origins(http_server *s, const char *const *origins, size_t n, error *err) MUST_CHECK;
+/* Accepts no more connections, answers what comes on the open ones with 503; what runs goes on. */
+void http_drain(http_server *s);
+/* Requests that are being answered, to the last byte taken. */
+size_t http_busy(http_server *s);
 /* Tells every running handler that its client is gone, waits for them, closes. Not from a handler. */
 void http_close(http_server **s);
+
+/* True for 127.0.0.0/8, ::1 and localhost, with or without a port. */
+bool http_is_loopback_name(const char *name);
+enum { HTTP_HOST_BYTES = 64 };
+/* Where a listening socket listens; a Unix socket is "localhost", port 0. E_IO, E_FORMAT, E_UNSUPPORTED. */
+status http_socket_address(int fd, char host[HTTP_HOST_BYTES], uint16_t *port, error *err) MUST_CHECK;
 
 /* ---- the request: valid until the handler returns -------------------------------------------------------------- */
 const char *http_method(const http_request *r); /* "GET" */
@@ -47,11 +77,18 @@ const char *http_header(const http_request *r, const char *name); /* NULL: not t
 const char *http_query(const http_request *r, const char *name);  /* NULL: not there */
 span http_body(const http_request *r);
 bool http_gone(const http_request *r); /* the client has left, or the server is closing */
+/* The request's id: the client's X-Request-Id if that is 1 to 64 of A-Z a-z 0-9 . _ : -, else made here. Every answer
+ * says it in x-request-id and request-id. */
+const char *http_id(const http_request *r);
+/* A pointer of the handler's own, for its parts and for http_done. */
+void http_set_context(http_request *r, void *context);
+void *http_context(const http_request *r);
 
 /* ---- the answer ------------------------------------------------------------------------------------------------ */
 
-/* Adds a header to the answer, before http_reply or http_begin. Line breaks and control characters in value become
- * blanks, so that no text can start a header of its own. */
+/* Sets a header of the answer, before http_reply or http_begin; one of the same name is replaced. Line breaks and
+ * control characters in value become blanks, so that no text can start a header of its own. Beyond 32 headers, or
+ * without memory, a header is dropped: that is logged, and x-hearth-headers-dropped counts them. */
 void http_set(http_request *r, const char *name, const char *value);
 /* The whole answer at once; body is copied. */
 void http_reply(http_request *r, int code, const char *content_type, const void *body, size_t n);

@@ -1,4 +1,5 @@
-/* http_int.h: the exchange, shared by server.c (threads and lifetimes), answer.c (queue) and guard.c (Host, Origin). */
+/* http_int.h: the exchange, shared by the parts: listen.c (address), server.c (callbacks, life), request.c (what
+ * arrived), handler.c (threads), answer.c (queue), watch.c (connections, deadlines), guard.c (Host, Origin). */
 #ifndef HTTP_HTTP_INT_H
 #define HTTP_HTTP_INT_H
 
@@ -13,9 +14,11 @@
 enum {
     HTTP_QUEUE_MAX = 256 * 1024,
     HTTP_SLOWEST = 1024, /* bytes a millisecond that a reader of a whole answer must take beyond write_seconds */
-    HTTP_HEADERS_MAX = 16,
+    HTTP_HEADERS_MAX = 32,
     HTTP_HEADER_BYTES = 1024,
     HTTP_FIELD_BYTES = 128 * 1024,
+    HTTP_ID_BYTES = 65,
+    HTTP_ADDRESS_KEY = 9,
 };
 
 typedef enum http_stage {
@@ -42,6 +45,9 @@ struct http_request {
     http_field *fields; /* header lines and query arguments */
     buf body;
     bool refused; /* an answer was queued before the body: ignore the rest */
+    char id[HTTP_ID_BYTES];
+    uint64_t started_us; /* monotonic, as first_us */
+    void *context;       /* the handler's */
 
     pthread_mutex_t lock;
     pthread_cond_t drained;
@@ -53,12 +59,15 @@ struct http_request {
     int64_t last_ms; /* ANSWERED, or STREAMING and ended: when the reader must have all of it; 0: more may come */
     int code;
     char *content_type;
-    struct {
+    struct http_pair {
         char *name, *value;
     } headers[HTTP_HEADERS_MAX];
     size_t n_headers;
+    unsigned n_dropped; /* headers that found no place */
     buf queue;
     size_t taken; /* bytes of the queue already sent */
+    uint64_t bytes_out, first_us; /* first_us: when the first was handed out; 0: none yet */
+    bool whole;
 };
 
 /* A connection, for the watcher, which sees what libmicrohttpd's timeout of inactivity does not. Server's lock. */
@@ -68,6 +77,8 @@ struct http_connection {
     http_request *request; /* NULL between requests */
     int fd;
     int64_t since_ms; /* when it began to be read: connected, or answered last */
+    uint8_t address[HTTP_ADDRESS_KEY]; /* whose connections are counted together */
+    int64_t held_since_ms, taken; /* since when its reader has taken no more than this; 0: it is behind nothing */
 };
 
 struct http_server {
@@ -85,19 +96,50 @@ struct http_server {
     pthread_cond_t idle;
     http_connection *connections;
     unsigned running;       /* handler threads */
-    bool stopping;
+    bool stopping, draining;
+    int quiet_fd; /* the listening socket after http_drain; -1: none */
+    char **origins; /* owned */
+    size_t n_origins;
+    char said[512]; /* libmicrohttpd's last words before it started */
 };
 
 /* guard.c: NULL, or why this Host or Origin may not ask. host is the value of the header or NULL. */
 const char *http_guard(const http_server *s, const char *host, const char *origin);
-/* True for 127.0.0.0/8, ::1 and localhost, with or without a port. */
-bool http_is_loopback_name(const char *name);
+
+/* cors.c */
+bool http_is_listed(http_server *s, const char *origin, bool *any); /* origin may be NULL; *any: there is a list */
+void http_allow_origin(http_request *r, const char *origin);
+bool http_preflight(http_request *r); /* true: it was one, and is answered */
+
+/* listen.c: opens s->daemon on the options' address. */
+status http_listen(http_server *s, error *err) MUST_CHECK;
+
+/* server.c, libmicrohttpd's callbacks: cls is the server. */
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_bytes, void **state);
+void http_on_completed(void *cls, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode why);
+
+/* watch.c */
+void http_on_connection(void *cls, struct MHD_Connection *c, void **context,
+                        enum MHD_ConnectionNotificationCode what); /* libmicrohttpd's callback */
+enum MHD_Result http_on_accept(void *cls, const struct sockaddr *address, socklen_t n); /* likewise */
+http_connection *http_connection_of(struct MHD_Connection *c); /* NULL: there was no memory for it */
+status http_watch(http_server *s, error *err) MUST_CHECK;
+void http_watch_end(http_server *s); /* after s->stopping was set */
+
+/* request.c: NULL without memory. Becomes its connection's request. */
+http_request *http_request_new(http_server *s, struct MHD_Connection *c, const char *path, const char *method);
+
+/* handler.c */
+enum MHD_Result http_start_handler(http_request *r);
 
 /* answer.c */
 enum MHD_Result http_send(http_request *r);
 void http_set_deadline(http_request *r); /* with r->lock held: the answer is complete; when it must be taken */
 void http_wake(http_request *r);       /* with r->lock held: lets libmicrohttpd go on */
 void http_mark_gone(http_request *r);  /* without locks held */
+/* Answers on libmicrohttpd's thread, without a handler: what comes of the body is thrown away. */
+void http_answer_early(http_request *r, int code, const char *content_type, const char *body);
 void http_refuse(http_request *r, int code, const char *sentence);
 void http_leave(http_request *r);      /* one holder less; frees at the last */
 

@@ -261,6 +261,19 @@ static void read_limit(machine_memory *out)
     } while (go_up(g.memory));
 }
 
+bool machine_dies_as_group(void)
+{
+    cgroup g;
+    find_cgroup(&g);
+    if (!g.v2 || !g.memory[0])
+        return false;
+    do {
+        if (number_in(g.memory, "memory.oom.group") == 1)
+            return true;
+    } while (go_up(g.memory));
+    return false;
+}
+
 void machine_read_memory(machine_memory *out)
 {
     memset(out, 0, sizeof *out);

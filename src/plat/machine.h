@@ -3,6 +3,7 @@
 #ifndef PLAT_MACHINE_H
 #define PLAT_MACHINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,8 @@ typedef struct machine_memory {
     uint64_t usable_bytes;    /* what may be taken now: the least of available and limit - used */
 } machine_memory;
 void machine_read_memory(machine_memory *out);
+/* When memory runs out, the kernel kills every process of this cgroup together (memory.oom.group, here or above). */
+bool machine_dies_as_group(void);
 
 /* A large block of memory that is read again and again: asks for huge pages where the system gives them on request. The
  * block's incomplete huge pages at both ends stay ordinary: nothing beyond it becomes resident. Advice only. */

@@ -1,6 +1,4 @@
 /* config.c: see the header. Everything a config points at lives in its arena. */
-#include "provider/config.h"
-
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -8,11 +6,11 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/yaml.h"
 #include "plat/paths.h"
+#include "provider/config_int.h"
 #include "provider/url.h"
 
-enum { CONFIG_PROVIDERS_MAX = 64, CONFIG_KEYS_MAX = 256, CONFIG_ARENA = 4 << 20 };
+enum { CONFIG_PROVIDERS_MAX = 64, CONFIG_ARENA = 4 << 20 };
 
 static const char *const place_names[] = { "local", "on-premises", "remote" };
 
@@ -23,13 +21,7 @@ const char *provider_place_name(provider_place p)
 
 /* ---- reading fields ---- */
 
-typedef struct reader {
-    const yaml_file *f;
-    config *c;
-    error *err;
-} reader;
-
-static status copy_text(reader *r, const yaml *node, const char **out)
+status config_text(config_reader *r, const yaml *node, const char **out)
 {
     const char *text;
     if (!node)
@@ -46,7 +38,7 @@ static status copy_text(reader *r, const yaml *node, const char **out)
     return OK;
 }
 
-static status read_class(reader *r, const yaml *node, privacy_class *out)
+status config_class(config_reader *r, const yaml *node, privacy_class *out)
 {
     const char *text;
     if (!node)
@@ -66,41 +58,18 @@ static bool name_ok(const char *s)
     return n >= 1 && n <= 64 && strspn(s, good) == n;
 }
 
-static status read_name(reader *r, const yaml *map, const char **out)
+status config_name(config_reader *r, const yaml *map, const char **out)
 {
     const yaml *node = yaml_get(map, "name");
     if (!node)
         return yaml_error(r->f, map, r->err, "an entry without a name");
-    status s = copy_text(r, node, out);
+    status s = config_text(r, node, out);
     if (!s && !name_ok(*out))
         s = yaml_error(r->f, node, r->err, "name '%.80s': 1 to 64 letters, digits, '.', '_' or '-'", *out);
     return s;
 }
 
-static status read_listen(reader *r, const yaml *node)
-{
-    const char *text;
-    uint64_t port;
-    if (!node)
-        return OK;
-    status s = yaml_str(r->f, node, &text, r->err);
-    if (s)
-        return s;
-    const char *colon = strrchr(text, ':'), *host = text, *end = colon;
-    if (host[0] == '[') {
-        host++;
-        end = strchr(host, ']');
-        if (!end || end + 1 != colon)
-            end = NULL;
-    }
-    if (!colon || !end || end == host || !str_u64(colon + 1, &port) || port == 0 || port > 65535)
-        return yaml_error(r->f, node, r->err, "listen '%.80s': write ADDRESS:PORT, as in 127.0.0.1:5150", text);
-    r->c->listen_host = arena_strndup(r->c->memory, host, (size_t)(end - host));
-    r->c->listen_port = (uint16_t)port;
-    return r->c->listen_host ? OK : fail(r->err, E_NOMEM, "no memory for the configuration");
-}
-
-static status read_mem(reader *r, const yaml *node)
+static status read_mem(config_reader *r, const yaml *node)
 {
     const char *text;
     if (!node)
@@ -111,7 +80,7 @@ static status read_mem(reader *r, const yaml *node)
     return s;
 }
 
-static status read_kv(reader *r, const yaml *node)
+static status read_kv(config_reader *r, const yaml *node)
 {
     static const char *const types[] = { "f16", "q8", "f32" };
     const char *text;
@@ -126,7 +95,7 @@ static status read_kv(reader *r, const yaml *node)
     return s ? s : yaml_error(r->f, node, r->err, "kv '%.80s': f16, q8 or f32", text);
 }
 
-static status read_count(reader *r, const yaml *root, const char *key, int64_t most, uint32_t *out)
+static status read_count(config_reader *r, const yaml *root, const char *key, int64_t most, uint32_t *out)
 {
     const yaml *node = yaml_get(root, key);
     int64_t n = 0;
@@ -140,7 +109,7 @@ static status read_count(reader *r, const yaml *root, const char *key, int64_t m
     return s;
 }
 
-static status read_keep_alive(reader *r, const yaml *node)
+static status read_keep_alive(config_reader *r, const yaml *node)
 {
     const char *text;
     if (!node)
@@ -151,7 +120,7 @@ static status read_keep_alive(reader *r, const yaml *node)
     return s;
 }
 
-static status read_price(reader *r, const yaml *node, config_provider *p)
+static status read_price(config_reader *r, const yaml *node, config_provider *p)
 {
     static const char *const known[] = { "input", "output" };
     double *const to[] = { &p->price_input, &p->price_output };
@@ -173,7 +142,7 @@ static status read_price(reader *r, const yaml *node, config_provider *p)
 
 /* ---- one provider ---- */
 
-static status read_place(reader *r, const yaml *map, config_provider *p)
+static status read_place(config_reader *r, const yaml *map, config_provider *p)
 {
     const char *text;
     const yaml *node = yaml_get(map, "place");
@@ -196,7 +165,7 @@ static status read_place(reader *r, const yaml *map, config_provider *p)
 }
 
 /* Which fields a kind needs and which it may have. */
-static status check_fields(reader *r, const yaml *map, const config_provider *p)
+static status check_fields(config_reader *r, const yaml *map, const config_provider *p)
 {
     static const struct {
         const char *kind, *needs[3], *may_not[6];
@@ -222,7 +191,7 @@ static status check_fields(reader *r, const yaml *map, const config_provider *p)
                       "provider '%s': kind '%.80s' is none of local, openai, replay", p->name, p->kind);
 }
 
-static status check_url(reader *r, const yaml *map, const config_provider *p)
+static status check_url(config_reader *r, const yaml *map, const config_provider *p)
 {
     url u;
     error why;
@@ -239,7 +208,7 @@ static status check_url(reader *r, const yaml *map, const config_provider *p)
     return OK;
 }
 
-static status read_provider(reader *r, const yaml *map, config_provider *p)
+static status read_provider(config_reader *r, const yaml *map, config_provider *p)
 {
     static const char *const known[] = { "name", "kind",     "url",     "model", "file",
                                          "place", "key_file", "key_env", "price" };
@@ -253,13 +222,13 @@ static status read_provider(reader *r, const yaml *map, config_provider *p)
                   { "file", &p->file }, { "key_file", &p->key_file }, { "key_env", &p->key_env } };
     status s = yaml_known_keys(r->f, map, known, ARRAY_LEN(known), r->err);
     if (!s)
-        s = read_name(r, map, &p->name);
+        s = config_name(r, map, &p->name);
     if (!s && config_find(r->c, p->name))
         s = yaml_error(r->f, map, r->err, "provider '%s' is there twice", p->name);
     if (!s && !yaml_get(map, "kind"))
         s = yaml_error(r->f, map, r->err, "provider '%s': 'kind' is missing (local, openai or replay)", p->name);
     for (size_t i = 0; i < ARRAY_LEN(texts) && !s; i++)
-        s = copy_text(r, yaml_get(map, texts[i].key), texts[i].to);
+        s = config_text(r, yaml_get(map, texts[i].key), texts[i].to);
     if (!s)
         s = check_fields(r, map, p);
     if (!s)
@@ -269,31 +238,10 @@ static status read_provider(reader *r, const yaml *map, config_provider *p)
     return s ? s : read_price(r, yaml_get(map, "price"), p);
 }
 
-static status read_key(reader *r, const yaml *map, config_key *k)
-{
-    static const char *const known[] = { "name", "key_file", "key_env", "default_class" };
-    if (map->kind != YAML_MAP)
-        return yaml_error(r->f, map, r->err, "keys: each entry is a map {name, key_file | key_env, default_class}");
-    *k = (config_key){ "", "", "", r->c->default_class };
-    status s = yaml_known_keys(r->f, map, known, ARRAY_LEN(known), r->err);
-    if (!s)
-        s = read_name(r, map, &k->name);
-    for (size_t i = 0; i < r->c->n_keys && !s; i++)
-        if (strcmp(r->c->keys[i].name, k->name) == 0)
-            s = yaml_error(r->f, map, r->err, "key '%s' is there twice", k->name);
-    if (!s)
-        s = copy_text(r, yaml_get(map, "key_file"), &k->key_file);
-    if (!s)
-        s = copy_text(r, yaml_get(map, "key_env"), &k->key_env);
-    if (!s && !k->key_file[0] == !k->key_env[0])
-        s = yaml_error(r->f, map, r->err, "key '%s': exactly one of key_file and key_env", k->name);
-    return s ? s : read_class(r, yaml_get(map, "default_class"), &k->default_class);
-}
-
 /* ---- the whole file ---- */
 
-static status list_of(reader *r, const yaml *root, const char *key, size_t max, size_t size, const yaml **first,
-                      void *out)
+status config_list(config_reader *r, const yaml *root, const char *key, size_t max, size_t size, const yaml **first,
+                   void *out)
 {
     const yaml *node = yaml_get(root, key);
     void *list = NULL;
@@ -310,10 +258,10 @@ static status list_of(reader *r, const yaml *root, const char *key, size_t max, 
     return OK;
 }
 
-static status read_root(reader *r, const yaml *root)
+static status read_root(config_reader *r, const yaml *root)
 {
-    static const char *const known[] = { "version", "listen", "mem", "kv", "parallel", "queue", "keep_alive",
-                                         "default_class", "keys", "providers" };
+    static const char *const known[] = { "version", "listen", "tls", "plaintext", "origins", "limits", "mem", "kv",
+                                         "parallel", "queue", "keep_alive", "default_class", "keys", "providers" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -327,8 +275,6 @@ static status read_root(reader *r, const yaml *root)
         s = yaml_error(r->f, yaml_get(root, "version"), r->err, "version %lld: this hearth reads version 1",
                        (long long)version);
     if (!s)
-        s = read_listen(r, yaml_get(root, "listen"));
-    if (!s)
         s = read_mem(r, yaml_get(root, "mem"));
     if (!s)
         s = read_kv(r, yaml_get(root, "kv"));
@@ -339,14 +285,11 @@ static status read_root(reader *r, const yaml *root)
     if (!s)
         s = read_keep_alive(r, yaml_get(root, "keep_alive"));
     if (!s)
-        s = read_class(r, yaml_get(root, "default_class"), &r->c->default_class);
+        s = config_class(r, yaml_get(root, "default_class"), &r->c->default_class);
     if (!s)
-        s = list_of(r, root, "keys", CONFIG_KEYS_MAX, sizeof *r->c->keys, &node, &r->c->keys);
-    for (; !s && node; node = node->next)
-        if (!(s = read_key(r, node, &r->c->keys[r->c->n_keys])))
-            r->c->n_keys++;
+        s = config_serve(r, root);
     if (!s)
-        s = list_of(r, root, "providers", CONFIG_PROVIDERS_MAX, sizeof *r->c->providers, &node, &r->c->providers);
+        s = config_list(r, root, "providers", CONFIG_PROVIDERS_MAX, sizeof *r->c->providers, &node, &r->c->providers);
     for (; !s && node; node = node->next)
         if (!(s = read_provider(r, node, &r->c->providers[r->c->n_providers])))
             r->c->n_providers++;
@@ -371,6 +314,8 @@ static config *config_default(error *err)
     c->default_class = PRIVACY_PRIVATE;
     c->kv = "f16";
     c->keep_alive_s = NAN;
+    c->tls_cert = c->tls_key = "";
+    c->limits.drain_seconds = CONFIG_DRAIN_SECONDS;
     return c;
 }
 
@@ -379,7 +324,7 @@ static status config_read(config **out, const yaml_file *f, const char *path, er
     config *c = config_default(err);
     if (!c)
         return E_NOMEM;
-    reader r = { f, c, err };
+    config_reader r = { f, c, err };
     status s = f->root ? read_root(&r, f->root) : OK;
     if (!s && !(c->path = arena_strndup(c->memory, path, strlen(path))))
         s = fail(err, E_NOMEM, "no memory for the configuration");

@@ -7,9 +7,15 @@
  *   parallel: 16              # answers of a local model at once; what is more waits
  *   queue: 256                # requests that wait for one of them, at most
  *   keep_alive: 5m            # how long a model without work stays loaded; -1: for ever
+ *   tls: {cert: /etc/hearth/cert.pem, key: /etc/hearth/key.pem}
+ *   plaintext: true           # no TLS though other machines reach the address
+ *   origins: ["https://chat.example.com"]     # pages of other sites that may ask (CORS): exactly these
+ *   limits: {connections: 1024, per_address: 256, requests: 512, body: 16MiB, read_seconds: 30, write_seconds: 30,
+ *            drain_seconds: 30}
  *   default_class: private    # of a fully understood request without a label
  *   keys:                     # who may ask, when bound wider than loopback
- *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal}
+ *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal, rate: 60/min, burst: 20,
+ *        concurrency: 4}
  *   providers:
  *     - {name: cloud, kind: openai, url: "https://api.openai.com/v1", model: gpt-4o-mini, key_env: OPENAI_API_KEY,
  *        price: {input: 0.15, output: 0.6}}        # US dollars per million tokens
@@ -49,12 +55,29 @@ typedef struct config_key {
     const char *name;
     const char *key_file, *key_env; /* exactly one is set */
     privacy_class default_class;
+    double rate_per_second;  /* 0: no limit */
+    double burst;            /* requests at once; at least 1 where there is a rate */
+    unsigned concurrency;    /* 0: no limit */
 } config_key;
+
+/* 0: not given (but for drain_seconds); what is then done is http.h's. */
+typedef struct config_limits {
+    unsigned connections, per_address, requests;
+    unsigned read_seconds, write_seconds;
+    unsigned drain_seconds;
+    uint64_t body;
+} config_limits;
+enum { CONFIG_DRAIN_SECONDS = 30 };
 
 typedef struct config {
     const char *path;        /* the file read, or "" */
     const char *listen_host; /* "127.0.0.1", "::1" */
     uint16_t listen_port;
+    const char *tls_cert, *tls_key; /* files; both or neither */
+    bool plaintext;
+    const char **origins;
+    size_t n_origins;
+    config_limits limits;
     uint64_t mem_bytes;      /* 0: no budget */
     uint32_t queue;          /* requests that wait for one model, at most; 0: not said */
     double keep_alive_s;     /* a model without work is unloaded after so long; negative: never; NAN: not said */

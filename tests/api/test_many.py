@@ -6,12 +6,13 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.served import CACHE, MODEL, Served, need  # noqa: E402
+from lib.served import BUILD, CACHE, MODEL, Served, need  # noqa: E402
 
 need(CACHE / f"{MODEL}.gguf")
 LARGE = CACHE / "gemma-3-270m-q4_k_m.gguf"
@@ -177,7 +178,33 @@ def check(config, tests):
         return sum(m["size"] for m in loaded(s))
 
 
+
+def command(s, *words):
+    out = subprocess.run([str(BUILD / "hearth"), *words], capture_output=True, text=True, timeout=120,
+                         env=dict(os.environ, HEARTH_HOME=str(s.home)))
+    return out.returncode, out.stdout, out.stderr
+
+
+def asked_from_a_terminal(s, pool):
+    """hearth ps and hearth stop: what is loaded, and gone; a stop waits for the answers."""
+    at = ("--listen", f"127.0.0.1:{s.port}")
+    assert command(s, "ps", *at) == (0, "", "")
+    busy = pool.submit(call, s, long_answer(1, max_tokens=300), "/v1/completions")
+    until(lambda: any(m["hearth"]["answering"] for m in loaded(s)))
+    code, out, _ = command(s, "ps", *at)
+    head, row = out.splitlines()
+    assert code == 0 and MODEL in row and "answering" in row and row.split()[-1] == str(s.children("hearth-worker")[0])
+    assert json.loads(command(s, "ps", "--json", *at)[1])["models"][0]["hearth"]["answering"] == 1
+    assert command(s, "stop", MODEL, *at) == (0, "", "")
+    assert busy.result()[0] == 200 and not loaded(s) and not s.children("hearth-worker")
+    code, _, err = command(s, "stop", "no-such-model", *at)
+    assert code != 0 and "no-such-model" in err
+    code, _, err = command(s, "ps", "--listen", "127.0.0.1:1")
+    assert code != 0 and "no server" in err
+
+
 check("parallel: 8\n", [streams_are_their_own, leaving_ends_the_work, a_death_is_told])
 one = check("parallel: 1\nqueue: 2\n", [turns])
 check(f"parallel: 1\nmem: {int(2.2 * one)}\n", [models_share_the_memory])
 check(f"parallel: 1\nmem: {one // 2}\n", [what_never_fits])
+check("parallel: 1\n", [asked_from_a_terminal])

@@ -1,5 +1,6 @@
 """A real `hearth serve` for tests: own HEARTH_HOME, a free port, the real small model. Exits 77 without the model."""
 import importlib
+import json
 import os
 import pathlib
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 BUILD = pathlib.Path(os.environ.get("HEARTH_BUILD", "build")).resolve()
@@ -42,9 +44,9 @@ def free_port():
 
 
 class Served:
-    """with Served(config="...", args=[...]) as s: s.url, s.home, s.children()"""
+    """with Served(config="...", args=[...]) as s: s.url, s.home, s.children(), s.ask(...), s.lines()"""
 
-    def __init__(self, config="", args=()):
+    def __init__(self, config="", args=(), environment=()):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="hearth-served-"))
         (self.home / "models").mkdir()
         (self.home / "models" / f"{MODEL}.gguf").symlink_to(need(CACHE / f"{MODEL}.gguf"))
@@ -52,15 +54,16 @@ class Served:
             (self.home / "config.yaml").write_text(config)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.tls = None  # an ssl.SSLContext: the server speaks TLS
         self.args = [str(BUILD / "hearth"), "serve", "--listen", f"127.0.0.1:{self.port}", "--ctx", "2048", *args]
-        self.environment = dict(os.environ, HEARTH_HOME=str(self.home))
+        self.environment = dict(os.environ, HEARTH_HOME=str(self.home), **dict(environment))
 
     def __enter__(self):
         self.log = open(self.home / "log", "w+b")
         self.process = subprocess.Popen(self.args, env=self.environment, stderr=self.log)
         for _ in range(200):
             try:
-                urllib.request.urlopen(self.url + "/health", timeout=5).read()
+                urllib.request.urlopen(self.url + "/health", timeout=5, context=self.tls).read()
                 return self
             except OSError:
                 if self.process.poll() is not None:
@@ -83,6 +86,40 @@ class Served:
             raise SystemExit(f"the server exited {code}: {text}")
         if kind is not None:
             print(text)
+
+    def ask(self, path, body=None, headers=(), method=None, timeout=60):
+        """(status, headers in lower case, text); body: what becomes JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        r = urllib.request.Request(self.url + path, data, {"content-type": "application/json", **dict(headers)},
+                                   method=method)
+        try:
+            answer = urllib.request.urlopen(r, timeout=timeout, context=self.tls)
+        except urllib.error.HTTPError as e:
+            answer = e
+        with answer:
+            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read().decode()
+
+    def said(self):
+        """What the server has written to standard error so far."""
+        return (self.home / "log").read_text(errors="replace")
+
+    def lines(self, n=0, seconds=10):
+        """The lines of the log of requests but /health's, once there are n of them."""
+        end = time.monotonic() + seconds
+        while True:
+            rows = [json.loads(t) for t in self.said().splitlines() if t.startswith("{") and t.endswith("}")]
+            rows = [r for r in rows if r.get("path") != "/health"]
+            if len(rows) >= n or time.monotonic() > end:
+                assert len(rows) >= n, (n, rows)
+                return rows
+            time.sleep(0.02)
+
+    def wait_for(self, text, seconds=10):
+        """Until standard error holds the text."""
+        end = time.monotonic() + seconds
+        while text not in self.said():
+            assert time.monotonic() < end, (text, self.said())
+            time.sleep(0.02)
 
     def children(self, name):
         """Process ids of the server's helpers of this name."""

@@ -58,6 +58,36 @@ static void whole(void **state)
     config_close(&c);
 }
 
+static void how_it_is_reached(void **state)
+{
+    (void)state;
+    config *c = NULL;
+    assert_ok(parse(&c,
+                    "version: 1\ntls: {cert: c.pem, key: k.pem}\nplaintext: true\n"
+                    "origins: [\"https://chat.example.com\", \"http://[fe80::1]:3000\"]\n"
+                    "limits: {connections: 9, per_address: 3, requests: 2, body: 1MiB, read_seconds: 4, "
+                    "write_seconds: 5, drain_seconds: 0}\n"
+                    "keys:\n  - {name: a, key_env: A, rate: 90/min, concurrency: 4}\n"
+                    "  - {name: b, key_env: B, rate: 0.5/h, burst: 7}\n  - {name: c, key_env: C}\n", err));
+    assert_string_equal(c->tls_cert, "c.pem");
+    assert_string_equal(c->tls_key, "k.pem");
+    assert_true(c->plaintext);
+    assert_int_equal(c->n_origins, 2);
+    assert_string_equal(c->origins[1], "http://[fe80::1]:3000");
+    const config_limits want = { 9, 3, 2, 4, 5, 0, 1 << 20 };
+    assert_memory_equal(&c->limits, &want, sizeof want);
+    assert_true(c->keys[0].rate_per_second == 1.5 && c->keys[0].burst == 90 && c->keys[0].concurrency == 4);
+    assert_true(c->keys[1].rate_per_second == 0.5 / 3600 && c->keys[1].burst == 7 && c->keys[1].concurrency == 0);
+    assert_true(c->keys[2].rate_per_second == 0 && c->keys[2].concurrency == 0);
+    config_close(&c);
+    assert_ok(parse(&c, "version: 1\n", err));
+    assert_false(c->plaintext);
+    assert_string_equal(c->tls_cert, "");
+    assert_int_equal(c->limits.drain_seconds, CONFIG_DRAIN_SECONDS);
+    assert_int_equal(c->limits.requests, 0);
+    config_close(&c);
+}
+
 static void slips(void **state)
 {
     (void)state;
@@ -70,6 +100,17 @@ static void slips(void **state)
         { "version: 1\nlisten: localhost\n", "ADDRESS:PORT", ":2" },
         { "version: 1\nlisten: 127.0.0.1:70000\n", "ADDRESS:PORT", ":2" },
         { "version: 1\nmem: lots\n", "6GiB", ":2" },
+        { "version: 1\ntls: {cert: a}\n", "cert: FILE, key: FILE", ":2" },
+        { "version: 1\norigins: [\"*\"]\n", "no pattern", ":2" },
+        { "version: 1\norigins: [\"https://a.example/\"]\n", "without a path", ":2" },
+        { "version: 1\norigins: [\"https://A.example\"]\n", "lower case", ":2" },
+        { "version: 1\nlimits: {requests: 0}\n", "requests 0", ":2" },
+        { "version: 1\nlimits: {request: 4}\n", "requests", ":2" },
+        { "version: 1\nlimits: {body: 3}\n", "1K to 1G", ":2" },
+        { "version: 1\nkeys:\n  - {name: a, key_env: K, rate: 60}\n", "60/min", ":3" },
+        { "version: 1\nkeys:\n  - {name: a, key_env: K, rate: 0/s}\n", "60/min", ":3" },
+        { "version: 1\nkeys:\n  - {name: a, key_env: K, rate: 6/fortnight}\n", "60/min", ":3" },
+        { "version: 1\nkeys:\n  - {name: a, key_env: K, burst: 6}\n", "goes with a rate", ":3" },
         { "version: 1\nkv: q9\n", "f16, q8 or f32", ":2" },
         { "version: 1\ndefault_class: hidden\n", "public, internal, private, secret", ":2" },
         { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m}\n", "needs 'url'", ":3" },
@@ -162,7 +203,8 @@ static void specs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(whole), cmocka_unit_test(slips), cmocka_unit_test(urls),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(whole),
+        cmocka_unit_test(how_it_is_reached), cmocka_unit_test(slips), cmocka_unit_test(urls),
                                         cmocka_unit_test(specs) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,24 @@
+/* serve.h: the parts of hearth-serve: serve_main.c reads options and config, serve_run.c runs until told to end. */
+#ifndef CLI_SERVE_H
+#define CLI_SERVE_H
+
+#include "api/api.h"
+#include "http/http.h"
+
+typedef struct serve_plan {
+    api_options api;          /* without keys and journal */
+    http_options listen;
+    const char *config_path;  /* as given: read again on SIGHUP; NULL: the usual one */
+    const char *log;          /* NULL: standard error; "none"; else a file */
+    bool plaintext;           /* other machines may be spoken to without TLS */
+    unsigned drain_seconds;
+} serve_plan;
+
+/* Serves until SIGTERM or SIGINT; the exit code. Blocks the signals it waits for in this thread, and so in all that are
+ * started here: call it before there are others. */
+int serve_run(const serve_plan *p);
+
+/* Whoever listens for other machines asks them for a key, and speaks TLS or was told not to. Says what is missing. */
+bool serve_may_listen(const char *host, const config *c, bool tls, bool plaintext);
+
+#endif
