@@ -4,7 +4,7 @@
  * Order, for every request that asks a model: its class (class_of), then the route (route_gather, route_decide), then
  * the provider. What the class forbids is refused before a provider is opened.
  *
- * api_handle is an http_handler: it may run on many threads at once; providers answer one request at a time. */
+ * api_handle is an http_handler: it may run on many threads at once. */
 #ifndef API_API_H
 #define API_API_H
 
@@ -23,7 +23,10 @@ typedef struct api_options {
     const config *config;    /* borrowed, outlives the api */
     const char *model;       /* default MODEL of requests that name none that exists; NULL: none */
     const char *bin_dir;     /* where the program is: tasks are searched near it; may be NULL */
-    uint64_t memory_bytes;   /* what models may use; 0: unknown */
+    uint64_t memory_bytes;   /* what local models may use together; 0: no budget */
+    uint32_t parallel;       /* answers of a local model at once; 0: 16. This and the next where config says nothing */
+    uint32_t queue;          /* requests that wait for one model; 0: 256 */
+    double keep_s;           /* how long a provider without work stays open; 0: 300; negative: for ever */
     struct key_ring *keys;   /* who may ask; borrowed (api/keys.h) */
     struct journal *journal; /* one line for each request; borrowed; NULL: none (api/journal.h) */
     bool log_prompts;        /* the lines hold what was asked and answered, but for secret requests */

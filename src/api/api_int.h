@@ -83,21 +83,53 @@ bool api_read_stops(const js *object, const char *name, request_sampling *out, a
 /* Parses a body that must be an object with these fields. */
 bool api_read_body(span body, const field *fields, size_t n, js **out, api_fault *f);
 
-/* ---- providers that are open (pool.c) ---- */
+/* ---- providers that are open (pool.c, pool_memory.c, pool_idle.c) ----
+ *
+ * A provider is opened by the first request for it and stays open until it has had nothing to do for its time, memory
+ * is wanted for another, or it is told to go. Local models share the memory budget: for one that does not fit beside
+ * the others, idle ones go, the longest idle first, and busy ones are waited for. Each answers `parallel` requests at
+ * once; more wait in turns (queue.h). */
 
 typedef struct pooled pooled;
-/* Opens spec, or finds it open. One local model is loaded at a time: another one waits for its answers and is unloaded.
- * Every take has its api_give. */
-status api_take(api *a, const char *spec, pooled **out, provider **p, error *err) MUST_CHECK;
-void api_give(api *a, pooled *p);
-/* Closes the local models of this file name that are open. False: one of them is answering. */
-bool api_close_model(api *a, const char *file);
+/* A place among those who are answered now. */
+typedef struct api_lease {
+    pooled *p;
+    provider *provider;
+    uint64_t began_us;
+} api_lease;
+/* priority: 0 (first) to 2. http_gone(r) ends the waiting. False: the fault says why (BUSY and RATE_LIMITED with a time
+ * to come back). */
+bool api_take(api *a, const char *spec, const char *who, unsigned priority, const http_request *r, api_lease *out,
+              api_fault *f);
+/* Every take has its give; accepts a lease that was not given. */
+void api_give(api *a, api_lease *l);
+/* Closes the local models of this file name that are open, when their answers are over; no new ones begin there.
+ * *n: how many there are. False: one of them is answering (with `wait` false: it stays as it is). */
+bool api_close_model(api *a, const char *file, bool wait, unsigned *n);
+/* How long the provider that this spec means stays open without work: seconds, negative: for ever. Only from now on:
+ * the next request without a wish of its own returns to the default. */
+void api_keep(api *a, const char *spec, double seconds);
+
+typedef struct api_loaded {
+    const char *spec;
+    const provider_info *info; /* NULL: it is being opened */
+    int process;
+    unsigned answering, waiting;
+    double idle_s, left_s;     /* since its last answer; until it goes, negative: never, or it is answering */
+} api_loaded;
+/* Calls fn for everything that is open or being opened, with the pool's lock held. */
+void api_list_loaded(api *a, void (*fn)(void *user, const api_loaded *l), void *user);
 
 struct api {
     api_options options;
     pthread_mutex_t lock;
-    pthread_cond_t given;
+    pthread_cond_t changed;   /* monotonic: somebody gave, opened or closed */
     pooled *pool;
+    bool opening;             /* a local model is being opened: one at a time, for the sake of the arithmetic */
+    uint64_t closing_bytes;   /* of local models whose processes are on their way out */
+    bool ending;
+    bool reaping;
+    pthread_t reaper;
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -139,6 +171,8 @@ typedef struct api_ask {
     bool (*next)(void *user, request *neutral); /* after an answer without a fault: changes what is asked next and
                            returns true, or false: that was the last. NULL: one answer */
     void *user;
+    bool keep_set;      /* the model stays open for keep_s seconds after this answer (api_keep) */
+    double keep_s;
     target to;          /* zero; ask.c's own */
 } api_ask;
 /* Class, route, provider, events, in this order. False: f says what went wrong; what the dialect has begun stays begun.
@@ -164,6 +198,7 @@ void api_ollama_generate(api *a, http_request *r);
 void api_ollama_embed(api *a, http_request *r);
 void api_ollama_embeddings(api *a, http_request *r);
 void api_ollama_tags(api *a, http_request *r);
+void api_ollama_ps(api *a, http_request *r);
 void api_ollama_show(api *a, http_request *r);
 void api_ollama_delete(api *a, http_request *r);
 

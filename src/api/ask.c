@@ -2,6 +2,7 @@
  * provider (pool.c), events. Until a dialect has begun its answer, a fault is still an HTTP status. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/visit.h"
 #include "plat/random.h"
@@ -99,20 +100,28 @@ static bool complete(const api *a, provider *p, api_ask *ask, api_fault *f)
     return !w.failed;
 }
 
+/* x-hearth-priority: high, normal, low. What else stands there is normal: it changes no answer. */
+static unsigned priority_of(const http_request *r)
+{
+    const char *said = http_header(r, "x-hearth-priority");
+    return said && strcasecmp(said, "high") == 0 ? 0 : said && strcasecmp(said, "low") == 0 ? 2 : 1;
+}
+
 static bool ask_target(api *a, api_ask *ask, api_fault *f)
 {
     request_message messages[TASK_MESSAGES_MAX];
-    pooled *held = NULL;
-    provider *p = NULL;
-    error e = { 0 };
+    api_lease lease;
     ask->neutral->privacy = ask->to.privacy;
     ask->neutral->scope = ask->to.scope;
     if (ask->to.t)
         use_task(&ask->to, ask->neutral, messages);
-    if (api_take(a, ask->to.spec, &held, &p, &e))
-        return api_refuse_status(f, "model", &e);
-    bool ok = complete(a, p, ask, f);
-    api_give(a, held);
+    ask->neutral->priority = priority_of(ask->r);
+    if (!api_take(a, ask->to.spec, ask->to.scope, ask->neutral->priority, ask->r, &lease, f))
+        return false;
+    bool ok = complete(a, lease.provider, ask, f);
+    if (ask->keep_set)
+        api_keep(a, ask->to.spec, ask->keep_s);
+    api_give(a, &lease);
     return ok;
 }
 

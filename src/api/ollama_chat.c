@@ -2,28 +2,36 @@
 #include <string.h>
 
 #include "api/ollama_int.h"
+#include "base/mem.h"
+#include "provider/models.h"
 
-/* The call site of keep_alive: how long the pool keeps this model open after its answer. The pool closes a model when
- * another one needs its place, whatever was asked; only closing it at once can be asked for here and is not done. */
-static bool keep(const ollama_call *c, api_fault *f)
+/* Nothing is asked, and the model is not to stay: what is open of it is closed, when its answers are over. */
+static bool unload(api *ap, ollama_answer *a, const ollama_call *c)
 {
-    if (!c->load || !c->keep_set || c->keep_seconds != 0)
-        return true;
-    return api_refuse(f, FAULT_INVALID, "keep_alive", "a model cannot be unloaded by 'keep_alive': 0 here; it is when "
-                      "another one is loaded");
+    char *path = NULL;
+    unsigned n;
+    error e = { 0 };
+    if (models_find(&path, c->model, &e))
+        return api_refuse_status(&a->fault, "model", &e);
+    const char *slash = strrchr(path, '/');
+    (void)api_close_model(ap, slash ? slash + 1 : path, true, &n);
+    mem_free(path);
+    ollama_reply_loaded(a, "unload");
+    return true;
 }
 
 static bool answer(api *ap, ollama_answer *a, ollama_call *c)
 {
-    api_ask ask = { .r = a->r, .model = c->model, .neutral = &c->chat.neutral, .fn = ollama_event, .user = a };
+    api_ask ask = { .r = a->r, .model = c->model, .neutral = &c->chat.neutral, .fn = ollama_event, .user = a,
+                    .keep_set = c->keep_set, .keep_s = c->keep_seconds };
     char id[API_ID_BYTES];
-    if (!keep(c, &a->fault))
-        return false;
+    if (c->load && c->keep_set && c->keep_seconds == 0)
+        return unload(ap, a, c);
     if (!c->load)
         return api_new_id("ollama-", id, &a->fault) && api_ask_provider(ap, &ask, id, &a->fault);
-    if (!ollama_open(ap, a->r, c->model, NULL, NULL, &a->fault))
+    if (!ollama_open(ap, a->r, c->model, c->keep_set ? &c->keep_seconds : NULL, NULL, NULL, &a->fault))
         return false;
-    ollama_reply_loaded(a);
+    ollama_reply_loaded(a, "load");
     return true;
 }
 

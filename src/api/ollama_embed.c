@@ -20,7 +20,8 @@ typedef struct embedding {
     uint64_t began_us;
     int64_t tokens;
     double seconds;
-    bool done;
+    bool done, keep_set;
+    double keep_seconds;
 } embedding;
 
 static const field embed_fields[] = {
@@ -39,12 +40,10 @@ static bool read_call(embedding *c, api_fault *f)
     size_t n = c->old ? ARRAY_LEN(embeddings_fields) : ARRAY_LEN(embed_fields);
     const char *name = c->old ? "prompt" : "input";
     int64_t dimensions = 0;
-    bool keep_set;
-    double keep_seconds;
     c->embed.truncate = true; /* Ollama's default, unlike OpenAI's */
     if (!api_read_body(http_body(c->r), fields, n, &c->body, f) ||
         !ollama_read_model(c->body, &c->said, c->model, f) ||
-        !ollama_read_keep(c->body, &keep_set, &keep_seconds, f) ||
+        !ollama_read_keep(c->body, &c->keep_set, &c->keep_seconds, f) ||
         !ollama_read_options(c->body, false, &c->neutral, f) ||
         !api_read_bool(c->body, "truncate", &c->embed.truncate, f) ||
         !api_read_whole(c->body, "dimensions", 0, 1 << 24, &dimensions, f))
@@ -124,7 +123,10 @@ static void handle(api *a, http_request *r, bool old)
     c.neutral.kind = REQUEST_EMBED;
     c.neutral.embed = &c.embed;
     api_ask ask = { .r = r, .model = c.model, .neutral = &c.neutral, .param = "input", .fn = on_event, .user = &c };
-    if (!read_call(&c, &f) || !api_ask_provider(a, &ask, NULL, &f))
+    bool ok = read_call(&c, &f);
+    ask.keep_set = c.keep_set;
+    ask.keep_s = c.keep_seconds;
+    if (!ok || !api_ask_provider(a, &ask, NULL, &f))
         api_reply_fault_as(r, &f, api_ollama_fault_js(&f));
     else if (c.done)
         reply(&c);

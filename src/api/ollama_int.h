@@ -55,8 +55,8 @@ void ollama_answer_clear(ollama_answer *a);
 int ollama_event(void *user, const event *e);
 /* As a status, or as a line when the answer has begun. */
 void ollama_say_fault(ollama_answer *a);
-/* The whole answer to a request that asked nothing. */
-void ollama_reply_loaded(ollama_answer *a);
+/* The whole answer to a request that asked nothing; reason: "load" or "unload". */
+void ollama_reply_loaded(ollama_answer *a, const char *reason);
 /* {model, created_at, done}. */
 js *ollama_object(const char *said, bool done);
 /* Nanoseconds; a time that is not known is left out. */
@@ -64,7 +64,12 @@ void ollama_set_time(js *o, const char *name, double seconds);
 
 /* ---- opening without asking (ollama_show.c) ---- */
 
+/* The object `details` of an open model. */
+js *ollama_details(const provider_info *info);
+
 typedef void ollama_visit(void *user, const provider_info *info);
-bool ollama_open(api *a, http_request *r, const char *model, ollama_visit *fn, void *user, api_fault *f);
+/* keep_s: how long it stays open without work; NULL: as usual. fn may be NULL. */
+bool ollama_open(api *a, http_request *r, const char *model, const double *keep_s, ollama_visit *fn, void *user,
+                 api_fault *f);
 
 #endif

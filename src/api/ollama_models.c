@@ -72,13 +72,14 @@ static bool delete_named(api *a, const char *name, api_fault *f)
 {
     model_file *files = NULL;
     size_t n = 0, i = 0;
+    unsigned n_open;
     error e = { 0 };
     if (models_list(&files, &n, &e))
         return api_refuse_status(f, "model", &e);
     while (i < n && strcmp(files[i].name, name) != 0)
         i++;
     bool ok = i < n || api_refuse(f, FAULT_NOTFOUND, "model", "model '%s' not found", name);
-    if (ok && !api_close_model(a, file_of(files[i].path))) {
+    if (ok && !api_close_model(a, file_of(files[i].path), false, &n_open)) {
         ok = api_refuse(f, FAULT_DENIED, "model", "model '%s' is answering: it cannot be deleted now", name);
         f->http = 409;
     }

@@ -30,47 +30,6 @@ bool ollama_read_model(const js *body, const char **said, char *out, api_fault *
 
 /* ---- keep_alive ---- */
 
-/* One "1.5h" of a duration; moves *text on. */
-static bool read_step(const char **text, double *seconds)
-{
-    static const struct {
-        const char *name;
-        double seconds;
-    } units[] = { { "ns", 1e-9 }, { "us", 1e-6 }, { "ms", 1e-3 }, { "s", 1 }, { "m", 60 }, { "h", 3600 } };
-    char number[32], *end = number;
-    size_t n = strspn(*text, "0123456789.");
-    if (!n || n >= sizeof number)
-        return false;
-    memcpy(number, *text, n);
-    number[n] = '\0';
-    double value = strtod(number, &end);
-    if (*end)
-        return false;
-    *text += n;
-    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-        if (!str_starts(*text, units[i].name))
-            continue;
-        *text += strlen(units[i].name);
-        *seconds += value * units[i].seconds;
-        return true;
-    }
-    return false;
-}
-
-static bool read_duration(const char *text, double *out)
-{
-    double seconds = 0, sign = *text == '-' ? -1 : 1;
-    if (str_f64(text, out))
-        return isfinite(*out);
-    text += *text == '-' || *text == '+';
-    do {
-        if (!read_step(&text, &seconds))
-            return false;
-    } while (*text);
-    *out = sign * seconds;
-    return true;
-}
-
 bool ollama_read_keep(const js *body, bool *set, double *seconds, api_fault *f)
 {
     const js *v = js_get(body, "keep_alive");
@@ -78,7 +37,7 @@ bool ollama_read_keep(const js *body, bool *set, double *seconds, api_fault *f)
     *set = v && !js_is(v, JS_NULL) && !(text && !js_len(v));
     if (!*set)
         return true;
-    if (text && strlen(js_text(v)) == js_len(v) && read_duration(js_text(v), seconds))
+    if (text && strlen(js_text(v)) == js_len(v) && str_duration(js_text(v), seconds))
         return true;
     if (!text && js_double(v, seconds))
         return true;

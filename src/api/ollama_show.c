@@ -8,20 +8,20 @@
 #include "plat/clock.h"
 #include "provider/models.h"
 
-bool ollama_open(api *a, http_request *r, const char *model, ollama_visit *fn, void *user, api_fault *f)
+bool ollama_open(api *a, http_request *r, const char *model, const double *keep_s, ollama_visit *fn, void *user,
+                 api_fault *f)
 {
     target to = { 0 };
-    pooled *held = NULL;
-    provider *p = NULL;
-    error e = { 0 };
+    api_lease lease = { .p = NULL };
     if (str_starts(model, "task:"))
         return api_refuse(f, FAULT_INVALID, "model", "'%s' is a task, not a model: ask it", model);
     bool ok = api_target(a, r, model, NULL, NULL, 0, &to, f);
-    if (ok && api_take(a, to.spec, &held, &p, &e))
-        ok = api_refuse_status(f, "model", &e);
+    ok = ok && api_take(a, to.spec, to.scope, 1, r, &lease, f);
     if (ok && fn)
-        fn(user, provider_get_info(p));
-    api_give(a, held);
+        fn(user, provider_get_info(lease.provider));
+    if (ok && keep_s)
+        api_keep(a, to.spec, *keep_s);
+    api_give(a, &lease);
     api_target_clear(&to);
     return ok;
 }
@@ -38,7 +38,7 @@ static void write_count(uint64_t n, char out[24])
         snprintf(out, 24, "%.1fK", (double)n / 1e3);
 }
 
-static js *details_js(const provider_info *info)
+js *ollama_details(const provider_info *info)
 {
     char size[24];
     js *o = js_object(), *families = js_array();
@@ -83,7 +83,7 @@ static js *capabilities_js(const provider_info *info)
 static void describe(void *user, const provider_info *info)
 {
     js *o = user;
-    js_set(o, "details", details_js(info));
+    js_set(o, "details", ollama_details(info));
     js_set(o, "model_info", model_info_js(info));
     js_set(o, "capabilities", capabilities_js(info));
 }
@@ -111,7 +111,7 @@ void api_ollama_show(api *a, http_request *r)
     char model[ROUTE_NAME_BYTES];
     api_fault f;
     if (api_read_body(http_body(r), fields, ARRAY_LEN(fields), &body, &f) &&
-        ollama_read_model(body, &said, model, &f) && ollama_open(a, r, model, describe, o, &f)) {
+        ollama_read_model(body, &said, model, &f) && ollama_open(a, r, model, NULL, describe, o, &f)) {
         set_date(o, model);
         api_reply_js(r, 200, o);
     } else {

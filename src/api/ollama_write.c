@@ -199,6 +199,7 @@ int ollama_event(void *user, const event *e)
     switch (e->kind) {
     case EVENT_WAIT:
     case EVENT_PREFILL: on_wait(a); break;
+    case EVENT_PROMPT: break;
     case EVENT_RELAXED: api_keep_not_enforced(a->r, &a->relaxed, e->relaxed); break;
     case EVENT_TOKEN: add_token(a, e->token); break;
     case EVENT_TEXT:
@@ -216,11 +217,11 @@ int ollama_event(void *user, const event *e)
     return a->broken;
 }
 
-void ollama_reply_loaded(ollama_answer *a)
+void ollama_reply_loaded(ollama_answer *a, const char *reason)
 {
     js *o = ollama_object(a->call->said, true);
     set_said(a, o, (span){ "", 0 }, (span){ "", 0 }, NULL);
-    js_set(o, "done_reason", js_new_string("load"));
+    js_set(o, "done_reason", js_new_string(reason));
     if (a->call->stream)
         send_line(a, o);
     else

@@ -35,6 +35,7 @@ static const route routes[] = {
     { "POST", "/api/embeddings", api_ollama_embeddings, false, api_ollama_fault_js },
     { "GET", "/api/tags", api_ollama_tags, false, api_ollama_fault_js },
     { "HEAD", "/api/tags", api_ollama_tags, false, api_ollama_fault_js },
+    { "GET", "/api/ps", api_ollama_ps, false, api_ollama_fault_js },
     { "POST", "/api/show", api_ollama_show, false, api_ollama_fault_js },
     { "DELETE", "/api/delete", api_ollama_delete, false, api_ollama_fault_js },
     { "", "/api/", NULL, false, api_ollama_fault_js },

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/status.h"
+
 span span_of(const char *s)
 {
     return (span){ s, strlen(s) };
@@ -100,6 +102,47 @@ bool str_bytes(const char *s, uint64_t *out)
     if (*end || v * scale > 9.0e18)
         return false;
     *out = (uint64_t)(v * scale);
+    return true;
+}
+
+/* One "1.5h" of a duration; moves *text on. */
+static bool read_step(const char **text, double *seconds)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = { { "ns", 1e-9 }, { "us", 1e-6 }, { "ms", 1e-3 }, { "s", 1 }, { "m", 60 }, { "h", 3600 } };
+    char number[32], *end = number;
+    size_t n = strspn(*text, "0123456789.");
+    if (!n || n >= sizeof number)
+        return false;
+    memcpy(number, *text, n);
+    number[n] = '\0';
+    double value = strtod(number, &end);
+    if (*end)
+        return false;
+    *text += n;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (!str_starts(*text, units[i].name))
+            continue;
+        *text += strlen(units[i].name);
+        *seconds += value * units[i].seconds;
+        return true;
+    }
+    return false;
+}
+
+bool str_duration(const char *text, double *out)
+{
+    double seconds = 0, sign = *text == '-' ? -1 : 1;
+    if (str_f64(text, out))
+        return isfinite(*out);
+    text += *text == '-' || *text == '+';
+    do {
+        if (!read_step(&text, &seconds))
+            return false;
+    } while (*text);
+    *out = sign * seconds;
     return true;
 }
 

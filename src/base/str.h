@@ -26,6 +26,9 @@ bool str_f64(const char *s, double *out);
 /* "4096", "512M", "1.5GiB", "2GB" (binary: K M G T = powers of 1024). */
 bool str_bytes(const char *s, uint64_t *out);
 
+/* Seconds: "300", "5m", "1h30m", "-1". */
+bool str_duration(const char *s, double *out);
+
 /* Writes "1.2 GiB", "98.4 MiB", "512 B" into text (>= 24 bytes) and returns it. */
 char *str_human_bytes(char text[24], uint64_t bytes);
 

@@ -27,6 +27,8 @@ struct batch {
     entry *entries; /* [room]; n of them, in order of arrival */
     uint32_t n, room;
     uint32_t *rowed, n_rowed; /* [room]: entries with rows in this step, in the order of their rows */
+    bool (*spare)(void *user);
+    void *user;
     uint64_t arrivals, turn;
     bool full;           /* somebody was sent back, and nobody has left since */
     const generation *last; /* whose prompt was fed last */
@@ -53,6 +55,8 @@ status batch_open(batch **out, engine *e, const batch_options *o, error *err)
     if (b) {
         b->e = e;
         b->room = room;
+        b->spare = o ? o->spare : NULL;
+        b->user = o ? o->user : NULL;
         b->entries = mem_array(room, sizeof *b->entries);
         b->rowed = mem_array(room, sizeof *b->rowed);
     }
@@ -312,7 +316,7 @@ static void give_way(batch *b, status st, const error *why)
 {
     entry *least = NULL;
     uint32_t n = 0;
-    if (take_from_finished(b))
+    if (take_from_finished(b) || (b->spare && b->spare(b->user)))
         return;
     for (uint32_t i = 0; i < b->n; i++) {
         entry *x = &b->entries[i];

@@ -20,7 +20,7 @@
  * A full KV pool. Of those that hold pages the one with the lowest priority, of these the youngest, gives its pages
  * back and waits; later it is fed its prompt and its own tokens again, which costs time and changes nothing. New ones
  * begin when somebody has left. Only when one alone does not fit, it ends: FINISH_CONTEXT, or E_NOFIT where it has not
- * begun to answer. Sessions outside the batch keep their pages: who wants the room truncates them.
+ * begun to answer. Sessions outside the batch keep their pages, unless `spare` gives them back first.
  *
  * Speculation happens only while one answer is alone. batch_step allocates nothing (but what a grammar learns). */
 #ifndef ENGINE_BATCH_H
@@ -40,6 +40,9 @@ typedef struct batch batch;
 typedef struct batch_options {
     size_t size;            /* sizeof(batch_options), set by batch_options_init */
     uint32_t n_generations; /* most at once, those that are over and not fetched yet included; 0: 64 */
+    bool (*spare)(void *user); /* the KV pool is full: truncate a session outside the batch; false: there is none. */
+                               /* May be NULL */
+    void *user;
 } batch_options;
 void batch_options_init(batch_options *o);
 

@@ -1,4 +1,5 @@
-/* msg.h: how hearth's processes talk: framed messages over a stream socketpair. One thread per end.
+/* msg.h: how hearth's processes talk: framed messages over a stream socketpair. At each end one
+ * thread sends and one, the same or another, receives.
  *
  *   offset size
  *   0      2    version   MSG_VERSION; anything else ends the link
@@ -15,6 +16,7 @@
 #ifndef PLAT_MSG_H
 #define PLAT_MSG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +52,7 @@ typedef enum msg_type {
     MSG_CALL_END = 27,
     MSG_RELAXED = 28,   /* what of a constraint is not enforced, before anything else */
     MSG_VECTOR = 32,  /* the vector of one input */
+    MSG_PROMPT = 33,  /* a prompt's tokens */
 } msg_type;
 
 typedef struct msg {
@@ -63,7 +66,7 @@ typedef struct msg {
 
 typedef struct msg_link {
     int fd;
-    bool broken;
+    atomic_bool broken;
     unsigned char header[MSG_HEADER_BYTES];
     size_t header_have, body_have, body_length;
     char *body;

@@ -95,6 +95,32 @@ static status read_kv(config_reader *r, const yaml *node)
     return s ? s : yaml_error(r->f, node, r->err, "kv '%.80s': f16, q8 or f32", text);
 }
 
+status config_count(config_reader *r, const yaml *map, const char *name, int64_t low, int64_t high, uint32_t *out)
+{
+    const yaml *node = yaml_get(map, name);
+    int64_t n;
+    if (!node)
+        return OK;
+    status s = yaml_i64(r->f, node, &n, r->err);
+    if (!s && (n < low || n > high))
+        s = yaml_error(r->f, node, r->err, "%s %lld: %lld to %lld", name, (long long)n, (long long)low,
+                       (long long)high);
+    if (!s)
+        *out = (uint32_t)n;
+    return s;
+}
+
+static status read_keep_alive(config_reader *r, const yaml *node)
+{
+    const char *text;
+    if (!node)
+        return OK;
+    status s = yaml_str(r->f, node, &text, r->err);
+    if (!s && !str_duration(text, &r->c->keep_alive_s))
+        s = yaml_error(r->f, node, r->err, "keep_alive '%.80s': a time like 300, 5m, 1h30m, or -1", text);
+    return s;
+}
+
 static status read_price(config_reader *r, const yaml *node, config_provider *p)
 {
     static const char *const known[] = { "input", "output" };
@@ -235,8 +261,9 @@ status config_list(config_reader *r, const yaml *root, const char *key, size_t m
 
 static status read_root(config_reader *r, const yaml *root)
 {
-    static const char *const known[] = { "version",   "listen",  "tls",    "plaintext", "origins",  "limits",
-                                         "mem",       "kv",      "default_class", "keys", "providers" };
+    static const char *const known[] = { "version", "listen",   "tls",   "plaintext",  "origins",       "limits", "mem",
+                                         "kv",      "parallel", "queue", "keep_alive", "default_class", "keys",
+                                         "providers" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -253,6 +280,12 @@ static status read_root(config_reader *r, const yaml *root)
         s = read_mem(r, yaml_get(root, "mem"));
     if (!s)
         s = read_kv(r, yaml_get(root, "kv"));
+    if (!s)
+        s = config_count(r, root, "parallel", 1, CONFIG_PARALLEL_MAX, &r->c->parallel);
+    if (!s)
+        s = config_count(r, root, "queue", 1, CONFIG_QUEUE_MAX, &r->c->queue);
+    if (!s)
+        s = read_keep_alive(r, yaml_get(root, "keep_alive"));
     if (!s)
         s = config_class(r, yaml_get(root, "default_class"), &r->c->default_class);
     if (!s)
@@ -284,6 +317,7 @@ static config *config_default(error *err)
     c->kv = "f16";
     c->tls_cert = c->tls_key = "";
     c->limits.drain_seconds = CONFIG_DRAIN_SECONDS;
+    c->keep_alive_s = NAN;
     return c;
 }
 

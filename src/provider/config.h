@@ -4,6 +4,9 @@
  *   listen: 127.0.0.1:5150
  *   mem: 6GiB                 # most memory of all models together; default: no budget of our own
  *   kv: q8                    # keys and values of local models: f16 (default), q8 (half the memory) or f32
+ *   parallel: 16              # answers of a local model at once; what is more waits
+ *   queue: 256                # requests that wait for one of them, at most
+ *   keep_alive: 5m            # how long a model without work stays loaded; -1: for ever
  *   tls: {cert: /etc/hearth/cert.pem, key: /etc/hearth/key.pem}
  *   plaintext: true           # no TLS though other machines reach the address
  *   origins: ["https://chat.example.com"]     # pages of other sites that may ask (CORS): exactly these
@@ -30,6 +33,8 @@
 
 #include "base/privacy_class.h"
 #include "base/status.h"
+
+enum { CONFIG_PARALLEL_MAX = 256, CONFIG_QUEUE_MAX = 65536 };
 
 typedef enum provider_place { PLACE_LOCAL, PLACE_ON_PREMISES, PLACE_REMOTE } provider_place;
 const char *provider_place_name(provider_place p); /* "local", "on-premises", "remote" */
@@ -74,6 +79,9 @@ typedef struct config {
     size_t n_origins;
     config_limits limits;
     uint64_t mem_bytes;      /* 0: no budget */
+    uint32_t queue;          /* requests that wait for one model, at most; 0: not said */
+    double keep_alive_s;     /* a model without work is unloaded after so long; negative: never; NAN: not said */
+    uint32_t parallel;       /* answers of one local model at once; 0: not said, a command's own default */
     const char *kv;          /* "f16", "q8", "f32"; NULL as "f16" */
     privacy_class default_class;
     config_key *keys;
@@ -85,6 +93,7 @@ typedef struct config {
     uint32_t context;
     int n_threads;
     bool exact;
+    bool look;               /* a local provider only says what it would be, and whether it fits: it answers nothing */
     struct arena *memory;
 } config;
 

@@ -1,35 +1,100 @@
 /* helper.c: the front's side of a helper process.
  *
- *   stopped --helper_start--> running --helper_open--> open --helper_complete--> open
- *      ^                         |                      |          |
- *      +------- helper_stop, or the process died, hung or said what is no message ---+
+ *   stopped --helper_start--> running --helper_open--> open, many helper_complete at once
+ *      ^                         |                      |
+ *      |                         v                      v  it died, hung or said what is no message
+ *      +------------------- helper_stop <------------- ended
+ *
+ * From helper_open on a thread of its own reads the link (inbox.c). Whoever finds that the helper hangs kills it; all
+ * its calls then see that it has ended. Its owner stops it when the last of them has left.
  *
  * What comes from a helper is checked like what comes from a stranger: a worker reads hostile models. */
-#include <math.h>
-#include <stdlib.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 
-#include "base/log.h"
-#include "base/utf8.h"
 #include "plat/build_id.h"
 #include "plat/clock.h"
-#include "provider/embed.h"
-#include "provider/provider_int.h"
+#include "provider/helper_int.h"
 
 enum { START_MS = 20000, LOAD_QUIET_MS = 120000, SEND_MS = 10000, DRAIN_MS = 5000, TICK_MS = 100, GRACE_MS = 1000 };
-enum { TOP_MAX = REQUEST_LOGPROBS_MAX, HEX_ROOM = 1 << 18 };
+
+void helper_init(helper *h, const char *program, const char *const *keep)
+{
+    *h = (helper){ .program = program, .keep = keep };
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_mutex_init(&h->sending, NULL);
+}
+
+void helper_clear(helper *h)
+{
+    if (!h->program)
+        return;
+    helper_stop(h);
+    js_free(h->hello);
+    pthread_mutex_destroy(&h->lock);
+    pthread_mutex_destroy(&h->sending);
+    *h = (helper){ 0 };
+}
 
 void helper_stop(helper *h)
 {
-    if (h->running) {
-        msg_link_close(&h->link); /* end of file is the wish to end */
-        proc_stop(&h->process, GRACE_MS);
-        h->running = false;
+    if (!h->running)
+        return;
+    if (h->reading) {
+        (void)shutdown(h->link.fd, SHUT_RDWR); /* end of file is the wish to end, for both sides */
+        pthread_join(h->reader, NULL);
+        pthread_cond_destroy(&h->taken);
+        h->reading = false;
     }
+    msg_link_close(&h->link);
+    proc_stop(&h->process, GRACE_MS);
+    h->running = false;
 }
 
-/* The helper is lost: why, in words; it is reaped. */
-static status lost(helper *h, error *err, const error *link_error)
+int helper_process(helper *h)
+{
+    pthread_mutex_lock(&h->lock);
+    int pid = h->running && !h->ended ? h->process.pid : 0;
+    pthread_mutex_unlock(&h->lock);
+    return pid;
+}
+
+/* It hangs, or is not to be believed. */
+static void kill_now(helper *h)
+{
+    pthread_mutex_lock(&h->lock);
+    if (!h->process.ended)
+        kill(h->process.pid, SIGKILL);
+    h->ended = true; /* for everybody, before the reader has seen it */
+    pthread_mutex_unlock(&h->lock);
+    (void)shutdown(h->link.fd, SHUT_RDWR);
+}
+
+bool helper_ended(helper *h, char *how, size_t bytes)
+{
+    pthread_mutex_lock(&h->lock);
+    bool ended = h->ended || proc_wait(&h->process, 0);
+    if (ended) {
+        h->ended = true;
+        proc_wait(&h->process, GRACE_MS);
+        proc_how_ended(&h->process, how, bytes);
+    }
+    pthread_mutex_unlock(&h->lock);
+    return ended;
+}
+
+/* The helper was lost while a call went on: why, in words. */
+static status lost(helper *h, error *err)
+{
+    char how[128] = "";
+    bool ended = helper_ended(h, how, sizeof how) && h->process.ended;
+    return ended ? fail(err, E_PROVIDER, "%s %s", h->program, how)
+                 : fail(err, E_PROVIDER, "%s: %s", h->program, h->why.text);
+}
+
+/* The same before calls are possible; it is stopped. */
+static status lost_early(helper *h, error *err, const error *link_error)
 {
     char how[128];
     bool ended = proc_wait(&h->process, GRACE_MS);
@@ -75,10 +140,11 @@ status helper_start(helper *h, error *err)
         return s == E_NOMEM ? s : E_PROVIDER;
     msg_link_open(&h->link, fd);
     h->running = true;
+    h->ended = false;
     h->next_request = 1;
     s = msg_receive(&h->link, &m, &got, START_MS, &why);
     if (s)
-        return lost(h, err, &why);
+        return lost_early(h, err, &why);
     s = got ? check_hello(h, &m, err) : fail(err, E_PROVIDER, "%s did not start in time", h->program);
     if (s)
         helper_stop(h);
@@ -95,7 +161,7 @@ static status status_of(const char *name)
     return E_PROVIDER;
 }
 
-static status as_error(const js *j, error *err)
+status helper_error(const js *j, error *err)
 {
     status s = status_of(js_text(js_get(j, "status")));
     const char *text = js_text(js_get(j, "text"));
@@ -108,8 +174,10 @@ static status send_js(helper *h, msg_type type, uint32_t id, const js *payload, 
     buf text = BUF_INIT(MSG_BYTES_MAX);
     js_write(payload, JS_COMPACT, &text);
     status s = payload ? buf_ok(&text, "a message to a helper", err) : fail(err, E_NOMEM, "no memory for a message");
+    pthread_mutex_lock(&h->sending);
     if (!s)
         s = msg_send(&h->link, type, id, text.data, text.len, fds, n_fds, SEND_MS, err);
+    pthread_mutex_unlock(&h->sending);
     buf_clear(&text);
     return s;
 }
@@ -119,13 +187,13 @@ status helper_open(helper *h, const js *settings, const int *fds, size_t n_fds, 
     error why = { 0 };
     status s = send_js(h, MSG_OPEN, 0, settings, fds, n_fds, &why);
     if (s == E_PROVIDER)
-        return lost(h, err, &why);
+        return lost_early(h, err, &why);
     while (!s) {
         msg m;
         bool got = false;
         js *j = NULL;
         if (msg_receive(&h->link, &m, &got, LOAD_QUIET_MS, &why) != OK)
-            return lost(h, err, &why);
+            return lost_early(h, err, &why);
         if (!got) {
             s = fail(&why, E_PROVIDER, "%s: opening the model makes no progress", h->program);
         } else if (m.type == MSG_LOADING) {
@@ -134,259 +202,127 @@ status helper_open(helper *h, const js *settings, const int *fds, size_t n_fds, 
                    js_parse(&j, m.data, m.length, h->program, 1, &why) != OK) {
             s = fail(&why, E_PROVIDER, "%s: an answer that is none", h->program);
         } else if (m.type == MSG_ERROR) {
-            s = as_error(j, &why);
+            s = helper_error(j, &why);
             js_free(j);
         } else {
-            *opened = j;
-            return OK;
+            s = helper_read(h, &why);
+            if (!s) {
+                *opened = j;
+                return OK;
+            }
+            js_free(j);
         }
     }
     helper_stop(h);
     return fail(err, s, "%s", why.text);
 }
 
-/* ---- events ---- */
+/* ---- a call ---- */
 
-static int64_t whole(const js *j, const char *key, int64_t otherwise)
+static bool send_cancel(helper *h, uint32_t id)
 {
-    int64_t v;
-    return js_int(js_get(j, key), &v) ? v : otherwise;
-}
-
-static double real(const js *j, const char *key)
-{
-    double v;
-    return js_double(js_get(j, key), &v) ? v : NAN;
-}
-
-static int nibble(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Reads {id, logprob, hex}; the bytes are appended to room. False: garbage. */
-static bool read_alternative(const js *j, event_alternative *out, buf *room, size_t *at)
-{
-    const char *hex = js_text(js_get(j, "hex"));
-    size_t n = hex ? strlen(hex) : 1;
-    if (n % 2)
-        return false;
-    *at = room->len;
-    for (size_t i = 0; i < n; i += 2) {
-        int hi = nibble(hex[i]), lo = nibble(hex[i + 1]);
-        if (hi < 0 || lo < 0)
-            return false;
-        buf_char(room, (char)(hi << 4 | lo));
-    }
-    buf_char(room, 0);
-    *out = (event_alternative){ .id = (int32_t)whole(j, "id", -1), .logprob = real(j, "logprob"), .text_bytes = n / 2 };
-    return !room->failed;
-}
-
-static bool token_event(call *c, const js *j)
-{
-    event_alternative all[TOP_MAX + 1];
-    size_t at[TOP_MAX + 1];
-    buf room = BUF_INIT(HEX_ROOM);
-    const js *top = js_get(j, "top");
-    size_t n = js_len(top) < TOP_MAX ? js_len(top) : TOP_MAX;
-    bool ok = read_alternative(j, &all[0], &room, &at[0]);
-    for (size_t i = 0; i < n && ok; i++)
-        ok = read_alternative(js_at(top, i), &all[i + 1], &room, &at[i + 1]);
-    if (ok) {
-        for (size_t i = 0; i <= n; i++)
-            all[i].text = room.data + at[i];
-        event_token t = { .prompt = js_bool(js_get(j, "prompt"), false), .first = js_bool(js_get(j, "first"), false),
-                          .token = all[0], .top = all + 1, .n_top = n };
-        call_emit(c, &(event){ .kind = EVENT_TOKEN, .token = &t });
-    }
-    buf_clear(&room);
-    return ok;
-}
-
-/* CALL, ARGUMENTS, CALL_END. Calls begin in order. */
-static bool call_event(call *c, msg_type type, const js *j)
-{
-    const js *text = js_get(j, "text"), *id = js_get(j, "id"), *name = js_get(j, "name");
-    event_call e = { .index = (uint32_t)whole(j, "index", UINT32_MAX),
-                     .id = js_is(id, JS_STRING) ? js_text(id) : "",
-                     .name = js_is(name, JS_STRING) ? js_text(name) : "",
-                     .complete = js_bool(js_get(j, "complete"), false) };
-    if (type == MSG_CALL) {
-        if (e.index != c->calls || !e.name[0])
-            return false;
-        c->calls++;
-    }
-    if (e.index >= c->calls)
-        return false;
-    event out = { .kind = type == MSG_CALL ? EVENT_CALL : type == MSG_CALL_END ? EVENT_CALL_END : EVENT_ARGUMENTS,
-                  .call = &e };
-    if (type == MSG_ARGUMENTS) {
-        out.text = js_text(text);
-        out.text_bytes = js_len(text);
-        if (!js_is(text, JS_STRING) || memchr(out.text, 0, out.text_bytes))
-            return false;
-    }
-    call_emit(c, &out);
-    return true;
-}
-
-static bool text_event(call *c, const msg *m)
-{
-    if (!utf8_valid(m->data, m->length))
-        return false;
-    if (m->length > 0)
-        call_emit(c, &(event){ .kind = m->type == MSG_TEXT ? EVENT_TEXT : EVENT_REASONING, .text = m->data,
-                               .text_bytes = m->length });
-    return true;
-}
-
-static bool done_event(call *c, const js *j)
-{
-    event_done *e = &c->end;
-    const char *model = js_text(js_get(j, "model"));
-    if (model && model[0] && strlen(model) < CALL_MODEL_MAX) {
-        memcpy(c->model, model, strlen(model) + 1);
-        e->model = c->model;
-    }
-    if (!answer_finish_parse(js_text(js_get(j, "finish")), &e->finish) || e->finish == ANSWER_ERROR)
-        return false;
-    e->context_full = js_bool(js_get(j, "context_full"), false);
-    int64_t stop = whole(j, "stop", -1);
-    e->stop = stop >= 0 && stop < REQUEST_STOPS_MAX ? (int)stop : -1;
-    e->prompt_tokens = whole(j, "prompt_tokens", -1);
-    e->cached_tokens = whole(j, "cached_tokens", -1);
-    e->completion_tokens = whole(j, "completion_tokens", -1);
-    e->prefill_seconds = real(j, "prefill_seconds");
-    e->decode_seconds = real(j, "decode_seconds");
-    e->mean_logprob = real(j, "mean_logprob");
-    e->peak_bytes = (uint64_t)whole(j, "peak_bytes", 0);
-    return true;
-}
-
-static status error_event(call *c, const js *j, error *err)
-{
-    double wait = real(j, "retry_after");
-    if (!fault_kind_parse(js_text(js_get(j, "kind")), &c->fault.kind))
-        c->fault.kind = FAULT_UPSTREAM;
-    c->fault_set = true;
-    c->fault.n_prompt = whole(j, "n_prompt", 0);
-    c->fault.n_context = whole(j, "n_context", 0);
-    c->fault.upstream_status = (int)whole(j, "upstream_status", 0);
-    c->fault.retry_after_s = wait > 0 ? wait : 0;
-    return as_error(j, err);
-}
-
-/* One message of the running request. *over: it was the last. E_PROVIDER: it made no sense. */
-static status one_event(helper *h, call *c, const msg *m, bool *over, error *err)
-{
-    js *j = NULL;
-    bool ok = true;
-    status s = OK;
-    *over = m->type == MSG_DONE || m->type == MSG_ERROR;
-    if (m->type == MSG_VECTOR) {
-        event_vector v;
-        ok = event_vector_read(&v, m->data, m->length);
-        if (ok)
-            call_emit(c, &(event){ .kind = EVENT_VECTOR, .vector = &v });
-    } else if (m->type == MSG_TEXT || m->type == MSG_REASONING) {
-        ok = text_event(c, m);
-    } else if (js_parse(&j, m->data, m->length, h->program, 1, NULL) != OK) {
-        ok = false;
-    } else if (m->type == MSG_PREFILL) {
-        call_emit(c, &(event){ .kind = EVENT_PREFILL, .done = (uint32_t)whole(j, "done", 0),
-                               .total = (uint32_t)whole(j, "total", 0) });
-    } else if (m->type == MSG_TOKEN) {
-        ok = token_event(c, j);
-    } else if (m->type == MSG_CALL || m->type == MSG_ARGUMENTS || m->type == MSG_CALL_END) {
-        ok = call_event(c, (msg_type)m->type, j);
-    } else if (m->type == MSG_RELAXED) {
-        call_emit(c, &(event){ .kind = EVENT_RELAXED, .relaxed = j });
-    } else if (m->type == MSG_DONE) {
-        ok = done_event(c, j);
-    } else if (m->type == MSG_ERROR) {
-        s = error_event(c, j, err);
-    } else {
-        ok = false;
-    }
-    js_free(j);
-    return ok ? s : call_fail(c, err, FAULT_CRASHED, E_PROVIDER, "%s: a message that makes no sense", h->program);
+    pthread_mutex_lock(&h->sending);
+    bool sent = msg_send(&h->link, MSG_CANCEL, id, "", 0, NULL, 0, 1000, NULL) == OK;
+    pthread_mutex_unlock(&h->sending);
+    return sent;
 }
 
 /* Ends a request that the helper still works on: asks, waits a little, then ends the helper. */
-static void abandon(helper *h, uint32_t id)
+static void abandon(helper *h, inbox *in)
 {
     uint64_t deadline = clock_mono_us() + (uint64_t)DRAIN_MS * 1000;
-    bool over = msg_send(&h->link, MSG_CANCEL, id, "", 0, NULL, 0, 1000, NULL) != OK;
-    while (!over && clock_mono_us() < deadline) {
-        msg m;
-        bool got;
-        if (msg_receive(&h->link, &m, &got, TICK_MS, NULL) != OK)
-            break;
-        if (got && (m.type == MSG_DONE || m.type == MSG_ERROR) && m.request == id)
+    bool over = !send_cancel(h, in->request), ended = false;
+    while (!over && !ended && clock_mono_us() < deadline) {
+        helper_message *m = inbox_take(h, in, TICK_MS, &ended);
+        over = m && (m->type == MSG_DONE || m->type == MSG_ERROR);
+        mem_free(m);
+        if (over)
             return;
     }
-    helper_stop(h);
+    kill_now(h);
+}
+
+typedef struct following {
+    helper *h;
+    inbox *in;
+    call *c;
+    uint64_t asked_us; /* when CANCEL was sent; 0: not yet */
+    bool over;
+} following;
+
+/* Time has passed: a limit of the caller's, or of the answer to a CANCEL. */
+static status check_time(following *f, error *err)
+{
+    uint64_t now = clock_mono_us();
+    if (f->asked_us && now - f->asked_us > (uint64_t)DRAIN_MS * 1000) {
+        kill_now(f->h);
+        f->over = true; /* cancelled, though not gracefully */
+        return OK;
+    }
+    const char *late = f->asked_us ? NULL : call_overdue(f->c, now);
+    if (!late)
+        return OK;
+    abandon(f->h, f->in);
+    return call_fail(f->c, err, FAULT_TIMEOUT, E_PROVIDER, "%s (%.1f s)", late, (double)(now - f->c->start_us) * 1e-6);
+}
+
+static status too_slow(following *f, error *err)
+{
+    abandon(f->h, f->in);
+    return call_fail(f->c, err, FAULT_INTERNAL, E_RANGE, "the answer was not taken as fast as it came");
+}
+
+static status crashed(following *f, error *err)
+{
+    f->c->fault.kind = FAULT_CRASHED;
+    f->c->fault_set = true;
+    return lost(f->h, err);
 }
 
 /* Events until the last one. Cancelling: CANCEL is sent once, and the DONE that follows is waited for, so that counts
  * and times of a cancelled answer are known too. */
-static status follow(helper *h, uint32_t id, call *c, error *err)
+static status follow(following *f, error *err)
 {
-    bool asked = false, over = false;
-    uint64_t asked_us = 0;
-    error why = { 0 };
-    while (!over) {
-        msg m;
-        bool got = false;
-        if (c->cancelled && !asked) {
-            if (msg_send(&h->link, MSG_CANCEL, id, "", 0, NULL, 0, 1000, &why) != OK)
-                break;
-            asked = true;
-            asked_us = clock_mono_us();
+    status s = OK;
+    while (!s && !f->over) {
+        bool ended = false;
+        if (f->c->cancelled && !f->asked_us) {
+            f->asked_us = clock_mono_us();
+            if (!send_cancel(f->h, f->in->request))
+                kill_now(f->h);
         }
-        status s = msg_receive(&h->link, &m, &got, TICK_MS, &why);
-        if (s)
-            break;
-        uint64_t now = clock_mono_us();
-        if (asked && now - asked_us > (uint64_t)DRAIN_MS * 1000) {
-            helper_stop(h);
-            return OK; /* cancelled, though not gracefully */
-        }
-        const char *late = asked ? NULL : call_overdue(c, now);
-        if (late) {
-            abandon(h, id);
-            return call_fail(c, err, FAULT_TIMEOUT, E_PROVIDER, "%s (%.1f s)", late,
-                             (double)(now - c->start_us) * 1e-6);
-        }
-        if (!got)
-            call_wait(c);
-        else if (m.request == id && (s = one_event(h, c, &m, &over, err)) != OK) {
-            if (!over)
-                helper_stop(h);
-            return s;
-        }
+        helper_message *m = inbox_take(f->h, f->in, TICK_MS, &ended);
+        if (ended)
+            return crashed(f, err);
+        if (m && (s = helper_event(f->h, f->c, m, &f->over, err)) != OK && !f->over)
+            kill_now(f->h);
+        if (!m)
+            call_wait(f->c);
+        mem_free(m);
+        if (!m && f->in->lost)
+            return too_slow(f, err);
+        if (!s && !f->over)
+            s = check_time(f, err);
     }
-    if (over)
-        return OK;
-    c->fault.kind = FAULT_CRASHED;
-    c->fault_set = true;
-    return lost(h, err, &why);
+    return s;
 }
 
 status helper_complete(helper *h, const js *payload, call *c, error *err)
 {
     error why = { 0 };
-    uint32_t id = h->next_request++;
-    if (h->next_request == 0)
-        h->next_request = 1;
-    status s = send_js(h, MSG_COMPLETE, id, payload, NULL, 0, &why);
+    inbox in;
+    following f = { .h = h, .in = &in, .c = c };
+    status s = inbox_open(h, &in, &why);
+    if (!s)
+        s = send_js(h, MSG_COMPLETE, in.request, payload, NULL, 0, &why);
     if (s == E_PROVIDER) {
-        c->fault.kind = FAULT_CRASHED;
-        c->fault_set = true;
-        return lost(h, err, &why);
+        kill_now(h);
+        s = crashed(&f, err);
+    } else if (s) {
+        s = fail(err, s, "%s", why.text);
+    } else {
+        s = follow(&f, err);
     }
-    if (s)
-        return fail(err, s, "%s", why.text);
-    return follow(h, id, c, err);
+    inbox_close(h, &in);
+    return s;
 }

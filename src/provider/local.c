@@ -14,6 +14,8 @@
 
 typedef struct local {
     helper worker;
+    unsigned calls;          /* under way; with p->lock */
+    pthread_cond_t left;     /* the last of them is over */
     int fds[MSG_FDS_MAX];
     size_t n_fds;
     js *settings; /* of OPEN */
@@ -63,6 +65,8 @@ static js *settings_of(const char *name, const config *cfg)
     js_set(j, "context", js_new_int(cfg ? cfg->context : 0));
     js_set(j, "threads", js_new_int(cfg && cfg->n_threads > 0 ? cfg->n_threads : cpu.threads));
     js_set(j, "mem", js_new_int(cfg && cfg->mem_bytes < INT64_MAX ? (int64_t)cfg->mem_bytes : 0));
+    js_set(j, "parallel", js_new_int(cfg && cfg->parallel ? cfg->parallel : 1));
+    js_set(j, "look", js_new_bool(cfg && cfg->look));
     js_set(j, "exact", js_new_bool(cfg && cfg->exact));
     if (!js_set(j, "kv", js_new_string(cfg && cfg->kv ? cfg->kv : "f16"))) {
         js_free(j);
@@ -80,27 +84,48 @@ static status start(local *l, js **opened, error *err)
     return s ? s : helper_open(&l->worker, l->settings, l->fds, l->n_fds, opened, err);
 }
 
+/* With p->lock held: a worker runs. One that ended is stopped when its last call has left. */
+static status ensure_worker(provider *p, call *c, error *err)
+{
+    local *l = p->own;
+    char how[128];
+    js *opened = NULL;
+    while (l->worker.running && helper_ended(&l->worker, how, sizeof how)) {
+        if (l->calls) {
+            pthread_cond_wait(&l->left, &p->lock);
+        } else {
+            log_line(LOG_LEVEL_WARN, "hearth-worker %s; starting it again", how);
+            helper_stop(&l->worker);
+        }
+    }
+    if (l->worker.running)
+        return OK;
+    status s = start(l, &opened, err);
+    js_free(opened);
+    if (s) {
+        c->fault.kind = FAULT_UNREACHABLE;
+        c->fault_set = true;
+    }
+    return s;
+}
+
 static status local_complete(provider *p, const request *r, call *c, error *err)
 {
     local *l = p->own;
-    js *payload = request_to_js(r), *opened = NULL;
-    status s = payload ? OK : fail(err, E_NOMEM, "no memory for a request");
-    if (!s && l->worker.running && proc_wait(&l->worker.process, 0)) {
-        char how[128];
-        log_line(LOG_LEVEL_WARN, "hearth-worker %s; starting it again", proc_how_ended(&l->worker.process, how,
-                 sizeof how));
-        helper_stop(&l->worker);
-    }
-    if (!s && !l->worker.running) {
-        s = start(l, &opened, err);
-        js_free(opened);
-        if (s) {
-            c->fault.kind = FAULT_UNREACHABLE;
-            c->fault_set = true;
-        }
-    }
-    if (!s)
+    js *payload = request_to_js(r);
+    if (!payload)
+        return fail(err, E_NOMEM, "no memory for a request");
+    pthread_mutex_lock(&p->lock);
+    status s = ensure_worker(p, c, err);
+    l->calls += !s;
+    pthread_mutex_unlock(&p->lock);
+    if (!s) {
         s = helper_complete(&l->worker, payload, c, err);
+        pthread_mutex_lock(&p->lock);
+        if (--l->calls == 0)
+            pthread_cond_broadcast(&l->left);
+        pthread_mutex_unlock(&p->lock);
+    }
     js_free(payload);
     return s;
 }
@@ -108,21 +133,21 @@ static status local_complete(provider *p, const request *r, call *c, error *err)
 static void local_close(provider *p)
 {
     local *l = p->own;
-    helper_stop(&l->worker);
+    helper_clear(&l->worker);
     for (size_t i = 0; i < l->n_fds; i++)
         close(l->fds[i]);
-    js_free(l->worker.hello);
     js_free(l->settings);
+    pthread_cond_destroy(&l->left);
     mem_free(l);
 }
 
 static int local_process(const provider *p)
 {
-    const local *l = p->own;
-    return l->worker.running ? l->worker.process.pid : 0;
+    local *l = p->own;
+    return helper_process(&l->worker);
 }
 
-static const provider_ops ops = { local_complete, local_close, local_process };
+static const provider_ops ops = { local_complete, local_close, local_process, true };
 
 /* Copies what OPENED says; false without memory. */
 static bool describe(provider *p, const js *opened)
@@ -141,6 +166,7 @@ static bool describe(provider *p, const js *opened)
     int64_t v;
     i->context = js_int(js_get(opened, "context"), &v) ? (uint32_t)v : 0;
     i->context_train = js_int(js_get(opened, "context_train"), &v) ? (uint32_t)v : 0;
+    i->parallel = js_int(js_get(opened, "parallel"), &v) && v > 0 ? (uint32_t)v : 1;
     i->n_threads = js_int(js_get(opened, "threads"), &v) ? (int)v : 0;
     i->n_params = js_int(js_get(opened, "params"), &v) ? (uint64_t)v : 0;
     i->budget_bytes = js_int(js_get(opened, "budget"), &v) ? (uint64_t)v : 0;
@@ -155,8 +181,8 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
     local *l = mem_zero(sizeof *l);
     if (!l)
         return fail(err, E_NOMEM, "no memory for a provider");
-    l->worker.program = "hearth-worker";
-    l->worker.keep = kept;
+    helper_init(&l->worker, "hearth-worker", kept);
+    pthread_cond_init(&l->left, NULL);
     p->own = l;
     p->ops = &ops;
     status s = models_find(&path, model, err);
@@ -171,7 +197,9 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
     }
     if (!s)
         s = start(l, &opened, err);
-    if (!s)
+    const bool look = cfg && cfg->look;
+    digest[0] = '\0';
+    if (!s && !look)
         s = models_digest(l->fds, l->n_fds, digest, err);
     if (!s && (!(p->info.model_digest = provider_keep(p, digest)) || !describe(p, opened)))
         s = fail(err, E_NOMEM, "no memory for a provider");

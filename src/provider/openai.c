@@ -32,6 +32,7 @@ static status check_fields(const request *r, error *err)
         { o->repeat_penalty != 1, "repeat_penalty" },
         { o->ignore_eos, "ignore_eos" },
         { r->echo || r->score_only, "log-probabilities of the prompt" },
+        { r->prompt_only, "the prompt's tokens" },
         { r->n_logprobs > OPENAI_TOP_LOGPROBS, "more than 20 alternatives with log-probabilities" },
         { o->n_stops > OPENAI_STOPS, "more than 4 stop strings" },
         { o->seed_set && o->seed > INT64_MAX, "a seed over 63 bits" },
@@ -183,7 +184,8 @@ static status openai_complete(provider *p, const request *r, call *c, error *err
     js *payload = payload_of(p, r, &given, o->vendor);
     if (!payload)
         return fail(err, E_NOMEM, "no memory for a request");
-    if (o->egress.running && proc_wait(&o->egress.process, 0))
+    char how[128];
+    if (o->egress.running && helper_ended(&o->egress, how, sizeof how))
         helper_stop(&o->egress);
     if (!o->egress.running && (s = start(o, err)) != OK) {
         c->fault.kind = FAULT_UNREACHABLE;
@@ -204,19 +206,18 @@ static status openai_complete(provider *p, const request *r, call *c, error *err
 static void openai_close(provider *p)
 {
     openai *o = p->own;
-    helper_stop(&o->egress);
-    js_free(o->egress.hello);
+    helper_clear(&o->egress);
     js_free(o->settings);
     mem_free(o);
 }
 
 static int openai_process(const provider *p)
 {
-    const openai *o = p->own;
-    return o->egress.running ? o->egress.process.pid : 0;
+    openai *o = p->own;
+    return helper_process(&o->egress);
 }
 
-static const provider_ops ops = { openai_complete, openai_close, openai_process };
+static const provider_ops ops = { openai_complete, openai_close, openai_process, false };
 
 static js *settings_of(const config_provider *c)
 {
@@ -247,8 +248,7 @@ status openai_open(provider *p, const config_provider *c, error *err)
     p->info.price_output = c->price_output;
     p->info.has_template = true;
     o->vendor = strcmp(u.host, "api.openai.com") == 0;
-    o->egress.program = "hearth-egress";
-    o->egress.keep = o->keep;
+    helper_init(&o->egress, "hearth-egress", o->keep);
     o->keep[0] = "SSL_CERT_FILE";
     o->keep[1] = "SSL_CERT_DIR";
     o->keep[2] = c->key_env[0] ? provider_keep(p, c->key_env) : NULL;

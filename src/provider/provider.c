@@ -1,5 +1,5 @@
-/* provider.c: SPEC to provider, and what all kinds have in common around a request: one at a time, the class checked
- * again, the clock, exactly one last event. */
+/* provider.c: SPEC to provider, and what all kinds have in common around a request: one at a time where a kind
+ * wants that, the class checked again, the clock, exactly one last event. */
 #include "provider/provider.h"
 
 #include <ctype.h>
@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "plat/clock.h"
+#include "provider/models.h"
 #include "provider/provider_int.h"
 #include "provider/url.h"
 
@@ -141,6 +142,21 @@ static void suggest_provider(const char *spec, const config *cfg, error *err)
     }
 }
 
+status provider_key(const char *spec, const config *cfg, char **out, error *err)
+{
+    target t;
+    status s = target_find(&t, spec, cfg, err);
+    if (!s && t.kind == PROVIDER_LOCAL) {
+        s = models_find(out, t.what, err);
+        if (s == E_NOTFOUND && t.what == spec)
+            suggest_provider(spec, cfg, err);
+    } else if (!s) {
+        *out = mem_strdup(spec);
+        s = *out ? OK : fail(err, E_NOMEM, "no memory for a name");
+    }
+    return s;
+}
+
 status provider_open(provider **out, const char *spec, const config *cfg, error *err)
 {
     target t;
@@ -152,7 +168,8 @@ status provider_open(provider **out, const char *spec, const config *cfg, error 
         return fail(err, E_NOMEM, "no memory for a provider");
     p->memory = (arena)ARENA_INIT(PROVIDER_ARENA);
     pthread_mutex_init(&p->lock, NULL);
-    p->info = (provider_info){ .name = provider_keep(p, t.name), .kind = t.kind, .place = t.place, .model = "",
+    p->info = (provider_info){ .name = provider_keep(p, t.name), .kind = t.kind, .place = t.place, .parallel = 1,
+                               .model = "",
                                .url = "", .model_digest = "", .numerics = "", .kv_type = "", .isa = "", .arch = "",
                                .file_type = "" };
     if (!p->info.name)
@@ -278,8 +295,10 @@ status provider_complete(provider *p, const request *r, event_fn *fn, void *user
     call c = { .fn = fn, .user = user, .limits = limits_with_defaults(limits) };
     c.end = (event_done){ .stop = -1, .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1,
                           .prefill_seconds = NAN, .decode_seconds = NAN, .mean_logprob = NAN };
-    pthread_mutex_lock(&p->lock);
-    c.model = p->answered_by;
+    bool alone = p->ops && !p->ops->parallel;
+    if (alone)
+        pthread_mutex_lock(&p->lock);
+    c.model = alone ? p->answered_by : NULL;
     c.start_us = c.last_us = clock_mono_us();
     status s = run(p, r, &c, e);
     if (s == OK) {
@@ -292,7 +311,8 @@ status provider_complete(provider *p, const request *r, event_fn *fn, void *user
         if (fn)
             (void)fn(user, &(event){ .kind = EVENT_ERROR, .error = &c.fault });
     }
-    pthread_mutex_unlock(&p->lock);
+    if (alone)
+        pthread_mutex_unlock(&p->lock);
     return s;
 }
 

@@ -5,8 +5,9 @@
  * name means local:MODEL. Opening a local provider starts its worker and loads the model; opening an openai provider
  * sends nothing.
  *
- * provider_open and provider_close: one thread. provider_complete: any thread; calls on one provider run one after
- * another. Errors of the request leave the provider usable: a worker that died is started again by the next request. */
+ * provider_open and provider_close: one thread. provider_complete: any thread; a local model answers `parallel` calls
+ * at once, what is more it refuses; calls on another provider run one after another. Errors of the request leave the
+ * provider usable: a worker that died is started again by the next request. */
 #ifndef PROVIDER_PROVIDER_H
 #define PROVIDER_PROVIDER_H
 
@@ -34,6 +35,7 @@ typedef struct provider_info {
     const char *file_type;
     uint32_t context;         /* most positions of a request */
     uint32_t context_train;
+    uint32_t parallel;        /* most answers at once */
     int n_threads;
     uint64_t n_params;
     uint64_t budget_bytes;    /* what the worker's engine took: weights, KV, scratch, vocabulary */
@@ -47,6 +49,9 @@ const provider_info *provider_get_info(const provider *p);
 
 /* What the spec would be, without opening anything: its place decides whether privacy allows it at all. */
 status provider_place_of(const char *spec, const config *cfg, provider_place *out, error *err) MUST_CHECK;
+/* What two SPECs have in common that mean the same weights or server: free with mem_free. E_NOTFOUND as provider_open
+ * would say it, and E_FORMAT. */
+status provider_key(const char *spec, const config *cfg, char **out, error *err) MUST_CHECK;
 /* True when this class may be sent to this place (public: any; internal: local, on-premises; else local only). A
  * recording counts as the place it was recorded from only in reports: it sends nothing, so it is always allowed. */
 bool provider_allows(provider_kind kind, provider_place place, privacy_class privacy);

@@ -20,7 +20,8 @@ typedef struct call {
     bool cancelled;         /* fn said so */
     uint32_t calls;         /* tool calls so far */
     event_done end;         /* filled by the kind before it returns OK */
-    char *model;            /* CALL_MODEL_MAX bytes that live as long as the provider: a model's name from the answer */
+    char *model;            /* CALL_MODEL_MAX bytes that live as long as the provider: a name from the answer. */
+                            /* NULL where calls run at once: the name is the provider's own */
     event_error fault;      /* kind and details before it fails; `text` is taken from err */
     bool fault_set;
 } call;
@@ -38,6 +39,7 @@ typedef struct provider_ops {
     status (*complete)(provider *p, const request *r, call *c, error *err);
     void (*close)(provider *p);
     int (*process)(const provider *p); /* NULL: never one */
+    bool parallel; /* complete may run many times at once; else provider.c lets one in after another */
 } provider_ops;
 
 struct provider {
@@ -46,7 +48,7 @@ struct provider {
     void *own;            /* the kind's */
     char answered_by[CALL_MODEL_MAX];
     arena memory;         /* strings of info and of the kind */
-    pthread_mutex_t lock; /* one request after another */
+    pthread_mutex_t lock; /* one request after another; of a kind that is parallel: its own */
 };
 
 /* A copy that lives as long as p; NULL without memory. */
@@ -57,24 +59,42 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
 status replay_open(provider *p, const char *file, error *err) MUST_CHECK;
 status openai_open(provider *p, const config_provider *c, error *err) MUST_CHECK;
 
-/* ---- a helper process on the other end of a link: worker or egress ---- */
+/* ---- a helper process on the other end of a link: worker or egress ----
+ *
+ * Its owner starts, opens and stops it, with no call under way; calls come from any thread, many at once. */
 typedef struct helper {
-    const char *program;       /* "hearth-worker" */
-    const char *const *keep;   /* environment variables it gets */
+    const char *program;       /* "hearth-worker"; borrowed */
+    const char *const *keep;   /* environment variables it gets; borrowed */
     proc process;
     msg_link link;
-    bool running;
-    uint32_t next_request;
+    bool running;              /* started and not stopped */
     js *hello;                 /* its self-test; lives until the next start */
+    pthread_mutex_t sending;   /* one message after another */
+    pthread_mutex_t lock;      /* of what follows */
+    uint32_t next_request;
+    struct inbox *inboxes;     /* of the calls under way */
+    pthread_cond_t taken;      /* one of them took a message, or left */
+    bool reading;              /* `reader` runs */
+    pthread_t reader;
+    bool ended;                /* no more messages will come: `why` */
+    error why;
 } helper;
+
+void helper_init(helper *h, const char *program, const char *const *keep);
+/* Stops it, frees what it has. Accepts a zero helper. */
+void helper_clear(helper *h);
 
 /* Starts it and checks its HELLO: same build, all of the sandbox's self-test denied. E_PROVIDER otherwise. */
 status helper_start(helper *h, error *err) MUST_CHECK;
 /* Sends OPEN and waits for OPENED, whose JSON is *opened (js_free). E_* as the helper said; E_PROVIDER when it died.
  * The helper has ended when this fails. */
 status helper_open(helper *h, const js *settings, const int *fds, size_t n_fds, js **opened, error *err) MUST_CHECK;
-/* Runs one request; events go to c. A helper that died or had to be killed is not running afterwards. */
+/* Runs one request; events go to c. A helper that died or had to be killed has ended afterwards. */
 status helper_complete(helper *h, const js *payload, call *c, error *err) MUST_CHECK;
+/* It has ended by itself or was killed: how, in words; then it can only be stopped. */
+bool helper_ended(helper *h, char *how, size_t bytes);
+/* The process, 0: none, or it has ended. */
+int helper_process(helper *h);
 void helper_stop(helper *h);
 
 #endif

@@ -349,8 +349,8 @@ static status replay_complete(provider *p, const request *q, call *c, error *err
 {
     const replay *r = p->own;
     const recording *x = NULL;
-    if (q->logprobs || q->echo || q->score_only)
-        return fail(err, E_UNSUPPORTED, "a recording has no log-probabilities of tokens");
+    if (q->logprobs || q->echo || q->score_only || q->prompt_only)
+        return fail(err, E_UNSUPPORTED, "a recording has no tokens, and no log-probabilities of them");
     status s = find(r, q, &x, err);
     if (s)
         return s;
@@ -378,7 +378,7 @@ static void replay_close(provider *p)
     mem_free(r);
 }
 
-static const provider_ops ops = { replay_complete, replay_close, NULL };
+static const provider_ops ops = { replay_complete, replay_close, NULL, false };
 
 status replay_open(provider *p, const char *file, error *err)
 {

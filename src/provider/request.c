@@ -21,6 +21,7 @@ static const struct {
     [FAULT_DENIED] = { "denied", 403 },
     [FAULT_NOTFOUND] = { "not-found", 404 },
     [FAULT_RATE_LIMITED] = { "rate-limited", 429 },
+    [FAULT_BUSY] = { "busy", 503 },
     [FAULT_UPSTREAM] = { "upstream", 502 },
     [FAULT_UNREACHABLE] = { "unreachable", 503 },
     [FAULT_CRASHED] = { "crashed", 502 },
@@ -77,6 +78,7 @@ void request_init(request *r)
     r->sampling.top_p = 1;
     r->sampling.repeat_penalty = 1;
     r->sampling.repeat_last_n = 64;
+    r->priority = 1;
 }
 
 static status check_text(const char *what, const char *text, size_t max, size_t *total, error *err)

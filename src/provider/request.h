@@ -106,10 +106,14 @@ typedef struct request {
     bool relaxed;           /* what of a schema cannot be enforced is left out, and said (EVENT_RELAXED) */
 
     request_sampling sampling;
+    unsigned priority;      /* whose turn comes first: 0 to 2 (last), 1 by default. No matter for the answer */
     uint32_t context;       /* most tokens of prompt and answer, no more than the provider's; 0: those. Local only */
     bool logprobs;          /* report each drawn token with its log-probability (EVENT_TOKEN) */
     uint32_t n_logprobs;    /* and so many alternatives */
     bool echo;              /* report the prompt's own tokens first, as EVENT_TOKEN with `prompt` set. Local only */
+    bool prompt_only;       /* compute nothing: the prompt's tokens (EVENT_PROMPT), then the end. Local only */
+    bool bare;              /* TEXT: without the tokens that the model wants around a text. Local only */
+    bool control;           /* TEXT: the texts of control tokens become these tokens. Local only */
     bool score_only;        /* draw nothing: with echo, the log-probabilities of a given text */
 } request;
 
@@ -136,6 +140,7 @@ typedef enum event_kind {
     EVENT_ARGUMENTS, /* call, text: a piece of the arguments, JSON as text */
     EVENT_CALL_END,  /* call: `complete` if its arguments are one whole JSON object */
     EVENT_TOKEN,   /* one token with its log-probability; only when the request asked */
+    EVENT_PROMPT,  /* the prompt's tokens; once, only when the request asked */
     EVENT_VECTOR,  /* the vector of one input (embed.h), in their order */
     EVENT_DONE,    /* the end of a complete answer, once */
     EVENT_ERROR,   /* the end of a failed one, once; provider_complete returns the same status */
@@ -167,6 +172,11 @@ typedef struct event_token {
     size_t n_top;
 } event_token;
 
+typedef struct event_prompt {
+    const event_alternative *tokens; /* without log-probability (0) */
+    size_t n;
+} event_prompt;
+
 /* Counts are -1 and times and mean_logprob NAN when the provider does not say. Strings are never NULL. */
 typedef struct event_done {
     answer_finish finish;
@@ -193,7 +203,8 @@ typedef enum fault_kind {
     FAULT_NOFIT,        /* 400: does not fit in memory */
     FAULT_DENIED,       /* 403: privacy forbids it */
     FAULT_NOTFOUND,     /* 404: no such model or recorded answer */
-    FAULT_RATE_LIMITED, /* 429 from upstream; retry_after_s may be set */
+    FAULT_RATE_LIMITED, /* 429 from upstream, or of ours; retry_after_s may be set */
+    FAULT_BUSY,         /* 503: too many wait already, or memory is taken by models that answer; retry_after_s */
     FAULT_UPSTREAM,     /* 502: the provider answered with an error (upstream_status) or with garbage */
     FAULT_UNREACHABLE,  /* 503: no connection, or the worker could not be started */
     FAULT_CRASHED,      /* 502: the worker or egress died in mid-answer */
@@ -229,6 +240,7 @@ typedef struct event {
     const event_call *call;   /* CALL, ARGUMENTS, CALL_END */
     const js *relaxed;        /* RELAXED: a list of texts, "schema path: what" */
     const event_token *token; /* TOKEN */
+    const event_prompt *prompt; /* PROMPT */
     const event_done *end;    /* DONE */
     const event_error *error; /* ERROR */
     const struct event_vector *vector; /* VECTOR */

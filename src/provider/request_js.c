@@ -93,11 +93,20 @@ js *request_to_js(const request *r)
         ok = js_set(j, "scope", js_new_string(r->scope)) && ok;
     ok = js_set(j, "privacy", js_new_string(privacy_class_name(r->privacy))) && ok;
     ok = js_set(j, "sampling", sampling_to_js(&r->sampling)) && ok;
+    if (r->priority != 1)
+        ok = js_set(j, "priority", js_new_int(1 - (int64_t)r->priority)) && ok; /* the batch's: more is earlier */
     if (r->context)
         ok = js_set(j, "context", js_new_int(r->context)) && ok;
     ok = js_set(j, "logprobs", js_new_bool(r->logprobs)) && ok;
     ok = js_set(j, "n_logprobs", js_new_int(r->n_logprobs)) && ok;
     ok = js_set(j, "echo", js_new_bool(r->echo)) && ok;
+    const struct {
+        const char *name;
+        bool value;
+    } flags[] = { { "prompt_only", r->prompt_only }, { "bare", r->bare }, { "control", r->control } };
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (flags[i].value)
+            ok = js_set(j, flags[i].name, js_new_bool(true)) && ok;
     ok = js_set(j, "score_only", js_new_bool(r->score_only)) && ok;
     if (ok)
         return j;

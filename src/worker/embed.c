@@ -1,5 +1,5 @@
-/* embed.c: one request for vectors. Inputs are computed in groups, so that vectors leave as they are made and CANCEL is
- * looked for between passes. */
+/* embed.c: one request for vectors. A turn computes a group of inputs, so that vectors leave as they are made and
+ * others have their turns between. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -9,29 +9,21 @@
 #include "token/vocab.h"
 #include "worker/worker_int.h"
 
-enum { INPUTS_MAX = 2048, TOKENS_MAX = 1 << 22, GROUP = 32 };
+enum { INPUTS_MAX = 2048, TOKENS_MAX = 1 << 22, GROUP = 32, GROUP_IN_COMPANY = 4 };
 
 typedef struct embedding {
-    worker *w;
-    uint32_t request;
+    job job;           /* first */
+    uint64_t began_us;
     const js *inputs;
     embed_options o;
     bool truncate;
-    size_t n;
+    size_t n, n_done;
     token_list tokens;
     size_t *ends;      /* [n] in tokens */
     char *message;     /* of one vector: two numbers, then its values */
     float *vectors;    /* [GROUP][length] */
-    bool cancelled;
     size_t too_long;   /* tokens of an input that does not fit, or 0 */
 } embedding;
-
-static bool cancel(void *user)
-{
-    embedding *m = user;
-    m->cancelled = m->cancelled || worker_interrupted(m->w, m->request);
-    return m->cancelled || m->w->over || m->w->broken;
-}
 
 /* ---- reading ---- */
 
@@ -52,7 +44,8 @@ static status add_ids(embedding *m, const js *list, size_t input, error *err)
 static size_t count_tokens(const embedding *m, const js *in)
 {
     token_list whole = TOKEN_LIST_INIT(TOKENS_MAX);
-    size_t n = vocab_encode(engine_vocab(m->w->engine), js_text(in), js_len(in), VOCAB_BOS, &whole, NULL) ? 0 : whole.n;
+    const vocab *v = engine_vocab(m->job.w->engine);
+    size_t n = vocab_encode(v, js_text(in), js_len(in), VOCAB_BOS, &whole, NULL) ? 0 : whole.n;
     token_list_clear(&whole);
     return n;
 }
@@ -60,10 +53,10 @@ static size_t count_tokens(const embedding *m, const js *in)
 static status add_input(embedding *m, size_t i, error *err)
 {
     const js *in = js_at(m->inputs, i);
-    size_t before = m->tokens.n, context = engine_get_info(m->w->engine)->context, n = 0;
+    size_t before = m->tokens.n, context = engine_get_info(m->job.w->engine)->context, n = 0;
     status s;
     if (js_is(in, JS_STRING)) {
-        s = engine_embed_tokens(m->w->engine, js_text(in), js_len(in), m->truncate, &m->tokens, NULL, err);
+        s = engine_embed_tokens(m->job.w->engine, js_text(in), js_len(in), m->truncate, &m->tokens, NULL, err);
         n = s == E_RANGE ? count_tokens(m, in) : 0;
     } else {
         s = add_ids(m, in, i, err);
@@ -88,18 +81,16 @@ static status read_request(embedding *m, const js *in, error *err)
     m->n = js_len(m->inputs);
     m->truncate = js_bool(js_get(in, "truncate"), false);
     m->o.raw = js_bool(js_get(in, "raw"), false);
-    m->o.cancel = cancel;
-    m->o.user = m;
     if (!js_is(m->inputs, JS_ARRAY) || m->n == 0 || m->n > INPUTS_MAX)
         return fail(err, E_RANGE, "request: there must be 1 to %d inputs", (int)INPUTS_MAX);
     if (pooling && !engine_pooling_named(pooling, &m->o.pooling))
         return fail(err, E_RANGE, "request: pooling '%.20s' is none of mean, cls, last", pooling);
     (void)js_int(js_get(in, "dimensions"), &dimensions);
-    if (dimensions < 0 || dimensions > engine_get_info(m->w->engine)->n_embd)
+    if (dimensions < 0 || dimensions > engine_get_info(m->job.w->engine)->n_embd)
         return fail(err, E_RANGE, "dimensions: %lld; the model's vectors have %u", (long long)dimensions,
-                    engine_get_info(m->w->engine)->n_embd);
+                    engine_get_info(m->job.w->engine)->n_embd);
     m->o.dimensions = (uint32_t)dimensions;
-    size_t length = engine_embed_length(m->w->engine, &m->o);
+    size_t length = engine_embed_length(m->job.w->engine, &m->o);
     m->ends = mem_array(m->n, sizeof *m->ends);
     m->vectors = mem_array(GROUP, length * sizeof *m->vectors);
     m->message = mem_array(length + 2, 4);
@@ -119,8 +110,7 @@ static void put_little(char *to, uint32_t v)
 
 static void send_vector(embedding *m, size_t input, uint32_t n_tokens, const float *v)
 {
-    uint32_t length = engine_embed_length(m->w->engine, &m->o);
-    error err;
+    uint32_t length = engine_embed_length(m->job.w->engine, &m->o);
     put_little(m->message, (uint32_t)input);
     put_little(m->message + 4, n_tokens);
     for (uint32_t i = 0; i < length; i++) {
@@ -128,59 +118,91 @@ static void send_vector(embedding *m, size_t input, uint32_t n_tokens, const flo
         memcpy(&bits, v + i, 4);
         put_little(m->message + 8 + 4 * (size_t)i, bits);
     }
-    size_t bytes = 8 + 4 * (size_t)length;
-    if (!m->w->over && msg_send(&m->w->link, MSG_VECTOR, m->request, m->message, bytes, NULL, 0, -1, &err))
-        m->w->over = true;
+    worker_send_bytes(m->job.w, MSG_VECTOR, m->job.request, m->message, 8 + 4 * (size_t)length);
 }
 
-static status run(embedding *m, error *err)
+/* Without room for the group it is tried again, when there may be. */
+static status embed_group(embedding *m, error *err)
 {
-    status s = OK;
-    if (m->w->session)
-        session_truncate(m->w->session, 0); /* its pages are wanted */
-    for (size_t from = 0; !s && from < m->n; from += GROUP) {
-        embed_input in[GROUP];
-        size_t n = m->n - from < GROUP ? m->n - from : GROUP;
-        for (size_t i = 0; i < n; i++) {
-            size_t begin = from + i ? m->ends[from + i - 1] : 0;
-            in[i] = (embed_input){ m->tokens.ids + begin, (uint32_t)(m->ends[from + i] - begin) };
-        }
-        s = engine_embed(m->w->engine, in, (uint32_t)n, &m->o, m->vectors, err);
-        for (size_t i = 0; !s && i < n; i++)
-            send_vector(m, from + i, in[i].n, m->vectors + i * engine_embed_length(m->w->engine, &m->o));
+    embed_input in[GROUP];
+    worker *w = m->job.w;
+    size_t most = w->batch && batch_count(w->batch) ? GROUP_IN_COMPANY : GROUP, left = m->n - m->n_done;
+    uint32_t n = (uint32_t)(left < most ? left : most), length = engine_embed_length(w->engine, &m->o);
+    bool wait;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t at = m->n_done + i, begin = at ? m->ends[at - 1] : 0;
+        in[i] = (embed_input){ m->tokens.ids + begin, (uint32_t)(m->ends[at] - begin) };
     }
+    status s = engine_embed(w->engine, in, n, &m->o, m->vectors, err);
+    if (s == E_NOFIT && (jobs_make_room(w, &m->job, &wait) || wait))
+        return OK;
+    for (uint32_t i = 0; !s && i < n; i++)
+        send_vector(m, m->n_done + i, in[i].n, m->vectors + (size_t)i * length);
+    m->n_done += s ? 0 : n;
     return s;
 }
 
-static void send_done(const embedding *m, double seconds)
+static void send_done(const embedding *m)
 {
     js *j = js_object();
-    js_set(j, "finish", js_new_string(m->cancelled ? "cancelled" : "stop"));
+    double seconds = (double)(clock_mono_us() - m->began_us) * 1e-6;
+    js_set(j, "finish", js_new_string(m->job.cancelled ? "cancelled" : "stop"));
     js_set(j, "prompt_tokens", js_new_int((int64_t)m->tokens.n));
     js_set(j, "cached_tokens", js_new_int(0));
     js_set(j, "completion_tokens", js_new_int(0));
     js_set(j, "prefill_seconds", js_new_double(seconds));
     js_set(j, "peak_bytes", js_new_int((int64_t)proc_peak_bytes()));
-    worker_send(m->w, MSG_DONE, m->request, j);
+    worker_send(m->job.w, MSG_DONE, m->job.request, j);
 }
 
-void worker_embed(worker *w, uint32_t request, const js *payload)
+static job_state refused(embedding *m, status s, const error *err)
 {
-    embedding m = { .w = w, .request = request, .tokens = TOKEN_LIST_INIT(TOKENS_MAX) };
+    bool ours = s == E_NOMEM || s == E_IO;
+    worker_send_error(m->job.w, m->job.request, s, m->too_long ? "context-too-long" : ours ? "internal" : "invalid",
+                      err->text, (int64_t)m->too_long, m->too_long ? engine_get_info(m->job.w->engine)->context : 0);
+    return JOB_OVER;
+}
+
+static job_state turn(job *j)
+{
+    embedding *m = (embedding *)j;
     error err = { 0 };
-    uint64_t start = clock_mono_us();
-    status s = read_request(&m, payload, &err);
-    if (!s)
-        s = run(&m, &err);
-    if (!s || (s == E_CANCELLED && m.cancelled)) {
-        send_done(&m, (double)(clock_mono_us() - start) * 1e-6);
-    } else {
-        bool ours = s == E_NOMEM || s == E_IO;
-        worker_send_error(w, request, s, m.too_long ? "context-too-long" : ours ? "internal" : "invalid", err.text,
-                          (int64_t)m.too_long, m.too_long ? engine_get_info(w->engine)->context : 0);
+    status s = j->cancelled ? OK : embed_group(m, &err);
+    if (s)
+        return refused(m, s, &err);
+    if (m->n_done < m->n && !j->cancelled)
+        return JOB_TURNS;
+    send_done(m);
+    return JOB_OVER;
+}
+
+static void embed_close(job *j)
+{
+    embedding *m = (embedding *)j;
+    token_list_clear(&m->tokens);
+    mem_free(m->ends);
+    mem_free(m->vectors);
+    mem_free(m->message);
+    js_free(j->in);
+    mem_free(m);
+}
+
+static const job_kind embeddings = { .turn = turn, .close = embed_close };
+
+job *embed_begin(worker *w, uint32_t request, js *in)
+{
+    embedding *m = mem_zero(sizeof *m);
+    error err = { 0 };
+    if (!m) {
+        worker_send_error(w, request, E_NOMEM, "internal", "no memory for vectors", 0, 0);
+        js_free(in);
+        return NULL;
     }
-    token_list_clear(&m.tokens);
-    mem_free(m.ends);
-    mem_free(m.vectors);
-    mem_free(m.message);
+    m->job = (job){ .kind = &embeddings, .w = w, .request = request, .in = in, .state = JOB_TURNS };
+    m->began_us = clock_mono_us();
+    m->tokens = (token_list)TOKEN_LIST_INIT(TOKENS_MAX);
+    status s = read_request(m, in, &err);
+    if (s)
+        m->job.state = refused(m, s, &err);
+    return &m->job;
 }

@@ -7,9 +7,7 @@
 
 static void send_text(speech *s, msg_type type, const char *text, size_t n)
 {
-    error err;
-    if (msg_send(&s->w->link, type, s->request, text, n, NULL, 0, -1, &err) != OK)
-        s->w->over = true;
+    worker_send_bytes(s->w, type, s->request, text, n);
 }
 
 static void on_output(void *user, const output_event *e)

@@ -1,4 +1,4 @@
-/* worker.c: the loop: HELLO, one OPEN, then requests one after another. */
+/* worker.c: the loop: HELLO, one OPEN, then requests, side by side (jobs.c). */
 #include "worker/worker.h"
 
 #include <math.h>
@@ -10,20 +10,27 @@
 #include "plat/build_id.h"
 #include "worker/worker_int.h"
 
+enum { SHARED_CONTEXTS = 4 };
+
+bool worker_send_bytes(worker *w, msg_type type, uint32_t request, const void *data, size_t n)
+{
+    error err;
+    w->over = w->over || msg_send(&w->link, type, request, data, n, NULL, 0, -1, &err) != OK;
+    return !w->over;
+}
+
 bool worker_send(worker *w, msg_type type, uint32_t request, js *payload)
 {
     buf text = BUF_INIT(MSG_BYTES_MAX);
     error err;
     js_write(payload, JS_COMPACT, &text);
     bool have = payload != NULL && buf_ok(&text, "a message", &err) == OK;
-    status s = E_NOMEM;
-    if (have)
-        s = msg_send(&w->link, type, request, text.data, text.len, NULL, 0, -1, &err);
-    if (s)
+    bool sent = have && worker_send_bytes(w, type, request, text.data, text.len);
+    if (!have)
         w->over = true; /* without memory for a message there is nobody to tell */
     buf_clear(&text);
     js_free(payload);
-    return s == OK;
+    return sent;
 }
 
 bool worker_send_error(worker *w, uint32_t request, status code, const char *kind, const char *text, int64_t n_prompt,
@@ -70,11 +77,13 @@ static bool loading(void *user, uint64_t done, uint64_t total)
     js_set(j, "done", js_new_int((int64_t)done));
     js_set(j, "total", js_new_int((int64_t)total));
     worker_send(w, MSG_LOADING, 0, j);
-    return w->over || worker_interrupted(w, 0);
+    worker_listen(w, false);
+    return w->over || w->broken;
 }
 
-static js *opened(const engine *e, bool has_template)
+static js *opened(const worker *w)
 {
+    const engine *e = w->engine;
     const engine_info *i = engine_get_info(e);
     js *j = js_object();
     js_set(j, "arch", js_new_string(i->arch));
@@ -90,7 +99,8 @@ static js *opened(const engine *e, bool has_template)
     js_set(j, "n_vocab", js_new_int(i->n_vocab));
     js_set(j, "threads", js_new_int(i->n_threads));
     js_set(j, "budget", js_new_int((int64_t)engine_memory(e)->total_bytes));
-    js_set(j, "template", js_new_bool(has_template));
+    js_set(j, "parallel", js_new_int(w->n_parallel));
+    js_set(j, "template", js_new_bool(w->chat != NULL));
     return j;
 }
 
@@ -100,7 +110,38 @@ static int64_t number(const js *o, const char *key, int64_t low, int64_t high)
     return js_int(js_get(o, key), &v) && v >= low && v <= high ? v : low;
 }
 
-static status open_model(worker *w, const msg *m, const js *settings, error *err)
+/* Contexts of KV that answers side by side share: as many as the budget has room for. */
+static uint32_t shared_contexts(const gguf *file, engine_options o, uint32_t n_parallel)
+{
+    engine_budget b;
+    uint32_t n = n_parallel < SHARED_CONTEXTS ? n_parallel : SHARED_CONTEXTS;
+    for (; n > 1; n--) {
+        o.n_sessions = n;
+        if (engine_plan(file, &o, &b, NULL) == OK)
+            break;
+    }
+    return n;
+}
+
+/* Only what the model would take: nothing is loaded, and the process ends. */
+static status look(worker *w, gguf *file, const engine_options *o, error *err)
+{
+    engine_budget b;
+    js *j = js_object();
+    status s = engine_plan(file, o, &b, err);
+    if (!s) {
+        js_set(j, "budget", js_new_int((int64_t)b.total_bytes));
+        js_set(j, "context", js_new_int(b.context));
+        worker_send(w, MSG_OPENED, 0, j);
+        w->over = true;
+    } else {
+        js_free(j);
+    }
+    gguf_close(&file);
+    return s;
+}
+
+static status open_engine(worker *w, const msg *m, const js *settings, error *err)
 {
     const char *name = js_text(js_get(settings, "name")), *kv = js_text(js_get(settings, "kv"));
     gguf *file = NULL;
@@ -115,10 +156,41 @@ static status open_model(worker *w, const msg *m, const js *settings, error *err
     o.progress = loading;
     o.user = w;
     status s = gguf_open_fds(&file, m->fds, (int)m->n_fds, name ? name : "model", err);
-    if (!s)
-        s = engine_open(&w->engine, file, &o, err);
+    if (s)
+        return s;
+    if (w->n_parallel > 1)
+        o.n_sessions = shared_contexts(file, o, w->n_parallel);
+    if (js_bool(js_get(settings, "look"), false))
+        return look(w, file, &o, err);
+    return engine_open(&w->engine, file, &o, err);
+}
+
+static bool spare(void *user)
+{
+    return sessions_spare(user);
+}
+
+static status open_batch(worker *w, error *err)
+{
+    batch_options o;
+    batch_options_init(&o);
+    o.n_generations = w->n_parallel;
+    o.spare = spare;
+    o.user = &w->sessions;
+    status s = sessions_open(&w->sessions, w->n_parallel, err);
+    return s ? s : batch_open(&w->batch, w->engine, &o, err);
+}
+
+static status open_model(worker *w, const msg *m, const js *settings, error *err)
+{
+    w->opening = true;
+    w->n_parallel = (uint32_t)number(settings, "parallel", 1, WORKER_JOBS_MAX);
+    status s = open_engine(w, m, settings, err);
+    if (s || w->over)
+        return s;
     if (!s && !engine_get_info(w->engine)->is_encoder)
-        s = session_open(&w->session, w->engine, err);
+        s = open_batch(w, err);
+    w->opening = false;
     if (!s && chat_open(&w->chat, engine_chat_template(w->engine), engine_vocab(w->engine), &w->no_chat) != OK)
         w->chat = NULL;
     if (!s)
@@ -136,7 +208,8 @@ static void handle_open(worker *w, const msg *m)
     if (s) {
         w->broken = s;
     } else if ((s = open_model(w, m, settings, &err)) == OK) {
-        worker_send(w, MSG_OPENED, 0, opened(w->engine, w->chat != NULL));
+        if (!w->over)
+            worker_send(w, MSG_OPENED, 0, opened(w));
     } else {
         /* a model that cannot be opened is the end of its worker: the front starts another for another */
         const char *kind = s == E_NOFIT ? "does-not-fit" : s == E_NOMEM || s == E_IO ? "internal" : "invalid";
@@ -148,64 +221,59 @@ static void handle_open(worker *w, const msg *m)
 
 /* ---- the loop ---- */
 
-bool worker_interrupted(worker *w, uint32_t request)
+static void handle_complete(worker *w, const msg *m)
+{
+    js *in = NULL;
+    error err;
+    w->broken = js_parse(&in, m->data, m->length, "complete", 1, &err);
+    if (w->broken)
+        return;
+    if (w->n_jobs >= w->n_parallel) {
+        worker_send_error(w, m->request, E_EXISTS, "internal", "the worker is busy with other requests", 0, 0);
+        js_free(in);
+        return;
+    }
+    job *j = job_begin(w, m->request, in);
+    if (j)
+        jobs_add(w, j);
+}
+
+static void handle(worker *w, const msg *m)
+{
+    if (m->type == MSG_CLOSE)
+        w->over = true;
+    else if (m->type == MSG_OPEN && !w->engine && !w->opening)
+        handle_open(w, m);
+    else if (m->type == MSG_COMPLETE && w->engine && !w->opening)
+        handle_complete(w, m);
+    else if (m->type == MSG_CANCEL)
+        jobs_cancel(w, m->request); /* one that came too late is nothing */
+    else
+        w->broken = E_FORMAT;
+}
+
+void worker_listen(worker *w, bool wait)
 {
     msg m;
     bool got = true;
-    while (!w->over && !w->broken && got) {
-        error err;
-        status s = msg_receive(&w->link, &m, &got, 0, &err);
+    error err;
+    for (; got && !w->over && !w->broken; wait = false) {
+        status s = msg_receive(&w->link, &m, &got, wait ? -1 : 0, &err);
         if (s == E_NOTFOUND)
             w->over = true;
         else if (s)
             w->broken = s;
-        else if (got && m.type == MSG_CLOSE)
-            w->over = true;
-        else if (got && m.type == MSG_CANCEL && m.request == request)
-            return true;
-        else if (got && m.type == MSG_COMPLETE)
-            worker_send_error(w, m.request, E_EXISTS, "invalid", "the worker is busy with another request", 0, 0);
-        else if (got && m.type != MSG_CANCEL)
-            w->broken = E_FORMAT;
+        else if (got)
+            handle(w, &m);
     }
-    return w->over || w->broken;
-}
-
-static void handle_complete(worker *w, const msg *m)
-{
-    js *payload = NULL;
-    error err;
-    uint32_t request = m->request;
-    w->broken = js_parse(&payload, m->data, m->length, "complete", 1, &err);
-    const char *kind = js_text(js_get(payload, "kind"));
-    if (!w->broken && kind && strcmp(kind, "embed") == 0)
-        worker_embed(w, request, payload);
-    else if (!w->broken && !w->session)
-        worker_send_error(w, request, E_UNSUPPORTED, "invalid", "this model makes vectors of texts and does not "
-                          "continue them: ask it for embeddings", 0, 0);
-    else if (!w->broken)
-        worker_answer(w, request, payload);
-    js_free(payload);
 }
 
 static status serve(worker *w, error *err)
 {
     while (!w->over && !w->broken) {
-        msg m;
-        bool got = false;
-        status s = msg_receive(&w->link, &m, &got, -1, err);
-        if (s)
-            return s == E_NOTFOUND ? OK : s;
-        if (!got)
-            continue;
-        if (m.type == MSG_CLOSE)
-            break;
-        if (m.type == MSG_OPEN && !w->engine)
-            handle_open(w, &m);
-        else if (m.type == MSG_COMPLETE && w->engine)
-            handle_complete(w, &m);
-        else if (m.type != MSG_CANCEL) /* one that came too late is nothing */
-            return fail(err, E_FORMAT, "worker: a message of type %u, which is unknown or out of order", m.type);
+        worker_listen(w, w->n_jobs == 0);
+        if (!w->over && !w->broken)
+            jobs_step(w);
     }
     return w->broken ? fail(err, w->broken, "worker: the front broke the protocol") : OK;
 }
@@ -217,9 +285,11 @@ status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, erro
     status s = OK;
     if (worker_send(&w, MSG_HELLO, 0, hello(sandbox, sandbox_ok)))
         s = serve(&w, err);
+    jobs_clear(&w);
     grammar_vocab_close(&w.vocab);
     chat_close(&w.chat);
-    session_close(&w.session);
+    batch_close(&w.batch);
+    sessions_close(&w.sessions);
     engine_close(&w.engine);
     msg_link_close(&w.link);
     return s;

@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lib.served import BUILD, CACHE, MODEL, TINY, Served, need, package  # noqa: E402
@@ -232,7 +233,20 @@ def loading(s, c):
     assert c.chat(MODEL).done_reason == "load" and c.generate(MODEL).done_reason == "load"
     assert [p.done_reason for p in c.generate(MODEL, stream=True)] == ["load"]
     refused(lambda: c.generate("no-such-model"), 404, "no-such-model")
-    refused(lambda: c.generate(MODEL, keep_alive=0), 400, "keep_alive")
+    loaded, = c.ps().models
+    assert loaded.model == MODEL + ":latest" and loaded.size > 0 and loaded.details.family == "llama", loaded
+    assert loaded.expires_at.timestamp() > time.time() + 200
+    process = json.loads(raw(s, "GET", "/api/ps")[2])["models"][0]["hearth"]["process"]
+    assert pathlib.Path(f"/proc/{process}").exists()
+    c.generate(MODEL, "a", keep_alive="30m", options={"num_predict": 1})
+    assert c.ps().models[0].expires_at.timestamp() > time.time() + 1700
+    assert c.generate(MODEL, keep_alive=0).done_reason == "unload"
+    assert not c.ps().models and not pathlib.Path(f"/proc/{process}").exists()
+    c.generate(MODEL, "a", keep_alive=0.2, options={"num_predict": 1})
+    end = time.time() + 10
+    while c.ps().models:
+        assert time.time() < end, "it stays"
+        time.sleep(0.1)
 
 
 def lists(s, c):

@@ -458,7 +458,8 @@ static void tls(void **state)
 static void egress_itself(void **state)
 {
     (void)state;
-    helper h = { .program = "hearth-egress" };
+    helper h;
+    helper_init(&h, "hearth-egress", NULL);
     js *settings = js_object(), *opened = NULL, *payload;
     char url[100], line[8192];
     error e;
@@ -490,8 +491,7 @@ static void egress_itself(void **state)
     assert_true(proc_wait(&h.process, 5000));
     char how[100];
     assert_string_equal(proc_how_ended(&h.process, how, sizeof how), "ended with exit status 3");
-    helper_stop(&h);
-    js_free(h.hello);
+    helper_clear(&h);
 }
 
 int main(void)

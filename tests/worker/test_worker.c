@@ -318,7 +318,8 @@ static void hangs_and_crashes(void **state)
 static void cannot_reach_out(void **state)
 {
     (void)state;
-    helper h = { .program = "hearth-worker" };
+    helper h;
+    helper_init(&h, "hearth-worker", NULL);
     assert_ok(helper_start(&h, err));
     const js *sandbox = js_get(h.hello, "sandbox"), *checks = js_get(sandbox, "checks");
     assert_true(js_bool(js_get(sandbox, "ok"), false));
@@ -338,8 +339,7 @@ static void cannot_reach_out(void **state)
     /* an unknown message ends it */
     assert_ok(msg_send_text(&h.link, (msg_type)77, 1, "", 100, err));
     assert_true(proc_wait(&h.process, 5000));
-    helper_stop(&h);
-    js_free(h.hello);
+    helper_clear(&h);
 }
 
 static void refuses_in_words(void **state)
