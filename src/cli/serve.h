@@ -18,7 +18,8 @@ typedef struct serve_plan {
  * started here: call it before there are others. */
 int serve_run(const serve_plan *p);
 
-/* Whoever listens for other machines asks them for a key, and speaks TLS or was told not to. Says what is missing. */
-bool serve_may_listen(const char *host, const config *c, bool tls, bool plaintext);
+/* Whoever listens for other machines asks them for a key, and speaks TLS or was told not to. E_DENIED says what
+ * is missing. */
+status serve_may_listen(const char *host, const config *c, bool tls, bool plaintext, error *err) MUST_CHECK;
 
 #endif

@@ -141,8 +141,10 @@ static int start(const serve_options *given, config *c, serve_plan *p)
     p->plaintext = given->plaintext || c->plaintext;
     p->drain_seconds = given->drain >= 0 ? (unsigned)given->drain : c->limits.drain_seconds;
     p->api.config = c;
-    if (!serve_may_listen(host, c, *cert, p->plaintext))
+    if (serve_may_listen(host, c, *cert, p->plaintext, &e)) {
+        fprintf(stderr, "hearth serve: %s\n", e.text);
         return EXIT_USAGE;
+    }
     if (*cert && (read_pem(cert, &pem.cert, &e) || read_pem(key, &pem.key, &e)))
         code = report("serve", &e);
     p->listen.tls_cert = pem.cert;

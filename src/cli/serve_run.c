@@ -3,10 +3,12 @@
  *   SIGHUP            the config is read again: keys, their limits, origins; the log's file is opened again
  *   SIGTERM, SIGINT   nothing new is taken, what runs has drain_seconds to finish, the rest is cancelled
  *   the same again    the rest is cancelled now; a third one kills */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "api/journal.h"
 #include "api/keys.h"
@@ -36,19 +38,36 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-bool serve_may_listen(const char *host, const config *c, bool tls, bool plaintext)
+status serve_may_listen(const char *host, const config *c, bool tls, bool plaintext, error *err)
 {
     if (http_is_loopback_name(host))
-        return true;
+        return OK;
     if (!c->n_keys)
-        fprintf(stderr, "hearth serve: %s is reachable by other machines: give them keys in %s (keys: ...) first\n",
-                host, c->path[0] ? c->path : "config.yaml");
-    else if (!tls && !plaintext)
-        fprintf(stderr, "hearth serve: %s is reachable by other machines, and keys and prompts would travel in clear "
-                        "text: give --tls-cert and --tls-key, or say --plaintext\n", host);
-    else
-        return true;
-    return false;
+        return fail(err, E_DENIED, "%s is reachable by other machines: give them keys in %s (keys: ...) first", host,
+                    c->path[0] ? c->path : "config.yaml");
+    if (!tls && !plaintext)
+        return fail(err, E_DENIED, "%s is reachable by other machines, and keys and prompts would travel in clear "
+                    "text: give --tls-cert and --tls-key, or say --plaintext", host);
+    return OK;
+}
+
+/* A line to standard error while requests run. The log may fill the same pipe, and who does not read it must not keep
+ * the server from ending: then the line is lost. */
+static void say(const char *format, ...) PRINTF_LIKE(1, 2);
+static void say(const char *format, ...)
+{
+    enum { WAIT_MS = 500 };
+    char text[2048] = "hearth serve: ";
+    size_t n = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + n, sizeof text - n - 1, format, args);
+    va_end(args);
+    n = strlen(text);
+    text[n++] = '\n';
+    struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (poll(&p, 1, WAIT_MS) > 0 && write(STDERR_FILENO, text, n) < 0)
+        return; /* there is nobody else to tell */
 }
 
 /* ---- SIGHUP ---- */
@@ -57,9 +76,9 @@ bool serve_may_listen(const char *host, const config *c, bool tls, bool plaintex
 static status apply(serving *s, const config *fresh, error *err)
 {
     const serve_plan *p = s->plan;
-    if (!serve_may_listen(p->listen.host, fresh, p->listen.tls_cert != NULL, p->plaintext))
-        return fail(err, E_DENIED, "without keys this address cannot be listened on");
-    status st = key_ring_reload(s->keys, fresh, err);
+    status st = serve_may_listen(p->listen.host, fresh, p->listen.tls_cert != NULL, p->plaintext, err);
+    if (!st)
+        st = key_ring_reload(s->keys, fresh, err);
     return st ? st : http_set_origins(s->http, fresh->origins, fresh->n_origins, err);
 }
 
@@ -72,12 +91,12 @@ static void reload(serving *s)
     if (!st)
         st = apply(s, fresh, &e);
     if (st)
-        fprintf(stderr, "hearth serve: not reloaded, the old configuration stays: %s\n", e.text);
+        say("not reloaded, the old configuration stays: %s", e.text);
     else
-        fprintf(stderr, "hearth serve: reloaded: %zu keys and their limits, %zu origins; all else is read at the next "
-                        "start\n", fresh->n_keys, fresh->n_origins);
+        say("reloaded: %zu keys and their limits, %zu origins; all else is read at the next start", fresh->n_keys,
+            fresh->n_origins);
     if (s->journal && journal_reopen(s->journal, &e))
-        fprintf(stderr, "hearth serve: the log stays in its old file: %s\n", e.text);
+        say("the log stays in its old file: %s", e.text);
     config_close(&fresh);
     service_notify("READY=1");
 }
@@ -98,15 +117,15 @@ static void drain(serving *s)
     size_t busy = http_busy(s->http);
     service_notify("STOPPING=1");
     http_drain(s->http);
-    fprintf(stderr, "hearth serve: stopping\n");
+    say("stopping");
     if (busy)
-        fprintf(stderr, "hearth serve: %zu requests have %u s to finish\n", busy, s->plan->drain_seconds);
+        say("%zu requests have %u s to finish", busy, s->plan->drain_seconds);
     while ((busy = http_busy(s->http)) && clock_mono_us() < end) {
         if (told_again(s, 50))
             break;
     }
     if (busy)
-        fprintf(stderr, "hearth serve: %zu requests are cancelled\n", busy);
+        say("%zu requests are cancelled", busy);
     /* From here on a keyboard can end it at once; a supervisor that is told to stop it twice has its clean end. */
     sigset_t keyboard;
     sigemptyset(&keyboard);

@@ -95,15 +95,16 @@ static status read_kv(config_reader *r, const yaml *node)
     return s ? s : yaml_error(r->f, node, r->err, "kv '%.80s': f16, q8 or f32", text);
 }
 
-static status read_count(config_reader *r, const yaml *root, const char *key, int64_t most, uint32_t *out)
+status config_count(config_reader *r, const yaml *map, const char *name, int64_t low, int64_t high, uint32_t *out)
 {
-    const yaml *node = yaml_get(root, key);
-    int64_t n = 0;
+    const yaml *node = yaml_get(map, name);
+    int64_t n;
     if (!node)
         return OK;
     status s = yaml_i64(r->f, node, &n, r->err);
-    if (!s && (n < 1 || n > most))
-        s = yaml_error(r->f, node, r->err, "%s %lld: 1 to %lld", key, (long long)n, (long long)most);
+    if (!s && (n < low || n > high))
+        s = yaml_error(r->f, node, r->err, "%s %lld: %lld to %lld", name, (long long)n, (long long)low,
+                       (long long)high);
     if (!s)
         *out = (uint32_t)n;
     return s;
@@ -260,8 +261,9 @@ status config_list(config_reader *r, const yaml *root, const char *key, size_t m
 
 static status read_root(config_reader *r, const yaml *root)
 {
-    static const char *const known[] = { "version", "listen", "tls", "plaintext", "origins", "limits", "mem", "kv",
-                                         "parallel", "queue", "keep_alive", "default_class", "keys", "providers" };
+    static const char *const known[] = { "version", "listen",   "tls",   "plaintext",  "origins",       "limits", "mem",
+                                         "kv",      "parallel", "queue", "keep_alive", "default_class", "keys",
+                                         "providers" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -279,9 +281,9 @@ static status read_root(config_reader *r, const yaml *root)
     if (!s)
         s = read_kv(r, yaml_get(root, "kv"));
     if (!s)
-        s = read_count(r, root, "parallel", CONFIG_PARALLEL_MAX, &r->c->parallel);
+        s = config_count(r, root, "parallel", 1, CONFIG_PARALLEL_MAX, &r->c->parallel);
     if (!s)
-        s = read_count(r, root, "queue", CONFIG_QUEUE_MAX, &r->c->queue);
+        s = config_count(r, root, "queue", 1, CONFIG_QUEUE_MAX, &r->c->queue);
     if (!s)
         s = read_keep_alive(r, yaml_get(root, "keep_alive"));
     if (!s)
@@ -313,9 +315,9 @@ static config *config_default(error *err)
     c->listen_port = 5150;
     c->default_class = PRIVACY_PRIVATE;
     c->kv = "f16";
-    c->keep_alive_s = NAN;
     c->tls_cert = c->tls_key = "";
     c->limits.drain_seconds = CONFIG_DRAIN_SECONDS;
+    c->keep_alive_s = NAN;
     return c;
 }
 

@@ -16,6 +16,9 @@ status config_text(config_reader *r, const yaml *node, const char **out) MUST_CH
 status config_class(config_reader *r, const yaml *node, privacy_class *out) MUST_CHECK;
 /* The member "name" of map, which must be there. */
 status config_name(config_reader *r, const yaml *map, const char **out) MUST_CHECK;
+/* The member of map, a whole number from low to high. */
+status config_count(config_reader *r, const yaml *map, const char *name, int64_t low, int64_t high,
+                    uint32_t *out) MUST_CHECK;
 /* A list at root's member `key`, as memory for as many entries of `size` bytes; *first is NULL when there is none. */
 status config_list(config_reader *r, const yaml *root, const char *key, size_t max, size_t size, const yaml **first,
                    void *out) MUST_CHECK;

@@ -73,21 +73,6 @@ static status read_origins(config_reader *r, const yaml *root)
 
 /* ---- limits ---- */
 
-static status read_count(config_reader *r, const yaml *map, const char *name, int64_t low, int64_t high, unsigned *out)
-{
-    const yaml *node = yaml_get(map, name);
-    int64_t n;
-    if (!node)
-        return OK;
-    status s = yaml_i64(r->f, node, &n, r->err);
-    if (!s && (n < low || n > high))
-        s = yaml_error(r->f, node, r->err, "%s %lld: %lld to %lld", name, (long long)n, (long long)low,
-                       (long long)high);
-    if (!s)
-        *out = (unsigned)n;
-    return s;
-}
-
 static status read_body(config_reader *r, const yaml *node, uint64_t *out)
 {
     const char *text;
@@ -117,7 +102,7 @@ static status read_limits(config_reader *r, const yaml *node)
         return yaml_error(r->f, node, r->err, "limits: a map {connections, per_address, requests, body, ...}");
     status s = yaml_known_keys(r->f, node, known, ARRAY_LEN(known), r->err);
     for (size_t i = 0; !s && i < ARRAY_LEN(counts); i++)
-        s = read_count(r, node, counts[i].name, counts[i].low, counts[i].high, counts[i].to);
+        s = config_count(r, node, counts[i].name, counts[i].low, counts[i].high, counts[i].to);
     return s ? s : read_body(r, yaml_get(node, "body"), &l->body);
 }
 
@@ -158,12 +143,12 @@ static status read_key_limits(config_reader *r, const yaml *map, config_key *k)
     unsigned burst = 0;
     status s = read_rate(r, yaml_get(map, "rate"), k);
     if (!s)
-        s = read_count(r, map, "burst", 1, 1000000, &burst);
+        s = config_count(r, map, "burst", 1, 1000000, &burst);
     if (!s && burst && !(k->rate_per_second > 0))
         s = yaml_error(r->f, yaml_get(map, "burst"), r->err, "key '%s': burst goes with a rate", k->name);
     if (!s && burst)
         k->burst = burst;
-    return s ? s : read_count(r, map, "concurrency", 1, 4096, &k->concurrency);
+    return s ? s : config_count(r, map, "concurrency", 1, 4096, &k->concurrency);
 }
 
 static status read_key(config_reader *r, const yaml *map, config_key *k)

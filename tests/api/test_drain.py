@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -129,6 +130,23 @@ with Served(up.config()) as s:
     t.join()
     assert got[0][0] == 200 and "late" in got[0][2] and s.process.wait(10) == 0, got
 up.hold = None
+
+# Nobody reads standard error, and the log has filled it: no request waits for that, nor does the end.
+quiet = Served(up.config())
+process = subprocess.Popen(quiet.args, env=quiet.environment, stderr=subprocess.PIPE)
+while refused(quiet):
+    time.sleep(0.02)
+c = http.client.HTTPConnection("127.0.0.1", quiet.port, timeout=10)
+for _ in range(600):
+    c.request("GET", "/v1/models/" + "x" * 240)
+    assert c.getresponse().read()
+process.send_signal(signal.SIGHUP)
+time.sleep(0.7)
+begun = time.monotonic()
+process.send_signal(signal.SIGTERM)
+assert process.wait(20) == 0 and time.monotonic() - begun < 8
+written = process.stderr.read().count(b"/v1/models/xxx")
+assert 0 < written < 600, written  # the pipe was full
 
 # An aborted start leaves no trace either: SIGTERM right away.
 with Served(up.config()) as s:

@@ -102,7 +102,6 @@ with Served(keys(key("a", ", concurrency: 2"), key("b"))) as s:
                for _ in range(2)]
     for t in threads:
         t.start()
-    # the provider answers one at a time: the second one waits inside the server
     for _ in range(200):
         code, answer, text = s.ask("/v1/models", headers={"x-api-key": A})
         if code == 429:

@@ -3,6 +3,7 @@ import http.client
 import json
 import pathlib
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -115,4 +116,24 @@ for config, args, code, words in (
         (BARE, (*near, "--tls-cert", str(CERT), "--tls-key", str(OTHER)), 3, "certificate")):
     got, text = start(config, *args)
     assert got == code and words in text, (args, got, text)
+# Keys that go at a reload would open the address to everybody: refused.
+with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    port = s.getsockname()[1]
+(folder / "config.yaml").write_text(KEYS)
+p = subprocess.Popen([BUILD / "hearth", "serve", "--config", folder / "config.yaml", "--listen", f"0.0.0.0:{port}",
+                      "--plaintext", "--log", "none"], stderr=subprocess.PIPE, text=True)
+assert "listening" in p.stderr.readline()
+(folder / "config.yaml").write_text(BARE)
+p.send_signal(signal.SIGHUP)
+line = p.stderr.readline()
+assert "the old configuration stays" in line and "reachable by other machines" in line, line
+c = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+for headers, status in (({}, 401), ({"x-api-key": "key-0815"}, 200)):
+    c.request("GET", "/v1/models", headers=headers)
+    answer = c.getresponse()
+    answer.read()
+    assert answer.status == status, (headers, answer.status)
+p.terminate()
+assert p.wait(20) == 0
 print("ok")
