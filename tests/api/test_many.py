@@ -109,6 +109,19 @@ def a_death_is_told(s, pool):
     assert s.children("hearth-worker") != [worker]
 
 
+def a_hostile_file_is_refused(s, pool):
+    """Files that lie: each is an error in words, and who is answered meanwhile does not notice."""
+    good = need(CACHE / f"{MODEL}.gguf").read_bytes()[:300000]
+    lies = {"empty": b"", "short": good, "garbage": b"GGUF" + os.urandom(4096),
+            "counts": good[:8] + b"\xff" * 16 + good[24:]}
+    busy = pool.submit(call, s, long_answer(1, max_tokens=200), "/v1/completions")
+    for name, data in lies.items():
+        (s.home / "models" / f"{name}.gguf").write_bytes(data)
+        status, _, body = call(s, asked(1, model=name))
+        assert status in (400, 502, 503) and json.loads(body)["error"]["message"], (name, status, body)
+    assert busy.result()[0] == 200 and len(s.children("hearth-worker")) == 1
+
+
 def models_share_the_memory(s, pool):
     """Two fit: a third takes the place of the longest idle, a large one that of both. Beside two that answer it
     waits."""
@@ -203,7 +216,7 @@ def asked_from_a_terminal(s, pool):
     assert code != 0 and "no server" in err
 
 
-check("parallel: 8\n", [streams_are_their_own, leaving_ends_the_work, a_death_is_told])
+check("parallel: 8\n", [streams_are_their_own, leaving_ends_the_work, a_death_is_told, a_hostile_file_is_refused])
 one = check("parallel: 1\nqueue: 2\n", [turns])
 check(f"parallel: 1\nmem: {int(2.2 * one)}\n", [models_share_the_memory])
 check(f"parallel: 1\nmem: {one // 2}\n", [what_never_fits])
