@@ -239,6 +239,7 @@ static void log_probabilities(void **state)
     r.logprobs = true;
     r.n_logprobs = 3;
     ask(smol, &h, &r, NULL);
+    assert_ok(h.s ? fail(err, h.s, "%s", h.err.text) : OK);
     assert_int_equal(h.n_token, 6);
     assert_int_equal(h.n_top, 18);
     assert_true(fabs(h.sum_logprob / 6 - h.done.mean_logprob) < 1e-5);
