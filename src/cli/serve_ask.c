@@ -83,6 +83,14 @@ static int64_t whole(const js *o, const char *key)
     return v;
 }
 
+static void print_json(const js *answer)
+{
+    buf text = BUF_INIT(ANSWER_MAX);
+    js_write(answer, JS_COMPACT, &text);
+    printf("%s\n", buf_text(&text));
+    buf_clear(&text);
+}
+
 static void print_model(const js *m)
 {
     const js *own = js_get(m, "hearth");
@@ -117,10 +125,7 @@ int serve_ps(int argc, char **argv)
         return code;
     const js *models = js_get(answer, "models");
     if (o.json) {
-        buf text = BUF_INIT(ANSWER_MAX);
-        js_write(answer, JS_COMPACT, &text);
-        printf("%s\n", buf_text(&text));
-        buf_clear(&text);
+        print_json(answer);
     } else if (js_len(models)) {
         printf("%-40s %10s  %-10s %9s %8s %9s %8s\n", "MODEL", "MEMORY", "STATE", "ANSWERING", "WAITING", "STAYS",
                "PROCESS");
@@ -137,6 +142,7 @@ int serve_stop(int argc, char **argv)
     const option options[] = {
         { "listen", 'l', OPTION_TEXT, &o.listen, "HOST:PORT", "where the server listens (default: config)" },
         { "config", 0, OPTION_TEXT, &o.config_path, "FILE", "another config.yaml" },
+        { "json", 0, OPTION_FLAG, &o.json, NULL, "the server's answer, one JSON document" },
     };
     http_question q = { .method = "POST", .path = "/api/generate", .timeout_ms = STOP_MS };
     char host[LISTEN_HOST_MAX];
@@ -156,6 +162,8 @@ int serve_stop(int argc, char **argv)
     js_write(body, JS_COMPACT, &text);
     q.body = buf_text(&text);
     code = ask("stop", &q, &answer);
+    if (o.json && code == EXIT_OK)
+        print_json(answer);
     buf_clear(&text);
     js_free(body);
     js_free(answer);
