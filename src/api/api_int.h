@@ -209,5 +209,10 @@ void api_ollama_tags(api *a, http_request *r);
 void api_ollama_ps(api *a, http_request *r);
 void api_ollama_show(api *a, http_request *r);
 void api_ollama_delete(api *a, http_request *r);
+/* llama-server's own paths: {"error": {code, message, type}}, code being the status. */
+js *api_llama_fault_js(const api_fault *f);
+void api_llama_tokenize(api *a, http_request *r);
+void api_llama_detokenize(api *a, http_request *r);
+void api_llama_template(api *a, http_request *r);
 
 #endif

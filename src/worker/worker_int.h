@@ -45,6 +45,11 @@ bool worker_send_error(worker *w, uint32_t request, status code, const char *kin
 /* Takes what the front has sent without waiting for more; with `wait`, for the next message. */
 void worker_listen(worker *w, bool wait);
 
+/* A token's bytes as hex text; NULL without memory. And PROMPT, in as many messages as it takes (prompt.c). */
+js *worker_hex(span bytes);
+struct token_list;
+void worker_send_prompt(worker *w, uint32_t request, const struct token_list *prompt, bool decoded);
+
 /* ---- jobs: requests under way (jobs.c) ----
  *
  * A job works in turns of its own (a piece of a text to judge, a group of inputs to embed), or hands a generation to
