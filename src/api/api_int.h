@@ -214,5 +214,6 @@ js *api_llama_fault_js(const api_fault *f);
 void api_llama_tokenize(api *a, http_request *r);
 void api_llama_detokenize(api *a, http_request *r);
 void api_llama_template(api *a, http_request *r);
+void api_llama_completion(api *a, http_request *r);
 
 #endif

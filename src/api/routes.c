@@ -39,6 +39,7 @@ static const route routes[] = {
     { "POST", "/api/show", api_ollama_show, false, api_ollama_fault_js },
     { "DELETE", "/api/delete", api_ollama_delete, false, api_ollama_fault_js },
     { "", "/api/", NULL, false, api_ollama_fault_js },
+    { "POST", "/completion", api_llama_completion, false, api_llama_fault_js },
     { "POST", "/tokenize", api_llama_tokenize, false, api_llama_fault_js },
     { "POST", "/detokenize", api_llama_detokenize, false, api_llama_fault_js },
     { "POST", "/apply-template", api_llama_template, false, api_llama_fault_js },
