@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "api/api.h"
+#include "api/metrics.h"
 #include "base/js.h"
 #include "provider/provider.h"
 #include "route/route.h"
@@ -130,6 +131,7 @@ struct api {
     bool ending;
     bool reaping;
     pthread_t reaper;
+    metrics counted;
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -215,5 +217,8 @@ void api_llama_tokenize(api *a, http_request *r);
 void api_llama_detokenize(api *a, http_request *r);
 void api_llama_template(api *a, http_request *r);
 void api_llama_completion(api *a, http_request *r);
+void api_llama_props(api *a, http_request *r);
+void api_llama_slots(api *a, http_request *r);
+void api_metrics(api *a, http_request *r);
 
 #endif

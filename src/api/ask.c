@@ -51,14 +51,23 @@ static void use_task(const target *to, request *neutral, request_message *messag
 /* ---- events ---- */
 
 typedef struct watch {
+    api *a;
+    const char *model; /* as its provider is named */
     api_ask *ask;
     api_fault *fault;
     bool failed;
 } watch;
 
+static metrics_kind kind_of(const request *q)
+{
+    return q->prompt_only ? METRICS_PROMPTS : q->kind == REQUEST_EMBED ? METRICS_VECTORS : METRICS_ANSWERS;
+}
+
 static int on_event(void *user, const event *e)
 {
     watch *w = user;
+    if (e->kind == EVENT_DONE)
+        api_metrics_end(w->a, w->model, kind_of(w->ask->neutral), e->end);
     if (e->kind != EVENT_ERROR)
         return w->ask->fn(w->ask->user, e) || http_gone(w->ask->r);
     w->failed = !api_refuse_event(w->fault, w->ask->param ? w->ask->param : "", e->error);
@@ -77,11 +86,11 @@ static bool check_context(const provider_info *info, const api_ask *ask, api_fau
                                       "'%s' is not known here", wanted, ask->to.spec);
 }
 
-static bool complete(provider *p, api_ask *ask, api_fault *f)
+static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
 {
     const provider_info *info = provider_get_info(p);
     error e = { 0 };
-    watch w = { ask, f, false };
+    watch w = { a, info->name, ask, f, false };
     if (!ask->to.routed)
         http_set(ask->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
     api_set_headers(ask->r, &ask->to);
@@ -116,7 +125,7 @@ static bool ask_target(api *a, api_ask *ask, api_fault *f)
     ask->neutral->priority = priority_of(ask->r);
     if (!api_take(a, ask->to.spec, ask->to.scope, ask->neutral->priority, ask->r, &lease, f))
         return false;
-    bool ok = complete(lease.provider, ask, f);
+    bool ok = complete(a, lease.provider, ask, f);
     if (ask->keep_set)
         api_keep(a, ask->to.spec, ask->keep_s);
     api_give(a, &lease);
@@ -136,5 +145,9 @@ bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)
     else if (ask->to.routed)
         api_set_headers(ask->r, &ask->to);
     api_target_clear(&ask->to);
+    if (!ok && http_gone(ask->r))
+        api_metrics_left(a);
+    else if (!ok)
+        api_metrics_fault(a, f->kind);
     return ok;
 }
