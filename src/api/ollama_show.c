@@ -68,14 +68,14 @@ static js *model_info_js(const provider_info *info)
     return o;
 }
 
-/* A model with a template converses, and calls tools in its own words or in ours. Of a local one without it only this
- * is certain: it makes vectors (whether it also continues texts, its worker does not say). */
+/* A model with a template converses, and calls tools in its own words or in ours; one without it continues texts; an
+ * encoder makes vectors. (All local models can be asked for vectors; only an encoder is there for them.) */
 static js *capabilities_js(const provider_info *info)
 {
     bool converses = info->has_template || info->kind != PROVIDER_LOCAL;
     js *list = js_array();
-    js_push(list, js_new_string(converses ? "completion" : "embedding"));
-    if (converses)
+    js_push(list, js_new_string(info->is_encoder ? "embedding" : "completion"));
+    if (converses && !info->is_encoder)
         js_push(list, js_new_string("tools"));
     return list;
 }
