@@ -220,5 +220,6 @@ void api_llama_completion(api *a, http_request *r);
 void api_llama_props(api *a, http_request *r);
 void api_llama_slots(api *a, http_request *r);
 void api_metrics(api *a, http_request *r);
+void api_rerank(api *a, http_request *r);
 
 #endif
