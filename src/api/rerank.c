@@ -1,7 +1,8 @@
 /* rerank.c: POST /rerank, /reranking, /v1/rerank, /v1/reranking: documents in the order of what they have to do with a
  * query. As Jina and llama-server have it (`documents`), or as Text Embeddings Inference does (`texts`: the answer is
- * the list alone). The score is the cosine of the vectors that the model makes of query and document; `method` and
- * x-hearth-method say so. */
+ * the list alone). A model with a head for pairs of texts judges each; of any other the score is the cosine of the
+ * vectors that it makes of query and document. `method` and x-hearth-method say which. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,6 @@
 #include "api/llama_int.h"
 
 enum { DOCUMENTS_MAX = REQUEST_INPUTS_MAX - 1 };
-
-static const char method[] = "embedding";
 
 typedef struct ranked {
     size_t index;
@@ -27,7 +26,9 @@ typedef struct rerank_call {
     request neutral;
     request_embed embed;
     request_input *inputs; /* owned: the query, then the documents */
-    float *query;          /* its vector, owned */
+    bool raw;              /* scores of the head as they are, not from 0 to 1 */
+    bool judged;           /* by the model's head */
+    float *query;          /* its vector, owned; NULL: judged, or it has not come */
     size_t n_query;
     ranked *ranks;         /* owned: of the documents so far */
     size_t n_ranks;
@@ -48,7 +49,7 @@ static const field fields[] = {
     { "return_text", FIELD_READ, NULL },
     { "truncate", FIELD_READ, NULL },
     { "user", FIELD_IGNORED, NULL },
-    { "raw_scores", FIELD_NEUTRAL, NULL },
+    { "raw_scores", FIELD_READ, NULL },
     { "rank_fields", FIELD_NEUTRAL, NULL },
     { "max_chunks_per_doc", FIELD_NEUTRAL, NULL },
     { "max_tokens_per_doc", FIELD_NEUTRAL, NULL },
@@ -100,6 +101,7 @@ static bool read_call(rerank_call *c, api_fault *f)
         !api_read_whole(c->body, "top_n", 1, INT32_MAX, &c->top_n, f) ||
         !api_read_bool(c->body, "return_documents", &c->with_documents, f) ||
         !api_read_bool(c->body, "return_text", &with_text, f) ||
+        !api_read_bool(c->body, "raw_scores", &c->raw, f) ||
         !api_read_bool(c->body, "truncate", &c->embed.truncate, f))
         return false;
     c->with_documents = c->with_documents || with_text;
@@ -129,16 +131,28 @@ static bool keep_query(rerank_call *c, const event_vector *v)
     return true;
 }
 
-/* Vectors come in the order of the inputs, so the query's is the first. */
+static double score_of(const rerank_call *c, const event_vector *v)
+{
+    if (!c->judged)
+        return cosine(c->query, v->values, v->n);
+    double logit = (double)v->values[0];
+    return c->raw ? logit : 1 / (1 + exp(-logit));
+}
+
+/* Vectors come in the order of the inputs, the query's first; a head that judges pairs has none of it (embed.h). */
 static void add_vector(rerank_call *c, const event_vector *v)
 {
-    if (!c->query)
-        c->failed = v->input != 0 || !keep_query(c, v);
-    else if (v->input != c->n_ranks + 1 || c->n_ranks + 1 >= c->embed.n_inputs || v->n != c->n_query)
+    if (v->input == 0) {
+        c->failed = c->query || !keep_query(c, v);
+        return;
+    }
+    c->judged = !c->query;
+    if (v->input != c->n_ranks + 1 || v->input >= c->embed.n_inputs || v->n != (c->judged ? 1 : c->n_query)) {
         c->failed = true;
-    else
-        c->ranks[c->n_ranks] = (ranked){ c->n_ranks, cosine(c->query, v->values, v->n) };
-    c->n_ranks += c->query && v->input > 0 && !c->failed;
+        return;
+    }
+    c->ranks[c->n_ranks] = (ranked){ c->n_ranks, score_of(c, v) };
+    c->n_ranks++;
 }
 
 static int on_event(void *user, const event *e)
@@ -180,6 +194,11 @@ static js *result_js(const rerank_call *c, const ranked *r)
     return o;
 }
 
+static const char *method_of(const rerank_call *c)
+{
+    return c->judged ? "cross-encoder" : "embedding";
+}
+
 static js *answer_js(const rerank_call *c)
 {
     js *list = js_array();
@@ -194,7 +213,7 @@ static js *answer_js(const rerank_call *c)
     js_set(o, "object", js_new_string("list"));
     js_set(o, "usage", usage);
     js_set(o, "results", list);
-    js_set(o, "method", js_new_string(method));
+    js_set(o, "method", js_new_string(method_of(c)));
     return o;
 }
 
@@ -228,7 +247,7 @@ static bool answer(api *a, rerank_call *c, api_fault *f)
     if (!c->done)
         return true; /* nobody is there any more */
     qsort(c->ranks, c->n_ranks, sizeof *c->ranks, by_score);
-    http_set(c->r, "x-hearth-method", method);
+    http_set(c->r, "x-hearth-method", method_of(c));
     api_reply_js(c->r, 200, answer_js(c));
     return true;
 }
@@ -240,6 +259,7 @@ void api_rerank(api *a, http_request *r)
     request_init(&c.neutral);
     c.neutral.kind = REQUEST_EMBED;
     c.neutral.embed = &c.embed;
+    c.embed.rank = true;
     if (!read_call(&c, &f) || !answer(a, &c, &f))
         llama_reply_fault(r, &f);
     mem_free(c.inputs);

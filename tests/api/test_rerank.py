@@ -1,13 +1,25 @@
-"""Reranking by a real `hearth serve`: the order of the cosines that its own embeddings have, in three clients' forms."""
+"""Reranking by a real `hearth serve`: the order of the cosines that its own embeddings have, in three clients' forms; and
+the scores of a cross-encoder, against NumPy over the same weights and `tokenizers` for the pairs."""
 import json
+import struct
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+try:
+    import gguf
+    import numpy as np
+except ImportError as e:
+    print(f"{e}: the packages of tests/requirements.txt are missing (network)")
+    sys.exit(77)
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS / "engine"), str(TESTS / "model"), str(TESTS / "import")]
 from lib.served import BUILD, CACHE, MODEL, TINY, Served, need  # noqa: E402
+import encoder_reference  # noqa: E402
+import test_minilm  # noqa: E402
 
 QUERY = "How do I bake bread?"
 DOCUMENTS = ["The stock market fell on Tuesday.", "Knead the dough and let it rise before baking.", "Paris is in France.",
@@ -88,6 +100,79 @@ def refusals(s):
     assert post(s, "/v1/rerank", model="nothing", query="a", documents=["a"])[0] == 404
 
 
+# ---- a cross-encoder: MiniLM with a head of random weights ----
+
+N_EMBD = 384
+
+
+def head():
+    rng = np.random.RandomState(9)
+    return {"cls.weight": (rng.standard_normal((N_EMBD, N_EMBD)) * 0.15).astype("<f4"),
+            "cls.bias": rng.standard_normal(N_EMBD).astype("<f4"),
+            "cls.output.weight": (rng.standard_normal((1, N_EMBD)) * 0.2).astype("<f4"),
+            "cls.output.bias": rng.standard_normal(1).astype("<f4")}
+
+
+def with_tensors(source, to, tensors):
+    """A GGUF file with further tensors (F32) behind its own."""
+    data, reader = source.read_bytes(), gguf.GGUFReader(source)
+    end = max(int(t.field.offset) + sum(p.nbytes for p in t.field.parts) for t in reader.tensors)
+    begin, align = int(reader.data_offset), int(reader.alignment)
+    infos, weights, at = b"", data[begin:], len(data) - begin
+    for name, value in tensors.items():
+        weights += b"\0" * (-at % align)
+        at += -at % align
+        infos += struct.pack("<Q", len(name)) + name.encode() + struct.pack("<I", value.ndim)
+        infos += struct.pack(f"<{value.ndim}Q", *value.shape[::-1]) + struct.pack("<IQ", 0, at)
+        weights += value.tobytes()
+        at += value.nbytes
+    front = data[:8] + struct.pack("<Q", len(reader.tensors) + len(tensors)) + data[16:end] + infos
+    to.write_bytes(front + b"\0" * (-len(front) % align) + weights)
+
+
+def reference(query, documents):
+    w = test_minilm.gguf_names(test_minilm.safetensors(CACHE / "minilm/model.safetensors"))
+    w.update({k: v.astype(np.float64) for k, v in head().items()})
+    t, scores, n = test_minilm.tokenizer("minilm"), [], 0
+    for document in documents:
+        pair = t.encode(query, document)
+        x = encoder_reference.encode(w, pair.ids, 6, 12, 1e-12, kinds=np.array(pair.type_ids))
+        scores.append(float(encoder_reference.rank(w, x)[0]))
+        n += len(pair.ids)
+    return np.array(scores), n
+
+
+def cross_encoder(s):
+    wanted, n_tokens = reference(QUERY, DOCUMENTS)
+    code, raw, headers = post(s, "/v1/rerank", model="cross", query=QUERY, documents=DOCUMENTS, raw_scores=True)
+    assert code == 200 and raw["method"] == headers["x-hearth-method"] == "cross-encoder", raw
+    assert raw["usage"]["prompt_tokens"] == n_tokens
+    scores = [r["relevance_score"] for r in raw["results"]]
+    off = max(abs(r["relevance_score"] - wanted[r["index"]]) for r in raw["results"])
+    print(f"   |logit - NumPy| {off:.1e}, logits {min(wanted):.2f} to {max(wanted):.2f}")
+    assert off < 1e-2 < 0.2 < np.ptp(wanted) and scores == sorted(scores, reverse=True)
+    other = post(s, "/v1/rerank", model="cross", query=QUERY, documents=DOCUMENTS)[1]
+    assert [r["index"] for r in other["results"]] == [r["index"] for r in raw["results"]]
+    for a, b in zip(other["results"], raw["results"]):
+        assert abs(a["relevance_score"] - 1 / (1 + np.exp(-b["relevance_score"]))) < 1e-9
+    many = [DOCUMENTS[i % 6] + " word" * (i // 6) for i in range(60)]
+    together = post(s, "/rerank", model="cross", query=QUERY, texts=many, raw_scores=True)[1]
+    for r in together[::7]:  # a pair's score does not depend on its company
+        alone = post(s, "/rerank", model="cross", query=QUERY, texts=[many[r["index"]]], raw_scores=True)[1]
+        assert alone[0]["score"] == r["score"]
+    code, reply, _ = post(s, "/v1/rerank", model="cross", query=QUERY, documents=["a", "word " * 600])
+    n = len(test_minilm.tokenizer("minilm").encode(QUERY, "word " * 600).ids)
+    assert code == 400 and f"document 1 has {n} tokens with the query" in reply["error"]["message"], reply
+    assert reply["error"]["n_prompt_tokens"] == n and reply["error"]["n_ctx"] == 512
+    code, cut, _ = post(s, "/v1/rerank", model="cross", query=QUERY, documents=["word " * 600], truncate=True, raw_scores=True)
+    assert code == 200 and cut["usage"]["prompt_tokens"] == 512
+    same = post(s, "/v1/rerank", model="cross", query=QUERY, documents=["word " * (600 - (n - 512))], raw_scores=True)[1]
+    assert same["results"] == cut["results"]
+    code, reply, _ = post(s, "/v1/rerank", model="cross", query="word " * 600, documents=["a"], truncate=True)
+    assert code == 400 and "the query has 602 tokens" in reply["error"]["message"], reply
+    assert post(s, "/v1/embeddings", model="cross", input="a")[0] == 200  # it makes vectors all the same
+
+
 def encoders_say_so(s):
     for model, wanted in (("minilm", ["embedding"]), (MODEL, ["completion", "tools"]), ("gemma", ["completion"])):
         if (s.home / f"models/{model}.gguf").exists():
@@ -99,9 +184,10 @@ def main():
     folder, gemma = need(CACHE / "minilm"), CACHE / "gemma-3-270m-q4_k_m.gguf"
     with Served(args=[MODEL]) as s:
         subprocess.run([str(BUILD / "hearth"), "import", folder, s.home / "models/minilm.gguf"], check=True)
+        with_tensors(s.home / "models/minilm.gguf", s.home / "models/cross.gguf", head())
         if gemma.exists() and not TINY:
             (s.home / "models/gemma.gguf").symlink_to(gemma)
-        for test in (as_the_embeddings_say, in_all_forms, refusals, encoders_say_so):
+        for test in (as_the_embeddings_say, in_all_forms, refusals, cross_encoder, encoders_say_so):
             test(s)
             print("ok", test.__name__, flush=True)
     return 0
