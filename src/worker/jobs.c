@@ -14,16 +14,6 @@ job *job_begin(worker *w, uint32_t request, js *in)
     return embed_begin(w, request, in);
 }
 
-void jobs_add(worker *w, job *j)
-{
-    job **at = &w->jobs;
-    while (*at)
-        at = &(*at)->next;
-    *at = j;
-    j->next = NULL;
-    w->n_jobs++;
-}
-
 void jobs_cancel(worker *w, uint32_t request)
 {
     for (job *j = w->jobs; j; j = j->next)
@@ -44,6 +34,20 @@ static void end(worker *w, job **at)
         generation_close(&j->generation);
     }
     j->kind->close(j);
+}
+
+/* One that is over already (it was refused, or computes nothing) leaves its place at once: its front may have asked
+ * again before anybody has a turn. */
+void jobs_add(worker *w, job *j)
+{
+    job **at = &w->jobs;
+    while (*at)
+        at = &(*at)->next;
+    *at = j;
+    j->next = NULL;
+    w->n_jobs++;
+    if (j->state == JOB_OVER)
+        end(w, at);
 }
 
 void jobs_clear(worker *w)

@@ -318,6 +318,20 @@ def refusals(s):
     assert ask(s, "/detokenize", tokens=[]) == {"content": ""}
 
 
+def at_one_place():
+    """What computes nothing leaves its place before the next that its client asks."""
+    with Served(config="version: 1\nparallel: 1\n", args=[MODEL]) as s:
+        many = [x for i in range(100) for x in (i + 5, f" {i}")]
+        wanted = ask(s, "/tokenize", content=many)["tokens"]
+        for _ in range(5):
+            assert ask(s, "/tokenize", content=many)["tokens"] == wanted and len(wanted) > 200
+        got = ask(s, "/completion", prompt=many, n_predict=2, temperature=0)
+        assert got["tokens_evaluated"] == len(wanted) and got["tokens_predicted"] == 2
+        for _ in range(60):
+            code, reply = post(s.url, "/completion", dict(prompt=[10 ** 8]))
+            assert code == 400 and "not an id" in reply["error"]["message"], reply
+
+
 def with_template(source, to):
     """A base model with a template that begins with the token that texts begin with. Its key is as long as the file's
     alignment, so that nothing behind it moves against that."""
@@ -399,6 +413,8 @@ def main():
                      stops_and_shapes, samplers, completion_refusals, a_reader_that_leaves):
             test(s)
             print("ok", test.__name__, flush=True)
+        at_one_place()
+        print("ok at_one_place")
         with Peer() as p:
             if p:
                 as_the_peer_says(s, p)
