@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "api/api.h"
+#include "api/metrics.h"
 #include "base/js.h"
 #include "provider/provider.h"
 #include "route/route.h"
@@ -130,6 +131,7 @@ struct api {
     bool ending;
     bool reaping;
     pthread_t reaper;
+    metrics counted;
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -202,5 +204,15 @@ void api_ollama_tags(api *a, http_request *r);
 void api_ollama_ps(api *a, http_request *r);
 void api_ollama_show(api *a, http_request *r);
 void api_ollama_delete(api *a, http_request *r);
+/* llama-server's own paths: {"error": {code, message, type}}, code being the status. */
+js *api_llama_fault_js(const api_fault *f);
+void api_llama_tokenize(api *a, http_request *r);
+void api_llama_detokenize(api *a, http_request *r);
+void api_llama_template(api *a, http_request *r);
+void api_llama_completion(api *a, http_request *r);
+void api_llama_props(api *a, http_request *r);
+void api_llama_slots(api *a, http_request *r);
+void api_metrics(api *a, http_request *r);
+void api_rerank(api *a, http_request *r);
 
 #endif

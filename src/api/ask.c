@@ -51,16 +51,24 @@ static void use_task(const target *to, request *neutral, request_message *messag
 /* ---- events ---- */
 
 typedef struct watch {
-    const api *a;
+    api *a;
+    const char *model; /* as its provider is named */
     api_ask *ask;
     api_fault *fault;
     bool failed;
 } watch;
 
+static metrics_kind kind_of(const request *q)
+{
+    return q->prompt_only ? METRICS_PROMPTS : q->kind == REQUEST_EMBED ? METRICS_VECTORS : METRICS_ANSWERS;
+}
+
 static int on_event(void *user, const event *e)
 {
     watch *w = user;
     api_visit_event(w->a, w->ask->r, e);
+    if (e->kind == EVENT_DONE)
+        api_metrics_end(w->a, w->model, kind_of(w->ask->neutral), e->end);
     if (e->kind != EVENT_ERROR)
         return w->ask->fn(w->ask->user, e) || http_gone(w->ask->r);
     w->failed = !api_refuse_event(w->fault, w->ask->param ? w->ask->param : "", e->error);
@@ -79,11 +87,11 @@ static bool check_context(const provider_info *info, const api_ask *ask, api_fau
                                       "'%s' is not known here", wanted, ask->to.spec);
 }
 
-static bool complete(const api *a, provider *p, api_ask *ask, api_fault *f)
+static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
 {
     const provider_info *info = provider_get_info(p);
     error e = { 0 };
-    watch w = { a, ask, f, false };
+    watch w = { a, info->name, ask, f, false };
     if (!ask->to.routed)
         http_set(ask->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
     api_set_headers(ask->r, &ask->to);
@@ -138,5 +146,9 @@ bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)
     else if (ask->to.routed)
         api_set_headers(ask->r, &ask->to);
     api_target_clear(&ask->to);
+    if (!ok && http_gone(ask->r))
+        api_metrics_left(a);
+    else if (!ok)
+        api_metrics_fault(a, f->kind);
     return ok;
 }

@@ -68,15 +68,15 @@ static js *model_info_js(const provider_info *info)
     return o;
 }
 
-/* A model with a template converses, and calls tools in its own words or in ours; thinking is what can be asked for and
- * against (`think`). Of a local one without it only this
- * is certain: it makes vectors (whether it also continues texts, its worker does not say). */
+/* A model with a template converses, and calls tools in its own words or in ours; one without it continues texts; an
+ * encoder makes vectors. (All local models can be asked for vectors; only an encoder is there for them.) Thinking is
+ * what can be asked for and against (`think`). */
 static js *capabilities_js(const provider_info *info)
 {
     bool converses = info->has_template || info->kind != PROVIDER_LOCAL;
     js *list = js_array();
-    js_push(list, js_new_string(converses ? "completion" : "embedding"));
-    if (converses)
+    js_push(list, js_new_string(info->is_encoder ? "embedding" : "completion"));
+    if (converses && !info->is_encoder)
         js_push(list, js_new_string("tools"));
     if (strstr(info->chat_template, "enable_thinking") || strstr(info->chat_template, "reasoning_effort"))
         js_push(list, js_new_string("thinking"));

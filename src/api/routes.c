@@ -40,6 +40,17 @@ static const route routes[] = {
     { "POST", "/api/show", api_ollama_show, false, api_ollama_fault_js },
     { "DELETE", "/api/delete", api_ollama_delete, false, api_ollama_fault_js },
     { "", "/api/", NULL, false, api_ollama_fault_js },
+    { "POST", "/completion", api_llama_completion, false, api_llama_fault_js },
+    { "POST", "/v1/rerank", api_rerank, false, api_llama_fault_js },
+    { "POST", "/v1/reranking", api_rerank, false, api_llama_fault_js },
+    { "POST", "/rerank", api_rerank, false, api_llama_fault_js },
+    { "POST", "/reranking", api_rerank, false, api_llama_fault_js },
+    { "GET", "/props", api_llama_props, false, api_llama_fault_js },
+    { "GET", "/slots", api_llama_slots, false, api_llama_fault_js },
+    { "GET", "/metrics", api_metrics, false, NULL },
+    { "POST", "/tokenize", api_llama_tokenize, false, api_llama_fault_js },
+    { "POST", "/detokenize", api_llama_detokenize, false, api_llama_fault_js },
+    { "POST", "/apply-template", api_llama_template, false, api_llama_fault_js },
 };
 
 /* "/" is only itself. */

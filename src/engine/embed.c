@@ -153,10 +153,12 @@ static void pass_close(encoder_pass *p)
     mem_free(p->pages);
 }
 
-/* Takes the next text in, or says that the pass is full. An empty pass has room for every text: the plan saw to it. */
-static bool pass_add(encoder_pass *p, engine *e, const embed_input *in)
+/* Takes the next text in, or says that the pass is full. An empty pass has room for every text: the plan saw to it.
+ * From token n_first on they are of the second kind. */
+static bool pass_add(encoder_pass *p, engine *e, const embed_input *in, uint32_t n_first)
 {
-    uint32_t pages = pages_for(in->n);
+    const uint32_t pages = pages_for(in->n);
+    const bool two = model_get_spec(e->model)->n_types > 1;
     if (p->n_rows + in->n > e->batch || pages > e->kv[MODEL_GLOBAL].n_free)
         return false;
     model_pages *of = &p->texts[p->n_texts++];
@@ -165,7 +167,7 @@ static bool pass_add(encoder_pass *p, engine *e, const embed_input *in)
     for (uint32_t i = 0; i < pages; i++)
         p->pages[p->n_pages++] = kv_take(&e->kv[MODEL_GLOBAL]);
     for (uint32_t i = 0; i < in->n; i++)
-        e->rows[p->n_rows++] = (model_row){ in->tokens[i], i, of };
+        e->rows[p->n_rows++] = (model_row){ in->tokens[i], i, of, i >= n_first && two };
     return true;
 }
 
@@ -192,7 +194,7 @@ static status encode_all(const pooling *p, const embed_input *in, uint32_t n, co
             s = fail(err, E_CANCELLED, "embedding was cancelled after %u of %u texts", done, n);
             break;
         }
-        for (end = done; end < n && pass_add(&pass, p->e, &in[end]);)
+        for (end = done; end < n && pass_add(&pass, p->e, &in[end], in[end].n);)
             end++;
         pass_run(&pass, p->e);
         for (uint32_t i = done, row = 0; i < end; row += in[i++].n)
@@ -321,7 +323,7 @@ status engine_classify(engine *e, const int32_t *tokens, uint32_t n, float *out,
         s = pass_open(&pass, e, err);
     if (s)
         return s;
-    (void)pass_add(&pass, e, &in);
+    (void)pass_add(&pass, e, &in, n);
     pass_run(&pass, e);
     for (uint32_t from = 0, count; from < n; from += count) {
         count = n - from < e->logit_rows ? n - from : e->logit_rows;
@@ -333,6 +335,44 @@ status engine_classify(engine *e, const int32_t *tokens, uint32_t n, float *out,
     }
     pass_close(&pass);
     return OK;
+}
+
+/* The logits of the first positions of a pass of pairs. */
+static void rank_rows(engine *e, const rank_input *pairs, uint32_t n, float *out)
+{
+    for (uint32_t from = 0, row = 0, count; from < n; from += count) {
+        count = n - from < e->logit_rows ? n - from : e->logit_rows;
+        for (uint32_t i = 0; i < count; row += pairs[from + i++].n)
+            e->which[i] = row;
+        model_logits(e->run, e->which, count);
+        for (uint32_t i = 0; i < count; i++)
+            out[from + i] = *model_logits_at(e->run, i);
+    }
+}
+
+status engine_rank(engine *e, const rank_input *pairs, uint32_t n, float *out, error *err)
+{
+    encoder_pass pass;
+    if (!engine_ranks(e))
+        return fail(err, E_UNSUPPORTED, "this model has no head that judges pairs of texts");
+    for (uint32_t i = 0; i < n; i++) {
+        status s = check_inputs(e, &(embed_input){ pairs[i].tokens, pairs[i].n }, 1, err);
+        if (s)
+            return s;
+    }
+    status s = pass_open(&pass, e, err);
+    for (uint32_t done = 0, end; !s && done < n; done = end) {
+        for (end = done; end < n && pass_add(&pass, e, &(embed_input){ pairs[end].tokens, pairs[end].n },
+                                             pairs[end].n_query);)
+            end++;
+        pass_run(&pass, e);
+        rank_rows(e, pairs + done, end - done, out + done);
+    }
+    pass_close(&pass);
+    for (uint32_t i = 0; !s && i < n; i++)
+        if (!isfinite(out[i]))
+            s = fail(err, E_FORMAT, "the score of pair %u is not finite: the model file is damaged", i);
+    return s;
 }
 
 double engine_class_probability(const float *logits, uint32_t n, uint32_t i)

@@ -10,6 +10,7 @@
 #ifndef ENGINE_EMBED_H
 #define ENGINE_EMBED_H
 
+#include "base/str.h"
 #include "engine/engine.h"
 
 struct token_list;
@@ -58,6 +59,25 @@ status engine_embed(engine *e, const embed_input *inputs, uint32_t n, const embe
 uint32_t engine_n_classes(const engine *e); /* 0: no classifier */
 const char *engine_class_name(const engine *e, uint32_t i); /* "" where the file has no names */
 status engine_classify(engine *e, const int32_t *tokens, uint32_t n, float *out, error *err) MUST_CHECK;
+
+/* Cross-encoders: encoders with a classifier of one class over the first position of a pair of texts, which is how well
+ * the second answers the first. */
+bool engine_ranks(const engine *e);
+
+/* Appends the tokens of a pair as the model was trained to see it: [CLS] query [SEP] document [SEP], or <s> query </s>
+ * </s> document </s>; *n_query are those of the first text, the marks about it included. cut: a document that is too
+ * long loses its end. E_RANGE with the counts: the pair, or with cut the query alone, is too long; what was appended
+ * then stays. */
+status engine_rank_tokens(const engine *e, span query, span document, bool cut, struct token_list *out,
+                          uint32_t *n_query, error *err) MUST_CHECK;
+
+typedef struct rank_input {
+    const int32_t *tokens;
+    uint32_t n, n_query;
+} rank_input;
+
+/* The logit of each of n pairs. E_UNSUPPORTED: engine_ranks says no. Errors as engine_embed's. */
+status engine_rank(engine *e, const rank_input *pairs, uint32_t n, float *out, error *err) MUST_CHECK;
 
 /* Softmax of class i among n logits, in f64. Any thread. */
 double engine_class_probability(const float *logits, uint32_t n, uint32_t i);

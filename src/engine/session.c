@@ -275,7 +275,7 @@ static status reserve(engine *e, const engine_row *rows, uint32_t n, error *err)
 static void run_rows(engine *e, const engine_row *rows, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        e->rows[i] = (model_row){ rows[i].token, rows[i].position, &rows[i].session->pages };
+        e->rows[i] = (model_row){ rows[i].token, rows[i].position, &rows[i].session->pages, 0 };
     model_forward(e->run, e->rows, n);
     for (uint32_t i = 0; i < n; i++) {
         session *s = rows[i].session;
@@ -322,7 +322,7 @@ status session_feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *
     if (st)
         return st;
     for (uint32_t i = 0; i < n; i++)
-        e->rows[i] = (model_row){ tokens[i], from + i, &s->pages };
+        e->rows[i] = (model_row){ tokens[i], from + i, &s->pages, 0 };
     model_forward(e->run, e->rows, n);
     memcpy(s->tokens + from, tokens, n * sizeof *tokens);
     s->length += n;

@@ -38,6 +38,8 @@ static const slot model_slots[] = {
     { "output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, MODEL(output_norm) },
     { "output.weight", EMBD, VOCAB, ONE, ONE, OPTIONAL, 0, ARCH_ENCODER, MODEL(head) },
     { "output.bias", VOCAB, ONE, ONE, ONE, OPTIONAL, 0, ARCH_ENCODER, MODEL(head_bias) },
+    { "cls.weight", EMBD, EMBD, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(dense) },
+    { "cls.bias", EMBD, ONE, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(dense_bias) },
     { "cls.output.weight", EMBD, CLASSES, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(head) },
     { "cls.output.bias", CLASSES, ONE, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(head_bias) },
     { "rope_freqs.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_divisors) },

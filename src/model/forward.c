@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kernels/maths.h"
 #include "model/model_int.h"
 
 enum {
@@ -283,7 +284,7 @@ static void embed(const view *v, uint32_t row)
     if (m->spec.embed_scale != 1.0f)
         v->r->k->scale(x, m->spec.embed_scale, m->spec.n_embd, x);
     if (m->types.panels)
-        embed_more(v, &m->types, 0, x);
+        embed_more(v, &m->types, v->r->rows[row].type, x);
     if (m->positions.panels)
         embed_more(v, &m->positions, v->r->rows[row].position, x);
     if (m->embed_norm)
@@ -648,13 +649,36 @@ void model_hidden(const model_run *r, uint32_t row, float *out)
         memcpy(out, x, m->spec.n_embd * sizeof *out);
 }
 
+/* Prepares tanh(dense x + bias) of the rows that want logits. What it multiplies goes where a layer's output went. */
+static void prepare_dense(const view *v)
+{
+    model_run *r = v->r;
+    const model *m = r->m;
+    float *row = v->t->row;
+    for (uint32_t i = v->from; i < v->to; i++) {
+        model_hidden(r, r->which[i], row);
+        quantise(v, i, row, (const model_matrix *const[]){ &m->dense }, 1);
+    }
+    prepared(v);
+    multiply_share(v, &m->dense, r->proj, r->x_stride);
+    pool_barrier(r->pool);
+    for (uint32_t i = v->from; i < v->to; i++) {
+        const float *y = r->proj + i * r->x_stride;
+        for (uint32_t j = 0; j < m->spec.n_embd; j++)
+            row[j] = kernels_tanhf(m->dense_bias ? y[j] + m->dense_bias[j] : y[j]);
+        quantise(v, i, row, (const model_matrix *const[]){ &m->head }, 1);
+    }
+}
+
 static void logits_job(void *arg, int index, int count)
 {
     model_run *r = arg;
     const model *m = r->m;
     const model_spec *s = &m->spec;
     view v = view_of(r, index, count, r->n);
-    for (uint32_t i = v.from; i < v.to; i++) {
+    if (m->dense.panels)
+        prepare_dense(&v);
+    for (uint32_t i = v.from; i < v.to && !m->dense.panels; i++) {
         model_hidden(r, r->which[i], v.t->row);
         quantise(&v, i, v.t->row, (const model_matrix *const[]){ &m->head }, 1);
     }

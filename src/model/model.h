@@ -74,6 +74,7 @@ typedef struct model_row {
     uint32_t position; /* < context, < context_train where positions are learned; KV of the earlier positions it sees
                           is in pages, or in earlier rows of this pass */
     const model_pages *pages; /* the same pointer = the same sequence; rows of one are adjacent and ascending */
+    uint32_t type;  /* of an encoder: the token's kind, 0 or < n_types */
 } model_row;
 
 /* Runs n rows (1..batch) through all layers and writes their keys and values. An encoder sees all rows of a sequence,

@@ -25,9 +25,10 @@ struct model {
     model_spec spec;
     model_layer *layers;
     model_matrix embed, head; /* head.panels == embed.panels when tied; of an encoder: the classifier or none */
-    model_matrix positions, types; /* [context_train][n_embd]; of kinds of tokens, of which the first is used */
+    model_matrix dense;       /* [n_embd][n_embd], of an encoder: tanh(dense x + bias) stands before the classifier */
+    model_matrix positions, types; /* [context_train][n_embd]; of kinds of tokens */
     const float *embed_norm, *embed_shift;
-    const float *output_norm, *head_bias;
+    const float *output_norm, *head_bias, *dense_bias;
     const float *rope_divisors, *rope_long, *rope_short; /* [rope_dim / 2] or NULL */
     void *block;  /* what was allocated */
     char *arena;  /* 64-aligned inside it */

@@ -262,6 +262,13 @@ static void read_vocab(model_spec *m, reader *r)
         m->n_logits = m->n_vocab = (uint32_t)t->ne[1];
 }
 
+static void read_types(model_spec *m, const reader *r)
+{
+    const gguf_tensor *t = gguf_tensor_find(r->g, "token_types.weight");
+    m->n_types = m->is_encoder && t ? (uint32_t)(t->ne[1] < UINT32_MAX ? t->ne[1] : UINT32_MAX) : 0;
+    m->has_dense = m->is_encoder && gguf_tensor_find(r->g, "cls.weight");
+}
+
 static void read_classes(model_spec *m, reader *r)
 {
     const gguf_tensor *t = gguf_tensor_find(r->g, "cls.output.weight");
@@ -294,6 +301,7 @@ status model_spec_read(model_spec *out, const gguf *g, error *err)
     read_vocab(&m, &r);
     read_encoder(&m, &r);
     read_classes(&m, &r);
+    read_types(&m, &r);
     if (r.s)
         return r.s;
     count_kinds(&m);

@@ -31,6 +31,8 @@ typedef struct model_spec {
     const arch *arch;
     uint32_t n_vocab, n_embd, n_layers, n_ff;
     uint32_t n_logits;                      /* n_vocab; of an encoder: the classes of its classifier, 0: it has none */
+    uint32_t n_types;                       /* kinds of tokens that an encoder tells apart; 0: none */
+    bool has_dense;                         /* an encoder whose classifier has a layer of its own before it */
     uint32_t n_heads, n_kv_heads, head_dim; /* n_heads is a multiple of n_kv_heads */
     uint32_t rope_dim;                      /* even, <= head_dim: the values beyond are not turned; 0: no rope */
     uint32_t context_train;

@@ -40,6 +40,8 @@ bool request_embed_add(js *j, const request_embed *e)
     ok = js_set(j, "dimensions", js_new_int(e->dimensions)) && ok;
     ok = js_set(j, "truncate", js_new_bool(e->truncate)) && ok;
     ok = js_set(j, "raw", js_new_bool(e->raw)) && ok;
+    if (e->rank)
+        ok = js_set(j, "rank", js_new_bool(true)) && ok;
     return e->pooling ? js_set(j, "pooling", js_new_string(e->pooling)) && ok : ok;
 }
 

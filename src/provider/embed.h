@@ -20,6 +20,8 @@ typedef struct request_embed {
     bool truncate;       /* cut an input that is too long; otherwise that is an error */
     bool raw;            /* not made of length 1 */
     const char *pooling; /* "mean", "cls", "last"; NULL: as the model wishes */
+    bool rank;           /* the first input is a query: a model with a head for pairs of texts gives it no vector, */
+                         /* and any other input one value, its score (a logit). Other models: as without it */
 } request_embed;
 
 /* One for each input, in their order; values: n floats. */

@@ -41,6 +41,7 @@ typedef struct provider_info {
     uint64_t n_params;
     uint64_t budget_bytes;    /* what the worker's engine took: weights, KV, scratch, vocabulary */
     bool has_template;        /* messages can be rendered */
+    bool is_encoder;          /* it makes vectors and continues no text */
     double price_input, price_output; /* US dollars per million tokens; NAN when not known (local: 0) */
 } provider_info;
 

@@ -115,6 +115,8 @@ typedef struct request {
     uint32_t n_logprobs;    /* and so many alternatives */
     bool echo;              /* report the prompt's own tokens first, as EVENT_TOKEN with `prompt` set. Local only */
     bool prompt_only;       /* compute nothing: the prompt's tokens (EVENT_PROMPT), then the end. Local only */
+    bool decoded;           /* with prompt_only: a token's bytes are what it adds to the text: together whole UTF-8, */
+                            /* without the blank that a vocabulary puts before a text */
     bool bare;              /* TEXT: without the tokens that the model wants around a text. Local only */
     bool control;           /* TEXT: the texts of control tokens become these tokens. Local only */
     bool score_only;        /* draw nothing: with echo, the log-probabilities of a given text */
@@ -145,7 +147,7 @@ typedef enum event_kind {
     EVENT_ARGUMENTS, /* call, text: a piece of the arguments, JSON as text */
     EVENT_CALL_END,  /* call: `complete` if its arguments are one whole JSON object */
     EVENT_TOKEN,   /* one token with its log-probability; only when the request asked */
-    EVENT_PROMPT,  /* the prompt's tokens; once, only when the request asked */
+    EVENT_PROMPT,  /* the prompt's tokens, or (of a long one) the next of them; only when the request asked */
     EVENT_VECTOR,  /* the vector of one input (embed.h), in their order */
     EVENT_DONE,    /* the end of a complete answer, once */
     EVENT_ERROR,   /* the end of a failed one, once; provider_complete returns the same status */

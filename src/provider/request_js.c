@@ -105,7 +105,8 @@ js *request_to_js(const request *r)
     const struct {
         const char *name;
         bool value;
-    } flags[] = { { "prompt_only", r->prompt_only }, { "bare", r->bare }, { "control", r->control } };
+    } flags[] = { { "prompt_only", r->prompt_only }, { "decoded", r->decoded }, { "bare", r->bare },
+                  { "control", r->control } };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (flags[i].value)
             ok = js_set(j, flags[i].name, js_new_bool(true)) && ok;

@@ -12,26 +12,12 @@ enum { SCORE_ROWS = 32 }; /* of a step beside which others answer */
 
 /* ---- events ---- */
 
-static js *new_hex(const vocab *v, int32_t id)
-{
-    static const char digits[] = "0123456789abcdef";
-    span piece = vocab_piece(v, id);
-    buf hex = BUF_INIT(2 * (size_t)VOCAB_MAX_TOKEN_BYTES);
-    for (size_t i = 0; i < piece.n; i++) {
-        buf_char(&hex, digits[(unsigned char)piece.p[i] >> 4]);
-        buf_char(&hex, digits[(unsigned char)piece.p[i] & 15]);
-    }
-    js *text = js_new_string(buf_text(&hex));
-    buf_clear(&hex);
-    return text;
-}
-
 static js *one_token(const vocab *v, token_logprob t)
 {
     js *j = js_object();
     js_set(j, "id", js_new_int(t.token));
     js_set(j, "logprob", js_new_double(t.logprob));
-    js_set(j, "hex", new_hex(v, t.token));
+    js_set(j, "hex", worker_hex(vocab_piece(v, t.token)));
     return j;
 }
 
@@ -299,21 +285,6 @@ static void answer_close(job *j)
     mem_free(a);
 }
 
-/* ---- the prompt alone ---- */
-
-static void send_prompt(answer *a)
-{
-    const vocab *v = engine_vocab(a->job.w->engine);
-    js *j = js_object(), *ids = js_array(), *pieces = js_array();
-    for (size_t i = 0; i < a->prompt.n; i++) {
-        js_push(ids, js_new_int(a->prompt.ids[i]));
-        js_push(pieces, new_hex(v, a->prompt.ids[i]));
-    }
-    js_set(j, "ids", ids);
-    js_set(j, "pieces", pieces);
-    worker_send(a->job.w, MSG_PROMPT, a->job.request, j);
-}
-
 /* ---- beginning ---- */
 
 /* A context that the request made smaller leaves room for so many tokens. */
@@ -368,7 +339,7 @@ job *answer_begin(worker *w, uint32_t request, js *in)
     if (s) {
         a->job.state = refused(a, s, &err);
     } else if (a->prompt_only) {
-        send_prompt(a);
+        worker_send_prompt(w, request, &a->prompt, js_bool(js_get(in, "decoded"), false));
         a->job.state = done_without_answer(a);
     } else {
         a->job.state = a->echo ? JOB_TURNS : generate(a);

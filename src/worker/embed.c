@@ -108,17 +108,16 @@ static void put_little(char *to, uint32_t v)
         to[i] = (char)(unsigned char)(v >> (8 * i));
 }
 
-static void send_vector(embedding *m, size_t input, uint32_t n_tokens, const float *v)
+void embed_send_vector(const job *j, char *message, size_t input, uint32_t n_tokens, const float *v, uint32_t length)
 {
-    uint32_t length = engine_embed_length(m->job.w->engine, &m->o);
-    put_little(m->message, (uint32_t)input);
-    put_little(m->message + 4, n_tokens);
+    put_little(message, (uint32_t)input);
+    put_little(message + 4, n_tokens);
     for (uint32_t i = 0; i < length; i++) {
         uint32_t bits;
         memcpy(&bits, v + i, 4);
-        put_little(m->message + 8 + 4 * (size_t)i, bits);
+        put_little(message + 8 + 4 * (size_t)i, bits);
     }
-    worker_send_bytes(m->job.w, MSG_VECTOR, m->job.request, m->message, 8 + 4 * (size_t)length);
+    worker_send_bytes(j->w, MSG_VECTOR, j->request, message, 8 + 4 * (size_t)length);
 }
 
 /* Without room for the group it is tried again, when there may be. */
@@ -137,29 +136,29 @@ static status embed_group(embedding *m, error *err)
     if (s == E_NOFIT && (jobs_make_room(w, &m->job, &wait) || wait))
         return OK;
     for (uint32_t i = 0; !s && i < n; i++)
-        send_vector(m, m->n_done + i, in[i].n, m->vectors + (size_t)i * length);
+        embed_send_vector(&m->job, m->message, m->n_done + i, in[i].n, m->vectors + (size_t)i * length, length);
     m->n_done += s ? 0 : n;
     return s;
 }
 
-static void send_done(const embedding *m)
+void embed_send_done(const job *of, size_t n_tokens, uint64_t began_us)
 {
     js *j = js_object();
-    double seconds = (double)(clock_mono_us() - m->began_us) * 1e-6;
-    js_set(j, "finish", js_new_string(m->job.cancelled ? "cancelled" : "stop"));
-    js_set(j, "prompt_tokens", js_new_int((int64_t)m->tokens.n));
+    double seconds = (double)(clock_mono_us() - began_us) * 1e-6;
+    js_set(j, "finish", js_new_string(of->cancelled ? "cancelled" : "stop"));
+    js_set(j, "prompt_tokens", js_new_int((int64_t)n_tokens));
     js_set(j, "cached_tokens", js_new_int(0));
     js_set(j, "completion_tokens", js_new_int(0));
     js_set(j, "prefill_seconds", js_new_double(seconds));
     js_set(j, "peak_bytes", js_new_int((int64_t)proc_peak_bytes()));
-    worker_send(m->job.w, MSG_DONE, m->job.request, j);
+    worker_send(of->w, MSG_DONE, of->request, j);
 }
 
-static job_state refused(embedding *m, status s, const error *err)
+job_state embed_refused(const job *j, status s, size_t too_long, const error *err)
 {
     bool ours = s == E_NOMEM || s == E_IO;
-    worker_send_error(m->job.w, m->job.request, s, m->too_long ? "context-too-long" : ours ? "internal" : "invalid",
-                      err->text, (int64_t)m->too_long, m->too_long ? engine_get_info(m->job.w->engine)->context : 0);
+    worker_send_error(j->w, j->request, s, too_long ? "context-too-long" : ours ? "internal" : "invalid", err->text,
+                      (int64_t)too_long, too_long ? engine_get_info(j->w->engine)->context : 0);
     return JOB_OVER;
 }
 
@@ -169,10 +168,10 @@ static job_state turn(job *j)
     error err = { 0 };
     status s = j->cancelled ? OK : embed_group(m, &err);
     if (s)
-        return refused(m, s, &err);
+        return embed_refused(j, s, m->too_long, &err);
     if (m->n_done < m->n && !j->cancelled)
         return JOB_TURNS;
-    send_done(m);
+    embed_send_done(j, m->tokens.n, m->began_us);
     return JOB_OVER;
 }
 
@@ -203,6 +202,6 @@ job *embed_begin(worker *w, uint32_t request, js *in)
     m->tokens = (token_list)TOKEN_LIST_INIT(TOKENS_MAX);
     status s = read_request(m, in, &err);
     if (s)
-        m->job.state = refused(m, s, &err);
+        m->job.state = embed_refused(&m->job, s, m->too_long, &err);
     return &m->job;
 }

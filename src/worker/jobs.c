@@ -1,22 +1,17 @@
 /* jobs.c: requests side by side: turns of their own, and the batch. See worker_int.h. */
 #include <string.h>
 
+#include "engine/embed.h"
 #include "worker/worker_int.h"
 
 job *job_begin(worker *w, uint32_t request, js *in)
 {
     const char *kind = js_text(js_get(in, "kind"));
-    return kind && strcmp(kind, "embed") == 0 ? embed_begin(w, request, in) : answer_begin(w, request, in);
-}
-
-void jobs_add(worker *w, job *j)
-{
-    job **at = &w->jobs;
-    while (*at)
-        at = &(*at)->next;
-    *at = j;
-    j->next = NULL;
-    w->n_jobs++;
+    if (!kind || strcmp(kind, "embed") != 0)
+        return answer_begin(w, request, in);
+    if (js_bool(js_get(in, "rank"), false) && engine_ranks(w->engine))
+        return rerank_begin(w, request, in);
+    return embed_begin(w, request, in);
 }
 
 void jobs_cancel(worker *w, uint32_t request)
@@ -39,6 +34,20 @@ static void end(worker *w, job **at)
         generation_close(&j->generation);
     }
     j->kind->close(j);
+}
+
+/* One that is over already (it was refused, or computes nothing) leaves its place at once: its front may have asked
+ * again before anybody has a turn. */
+void jobs_add(worker *w, job *j)
+{
+    job **at = &w->jobs;
+    while (*at)
+        at = &(*at)->next;
+    *at = j;
+    j->next = NULL;
+    w->n_jobs++;
+    if (j->state == JOB_OVER)
+        end(w, at);
 }
 
 void jobs_clear(worker *w)

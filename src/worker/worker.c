@@ -111,6 +111,7 @@ static js *opened(const worker *w)
     js_set(j, "budget", js_new_int((int64_t)engine_memory(e)->total_bytes));
     js_set(j, "parallel", js_new_int(w->n_parallel));
     js_set(j, "template", js_new_bool(w->chat != NULL));
+    js_set(j, "encoder", js_new_bool(i->is_encoder));
     return j;
 }
 

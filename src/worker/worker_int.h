@@ -45,6 +45,11 @@ bool worker_send_error(worker *w, uint32_t request, status code, const char *kin
 /* Takes what the front has sent without waiting for more; with `wait`, for the next message. */
 void worker_listen(worker *w, bool wait);
 
+/* A token's bytes as hex text; NULL without memory. And PROMPT, in as many messages as it takes (prompt.c). */
+js *worker_hex(span bytes);
+struct token_list;
+void worker_send_prompt(worker *w, uint32_t request, const struct token_list *prompt, bool decoded);
+
 /* ---- jobs: requests under way (jobs.c) ----
  *
  * A job works in turns of its own (a piece of a text to judge, a group of inputs to embed), or hands a generation to
@@ -74,10 +79,17 @@ typedef struct job {
     bool holds;            /* it keeps KV pages between its turns: one such job works at a time */
 } job;
 
-/* The request's job begins: answer.c or embed.c. Takes in. NULL: it was refused, and that was sent. */
+/* The request's job begins: answer.c, embed.c or rerank.c. Takes in. NULL: it was refused, and that was sent. */
 job *job_begin(worker *w, uint32_t request, js *in);
 job *answer_begin(worker *w, uint32_t request, js *in);
 job *embed_begin(worker *w, uint32_t request, js *in);
+/* For a model that engine_ranks (rerank.c). */
+job *rerank_begin(worker *w, uint32_t request, js *in);
+
+/* What embed.c and rerank.c share. message: room for 8 + 4 * length bytes. too_long: tokens of an input, or 0. */
+void embed_send_vector(const job *j, char *message, size_t input, uint32_t n_tokens, const float *v, uint32_t length);
+void embed_send_done(const job *of, size_t n_tokens, uint64_t began_us);
+job_state embed_refused(const job *j, status s, size_t too_long, const error *err);
 
 void jobs_add(worker *w, job *j);
 void jobs_cancel(worker *w, uint32_t request);

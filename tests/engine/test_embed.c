@@ -1,5 +1,5 @@
 /* Vectors of texts on small models of random weights: they do not depend on how they were computed. And a tool,
- * `test_embed vectors|classes FILE MODE...`, by which the Python tests ask for vectors. */
+ * `test_embed vectors|classes|rank FILE MODE...`, by which the Python tests ask for vectors. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +26,22 @@ static engine *open_file(const char *path, const engine_options *o)
     return e;
 }
 
-/* ---- the tool: token ids (i32) of a text on stdin; its mean, first, last vector, or its tokens' logits ---- */
+/* ---- the tool: token ids (i32) of a text on stdin; its mean, first, last vector, or its tokens' logits; rank: the
+ * score of the pair whose query is one third of them, alone and then between others ---- */
+
+static status rank(engine *e, const int32_t *tokens, uint32_t n, error *err)
+{
+    float scores[1 + 40];
+    rank_input pairs[40];
+    const uint32_t query = (n + 2) / 3;
+    status s = engine_rank(e, &(rank_input){ tokens, n, query }, 1, scores, err);
+    for (uint32_t i = 0; i < 40; i++)
+        pairs[i] = (rank_input){ tokens, i == 29 || n < 40 ? n : n - i, query };
+    s = s ? s : engine_rank(e, pairs, 40, scores + 1, err);
+    float both[2] = { scores[0], scores[1 + 29] };
+    fwrite(both, sizeof *both, s ? 0 : 2, stdout);
+    return s;
+}
 
 static int tool(int argc, char **argv)
 {
@@ -50,6 +65,8 @@ static int tool(int argc, char **argv)
         s = engine_classify(e, tokens, n, out, &err);
         fwrite(out, sizeof *out, s ? 0 : n * n_classes, stdout);
     }
+    if (!strcmp(argv[1], "rank"))
+        s = rank(e, tokens, n, &err);
     for (int p = ENGINE_POOL_MEAN; !s && !strcmp(argv[1], "vectors") && p <= ENGINE_POOL_LAST; p++) {
         how.pooling = (engine_pooling)p;
         s = engine_embed(e, &(embed_input){ tokens, n }, 1, &how, out, &err);

@@ -59,9 +59,15 @@ def attention(x, w, b, n_heads, base):
     return linear((p / p.sum(-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(n, width), w, b + "attn_output")
 
 
-def encode(w, tokens, n_layers, n_heads, eps, base=None):
-    """The vectors of all positions. base: of rope, where there are no learned positions."""
-    x = w["token_embd.weight"][tokens] + w["token_types.weight"][0]
+def rank(w, x):
+    """The score of a pair, of what encode made of it: by the first position alone."""
+    h = np.tanh(linear(x[0], w, "cls")) if "cls.weight" in w else x[0]
+    return linear(h, w, "cls.output")
+
+
+def encode(w, tokens, n_layers, n_heads, eps, base=None, kinds=0):
+    """The vectors of all positions. base: of rope, where there are no learned positions. kinds: of the tokens."""
+    x = w["token_embd.weight"][tokens] + w["token_types.weight"][kinds]
     if not base:
         x = x + w["position_embd.weight"][:len(tokens)]
     x = layer_norm(x, w, "token_embd_norm", eps)

@@ -20,6 +20,9 @@ N_VOCAB, CONTEXT, EPS = 96, 256, 1e-12
 CASES = {
     "bert": dict(n_embd=64, n_ff=96, n_heads=4, n_layers=3, classes=5),
     "bert-odd": dict(n_embd=72, n_ff=100, n_heads=3, n_layers=2, classes=1),
+    "bert-pair": dict(n_embd=64, n_ff=96, n_heads=4, n_layers=3, classes=1, dense=True),
+    "bert-pair-plain": dict(n_embd=72, n_ff=100, n_heads=3, n_layers=2, classes=1, rank=True),
+    "bert-pair-one": dict(n_embd=64, n_ff=96, n_heads=2, n_layers=2, classes=1, dense=True, kinds=1),
     "nomic-bert": dict(n_embd=64, n_ff=96, n_heads=2, n_layers=3, classes=0, base=1000.0),
 }
 
@@ -40,7 +43,7 @@ def weights(name, c):
 
     e, f, nomic = c["n_embd"], c["n_ff"], "base" in c
     matrix("token_embd.weight", N_VOCAB, e, 8)
-    matrix("token_types.weight", 2, e, 4)
+    matrix("token_types.weight", c.get("kinds", 2), e, 4)
     norm("token_embd_norm")
     if not nomic:
         matrix("position_embd.weight", CONTEXT, e, 4)
@@ -54,6 +57,9 @@ def weights(name, c):
                 vector(b + key + ".bias", rows)
         norm(b + "attn_output_norm")
         norm(b + "layer_output_norm")
+    if "dense" in c:
+        matrix("cls.weight", e, e)
+        vector("cls.bias", e)
     if c["classes"]:
         matrix("cls.output.weight", c["classes"], e)
         vector("cls.output.bias", c["classes"])
@@ -61,7 +67,7 @@ def weights(name, c):
 
 
 def write(path, name, c, w):
-    arch = name.removesuffix("-odd")
+    arch = "nomic-bert" if "base" in c else "bert"
     g = gguf.GGUFWriter(str(path), arch)
     g.add_tokenizer_model("none")
     g.add_block_count(c["n_layers"])
@@ -71,7 +77,7 @@ def write(path, name, c, w):
     g.add_head_count(c["n_heads"])
     g.add_layer_norm_eps(EPS)
     g.add_causal_attention(False)
-    g.add_pooling_type(gguf.PoolingType.MEAN)
+    g.add_pooling_type(gguf.PoolingType.RANK if "rank" in c else gguf.PoolingType.MEAN)
     if "base" in c:
         g.add_rope_freq_base(c["base"])
     for key, value in w.items():
@@ -101,7 +107,13 @@ def main():
             x = encoder_reference.encode(wide, tokens, c["n_layers"], c["n_heads"], float(np.float32(EPS)), c.get("base"))
             wanted = np.stack([x.mean(0), x[0], x[-1]])
             worst = np.abs(ours("vectors", path, tokens, c["n_embd"]) - wanted).max()
-            if c["classes"]:
+            if "dense" in c or "rank" in c:
+                kinds = np.where(np.arange(n) >= (n + 2) // 3, c.get("kinds", 2) - 1, 0)
+                y = encoder_reference.encode(wide, tokens, c["n_layers"], c["n_heads"], float(np.float32(EPS)), kinds=kinds)
+                alone, among = ours("rank", path, tokens, 1)
+                assert alone == among, (name, n)
+                worst = max(worst, abs(alone - encoder_reference.rank(wide, y)).max())
+            elif c["classes"]:
                 logits = x @ wide["cls.output.weight"].T + wide["cls.output.bias"]
                 worst = max(worst, np.abs(ours("classes", path, tokens, c["classes"]) - logits).max())
             bad = not worst < LIMIT
