@@ -29,7 +29,11 @@ static void describe(void *user, const provider_info *info)
     js_set(o, "total_slots", js_new_int(info->parallel));
     js_set(o, "model_alias", js_new_string(info->name));
     js_set(o, "model_path", js_new_string(info->model));
+    js_set(o, "model_ftype", js_new_string(info->file_type));
     js_set(o, "modalities", modalities);
+    js_set(o, "endpoint_slots", js_new_bool(true));
+    js_set(o, "endpoint_props", js_new_bool(false)); /* they cannot be changed */
+    js_set(o, "endpoint_metrics", js_new_bool(true));
     js_set(o, "build_info", js_new_string(OPENAI_FINGERPRINT));
     js_set(o, "is_sleeping", js_new_bool(false));
 }

@@ -247,6 +247,8 @@ static void add_as_llama_server(buf *out, const metrics *m, const gauges *g)
         double value;
     } rows[] = {
         { "llamacpp:prompt_tokens_total", "counter", "Tokens of prompts that were computed.", in },
+        { "llamacpp:prompt_tokens_cached_total", "counter", "Tokens of prompts that were not computed again.",
+          sum_of(m, TOKENS_CACHED) },
         { "llamacpp:prompt_seconds_total", "counter", "Time that prompts took.", prefill },
         { "llamacpp:tokens_predicted_total", "counter", "Tokens of answers.", out_tokens },
         { "llamacpp:tokens_predicted_seconds_total", "counter", "Time that answers took.", decode },

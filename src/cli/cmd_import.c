@@ -8,9 +8,10 @@
 
 static const usage page = {
     "hearth import [OPTION]... FOLDER|FILE OUT.gguf",
-    "Makes a GGUF file of an encoder of the BERT family (sentence encoders, token classifiers) as Hugging Face\n"
-    "keeps it: a folder with config.json, tokenizer.json or vocab.txt, and model.safetensors or an ONNX file; or that\n"
-    "weights file itself, beside which the others lie. Values are kept exactly unless --type asks for another type.\n"
+    "Makes a GGUF file of an encoder of the BERT family (sentence encoders, token classifiers, cross-encoders) as\n"
+    "Hugging Face keeps it: a folder with config.json, tokenizer.json or vocab.txt, and model.safetensors or an ONNX\n"
+    "file; or that weights file itself, beside which the others lie. Values are kept exactly unless --type asks for\n"
+    "another type.\n"
     "\n"
     "example:\n"
     "  hearth import all-MiniLM-L6-v2 minilm.gguf\n",
@@ -37,7 +38,7 @@ int cmd_import(int argc, char **argv)
         return report("import", &err);
     printf("%s: bert, %s, %u layers of %u, %.1fM parameters, %s", argv[2], r.type, r.n_layers, r.n_embd,
            (double)r.n_params / 1e6, str_human_bytes(bytes, r.bytes));
-    if (r.n_classes)
+    if (r.n_classes > 1)
         printf(", %u classes\n", r.n_classes);
     else
         printf(", %s pooling\n", r.pooling);

@@ -10,10 +10,11 @@
 #include "quant/quant.h"
 
 enum { FILE_TYPE_F32 = 0, FILE_TYPE_F16 = 1, FILE_TYPE_Q8_0 = 7, FILE_TYPE_BF16 = 32, CLASSES_MAX = 1 << 16 };
-enum { POOL_NONE, POOL_MEAN, POOL_CLS, POOLINGS };
+enum { POOL_NONE, POOL_MEAN, POOL_CLS, POOL_RANK = 4, POOLINGS };
 enum { LAYERS_MAX = 512, CONTEXT_MAX = 1 << 20, NAME_BYTES = 128 };
 
-static const char *const poolings[POOLINGS] = { "none", "mean", "cls" };
+static const char *const poolings[POOLINGS] = { [POOL_NONE] = "none", [POOL_MEAN] = "mean", [POOL_CLS] = "cls",
+                                           [POOL_RANK] = "rank" };
 
 /* ---- config ---- */
 
@@ -48,15 +49,31 @@ static status read_pooling(bert_config *c, const js *pooling, error *err)
     return OK;
 }
 
+/* A cross-encoder: one score of a pair of texts. Of more classes nothing here would make use. */
+static status read_pair_head(bert_config *c, const js *config, error *err)
+{
+    const js *labels = js_get(config, "id2label");
+    int64_t n = (int64_t)js_len(labels);
+    (void)js_int(js_get(config, "num_labels"), &n);
+    if (n != 1)
+        return fail(err, E_UNSUPPORTED, "config.json: BertForSequenceClassification of %lld classes; one, the score of "
+                    "a pair of texts, is imported", (long long)n);
+    c->n_classes = 1;
+    c->pooling = POOL_RANK;
+    return OK;
+}
+
 /* BertForTokenClassification has classes; a BertModel, whatever head it was trained with, has none. */
 static status read_head(bert_config *c, const js *config, error *err)
 {
     const char *head = js_text(js_at(js_get(config, "architectures"), 0));
     if (!head || strcmp(head, "BertModel") == 0 || strcmp(head, "BertForMaskedLM") == 0)
         return OK;
+    if (strcmp(head, "BertForSequenceClassification") == 0)
+        return read_pair_head(c, config, err);
     if (strcmp(head, "BertForTokenClassification") != 0)
-        return fail(err, E_UNSUPPORTED, "config.json: architecture '%.60s'; BertModel, BertForMaskedLM and "
-                    "BertForTokenClassification are imported", head);
+        return fail(err, E_UNSUPPORTED, "config.json: architecture '%.60s'; BertModel, BertForMaskedLM, "
+                    "BertForSequenceClassification and BertForTokenClassification are imported", head);
     c->labels = js_get(config, "id2label");
     size_t n = js_len(c->labels);
     if (!js_is(c->labels, JS_OBJECT) || n == 0 || n > CLASSES_MAX)
@@ -124,6 +141,7 @@ static const row layer_rows[] = {
     { "encoder.layer.%u.output.dense", "blk.%u.ffn_down", EMBD, FF, true, false },
     { "encoder.layer.%u.output.LayerNorm", "blk.%u.layer_output_norm", ONE, EMBD, true, true },
 };
+static const row dense_row = { "pooler.dense", "cls", EMBD, EMBD, true, false };
 static const row class_row = { "classifier", "cls.output", CLASSES, EMBD, true, true };
 
 /* What a file may hold beside: heads of training, a buffer of position numbers. */
@@ -223,6 +241,8 @@ static status declare_all(writing *x, const bert_config *c, error *err)
     for (uint32_t l = 0; !s && l < c->n_layers; l++)
         for (size_t i = 0; !s && i < ARRAY_LEN(layer_rows); i++)
             s = declare_row(x, &layer_rows[i], l, err);
+    if (!s && c->pooling == POOL_RANK)
+        s = declare_row(x, &dense_row, 0, err);
     if (!s && c->n_classes)
         s = declare_row(x, &class_row, 0, err);
     return s ? s : check_left_over(x, err);
@@ -354,14 +374,14 @@ status bert_write(gguf_writer *w, const bert_config *c, import_weights *weights,
     if (s)
         return s;
     uint32_t type = x.type == UINT32_MAX ? main_type(weights) : x.type;
-    x.max = 2 * (ARRAY_LEN(model_rows) + 1 + c->n_layers * ARRAY_LEN(layer_rows));
+    x.max = 2 * (ARRAY_LEN(model_rows) + 2 + c->n_layers * ARRAY_LEN(layer_rows));
     x.order = mem_array(x.max, sizeof *x.order);
     x.types = mem_array(x.max, sizeof *x.types);
     s = x.order && x.types ? OK : fail(err, E_NOMEM, "no memory for the list of tensors");
     if (!s) {
         write_keys(w, c, name, type);
         write_vocab(w, v);
-        s = c->n_classes ? write_labels(w, c, err) : OK;
+        s = c->labels ? write_labels(w, c, err) : OK;
     }
     if (!s)
         s = declare_all(&x, c, err);

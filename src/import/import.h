@@ -2,7 +2,8 @@
  *
  * Read are the encoders of the BERT family: a folder as Hugging Face keeps it (config.json; tokenizer.json or
  * vocab.txt; weights in model.safetensors, or in an ONNX file, float or with weights of 8 or 4 bits), or the path of
- * the weights file in it. Sentence encoders keep their pooling; token classifiers keep their classes.
+ * the weights file in it. Sentence encoders keep their pooling; token classifiers keep their classes,
+ * cross-encoders their score.
  *
  * Every file is a stranger: it is bounded, every offset is checked, and what has no place in the result is an error
  * that names it. Owner thread. Values are kept exactly unless `type` asks for others. */

@@ -80,7 +80,7 @@ status import_vocab_read(import_vocab *out, const js *json, span lines, const js
 typedef struct bert_config {
     uint32_t n_vocab, n_embd, n_layers, n_heads, n_ff, n_positions, n_types, n_classes;
     double eps;
-    uint32_t pooling; /* as in the file: 0 none, 1 mean, 2 cls */
+    uint32_t pooling; /* as in the file: 0 none, 1 mean, 2 cls, 4 rank */
     const js *labels; /* id2label, of a classifier */
 } bert_config;
 

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib.served import MODEL, Served  # noqa: E402
+from lib.served import MODEL, TINY, Served  # noqa: E402
 
 SAMPLE = re.compile(r'([a-z_:]+)(\{(?:[a-z]+="(?:[^"\\]|\\.)*",?)*\})? (\S+)$')
 
@@ -80,6 +80,7 @@ def counts_what_answers_say(s):
     cached = d.get(of("hearth_prompt_tokens_cached_total", model=MODEL), 0)
     assert cached >= sum(u["prompt_tokens_details"]["cached_tokens"] for u in usages)
     assert d["llamacpp:prompt_tokens_total"] == tokens_in - cached
+    assert d.get("llamacpp:prompt_tokens_cached_total", 0) == cached
     for name in ("hearth_prefill_seconds_total", "hearth_decode_seconds_total"):
         assert 0 < d[of(name, model=MODEL)] < 60
     assert not any("faults" in k for k in d), d
@@ -101,7 +102,7 @@ def counts_faults(s):
 def what_is_open(s):
     m = metrics(s)
     assert m["hearth_models_open"] == 1 and m[of("hearth_model_answering", model=MODEL)] == 0
-    assert 50e6 < m[of("hearth_model_memory_bytes", model=MODEL)] < m["hearth_memory_budget_bytes"]
+    assert (0 if TINY else 50e6) < m[of("hearth_model_memory_bytes", model=MODEL)] < m["hearth_memory_budget_bytes"]
     assert m[of("hearth_worker_peak_bytes", model=MODEL)] > 1e6
     props = json.loads(call(s, "/props")[1])
     assert props["default_generation_settings"]["n_ctx"] == 2048 and props["total_slots"] == 2
@@ -116,6 +117,8 @@ def what_is_open(s):
 
 def busy(s):
     """Three long answers at two places: two are answered, one waits; they leave, and are counted as gone."""
+    if TINY:  # its answers are over before they are found at work
+        return
     before, stop = metrics(s), threading.Event()
 
     def one(i):

@@ -1,6 +1,7 @@
 """Reranking by a real `hearth serve`: the order of the cosines that its own embeddings have, in three clients' forms; and
 the scores of a cross-encoder, against NumPy over the same weights and `tokenizers` for the pairs."""
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -130,6 +131,24 @@ def with_tensors(source, to, tensors):
     to.write_bytes(front + b"\0" * (-len(front) % align) + weights)
 
 
+def cross_folder(folder):
+    """The same as its makers would publish it."""
+    shutil.copytree(CACHE / "minilm", folder, ignore=shutil.ignore_patterns("1_Pooling", "modules.json", "*.safetensors"))
+    config = json.loads((folder / "config.json").read_text())
+    config.update(architectures=["BertForSequenceClassification"], id2label={"0": "LABEL_0"})
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = {k: v for k, v in test_minilm.safetensors(CACHE / "minilm/model.safetensors").items() if "pooler" not in k}
+    weights = {"bert." + k: v for k, v in weights.items()}
+    for name, value in head().items():
+        weights[name.replace("cls.output", "classifier").replace("cls", "bert.pooler.dense")] = value
+    header, data = {}, b""
+    for name, value in weights.items():
+        header[name] = {"dtype": "F32", "shape": value.shape, "data_offsets": [len(data), len(data) + value.nbytes]}
+        data += value.tobytes()
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
 def reference(query, documents):
     w = test_minilm.gguf_names(test_minilm.safetensors(CACHE / "minilm/model.safetensors"))
     w.update({k: v.astype(np.float64) for k, v in head().items()})
@@ -151,6 +170,8 @@ def cross_encoder(s):
     off = max(abs(r["relevance_score"] - wanted[r["index"]]) for r in raw["results"])
     print(f"   |logit - NumPy| {off:.1e}, logits {min(wanted):.2f} to {max(wanted):.2f}")
     assert off < 1e-2 < 0.2 < np.ptp(wanted) and scores == sorted(scores, reverse=True)
+    imported = post(s, "/v1/rerank", model="imported", query=QUERY, documents=DOCUMENTS, raw_scores=True)[1]
+    assert imported == {**raw, "model": "imported"}
     other = post(s, "/v1/rerank", model="cross", query=QUERY, documents=DOCUMENTS)[1]
     assert [r["index"] for r in other["results"]] == [r["index"] for r in raw["results"]]
     for a, b in zip(other["results"], raw["results"]):
@@ -185,6 +206,8 @@ def main():
     with Served(args=[MODEL]) as s:
         subprocess.run([str(BUILD / "hearth"), "import", folder, s.home / "models/minilm.gguf"], check=True)
         with_tensors(s.home / "models/minilm.gguf", s.home / "models/cross.gguf", head())
+        cross_folder(s.home / "cross")
+        subprocess.run([str(BUILD / "hearth"), "import", s.home / "cross", s.home / "models/imported.gguf"], check=True)
         if gemma.exists() and not TINY:
             (s.home / "models/gemma.gguf").symlink_to(gemma)
         for test in (as_the_embeddings_say, in_all_forms, refusals, cross_encoder, encoders_say_so):
