@@ -2,10 +2,12 @@
  * engine that computed everything. What must not be in the file is not; a file with anything odd in it is not used. */
 #include "lib/check.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -479,6 +481,49 @@ static void a_full_disk(void **state)
     engine_close(&e);
 }
 
+/* kill -9 at any moment: afterwards the file is none, or whole and right. */
+static void killed_while_it_writes(void **state)
+{
+    (void)state;
+    float cold[N_VOCAB], warm[N_VOCAB];
+    engine *e = open_model("gemma3", ENGINE_KV_F32, 0);
+    int whole_ones = 0, none = 0;
+    say(e, "@a", 0, LONG, cold);
+    say(e, "@b", 1, LONG, NULL);
+    for (useconds_t i = 0; i < 60; i++) {
+        int fd = new_file(), how;
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            snapshot_options o = usual();
+            snapshot_report r;
+            for (;;) { /* again and again into the file: also what is overwritten is at no moment whole and wrong */
+                if (ftruncate(fd, 0) != 0 || engine_snapshot_write(e, fd, &o, &r, NULL) != OK)
+                    _exit(1);
+            }
+        }
+        usleep(i * 37 % 1000 + i);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, &how, 0), child);
+        assert_true(WIFSIGNALED(how));
+        engine *other = open_model("gemma3", ENGINE_KV_F32, 0);
+        error no;
+        status s = read_from(other, fd, &no);
+        accounts(other, s != OK);
+        whole_ones += s == OK;
+        none += s == E_FORMAT;
+        if (s == OK) {
+            assert_int_equal(say(other, "@a", 0, LONG, warm), 256);
+            assert_memory_equal(cold, warm, sizeof cold);
+        }
+        engine_close(&other);
+        close(fd);
+    }
+    assert_int_equal(whole_ones + none, 60);
+    assert_true(none > 0);
+    engine_close(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +535,7 @@ int main(void)
         cmocka_unit_test(the_latest_first),
         cmocka_unit_test(a_smaller_pool),
         cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(killed_while_it_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
