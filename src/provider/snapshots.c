@@ -144,13 +144,14 @@ status snapshot_file_begin(snapshot_file *f, const char *name, error *err)
 
 /* ---- ending ---- */
 
-/* Is what was written whole, and the file still there under its name? */
-static bool worth_keeping(const snapshot_file *f)
+/* Is what was written whole, no more than was allowed, and the file still there under its name? */
+static bool worth_keeping(const snapshot_file *f, uint64_t max_bytes)
 {
     char magic[sizeof SNAPSHOT_MAGIC - 1];
     struct stat own, there;
     return pread(f->to, magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
            memcmp(magic, SNAPSHOT_MAGIC, sizeof magic) == 0 && fstat(f->to, &own) == 0 &&
+           (uint64_t)own.st_size <= max_bytes &&
            fstatat(f->dir, f->fresh, &there, AT_SYMLINK_NOFOLLOW) == 0 && own.st_ino == there.st_ino &&
            own.st_dev == there.st_dev;
 }
@@ -189,7 +190,7 @@ void snapshot_file_end(snapshot_file *f, uint64_t max_bytes)
 {
     if (f->dir < 0)
         return;
-    if (!worth_keeping(f))
+    if (!worth_keeping(f, max_bytes))
         unlinkat(f->dir, f->fresh, 0);
     else if (renameat(f->dir, f->fresh, f->dir, f->name) != 0)
         log_line(LOG_LEVEL_WARN, "prefix/%s: %s", f->name, strerror(errno));

@@ -107,6 +107,11 @@ static void whole_files_take_the_place(void **state)
     assert_int_equal(stat(at("m-f16-0.prefixes"), &st), 0);
     assert_int_equal(st.st_size, 100);
     assert_int_equal(count(""), 1);
+    assert_ok(snapshot_file_begin(&f, "m-f16-0", err));
+    work(&f, 500, true); /* more than was allowed */
+    snapshot_file_end(&f, 499);
+    assert_int_equal(stat(at("m-f16-0.prefixes"), &st), 0);
+    assert_int_equal(st.st_size, 100);
     /* two at once: the last to end is what stays, and neither takes the other's for one that was left */
     assert_ok(snapshot_file_begin(&f, "m-f16-0", err));
     assert_ok(snapshot_file_begin(&g, "m-f16-0", err));
