@@ -43,6 +43,7 @@ static status try_open(api *a, pooled *p, uint64_t bytes, bool look, error *err)
     own.mem_bytes = bytes;
     own.parallel = a->options.parallel;
     own.look = look;
+    own.keeps_snapshots = true;
     if (a->options.memory_bytes && bytes < LEAST_BYTES)
         return fail(err, E_NOFIT, "no memory is left of the budget of %llu MiB",
                     (unsigned long long)(a->options.memory_bytes >> 20));

@@ -18,6 +18,7 @@ static const command commands[] = {
     { "serve", cmd_serve, "answer OpenAI clients on this machine" },
     { "ps", cmd_ps, "what a running server has loaded" },
     { "stop", cmd_stop, "unload a model of a running server" },
+    { "purge", cmd_purge, "remove the prompts' beginnings that a server keeps on disk" },
     { "show", cmd_show, "what a model file says of itself" },
     { "embed", cmd_embed, "vectors of texts, by an encoder or any model" },
     { "import", cmd_import, "make a GGUF file of a Hugging Face folder" },

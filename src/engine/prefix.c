@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "engine/engine_int.h"
 
-enum { SCOPES = 64, BLOCK = KERNELS_PAGE };
+enum { SCOPES = PREFIX_SCOPES, BLOCK = KERNELS_PAGE };
 
 typedef struct node {
     int32_t tokens[BLOCK];
@@ -272,6 +272,17 @@ static void unite(engine *e, node *n, session *s, uint32_t i)
     }
 }
 
+/* There must be a free one. */
+static int32_t take_node(prefix_cache *p, int in_scope, int32_t parent, const int32_t *tokens)
+{
+    int32_t i = p->free, *first = children_of(p, in_scope, parent);
+    p->free = p->nodes[i].next;
+    p->nodes[i] = (node){ .parent = parent, .child = -1, .next = *first, .scope = in_scope };
+    memcpy(p->nodes[i].tokens, tokens, sizeof p->nodes[i].tokens);
+    *first = i;
+    return i;
+}
+
 static int32_t new_node(engine *e, int in_scope, int32_t parent, const int32_t *tokens)
 {
     prefix_cache *p = e->prefix;
@@ -281,12 +292,7 @@ static int32_t new_node(engine *e, int in_scope, int32_t parent, const int32_t *
             return -1;
         remove_node(e, old);
     }
-    int32_t i = p->free, *first = children_of(p, in_scope, parent);
-    p->free = p->nodes[i].next;
-    p->nodes[i] = (node){ .parent = parent, .child = -1, .next = *first, .scope = in_scope };
-    memcpy(p->nodes[i].tokens, tokens, sizeof p->nodes[i].tokens);
-    *first = i;
-    return i;
+    return take_node(p, in_scope, parent, tokens);
 }
 
 void prefix_enter(engine *e, int in_scope, session *s)
@@ -301,4 +307,41 @@ void prefix_enter(engine *e, int in_scope, session *s)
         p->nodes[at].used = ++p->clock;
         parent = at;
     }
+}
+
+/* ---- for snapshots ---- */
+
+uint32_t prefix_nodes(const engine *e)
+{
+    return e->prefix->n_nodes;
+}
+
+bool prefix_look(const engine *e, uint32_t i, prefix_view *out)
+{
+    const node *n = &e->prefix->nodes[i];
+    if (n->scope == PREFIX_NONE)
+        return false;
+    *out = (prefix_view){ .tokens = n->tokens, .parent = n->parent, .scope = n->scope, .used = n->used };
+    memcpy(out->pages, n->pages, sizeof out->pages);
+    return true;
+}
+
+const char *prefix_scope_name(const engine *e, int s)
+{
+    return e->prefix->scopes[s].name;
+}
+
+int32_t prefix_add(engine *e, const prefix_view *v)
+{
+    prefix_cache *p = e->prefix;
+    if (p->free < 0 || find(p, v->scope, v->parent, v->tokens) >= 0)
+        return -1;
+    int32_t i = take_node(p, v->scope, v->parent, v->tokens);
+    for (int k = 0; k < MODEL_KINDS; k++)
+        if (v->pages[k])
+            kv_cache(&e->kv[k], v->pages[k]);
+    memcpy(p->nodes[i].pages, v->pages, sizeof v->pages);
+    p->nodes[i].used = v->used;
+    p->clock = v->used > p->clock ? v->used : p->clock;
+    return i;
 }

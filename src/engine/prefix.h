@@ -51,4 +51,25 @@ bool prefix_drop_page(struct engine *e, int kind, const char *page);
 /* Empties one scope, or all (NULL). */
 void prefix_forget(struct engine *e, const char *name);
 
+/* ---- for snapshots (snapshot.c) ---- */
+
+enum { PREFIX_SCOPES = 64 };
+
+/* A node as it is seen from outside. */
+typedef struct prefix_view {
+    const int32_t *tokens;    /* KERNELS_PAGE of them */
+    char *pages[MODEL_KINDS]; /* NULL: it has none of this kind */
+    int32_t parent;           /* a node, or -1 */
+    int scope;
+    uint64_t used;            /* the larger, the later */
+} prefix_view;
+
+uint32_t prefix_nodes(const struct engine *e);
+/* False: node i (below prefix_nodes) is free. */
+bool prefix_look(const struct engine *e, uint32_t i, prefix_view *out);
+const char *prefix_scope_name(const struct engine *e, int scope);
+/* A node below parent (-1: the scope's root) whose pages get the tree as one holder more; used as it is said, and the
+ * clock goes on from there. Nothing is reclaimed for it. Its number; -1: no node is free, or these tokens are there. */
+int32_t prefix_add(struct engine *e, const prefix_view *v);
+
 #endif

@@ -263,7 +263,7 @@ static status read_root(config_reader *r, const yaml *root)
 {
     static const char *const known[] = { "version", "listen",   "tls",   "plaintext",  "origins",       "limits", "mem",
                                          "kv",      "parallel", "queue", "keep_alive", "default_class", "keys",
-                                         "providers" };
+                                         "providers", "snapshots" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)

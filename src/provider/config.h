@@ -7,6 +7,7 @@
  *   parallel: 16              # answers of a local model at once; what is more waits
  *   queue: 256                # requests that wait for one of them, at most
  *   keep_alive: 5m            # how long a model without work stays loaded; -1: for ever
+ *   snapshots: {bytes: 2GiB}  # a server keeps prefixes of public and internal requests on disk, in the cache directory
  *   tls: {cert: /etc/hearth/cert.pem, key: /etc/hearth/key.pem}
  *   plaintext: true           # no TLS though other machines reach the address
  *   origins: ["https://chat.example.com"]     # pages of other sites that may ask (CORS): exactly these
@@ -81,6 +82,7 @@ typedef struct config {
     uint64_t mem_bytes;      /* 0: no budget */
     uint32_t queue;          /* requests that wait for one model, at most; 0: not said */
     double keep_alive_s;     /* a model without work is unloaded after so long; negative: never; NAN: not said */
+    uint64_t snapshot_bytes; /* of the files of prefixes, all together; 0: none are kept */
     uint32_t parallel;       /* answers of one local model at once; 0: not said, a command's own default */
     const char *kv;          /* "f16", "q8", "f32"; NULL as "f16" */
     privacy_class default_class;
@@ -93,6 +95,7 @@ typedef struct config {
     uint32_t context;
     int n_threads;
     bool exact;
+    bool keeps_snapshots;    /* snapshot_bytes counts. A server's alone: measurements begin with nothing known */
     bool look;               /* a local provider only says what it would be, and whether it fits: it answers nothing */
     struct arena *memory;
 } config;

@@ -23,7 +23,7 @@ status config_count(config_reader *r, const yaml *map, const char *name, int64_t
 status config_list(config_reader *r, const yaml *root, const char *key, size_t max, size_t size, const yaml **first,
                    void *out) MUST_CHECK;
 
-/* config_serve.c: listen, tls, plaintext, origins, limits, keys. default_class was read before. */
+/* config_serve.c: listen, tls, plaintext, origins, limits, snapshots, keys. default_class was read before. */
 status config_serve(config_reader *r, const yaml *root) MUST_CHECK;
 
 #endif

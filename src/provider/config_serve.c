@@ -1,4 +1,4 @@
-/* config_serve.c: the part of config.yaml that says how hearth is reached, and by whom. */
+/* config_serve.c: the part of config.yaml that says how hearth is reached, by whom, and what it keeps. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -175,6 +175,25 @@ static status read_key(config_reader *r, const yaml *map, config_key *k)
     return s ? s : read_key_limits(r, map, k);
 }
 
+/* ---- snapshots ---- */
+
+static status read_snapshots(config_reader *r, const yaml *node)
+{
+    static const char *const known[] = { "bytes" };
+    const char *text;
+    if (!node)
+        return OK;
+    if (node->kind != YAML_MAP || !yaml_get(node, "bytes"))
+        return yaml_error(r->f, node, r->err, "snapshots: write {bytes: 2GiB}");
+    status s = yaml_known_keys(r->f, node, known, ARRAY_LEN(known), r->err);
+    if (!s)
+        s = yaml_str(r->f, yaml_get(node, "bytes"), &text, r->err);
+    if (!s && (!str_bytes(text, &r->c->snapshot_bytes) || r->c->snapshot_bytes < (uint64_t)1 << 20 ||
+               r->c->snapshot_bytes > (uint64_t)1 << 50))
+        s = yaml_error(r->f, node, r->err, "snapshots: bytes '%.80s': a size like 512M, 2GiB, at least 1M", text);
+    return s;
+}
+
 /* ---- all of it ---- */
 
 status config_serve(config_reader *r, const yaml *root)
@@ -189,6 +208,8 @@ status config_serve(config_reader *r, const yaml *root)
         s = read_origins(r, root);
     if (!s)
         s = read_limits(r, yaml_get(root, "limits"));
+    if (!s)
+        s = read_snapshots(r, yaml_get(root, "snapshots"));
     if (!s)
         s = config_list(r, root, "keys", CONFIG_KEYS_MAX, sizeof *r->c->keys, &node, &r->c->keys);
     else

@@ -17,11 +17,11 @@
 #include "plat/clock.h"
 #include "provider/helper_int.h"
 
-enum { START_MS = 20000, LOAD_QUIET_MS = 120000, SEND_MS = 10000, DRAIN_MS = 5000, TICK_MS = 100, GRACE_MS = 1000 };
+enum { START_MS = 20000, LOAD_QUIET_MS = 120000, SEND_MS = 10000, DRAIN_MS = 5000, TICK_MS = 100 };
 
 void helper_init(helper *h, const char *program, const char *const *keep)
 {
-    *h = (helper){ .program = program, .keep = keep };
+    *h = (helper){ .program = program, .keep = keep, .grace_ms = HELPER_GRACE_MS };
     pthread_mutex_init(&h->lock, NULL);
     pthread_mutex_init(&h->sending, NULL);
 }
@@ -48,7 +48,7 @@ void helper_stop(helper *h)
         h->reading = false;
     }
     msg_link_close(&h->link);
-    proc_stop(&h->process, GRACE_MS);
+    proc_stop(&h->process, h->grace_ms);
     h->running = false;
 }
 
@@ -77,7 +77,7 @@ bool helper_ended(helper *h, char *how, size_t bytes)
     bool ended = h->ended || proc_wait(&h->process, 0);
     if (ended) {
         h->ended = true;
-        proc_wait(&h->process, GRACE_MS);
+        proc_wait(&h->process, HELPER_GRACE_MS);
         proc_how_ended(&h->process, how, bytes);
     }
     pthread_mutex_unlock(&h->lock);
@@ -97,7 +97,7 @@ static status lost(helper *h, error *err)
 static status lost_early(helper *h, error *err, const error *link_error)
 {
     char how[128];
-    bool ended = proc_wait(&h->process, GRACE_MS);
+    bool ended = proc_wait(&h->process, HELPER_GRACE_MS);
     proc_how_ended(&h->process, how, sizeof how);
     status s = ended ? fail(err, E_PROVIDER, "%s %s", h->program, how)
                      : fail(err, E_PROVIDER, "%s: %s", h->program, link_error->text);

@@ -2,6 +2,7 @@
  * same bytes, so the digest in the evidence stays true. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "plat/machine.h"
 #include "provider/models.h"
 #include "provider/provider_int.h"
+#include "provider/snapshots.h"
+#include "worker/snapshot.h"
 
 typedef struct local {
     helper worker;
@@ -20,6 +23,9 @@ typedef struct local {
     size_t n_fds;
     js *settings; /* of OPEN */
     int64_t changed[MSG_FDS_MAX]; /* mtime in ns when opened */
+    uint64_t snapshot_bytes; /* 0: prefixes are not kept */
+    snapshot_file snapshot;  /* of the worker that runs */
+    char snapshot_name[96];
 } local;
 
 static const char *const kept[] = { "HEARTH_ISA", "HEARTH_FAIL_ALLOC", NULL };
@@ -75,13 +81,67 @@ static js *settings_of(const char *name, const config *cfg)
     return j;
 }
 
-static status start(local *l, js **opened, error *err)
+/* ---- the prefix cache's file ---- */
+
+/* The model, and what changes its KV; what else must be equal the worker checks, so that a file that no longer fits is
+ * replaced by the next. */
+static void keep_snapshots(local *l, const config *cfg, const char *digest)
+{
+    l->snapshot_bytes = cfg->snapshot_bytes;
+    l->worker.grace_ms = HELPER_GRACE_MS + SNAPSHOT_MS + SNAPSHOT_MS / 2; /* a slow disk's last write */
+    snprintf(l->snapshot_name, sizeof l->snapshot_name, "%.32s-%s%s-%u", digest, cfg->kv ? cfg->kv : "f16",
+             cfg->exact ? "-exact" : "", cfg->context);
+}
+
+/* Opens the files and tells the settings of them. Without them the model answers as well. */
+static size_t begin_snapshot(local *l, const char *digest)
+{
+    error err = { 0 };
+    size_t n = l->n_fds;
+    (void)js_remove(l->settings, "snapshot");
+    if (!l->snapshot_bytes || n + 2 > MSG_FDS_MAX)
+        return n;
+    if (snapshot_file_begin(&l->snapshot, l->snapshot_name, &err)) {
+        log_line(LOG_LEVEL_WARN, "prefixes are not kept: %s", err.text);
+        return n;
+    }
+    js *j = js_object();
+    js_set(j, "model", js_new_string(digest));
+    js_set(j, "bytes", js_new_int((int64_t)l->snapshot_bytes));
+    js_set(j, "to", js_new_int((int64_t)n));
+    l->fds[n++] = l->snapshot.to;
+    if (l->snapshot.from >= 0) {
+        js_set(j, "from", js_new_int((int64_t)n));
+        l->fds[n++] = l->snapshot.from;
+    }
+    if (js_set(l->settings, "snapshot", j))
+        return n;
+    snapshot_file_end(&l->snapshot, l->snapshot_bytes);
+    return l->n_fds;
+}
+
+/* The worker ends, by itself if it can, and what it kept takes its place. */
+static void stop(local *l)
+{
+    helper_stop(&l->worker);
+    snapshot_file_end(&l->snapshot, l->snapshot_bytes);
+}
+
+/* ---- the worker ---- */
+
+static status start(local *l, const char *digest, js **opened, error *err)
 {
     for (size_t i = 0; i < l->n_fds; i++)
         if (changed_at(l->fds[i]) != l->changed[i])
             return fail(err, E_PROVIDER, "the model's file was changed while it was in use: open it again");
     status s = helper_start(&l->worker, err);
-    return s ? s : helper_open(&l->worker, l->settings, l->fds, l->n_fds, opened, err);
+    if (s)
+        return s;
+    size_t n_fds = begin_snapshot(l, digest);
+    s = helper_open(&l->worker, l->settings, l->fds, n_fds, opened, err);
+    if (s)
+        snapshot_file_end(&l->snapshot, l->snapshot_bytes);
+    return s;
 }
 
 /* With p->lock held: a worker runs. One that ended is stopped when its last call has left. */
@@ -95,12 +155,12 @@ static status ensure_worker(provider *p, call *c, error *err)
             pthread_cond_wait(&l->left, &p->lock);
         } else {
             log_line(LOG_LEVEL_WARN, "hearth-worker %s; starting it again", how);
-            helper_stop(&l->worker);
+            stop(l);
         }
     }
     if (l->worker.running)
         return OK;
-    status s = start(l, &opened, err);
+    status s = start(l, p->info.model_digest, &opened, err);
     js_free(opened);
     if (s) {
         c->fault.kind = FAULT_UNREACHABLE;
@@ -133,6 +193,7 @@ static status local_complete(provider *p, const request *r, call *c, error *err)
 static void local_close(provider *p)
 {
     local *l = p->own;
+    stop(l);
     helper_clear(&l->worker);
     for (size_t i = 0; i < l->n_fds; i++)
         close(l->fds[i]);
@@ -175,14 +236,40 @@ static bool describe(provider *p, const js *opened)
     return true;
 }
 
+/* Of the bytes that are open; "" of a model that is only looked at. */
+static status read_digest(provider *p, const config *cfg, error *err)
+{
+    char digest[65] = "";
+    local *l = p->own;
+    status s = cfg && cfg->look ? OK : models_digest(l->fds, l->n_fds, digest, err);
+    if (s)
+        return s;
+    p->info.model_digest = provider_keep(p, digest);
+    return p->info.model_digest ? OK : fail(err, E_NOMEM, "no memory for a provider");
+}
+
+/* With snapshots the digest comes first, because it is part of the file's name; else the model is open the sooner. */
+static status start_first(provider *p, const config *cfg, js **opened, error *err)
+{
+    local *l = p->own;
+    bool keeps = cfg && cfg->keeps_snapshots && cfg->snapshot_bytes && !cfg->look;
+    status s = keeps ? read_digest(p, cfg, err) : OK;
+    if (!s && keeps)
+        keep_snapshots(l, cfg, p->info.model_digest);
+    if (!s)
+        s = start(l, p->info.model_digest, opened, err);
+    return s || keeps ? s : read_digest(p, cfg, err);
+}
+
 status local_open(provider *p, const char *model, const config *cfg, error *err)
 {
-    char *path = NULL, digest[65];
+    char *path = NULL;
     js *opened = NULL;
     local *l = mem_zero(sizeof *l);
     if (!l)
         return fail(err, E_NOMEM, "no memory for a provider");
     helper_init(&l->worker, "hearth-worker", kept);
+    snapshot_file_init(&l->snapshot);
     pthread_cond_init(&l->left, NULL);
     p->own = l;
     p->ops = &ops;
@@ -197,15 +284,9 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
             s = fail(err, E_NOMEM, "no memory for a provider");
     }
     if (!s)
-        s = start(l, &opened, err);
-    const bool look = cfg && cfg->look;
-    digest[0] = '\0';
-    if (!s && !look)
-        s = models_digest(l->fds, l->n_fds, digest, err);
-    if (!s && (!(p->info.model_digest = provider_keep(p, digest)) || !describe(p, opened)))
+        s = start_first(p, cfg, &opened, err);
+    if (!s && !describe(p, opened))
         s = fail(err, E_NOMEM, "no memory for a provider");
-    if (!p->info.model_digest)
-        p->info.model_digest = "";
     js_free(opened);
     mem_free(path);
     return s;

@@ -9,7 +9,7 @@
 #include "plat/proc.h"
 #include "provider/provider.h"
 
-enum { CALL_MODEL_MAX = 128, PROVIDER_NAMES_MAX = 16 };
+enum { CALL_MODEL_MAX = 128, PROVIDER_NAMES_MAX = 16, HELPER_GRACE_MS = 1000 };
 
 /* ---- one call of provider_complete, as the kinds see it ---- */
 typedef struct call {
@@ -69,6 +69,7 @@ typedef struct helper {
     proc process;
     msg_link link;
     bool running;              /* started and not stopped */
+    int grace_ms;              /* so long it may take to end by itself, once it is told to */
     js *hello;                 /* its self-test; lives until the next start */
     pthread_mutex_t sending;   /* one message after another */
     pthread_mutex_t lock;      /* of what follows */

@@ -141,15 +141,24 @@ static status constrain_answer(answer *a, error *err)
 /* ---- running ---- */
 
 /* Whose prefixes this request may profit from and add to (design, "Routing and privacy"): requests that may leave the
- * machine share theirs, the others only with their own scope. */
-static status take_session(answer *a, error *err)
+ * machine share theirs, the others only with their own scope. What may be kept in a file is shared within a scope too:
+ * a file lives longer than whoever may ask. */
+static const char *scope_of(const answer *a, char name[ENGINE_SCOPE_BYTES])
 {
     const char *class = js_text(js_get(a->job.in, "privacy")), *scope = js_text(js_get(a->job.in, "scope"));
     bool open = class && (!strcmp(class, "public") || !strcmp(class, "internal"));
+    char kind = !open ? '=' : scope && a->job.w->snapshot.to >= 0 ? SNAPSHOT_SCOPE : '*';
+    if (!open && !scope)
+        return NULL;
+    int n = snprintf(name, ENGINE_SCOPE_BYTES, "%c%s", kind, kind == '*' ? "" : scope);
+    return n > 0 && n < ENGINE_SCOPE_BYTES ? name : NULL;
+}
+
+static status take_session(answer *a, error *err)
+{
     char name[ENGINE_SCOPE_BYTES];
-    int n = open ? snprintf(name, sizeof name, "*") : scope ? snprintf(name, sizeof name, "=%s", scope) : 0;
-    return sessions_take(&a->job.w->sessions, a->job.w->engine, n > 0 && (size_t)n < sizeof name ? name : NULL,
-                         a->prompt.ids, (uint32_t)a->prompt.n, &a->session, err);
+    return sessions_take(&a->job.w->sessions, a->job.w->engine, scope_of(a, name), a->prompt.ids,
+                         (uint32_t)a->prompt.n, &a->session, err);
 }
 
 /* Which of the request's stop strings ended the answer, or -1. */

@@ -156,6 +156,7 @@ static status open_engine(worker *w, const msg *m, const js *settings, error *er
 {
     const char *name = js_text(js_get(settings, "name")), *kv = js_text(js_get(settings, "kv"));
     gguf *file = NULL;
+    size_t n_files;
     engine_options o;
     engine_options_init(&o);
     o.context = (uint32_t)number(settings, "context", 0, INT32_MAX);
@@ -166,7 +167,9 @@ static status open_engine(worker *w, const msg *m, const js *settings, error *er
         return fail(err, E_RANGE, "open: the KV type '%.20s' is not known", kv);
     o.progress = loading;
     o.user = w;
-    status s = gguf_open_fds(&file, m->fds, (int)m->n_fds, name ? name : "model", err);
+    status s = worker_snapshot_take(&w->snapshot, m, settings, &n_files, err);
+    if (!s)
+        s = gguf_open_fds(&file, m->fds, (int)n_files, name ? name : "model", err);
     if (s)
         return s;
     if (w->n_parallel > 1)
@@ -201,6 +204,8 @@ static status open_model(worker *w, const msg *m, const js *settings, error *err
         return s;
     if (!s && !engine_get_info(w->engine)->is_encoder)
         s = open_batch(w, err);
+    if (!s && w->batch)
+        worker_snapshot_restore(&w->snapshot, w->engine);
     w->opening = false;
     if (!s && chat_open(&w->chat, engine_chat_template(w->engine), engine_vocab(w->engine), &w->no_chat) != OK)
         w->chat = NULL;
@@ -295,10 +300,14 @@ status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, erro
 {
     worker w = { 0 };
     msg_link_open(&w.link, fd);
+    worker_snapshot_init(&w.snapshot);
     status s = OK;
     if (worker_send(&w, MSG_HELLO, 0, hello(sandbox, sandbox_ok)))
         s = serve(&w, err);
     jobs_clear(&w);
+    if (!s && w.batch)
+        worker_snapshot_keep(&w.snapshot, w.engine);
+    worker_snapshot_close(&w.snapshot);
     grammar_vocab_close(&w.vocab);
     chat_close(&w.chat);
     batch_close(&w.batch);

@@ -12,6 +12,7 @@
 #include "grammar/grammar.h"
 #include "plat/msg.h"
 #include "worker/sessions.h"
+#include "worker/snapshot.h"
 
 enum { WORKER_JOBS_MAX = 256 };
 
@@ -22,6 +23,7 @@ typedef struct worker {
     engine *engine;
     batch *batch;        /* NULL: an encoder, which continues no text */
     sessions sessions;
+    worker_snapshot snapshot;
     struct job *jobs;    /* in order of arrival */
     uint32_t n_jobs, n_parallel; /* now; most */
     uint64_t turn;

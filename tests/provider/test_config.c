@@ -19,6 +19,7 @@ static void whole(void **state)
     config *c = NULL;
     assert_ok(parse(&c,
                     "version: 1\nlisten: \"[::1]:8080\"\nmem: 6GiB\nkv: q8\ndefault_class: internal\n"
+                    "snapshots: {bytes: 2GiB}\n"
                     "keys:\n  - {name: laptop, key_file: /etc/k}\n"
                     "  - {name: ci, key_env: CI_KEY, default_class: public}\n"
                     "providers:\n"
@@ -30,6 +31,7 @@ static void whole(void **state)
     assert_string_equal(c->listen_host, "::1");
     assert_int_equal(c->listen_port, 8080);
     assert_true(c->mem_bytes == 6ull << 30);
+    assert_true(c->snapshot_bytes == 2ull << 30 && !c->keeps_snapshots);
     assert_string_equal(c->kv, "q8");
     assert_int_equal(c->n_keys, 2);
     assert_int_equal(c->keys[0].default_class, PRIVACY_INTERNAL);
@@ -54,6 +56,7 @@ static void whole(void **state)
     assert_string_equal(c->listen_host, "127.0.0.1");
     assert_int_equal(c->listen_port, 5150);
     assert_string_equal(c->kv, "f16");
+    assert_true(c->snapshot_bytes == 0);
     assert_int_equal(c->default_class, PRIVACY_PRIVATE);
     config_close(&c);
 }
@@ -111,6 +114,10 @@ static void slips(void **state)
         { "version: 1\nkeys:\n  - {name: a, key_env: K, rate: 0/s}\n", "60/min", ":3" },
         { "version: 1\nkeys:\n  - {name: a, key_env: K, rate: 6/fortnight}\n", "60/min", ":3" },
         { "version: 1\nkeys:\n  - {name: a, key_env: K, burst: 6}\n", "goes with a rate", ":3" },
+        { "version: 1\nsnapshots: true\n", "{bytes: 2GiB}", ":2" },
+        { "version: 1\nsnapshots: {bytes: 2GiB, byte: 1}\n", "bytes", ":2" },
+        { "version: 1\nsnapshots: {bytes: 4K}\n", "at least 1M", ":2" },
+        { "version: 1\nsnapshots: {bytes: many}\n", "at least 1M", ":2" },
         { "version: 1\nkv: q9\n", "f16, q8 or f32", ":2" },
         { "version: 1\ndefault_class: hidden\n", "public, internal, private, secret", ":2" },
         { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m}\n", "needs 'url'", ":3" },
