@@ -81,6 +81,8 @@ bool api_read_text(const js *object, const char *name, const char **out, api_fau
 bool api_read_logprobs(const js *body, request *out, api_fault *f);
 /* A string or a list of them. */
 bool api_read_stops(const js *object, const char *name, request_sampling *out, api_fault *f);
+/* `logit_bias`: an object, or llama-server's list of [id, bias or false], which becomes one in body. */
+bool api_read_bias(js *body, request_sampling *out, api_fault *f);
 /* Parses a body that must be an object with these fields. */
 bool api_read_body(span body, const field *fields, size_t n, js **out, api_fault *f);
 

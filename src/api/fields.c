@@ -170,3 +170,42 @@ bool api_read_logprobs(const js *body, request *out, api_fault *f)
     out->n_logprobs = (uint32_t)top;
     return true;
 }
+
+/* [[id, bias or false], …] as an object; NULL: it is no such list. */
+static js *bias_of_list(const js *list)
+{
+    js *out = js_object();
+    for (size_t i = 0; i < js_len(list); i++) {
+        const js *id = js_at(js_at(list, i), 0), *bias = js_at(js_at(list, i), 1);
+        char name[24];
+        int64_t token;
+        double b;
+        bool never = js_is(bias, JS_BOOL) && !js_bool(bias, true);
+        if (js_len(js_at(list, i)) != 2 || !js_int(id, &token) || (!never && !js_double(bias, &b))) {
+            js_free(out);
+            return NULL;
+        }
+        snprintf(name, sizeof name, "%lld", (long long)token);
+        js_set(out, name, never ? js_new_int(-100) : js_copy(bias));
+    }
+    return out;
+}
+
+bool api_read_bias(js *body, request_sampling *s, api_fault *f)
+{
+    const js *bias = api_value(body, "logit_bias");
+    error e = { 0 };
+    if (js_is(bias, JS_ARRAY)) {
+        js *object = bias_of_list(bias);
+        if (!object)
+            return api_refuse(f, FAULT_INVALID, "logit_bias", "'logit_bias' must be an object of token ids and "
+                              "numbers, or a list of [token id, number or false]");
+        if (!js_set(body, "logit_bias", object))
+            return api_no_memory(f);
+        bias = object;
+    }
+    if (request_check_bias(bias, &e))
+        return api_refuse_status(f, "logit_bias", &e);
+    s->bias = js_len(bias) ? bias : NULL;
+    return true;
+}

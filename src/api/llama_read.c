@@ -45,7 +45,7 @@ static const field call_fields[] = {
     { "mirostat", FIELD_NEUTRAL, NULL },
     { "min_keep", FIELD_NEUTRAL, NULL },
     { "n_indent", FIELD_NEUTRAL, NULL },
-    { "logit_bias", FIELD_NEUTRAL, NULL },
+    { "logit_bias", FIELD_READ, NULL },
     { "lora", FIELD_NEUTRAL, NULL },
     { "image_data", FIELD_NEUTRAL, NULL },
     { "penalize_nl", FIELD_NEUTRAL, NULL },
@@ -153,7 +153,7 @@ static bool read_sampling(llama_call *c, api_fault *f)
     s->repeat_last_n = (uint32_t)last_n;
     s->seed_set = seed != RANDOM_SEED && seed != RANDOM_SEED_TOLD;
     s->seed = (uint64_t)seed;
-    return ok && api_read_stops(b, "stop", s, f) && read_length(c, f);
+    return ok && api_read_bias(c->body, s, f) && api_read_stops(b, "stop", s, f) && read_length(c, f);
 }
 
 /* ---- samplers: which of them, in which order ---- */

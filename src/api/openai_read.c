@@ -68,45 +68,6 @@ static bool read_lengths(chat_call *c, api_fault *f)
     return true;
 }
 
-/* [[id, bias or false], …] as an object; NULL: it is no such list. */
-static js *bias_of_list(const js *list)
-{
-    js *out = js_object();
-    for (size_t i = 0; i < js_len(list); i++) {
-        const js *id = js_at(js_at(list, i), 0), *bias = js_at(js_at(list, i), 1);
-        char name[24];
-        int64_t token;
-        double b;
-        bool never = js_is(bias, JS_BOOL) && !js_bool(bias, true);
-        if (js_len(js_at(list, i)) != 2 || !js_int(id, &token) || (!never && !js_double(bias, &b))) {
-            js_free(out);
-            return NULL;
-        }
-        snprintf(name, sizeof name, "%lld", (long long)token);
-        js_set(out, name, never ? js_new_int(-100) : js_copy(bias));
-    }
-    return out;
-}
-
-static bool read_bias(js *body, request_sampling *s, api_fault *f)
-{
-    const js *bias = api_value(body, "logit_bias");
-    error e = { 0 };
-    if (js_is(bias, JS_ARRAY)) {
-        js *object = bias_of_list(bias);
-        if (!object)
-            return api_refuse(f, FAULT_INVALID, "logit_bias", "'logit_bias' must be an object of token ids and "
-                              "numbers, or a list of [token id, number or false]");
-        if (!js_set(body, "logit_bias", object))
-            return api_no_memory(f);
-        bias = object;
-    }
-    if (request_check_bias(bias, &e))
-        return api_refuse_status(f, "logit_bias", &e);
-    s->bias = js_len(bias) ? bias : NULL;
-    return true;
-}
-
 bool openai_read_sampling(js *body, request_sampling *s, api_fault *f)
 {
     int64_t top_k = 0, last_n = 64, seed = 0;
@@ -124,7 +85,7 @@ bool openai_read_sampling(js *body, request_sampling *s, api_fault *f)
     s->repeat_last_n = (uint32_t)last_n;
     s->seed = (uint64_t)seed;
     s->seed_set = js_is(js_get(body, "seed"), JS_NUMBER);
-    return ok && api_read_stops(body, "stop", s, f) && read_bias(body, s, f);
+    return ok && api_read_stops(body, "stop", s, f) && api_read_bias(body, s, f);
 }
 
 /* ---- the rest ---- */

@@ -245,6 +245,12 @@ def samplers(s):
     theirs = ["penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"]
     code, reply = post(s.url, "/completion", dict(samplers=theirs, **drawn))
     assert code == 400 and "order of 'samplers'" in reply["error"]["message"]
+    first = ask(s, "/completion", prompt="a", return_tokens=True, **GREEDY)["tokens"][0]
+    for ban in (False, -100):
+        other = ask(s, "/completion", prompt="a", return_tokens=True, logit_bias=[[first, ban]], **GREEDY)["tokens"]
+        assert first not in other
+    assert set(ask(s, "/completion", prompt="a", return_tokens=True, logit_bias={str(first): 100}, **GREEDY)["tokens"]
+               ) == {first}
     same = ask(s, "/completion", samplers=theirs, prompt="a", **GREEDY)["content"]
     assert same == ask(s, "/completion", prompt="a", **GREEDY)["content"]
     assert ask(s, "/completion", samplers=theirs, temperature=1, **drawn)["content"]
@@ -254,7 +260,7 @@ def completion_refusals(s):
     for says, more in (
             ("'prompt' must be", dict(prompt=None)), ("'prompt' must be", dict(prompt=[])), ("'prompt' must be", dict(prompt=[[]])),
             ("'prompt' must be", dict(prompt={"prompt_string": "a"})), ("holds 300 prompts", dict(prompt=["a"] * 300)),
-            ("not an id", dict(prompt=[1, 10 ** 8])), ("mirostat", dict(mirostat=2)), ("'logit_bias'", dict(logit_bias=[[1, -1]])),
+            ("not an id", dict(prompt=[1, 10 ** 8])), ("mirostat", dict(mirostat=2)), ("logit_bias", dict(logit_bias=[["a", -1]])),
             ("dry_multiplier", dict(dry_multiplier=0.5)), ("xtc_probability", dict(xtc_probability=0.1)),
             ("typical_p", dict(typical_p=0.9)), ("'lora'", dict(lora=[{"id": 0, "scale": 1}])), ("n_probs", dict(n_probs=65)),
             ("not both", dict(grammar="root ::= \"a\"", json_schema={})), ("contradict", dict(n_predict=2, max_tokens=3)),
