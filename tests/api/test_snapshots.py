@@ -134,8 +134,8 @@ def purged(s):
 def killed_while_it_writes(s):
     """Whatever is seen of the file afterwards is the old one, and the server goes on."""
     before = files(s)[0].read_bytes()
-    for i in range(5):
-        ask(s, "a", words(f"fig {i}", 1100))
+    for text in [words(f"fig {i}", 1100) for i in range(4)] + [words("apple")]:  # that is used last, and stays
+        ask(s, "a", text)
     hit = 0
     for attempt in range(5):
         worker = s.children("hearth-worker")[0]
@@ -149,11 +149,15 @@ def killed_while_it_writes(s):
         except OSError:
             pass  # it was faster
         stopping.join()
+        end = time.monotonic() + 10
+        while fresh.exists() and time.monotonic() < end:  # it takes the old one's place, or goes
+            time.sleep(0.01)
         hit += files(s)[0].read_bytes() == before
         if hit:
             break
         before = files(s)[0].read_bytes()
         ask(s, "a", words("fig again", 1100))
+        ask(s, "a", words("apple"))
     assert hit or TINY, "it was never caught while it wrote"
     assert ask(s, "a", words("apple"))[0] >= 128
     restart(s, signal.SIGKILL)  # nobody closes: what the worker had is lost, what was there is not
@@ -202,7 +206,7 @@ with Served(CONFIG % "8MiB") as s:
     assert 0 < files(s)[0].stat().st_size <= 8 << 20
     assert ask(s, "a", words("jackfruit", 400))[0] > 0 or TINY  # the latest
     old = s.home / "prefix" / "0-f16-0.prefixes"
-    old.write_bytes(b"0" * (7 << 20))
+    old.write_bytes(b"0" * (8 << 20))
     old.chmod(0o600)
     os.utime(old, (1, 1))
     restart(s)
