@@ -2,8 +2,8 @@
  *
  *     logits -> bias -> penalties -> divided by the temperature -> grammar's mask -> top-k -> top-p -> min-p -> draw
  *
- * Candidates are taken in descending order, ties by ascending id, from a heap: only as many are ordered as the filters
- * or the draw ask for. Allocates nothing: the engine owns one array of candidates. */
+ * Candidates are taken in descending order, ties by ascending id: only as many are ordered as the filters or the draw
+ * ask for. Allocates nothing: the engine owns one array of candidates. */
 #include <math.h>
 #include <string.h>
 
@@ -108,18 +108,6 @@ static void sift(candidate *c, size_t n, size_t i)
     c[i] = moving;
 }
 
-/* Moves the first of a heap of *n to position *n - 1 and shrinks it: popped candidates lie at the array's end, the
- * first at the very end. */
-static candidate pop(candidate *c, size_t *n)
-{
-    candidate first = c[0], last = c[--*n];
-    c[0] = last;
-    if (*n)
-        sift(c, *n, 0);
-    c[*n] = first;
-    return first;
-}
-
 static bool allows(const token_mask *mask, size_t token)
 {
     return token / 64 < mask->n && (mask->words[token / 64] >> token % 64 & 1);
@@ -145,22 +133,20 @@ static float penalised(float x, uint16_t count, const sampling_options *o)
     return x - (float)count * o->frequency_penalty - o->presence_penalty;
 }
 
-/* Bias, penalties, temperature and mask over the logits; returns how many candidates there are (not those that weigh
- * nothing). */
+/* Bias, penalties, temperature and mask over the logits, into work; returns the place of the largest. */
 static size_t gather(engine *e, const session *s, const float *logits, const token_mask *mask,
                      const sampling_options *o)
 {
     uint32_t n_window = o->repeat_last_n < s->length ? o->repeat_last_n : s->length;
     bool penalties = o->repeat_penalty != 1.0f || o->presence_penalty != 0.0f || o->frequency_penalty != 0.0f;
     const int32_t *window = s->tokens + s->length - n_window;
-    size_t n_vocab = e->info.n_vocab, n = 0;
+    size_t n_vocab = e->info.n_vocab;
     float by = o->temperature > 0.0f ? 1.0f / o->temperature : 1.0f;
+    e->k.scale(logits, by, n_vocab, e->work);
     for (uint32_t i = 0; penalties && i < n_window; i++)
         e->counts[window[i]]++;
-    for (size_t i = 0; i < n_vocab; i++) {
-        uint16_t count = e->counts[i];
-        e->work[i] = (count ? penalised(logits[i], count, o) : logits[i]) * by;
-    }
+    for (uint32_t i = 0; penalties && i < n_window; i++)
+        e->work[window[i]] = penalised(logits[window[i]], e->counts[window[i]], o) * by;
     for (uint32_t i = 0; i < o->n_bias; i++) {
         int32_t t = o->bias[i].token;
         e->work[t] = penalised(logits[t] + o->bias[i].bias, e->counts[t], o) * by;
@@ -169,42 +155,87 @@ static size_t gather(engine *e, const session *s, const float *logits, const tok
         e->counts[window[i]] = 0;
     if (mask)
         apply_mask(e->work, n_vocab, mask);
-    /* exp(x) is exactly 0 below -80: such candidates can never be drawn */
-    float floor = e->work[e->k.argmax(e->work, n_vocab)] - 80.0f;
-    for (size_t i = 0; i < n_vocab; i++)
-        if (e->work[i] >= floor)
-            e->candidates[n++] = (candidate){ e->work[i], (int32_t)i };
-    return n;
+    return e->k.argmax(e->work, n_vocab);
 }
 
-/* Weight of the candidate that was popped as number i (from 0) of `all`. */
-static double weight(const candidate *c, size_t all, size_t i, float top)
+/* Candidates in their order, on demand. Few are ever asked for, so those within `near` of the largest become a heap
+ * first, and when it is empty those between there and twice as far. What was taken lies at the array's end, the first
+ * at the very end: heap and taken ones never meet, because together they are tokens of one vocabulary. */
+typedef struct order {
+    const engine *e;
+    float top, floor, low; /* the largest; the least of all; the least of those that were in the heap */
+    size_t n_heap, n_taken;
+} order;
+
+static void widen(order *r)
 {
-    return (double)kernels_expf(c[all - 1 - i].logit - top);
+    const float *work = r->e->work;
+    const float high = r->low, near = r->top - high > 0.0f ? 2.0f * (r->top - high) : 4.0f;
+    const bool first = r->n_taken == 0;
+    r->low = r->top - near > r->floor ? r->top - near : r->floor;
+    for (size_t i = 0; i < r->e->info.n_vocab; i++)
+        if (work[i] >= r->low && (work[i] < high || (first && work[i] == high)))
+            r->e->candidates[r->n_heap++] = (candidate){ work[i], (int32_t)i };
+    for (size_t i = r->n_heap / 2; i-- > 0;)
+        sift(r->e->candidates, r->n_heap, i);
 }
 
-/* The draw among n candidates, of which `top` is the largest logit. Nothing is filtered: the first candidate at which
- * the running sum exceeds u times the sum of all (in order of ids) is it. Else the kept ones are counted first: those
- * among the k first, while the sum before is below top_p of the sum over the k (or over all), and the weight is not
- * below min_p; then the same among them. */
-static int32_t draw(engine *e, size_t n, float top, const sampling_options *o, double u)
+/* The candidate that comes as number i (from 0); i is at most the number of those taken. */
+static candidate taken(order *r, size_t i)
 {
-    candidate *c = e->candidates;
-    size_t all = n, k = o->top_k && o->top_k < n ? o->top_k : n, n_kept = 0, i = 0;
-    double total = 0.0, kept = 0.0, sum = 0.0;
-    for (i = 0; k == all && i < all; i++)
-        total += (double)kernels_expf(c[i].logit - top);
-    for (i = n / 2; i-- > 0;)
-        sift(c, n, i);
-    for (i = 0; k < all && i < k; i++) {
-        pop(c, &n);
-        total += weight(c, all, i, top);
+    candidate *c = r->e->candidates, *end = c + r->e->info.n_vocab;
+    while (i == r->n_taken && !r->n_heap && r->low > r->floor)
+        widen(r);
+    if (i == r->n_taken) {
+        candidate first = c[0];
+        c[0] = c[--r->n_heap];
+        if (r->n_heap)
+            sift(c, r->n_heap, 0);
+        end[-1 - (ptrdiff_t)r->n_taken++] = first;
     }
+    return end[-1 - (ptrdiff_t)i];
+}
+
+static double weight(order *r, size_t i)
+{
+    return (double)kernels_expf(taken(r, i).logit - r->top);
+}
+
+/* How many candidates there are, and the sum of their weights in the order of ids. */
+static size_t weigh_all(const engine *e, float top, float floor, double *total)
+{
+    enum { CHUNK = 1024 };
+    float weights[CHUNK];
+    size_t all = 0;
+    *total = 0.0;
+    for (size_t from = 0; from < e->info.n_vocab; from += CHUNK) {
+        size_t left = e->info.n_vocab - from, n = left < CHUNK ? left : CHUNK;
+        const float *work = e->work + from;
+        e->k.exp_from(work, top, n, weights);
+        for (size_t i = 0; i < n; i++) {
+            bool is = work[i] >= floor; /* false of what is not a number */
+            all += is;
+            *total += is ? (double)weights[i] : 0.0;
+        }
+    }
+    return all;
+}
+
+/* The draw. Nothing is filtered: the first candidate at which the running sum exceeds u times the sum of all (in order
+ * of ids) is it. Else the kept ones are counted first: those among the k first, while the sum before is below top_p of
+ * the sum over the k (or over all), and the weight is not below min_p; then the same among them. */
+static int32_t draw(const engine *e, float top, const sampling_options *o, double u)
+{
+    double total, kept = 0.0, sum = 0.0;
+    order r = { .e = e, .top = top, .floor = top - 80.0f, .low = top }; /* below it exp is exactly 0 */
+    size_t all = weigh_all(e, top, r.floor, &total), k = o->top_k && o->top_k < all ? o->top_k : all, n_kept = 0;
+    if (k < all)
+        total = 0.0;
+    for (size_t i = 0; k < all && i < k; i++)
+        total += weight(&r, i);
     bool filtered = k < all || o->top_p < 1.0f || o->min_p > 0.0f;
     while (filtered && n_kept < k && !(o->top_p < 1.0f && n_kept && kept >= (double)o->top_p * total)) {
-        if (all - n == n_kept)
-            pop(c, &n);
-        double w = weight(c, all, n_kept, top);
+        double w = weight(&r, n_kept);
         if (n_kept && w < (double)o->min_p)
             break;
         kept += w;
@@ -212,12 +243,10 @@ static int32_t draw(engine *e, size_t n, float top, const sampling_options *o, d
     }
     double goal = u * (filtered ? kept : total);
     size_t last = (filtered ? n_kept : all) - 1;
-    for (i = 0;; i++) {
-        if (all - n == i)
-            pop(c, &n);
-        sum += weight(c, all, i, top);
+    for (size_t i = 0;; i++) {
+        sum += weight(&r, i);
         if (sum > goal || i == last)
-            return c[all - 1 - i].token;
+            return taken(&r, i).token;
     }
 }
 
@@ -251,13 +280,12 @@ void engine_report(engine *e, const float *logits, const sampling_options *o, in
 void engine_sample(engine *e, const session *s, const float *logits, const token_mask *mask, const sampling_options *o,
                    sampled *out)
 {
-    size_t n = gather(e, s, logits, mask, o), best = e->k.argmax(e->work, e->info.n_vocab);
+    size_t best = gather(e, s, logits, mask, o);
     if (mask && !allows(mask, best)) /* no number among the logits of those allowed */
         for (best = 0; !allows(mask, best);)
             best++;
     int32_t token = (int32_t)best;
-    if (o->temperature > 0.0f && n > 1 && e->work[best] > -INFINITY) /* else a bias forbids all: the lowest */
-        token = draw(e, n, e->work[best], o,
-                     (double)(sample_random(o->seed, s->length, o->choice) >> 8) * 0x1p-24);
+    if (o->temperature > 0.0f && e->work[best] > -INFINITY) /* else a bias forbids all: the lowest */
+        token = draw(e, e->work[best], o, (double)(sample_random(o->seed, s->length, o->choice) >> 8) * 0x1p-24);
     engine_report(e, logits, o, token, out);
 }

@@ -95,6 +95,7 @@ typedef struct kernels {
     void (*rms_norm)(const float *x, const float *weight, size_t n, float eps, float *out); /* weight NULL: ones */
     void (*layer_norm)(const float *x, const float *weight, const float *bias, size_t n, float eps, float *out);
     void (*softmax)(const float *x, size_t n, float *out);
+    void (*exp_from)(const float *x, float from, size_t n, float *out); /* exp(x - from) */
     void (*silu_mul)(const float *gate, const float *up, size_t n, float *out); /* silu(gate) * up */
     void (*gelu_mul)(const float *gate, const float *up, size_t n, float *out); /* gelu_tanh(gate) * up */
     void (*silu)(const float *x, size_t n, float *out);

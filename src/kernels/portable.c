@@ -105,6 +105,12 @@ static void softmax(const float *x, size_t n, float *out)
         out[i] = out[i] * inverse;
 }
 
+static void exp_from(const float *x, float from, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = kernels_expf(x[i] - from);
+}
+
 static void silu(const float *x, size_t n, float *out)
 {
     for (size_t i = 0; i < n; i++)
@@ -201,6 +207,7 @@ void kernels_portable(kernels *k)
     k->rms_norm = rms_norm;
     k->layer_norm = layer_norm;
     k->softmax = softmax;
+    k->exp_from = exp_from;
     k->silu_mul = silu_mul;
     k->gelu_mul = gelu_mul;
     k->silu = silu;

@@ -98,6 +98,7 @@ static void norms_and_elementwise(void **state)
             BOTH("rms_norm without weight", rms_norm(x, NULL, n, 1e-6f, a), rms_norm(x, NULL, n, 1e-6f, b));
             BOTH("layer_norm", layer_norm(x, w, c, n, 1e-6f, a), layer_norm(x, w, c, n, 1e-6f, b));
             BOTH("softmax", softmax(x, n, a), softmax(x, n, b));
+            BOTH("exp_from", exp_from(x, 0.7f, n, a), exp_from(x, 0.7f, n, b));
             BOTH("add", add(x, w, n, a), add(x, w, n, b));
             BOTH("scale", scale(x, 0.3f, n, a), scale(x, 0.3f, n, b));
             memcpy(a, c, n * 4), memcpy(b, c, n * 4);

@@ -304,6 +304,11 @@ static void softmax(const float *x, size_t n, float *out)
     map(map_scale, out, NULL, NULL, 1.0f / sum(out, n, false), n, out);
 }
 
+static void exp_from(const float *x, float from, size_t n, float *out)
+{
+    map(map_exp, x, NULL, NULL, from, n, out);
+}
+
 /* ---- rope ---- */
 
 INLINE void rotate4(float32x4_t *a, float32x4_t *b, const float *cosines, const float *sines)
@@ -369,6 +374,7 @@ void kernels_neon_float(kernels *k)
     k->rms_norm = rms_norm;
     k->layer_norm = layer_norm;
     k->softmax = softmax;
+    k->exp_from = exp_from;
     k->argmax = argmax;
     k->rope_norm = rope_norm;
     k->rope_neox = rope_neox;
