@@ -1,7 +1,11 @@
 /* batch.c: which rows make the next step, and who gives way when memory is full.
  *
  * A step is composed in three parts: a row of everybody who answers (in turns, where there are too many), more rows of
- * those that have forced tokens waiting, a chunk of one prompt. The last two share what the clock allows. */
+ * those that have forced tokens waiting, a chunk of one prompt. The last two share what the clock allows.
+ *
+ * In an engine with slices a longer chunk is a pass of its own beside the steps, some layers after each: it has as many
+ * rows as keep a layer within what the clock allows, which is many where rows are cheap, and costs each step as many
+ * layers as fit. */
 #include "engine/batch.h"
 
 #include <string.h>
@@ -10,7 +14,7 @@
 #include "engine/generation.h"
 #include "plat/clock.h"
 
-enum { DEFAULT_GENERATIONS = 64, COUNTS = 33 };
+enum { DEFAULT_GENERATIONS = 64, COUNTS = 33, SLICE_LEAST = 16 };
 
 static const double LEARN = 0.125; /* weight of the latest measurement */
 
@@ -34,6 +38,10 @@ struct batch {
     const generation *last; /* whose prompt was fed last */
     double decode_us[COUNTS]; /* a step of so many rows that only decodes; the last: of more. 0: not measured */
     double row_us;       /* what a row of a chunk adds to it. 0: not measured */
+    generation *sliced;  /* whose chunk is under way in layers */
+    uint32_t n_sliced;   /* its rows */
+    bool unsliced;       /* the next chunk is part of a step: there was no room for a slice, and a step makes some */
+    double layer_us;     /* a layer of a chunk, for each of its rows. 0: not measured */
     batch_stats stats;
 };
 
@@ -93,8 +101,16 @@ status batch_add(batch *b, generation *g, int priority, error *err)
     return OK;
 }
 
+static void drop_slice(batch *b)
+{
+    slice_drop(b->e);
+    b->sliced = NULL;
+}
+
 static void leave(batch *b, uint32_t i)
 {
+    if (b->entries[i].g == b->sliced)
+        drop_slice(b);
     memmove(b->entries + i, b->entries + i + 1, (b->n - i - 1) * sizeof *b->entries);
     b->n--;
     b->full = false;
@@ -167,6 +183,8 @@ static bool only_holders(const batch *b)
 
 static entry *next_prompt(batch *b)
 {
+    if (b->sliced)
+        return NULL;
     bool oldest = b->turn % BATCH_OLDEST == BATCH_OLDEST - 1, holders = only_holders(b);
     entry *best = NULL;
     for (uint32_t i = 0; i < b->n; i++) {
@@ -241,7 +259,8 @@ static void measure(batch *b, uint32_t n_decode, uint32_t n_more, uint64_t us)
 typedef struct step {
     uint32_t n, n_decode; /* rows; of them the first of everybody who answers */
     bool foresees;
-    const entry *prompt;
+    entry *prompt; /* the last rows are a chunk of its text, */
+    entry *next;   /* or nothing of it is in the step: a chunk of it is to go in slices */
 } step;
 
 static void add_rows(batch *b, step *p, entry *x, uint32_t most)
@@ -283,11 +302,17 @@ static step compose(batch *b, bool may_foresee)
     entry *prompt = next_prompt(b);
     while (prompt && (begin_prompt(b, prompt), prompt->g->over))
         prompt = next_prompt(b);
-    uint32_t n = count_answering(b), most = at_most(n, decode_rows(b, prompt != NULL));
-    p.foresees = may_foresee && n == 1 && !prompt;
+    uint32_t n = count_answering(b);
+    if (prompt && n && b->e->slices && !b->unsliced && generation_waiting(prompt->g) >= SLICE_LEAST) {
+        p.next = prompt;
+        prompt = NULL;
+    }
+    uint32_t most = at_most(n, decode_rows(b, prompt != NULL));
+    bool alone = n == 1 && !prompt && !p.next && !b->sliced;
+    p.foresees = may_foresee && alone;
     b->n_rowed = 0;
     uint32_t more = chunk_rows(b, most);
-    if (n == 1 && !prompt)
+    if (alone)
         more = b->e->batch - 1;
     add_answering(b, &p, most, &more);
     if (prompt && more) {
@@ -329,6 +354,8 @@ static void give_way(batch *b, status st, const error *why)
         if (!least || x->priority <= least->priority)
             least = x;
     }
+    if (least->g == b->sliced)
+        drop_slice(b);
     if (n == 1 && least->g->answering) {
         generation_end(least->g, FINISH_CONTEXT);
     } else if (n == 1) {
@@ -360,9 +387,75 @@ static void hand_out(batch *b, const step *p, uint64_t us)
 
 static void end_cancelled(batch *b)
 {
-    for (uint32_t i = 0; i < b->n; i++)
-        if (b->entries[i].g->cancelled)
-            generation_end(b->entries[i].g, FINISH_CANCELLED);
+    for (uint32_t i = 0; i < b->n; i++) {
+        generation *g = b->entries[i].g;
+        if (g->cancelled && g == b->sliced)
+            drop_slice(b);
+        if (g->cancelled)
+            generation_end(g, FINISH_CANCELLED);
+    }
+}
+
+/* ---- slices ---- */
+
+static entry *entry_of(batch *b, const generation *g)
+{
+    uint32_t i = 0;
+    while (b->entries[i].g != g)
+        i++;
+    return &b->entries[i];
+}
+
+/* A chunk of x begins, of as many rows as keep a layer within the budget. False: there is no room for it now. */
+static bool begin_slice(batch *b, entry *x, double budget_us)
+{
+    double rows = b->layer_us > 0 ? budget_us / b->layer_us : b->e->batch;
+    uint32_t most = rows < b->e->batch ? (uint32_t)rows : b->e->batch;
+    uint32_t least = at_most(SLICE_LEAST, b->e->batch);
+    uint32_t n = generation_rows(x->g, most > least ? most : least, false, b->e->step);
+    b->unsliced = slice_begin(b->e, b->e->step, n, NULL) != OK;
+    if (b->unsliced)
+        return false;
+    b->sliced = x->g;
+    b->n_sliced = n;
+    b->turn++;
+    return true;
+}
+
+static void end_slice(batch *b, const float *logits)
+{
+    entry *x = entry_of(b, b->sliced);
+    b->sliced = NULL;
+    b->stats.n_rows += b->n_sliced;
+    b->stats.n_prompt_rows += b->n_sliced;
+    generation_took(x->g, b->n_sliced, &logits, 0);
+    x->answering = x->answering || logits;
+}
+
+/* As many layers as fit the budget, but one at least; all of them, while nobody answers. */
+static void run_slices(batch *b, entry *next, uint32_t n_decode)
+{
+    double budget = n_decode ? *decode_time(b, n_decode) * (BATCH_STRETCH - 1) : 0;
+    uint64_t start = clock_mono_us();
+    const float *logits = NULL;
+    if (n_decode && budget <= 0)
+        return; /* a step without one is measured first */
+    if (!b->sliced && (!next || !begin_slice(b, next, budget)))
+        return;
+    for (bool first = true, done = false; !done; first = false) {
+        double one = b->layer_us * b->n_sliced, left = budget - (double)(clock_mono_us() - start);
+        if (n_decode && !first && left < one)
+            return;
+        uint64_t began = clock_mono_us();
+        uint32_t most = model_forward_left(b->e->slices), fit = one > 0 && left > one ? (uint32_t)(left / one) : 1;
+        uint32_t layers = n_decode ? at_most(fit, most) : most;
+        done = slice_run(b->e, layers, &logits);
+        b->stats.n_slices++;
+        if (!done)
+            learn(&b->layer_us, (double)(clock_mono_us() - began + 1) / layers / b->n_sliced);
+        else
+            end_slice(b, logits);
+    }
 }
 
 status batch_step(batch *b, error *err)
@@ -374,8 +467,10 @@ status batch_step(batch *b, error *err)
     end_cancelled(b);
     for (bool may_foresee = true; st == E_NOFIT;) {
         p = compose(b, may_foresee);
-        if (!p.n)
+        if (!p.n) {
+            run_slices(b, NULL, 0);
             return OK;
+        }
         start = clock_mono_us();
         st = engine_step(b->e, b->e->step, p.n, b->e->logits, &why);
         if (st == E_NOFIT && p.foresees && may_foresee)
@@ -397,6 +492,9 @@ status batch_step(batch *b, error *err)
         measure(b, p.n_decode, p.n - p.n_decode, us);
     else if (p.n == 1)
         measure(b, 1, 0, us);
+    b->unsliced = b->unsliced && !p.prompt;
     hand_out(b, &p, us);
+    if (b->sliced || p.next)
+        run_slices(b, p.next, count_answering(b) ? p.n_decode : 0);
     return OK;
 }

@@ -12,7 +12,8 @@
  *     }
  *
  * Prompts. While anybody answers, a chunk is as large as keeps the step below about BATCH_STRETCH times one without,
- * by what was measured so far, but BATCH_LEAST rows at least; else it is a whole engine_batch. Next is the prompt of
+ * by what was measured so far, but BATCH_LEAST rows at least; else it is a whole engine_batch. In an engine with slices
+ * it is larger, because it runs some layers at a time. Next is the prompt of
  * highest priority with the fewest tokens left; every BATCH_OLDEST-th chunk goes to the oldest of that priority. What
  * is computed is remembered page by page (session_share), so a beginning that several have in common, also if they
  * arrive together, is computed once.
@@ -50,6 +51,7 @@ typedef struct batch_stats {
     uint32_t n_answering, n_waiting; /* now; waiting: whose prompt is not all in, or that were sent back */
     uint64_t n_steps, n_rows;        /* so far; foreseen rows included */
     uint64_t n_prompt_rows;          /* of them rows of prompts, those fed again included */
+    uint64_t n_slices;               /* pieces of chunks that ran beside steps (engine_options.slices) */
     uint64_t n_sent_back;            /* how often a full KV pool sent one back to wait */
 } batch_stats;
 

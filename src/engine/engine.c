@@ -128,6 +128,8 @@ static void plan_budget(plan *p, const gguf *g)
     b->weights_bytes = p->sizes.weights_bytes;
     b->token_bytes = p->sizes.token_bytes;
     b->scratch_bytes = model_run_bytes(&p->spec, &p->run) + own_bytes(p);
+    if (p->o.slices)
+        b->scratch_bytes += slice_bytes(&p->spec, &p->run);
     b->vocab_bytes = vocab_bound(g);
     b->total_bytes = b->weights_bytes + b->kv_bytes + b->scratch_bytes + b->vocab_bytes;
 }
@@ -275,6 +277,8 @@ static status open_scratch(engine *e, const plan *p, error *err)
         s = lookup_open(&e->lookup, p->run.context, err);
     if (!s)
         s = prefix_open(&e->prefix, p->budget.n_pages, err);
+    if (!s && p->o.slices)
+        s = slice_open(e, &p->run, err);
     return s ? s : model_run_open(&e->run, e->model, &e->k, e->pool, &p->run, err);
 }
 
@@ -343,6 +347,7 @@ void engine_close(engine **ep)
         return;
     engine *e = *ep;
     model_run_close(&e->run);
+    slice_close(e);
     model_close(&e->model);
     pool_close(&e->pool);
     grammar_vocab_close(&e->grammar_vocab);

@@ -59,6 +59,8 @@ typedef struct engine_options {
     engine_kv kv_type;
     uint32_t batch;       /* most rows of one pass through the layers, 1..1024; 0: 128. Changes memory and speed only.
                              Encoders: at least `context` (which is never more than they have), n_sessions 0 is 4 */
+    bool slices;          /* room for a second pass, so that a batch (batch.h) reads a prompt in layers between the
+                             steps of those who answer. Costs scratch only */
     bool exact;           /* weights expanded to F32 and F32 activations: slow, large, the reference */
     const char *isa;      /* kernel level: "portable", "avx2"...; NULL: HEARTH_ISA in the environment, else best */
     engine_progress *progress; /* may be NULL */

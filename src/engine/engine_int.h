@@ -42,6 +42,10 @@ struct engine {
     kv_pool kv[MODEL_KINDS];
     uint32_t batch, logit_rows, n_open; /* n_open sessions */
     model_row *rows;         /* [batch] */
+    model_run *slices;       /* NULL: the option is off */
+    model_row *slice_rows;   /* [batch] */
+    struct session *sliced;  /* whose chunk is under way; NULL: nobody's */
+    bool slice_wants;        /* logits of its last row */
     engine_row *step;        /* [batch]: the rows of a step of answers, */
     const float **logits;    /* [logit_rows]: and what came of them */
     uint32_t *which;         /* [batch] */
@@ -71,6 +75,23 @@ struct session {
 status session_feed_chunk(session *s, const int32_t *tokens, uint32_t n, error *err) MUST_CHECK;
 /* E_NOFIT and E_RANGE: tokens that a session cannot be fed after those it has. */
 status session_check_tokens(const session *s, const int32_t *tokens, uint32_t n, error *err) MUST_CHECK;
+
+/* Checks rows as engine_step does and takes their pages; they are pending then. On failure nothing has changed. */
+status session_reserve(engine *e, const engine_row *rows, uint32_t n, error *err) MUST_CHECK;
+
+/* ---- slice.c: a chunk of one session's text, some layers at a time, between the steps of others ----
+ *
+ * While it is under way the session must not be changed, and its length does not show the chunk. */
+uint64_t slice_bytes(const model_spec *spec, const model_run_options *o);
+status slice_open(engine *e, const model_run_options *o, error *err) MUST_CHECK;
+void slice_close(engine *e);
+/* Errors as engine_step's. */
+status slice_begin(engine *e, const engine_row *rows, uint32_t n, error *err) MUST_CHECK;
+/* Runs at most n_layers; true: the chunk is in, and *logits are those of its last row if it wanted
+ * them, borrowed until the next chunk's. */
+bool slice_run(engine *e, uint32_t n_layers, const float **logits);
+/* As if it had not begun; the session may be shorter (session_truncate). */
+void slice_drop(engine *e);
 
 /* Natural log of the sum of exp over a row of logits; clobbers e->work. */
 double engine_log_sum(engine *e, const float *logits);

@@ -246,8 +246,7 @@ static void take_pages(session *s)
     assert(sees_enough(s, s->length));
 }
 
-/* Counts rows as pending and takes their pages; on failure nothing is pending and no session has changed. */
-static status reserve(engine *e, const engine_row *rows, uint32_t n, error *err)
+status session_reserve(engine *e, const engine_row *rows, uint32_t n, error *err)
 {
     int64_t wanted[MODEL_KINDS] = { 0 };
     uint32_t checked = 0;
@@ -294,7 +293,7 @@ status engine_step(engine *e, const engine_row *rows, uint32_t n, const float **
             e->which[wanted++] = i;
     if (wanted > e->logit_rows || (wanted && !logits))
         return fail(err, E_RANGE, "%u rows want logits: at most %u may", wanted, logits ? e->logit_rows : 0);
-    status s = reserve(e, rows, n, err);
+    status s = session_reserve(e, rows, n, err);
     if (s)
         return s;
     run_rows(e, rows, n);

@@ -61,7 +61,7 @@ struct model_run {
     /* the pass */
     const model_row *rows;
     const uint32_t *which;
-    uint32_t n, n_tiles;
+    uint32_t n, n_tiles, layer, layer_to; /* layer: the next one; layer_to: where this piece of the pass ends */
 };
 
 /* One thread's view of a pass. */
@@ -612,11 +612,15 @@ static void forward_job(void *arg, int index, int count)
     model_run *r = arg;
     view v = view_of(r, index, count, r->n);
     size_t from, to;
-    pool_part(r->n, index, count, &from, &to);
-    rope_tables(&v, (uint32_t)from, (uint32_t)to);
-    pool_barrier(r->pool);
-    for (uint32_t layer = 0; layer < r->m->spec.n_layers; layer++)
+    if (r->layer == 0) {
+        pool_part(r->n, index, count, &from, &to);
+        rope_tables(&v, (uint32_t)from, (uint32_t)to);
+        pool_barrier(r->pool);
+    }
+    for (uint32_t layer = r->layer; layer < r->layer_to; layer++)
         layer_pass(&v, layer);
+    if (r->layer_to < r->m->spec.n_layers)
+        return;
     const model_layer *last = &r->m->layers[r->m->spec.n_layers - 1];
     for (uint32_t i = v.from; i < v.to; i++)
         add_output(&v, i, last->down_bias, last->ffn_post_norm, last->ffn_post_shift);
@@ -624,17 +628,38 @@ static void forward_job(void *arg, int index, int count)
         memcpy(r->x, v.x, r->n * r->x_stride * sizeof(float));
 }
 
-void model_forward(model_run *r, const model_row *rows, uint32_t n)
+void model_forward_begin(model_run *r, const model_row *rows, uint32_t n)
 {
     assert(n > 0 && n <= r->o.batch);
     r->rows = rows;
     r->n = n;
+    r->layer = 0;
     make_tiles(r);
+}
+
+bool model_forward_layers(model_run *r, uint32_t n_layers)
+{
+    const uint32_t n = r->n, all = r->m->spec.n_layers, left = all - r->layer;
+    r->layer_to = n <= ALONE_ROWS || n_layers >= left ? all : r->layer + n_layers; /* few: x is the threads' own */
     gauge *g = n == 1 ? &r->alone : &r->shared;
     uint32_t threads = (uint32_t)gauge_next(g).threads;
     if (r->divided_by != threads)
         divide_heads(r, threads);
-    pool_run_gauged(r->pool, g, n, forward_job, r);
+    uint32_t units = n * (r->layer_to - r->layer) / all;
+    pool_run_gauged(r->pool, g, units ? units : 1, forward_job, r);
+    r->layer = r->layer_to;
+    return r->layer == all;
+}
+
+uint32_t model_forward_left(const model_run *r)
+{
+    return r->m->spec.n_layers - r->layer;
+}
+
+void model_forward(model_run *r, const model_row *rows, uint32_t n)
+{
+    model_forward_begin(r, rows, n);
+    (void)model_forward_layers(r, UINT32_MAX);
 }
 
 /* ---- logits ---- */

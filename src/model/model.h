@@ -80,6 +80,11 @@ typedef struct model_row {
 /* Runs n rows (1..batch) through all layers and writes their keys and values. An encoder sees all rows of a sequence,
  * and no others: a sequence is one pass, from position 0, and its pages are free afterwards. */
 void model_forward(model_run *r, const model_row *rows, uint32_t n);
+/* The same in pieces, so that another run of the same model can have its passes between. `rows` is borrowed until
+ * model_forward_layers says that it ran the last layer; few rows run all layers at once whatever n_layers says. */
+void model_forward_begin(model_run *r, const model_row *rows, uint32_t n);
+bool model_forward_layers(model_run *r, uint32_t n_layers);
+uint32_t model_forward_left(const model_run *r); /* layers that have not run yet */
 /* What the last model_forward made of a row, the last norm applied: n_embd floats. */
 void model_hidden(const model_run *r, uint32_t row, float *out);
 /* Logits of n of the rows of the last model_forward (indices in `which`), n <= logit_rows: n_logits floats for each

@@ -172,6 +172,7 @@ static status open_engine(worker *w, const msg *m, const js *settings, error *er
         s = gguf_open_fds(&file, m->fds, (int)n_files, name ? name : "model", err);
     if (s)
         return s;
+    o.slices = w->n_parallel > 1;
     if (w->n_parallel > 1)
         o.n_sessions = shared_contexts(file, o, w->n_parallel);
     if (js_bool(js_get(settings, "look"), false))

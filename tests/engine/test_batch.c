@@ -17,6 +17,9 @@
 
 enum { CONTEXT = 512, N = 12, MOST = 128 };
 
+static bool slices; /* prompts are read in layers between steps */
+static uint64_t n_slices;
+
 static engine *open_model(const tiny_model *m, uint32_t batch_rows, uint64_t kv_pages)
 {
     tiny_model_write(m, tiny_model_path());
@@ -26,6 +29,7 @@ static engine *open_model(const tiny_model *m, uint32_t batch_rows, uint64_t kv_
     o.n_sessions = N;
     o.batch = batch_rows;
     o.n_threads = 1;
+    o.slices = slices;
     gguf *g = NULL;
     engine *e = NULL;
     engine_budget b;
@@ -177,6 +181,7 @@ static void walk(engine *e, uint32_t *x, bool texts, uint64_t *sent_back)
         done += fetch(b);
     }
     *sent_back += batch_get_stats(b).n_sent_back;
+    n_slices += batch_get_stats(b).n_slices;
     batch_close(&b);
     for (uint32_t i = 0; i < N; i++)
         grammar_close(&jobs[i].grammar);
@@ -203,8 +208,17 @@ static void company_changes_nothing(void **state)
         engine *e = open_model(&m, cases[i].batch, cases[i].pages);
         for (int round = 0; round < 3; round++)
             walk(e, &x, false, &sent_back);
+        engine_close(&e);
+        assert_int_equal(n_slices, 0);
+        slices = true;
+        e = open_model(&m, cases[i].batch, cases[i].pages);
+        slices = false;
+        for (int round = 0; round < 3; round++)
+            walk(e, &x, false, &sent_back);
         print_message("%s, batch %u, %u pages: %d were sent back\n", m.arch, cases[i].batch, cases[i].pages,
                       (int)sent_back);
+        assert_true(cases[i].batch < 16 || n_slices > 100);
+        n_slices = 0;
         assert_true(cases[i].pages || !sent_back);
         all += sent_back;
         engine_close(&e);
