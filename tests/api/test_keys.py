@@ -102,11 +102,11 @@ with Served(keys(key("a", ", concurrency: 2"), key("b"))) as s:
                for _ in range(2)]
     for t in threads:
         t.start()
-    for _ in range(200):
-        code, answer, text = s.ask("/v1/models", headers={"x-api-key": A})
-        if code == 429:
+    for _ in range(1000):
+        if up.asked == before + 2:
             break
         time.sleep(0.02)
+    code, answer, text = s.ask("/v1/models", headers={"x-api-key": A})
     assert code == 429 and answer["retry-after"] == "1" and "running" in text, (code, text)
     assert s.ask("/v1/models", headers={"x-api-key": B})[0] == 200
     up.hold.set()
