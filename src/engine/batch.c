@@ -36,10 +36,11 @@ struct batch {
     uint64_t arrivals, turn;
     bool full;           /* somebody was sent back, and nobody has left since */
     const generation *last; /* whose prompt was fed last */
-    double decode_us[COUNTS]; /* a step of so many rows that only decodes; the last: of more. 0: not measured */
+    double decode_us[COUNTS]; /* an undisturbed step of so many rows that only decodes; the last: of more. 0: unknown */
     double row_us;       /* what a row of a chunk adds to it. 0: not measured */
     generation *sliced;  /* whose chunk is under way in layers */
     uint32_t n_sliced;   /* its rows */
+    bool disturbed;      /* a slice ran since the last step: the next one finds other data in the caches */
     bool unsliced;       /* the next chunk is part of a step: there was no room for a slice, and a step makes some */
     double layer_us;     /* a layer of a chunk, for each of its rows. 0: not measured */
     batch_stats stats;
@@ -210,6 +211,13 @@ static double *decode_time(batch *b, uint32_t n_rows)
     return &b->decode_us[at_most(n_rows, COUNTS - 1)];
 }
 
+/* How much longer a step may take for the sake of prompts. */
+static double stretch(const batch *b)
+{
+    uint32_t answering = count_answering(b);
+    return batch_count(b) - answering > answering ? 2 * BATCH_STRETCH : BATCH_STRETCH;
+}
+
 /* Rows beside n_decode rows that decode. A step of that many that only decodes is measured first, once. */
 static uint32_t chunk_rows(batch *b, uint32_t n_decode)
 {
@@ -220,7 +228,7 @@ static uint32_t chunk_rows(batch *b, uint32_t n_decode)
     if (decode == 0)
         return 0;
     if (b->row_us > 0)
-        rows = decode * (BATCH_STRETCH - 1) / b->row_us;
+        rows = decode * (stretch(b) - 1) / b->row_us;
     rows = rows > BATCH_LEAST ? rows : BATCH_LEAST;
     return rows < room ? (uint32_t)rows : room;
 }
@@ -432,14 +440,16 @@ static void end_slice(batch *b, const float *logits)
     x->answering = x->answering || logits;
 }
 
-/* As many layers as fit the budget, but one at least; all of them, while nobody answers. */
-static void run_slices(batch *b, entry *next, uint32_t n_decode)
+/* As many layers as fit what the step has left, but one at least; all of them, while nobody answers. */
+static void run_slices(batch *b, entry *next, uint32_t n_decode, uint64_t step_us)
 {
-    double budget = n_decode ? *decode_time(b, n_decode) * (BATCH_STRETCH - 1) : 0;
+    double usual = n_decode ? *decode_time(b, n_decode) : 0, budget = usual * stretch(b) - (double)step_us;
     uint64_t start = clock_mono_us();
     const float *logits = NULL;
-    if (n_decode && budget <= 0)
+    if (n_decode && usual <= 0)
         return; /* a step without one is measured first */
+    budget = budget > usual / 2 ? budget : usual / 2;
+    b->disturbed = true;
     if (!b->sliced && (!next || !begin_slice(b, next, budget)))
         return;
     for (bool first = true, done = false; !done; first = false) {
@@ -468,7 +478,7 @@ status batch_step(batch *b, error *err)
     for (bool may_foresee = true; st == E_NOFIT;) {
         p = compose(b, may_foresee);
         if (!p.n) {
-            run_slices(b, NULL, 0);
+            run_slices(b, NULL, 0, 0);
             return OK;
         }
         start = clock_mono_us();
@@ -488,13 +498,13 @@ status batch_step(batch *b, error *err)
     b->stats.n_steps++;
     b->stats.n_rows += p.n;
     b->stats.n_prompt_rows += p.prompt ? p.prompt->n_rows : 0;
-    if (!p.foresees)
+    bool plain = !p.foresees || p.n == 1;
+    if (plain && (!b->disturbed || *decode_time(b, p.n_decode) <= 0))
         measure(b, p.n_decode, p.n - p.n_decode, us);
-    else if (p.n == 1)
-        measure(b, 1, 0, us);
     b->unsliced = b->unsliced && !p.prompt;
+    b->disturbed = false;
     hand_out(b, &p, us);
     if (b->sliced || p.next)
-        run_slices(b, p.next, count_answering(b) ? p.n_decode : 0);
+        run_slices(b, p.next, count_answering(b) ? p.n_decode : 0, clock_mono_us() - start);
     return OK;
 }

@@ -11,12 +11,12 @@
  *             generation_result(g, &r, err), generation_close(&g);
  *     }
  *
- * Prompts. While anybody answers, a chunk is as large as keeps the step below about BATCH_STRETCH times one without,
- * by what was measured so far, but BATCH_LEAST rows at least; else it is a whole engine_batch. In an engine with slices
- * it is larger, because it runs some layers at a time. Next is the prompt of
- * highest priority with the fewest tokens left; every BATCH_OLDEST-th chunk goes to the oldest of that priority. What
- * is computed is remembered page by page (session_share), so a beginning that several have in common, also if they
- * arrive together, is computed once.
+ * Prompts. While anybody answers, a chunk is as large as keeps the step below about BATCH_STRETCH times one without
+ * (twice that, while more wait than answer), by what was measured so far, but BATCH_LEAST rows at least; else it is a
+ * whole engine_batch. In an engine with slices it is larger, because it runs some layers at a time. Next is the prompt
+ * of highest priority with the fewest tokens left; every BATCH_OLDEST-th chunk goes to the oldest of that priority.
+ * What is computed is remembered page by page (session_share), so a beginning that several have in common, also if
+ * they arrive together, is computed once.
  *
  * A full KV pool. Of those that hold pages the one with the lowest priority, of these the youngest, gives its pages
  * back and waits; later it is fed its prompt and its own tokens again, which costs time and changes nothing. New ones
@@ -34,7 +34,7 @@ enum {
     BATCH_LEAST = 8,          /* rows of a chunk of a prompt, at least, while others answer */
     BATCH_OLDEST = 8,
 };
-#define BATCH_STRETCH 2.5
+#define BATCH_STRETCH 2.2
 
 typedef struct batch batch;
 
