@@ -43,6 +43,7 @@ struct batch {
     bool disturbed;      /* a slice ran since the last step: the next one finds other data in the caches */
     bool unsliced;       /* the next chunk is part of a step: there was no room for a slice, and a step makes some */
     double layer_us;     /* a layer of a chunk, for each of its rows. 0: not measured */
+    gauge draws;         /* threads that draw */
     batch_stats stats;
 };
 
@@ -66,6 +67,7 @@ status batch_open(batch **out, engine *e, const batch_options *o, error *err)
         b->room = room;
         b->spare = o ? o->spare : NULL;
         b->user = o ? o->user : NULL;
+        pool_gauge(e->pool, &b->draws);
         b->entries = mem_array(room, sizeof *b->entries);
         b->rowed = mem_array(room, sizeof *b->rowed);
     }
@@ -376,6 +378,35 @@ static void give_way(batch *b, status st, const error *why)
     }
 }
 
+/* Draws for several answers at once: each thread some of them. */
+typedef struct drawing {
+    batch *b;
+    const step *p;
+} drawing;
+
+static void draw_some(void *arg, int index, int count)
+{
+    const drawing *d = arg;
+    batch *b = d->b;
+    const engine_row *row = b->e->step;
+    const float **logits = b->e->logits;
+    for (uint32_t i = 0; i < b->n_rowed; i++) {
+        entry *x = &b->entries[b->rowed[i]];
+        row += x->n_rows;
+        if (!row[-1].want_logits)
+            continue;
+        if ((int)(i % (uint32_t)count) == index)
+            generation_draw_ahead(x->g, &b->e->samplers[index], *logits);
+        logits++; /* nobody foresees here: one row of each at most wants them */
+    }
+}
+
+static void draw_ahead(batch *b, const step *p)
+{
+    if (p->n_decode > 1 && !p->foresees && b->e->n_samplers > 1)
+        pool_run_gauged(b->e->pool, &b->draws, p->n_decode, draw_some, &(drawing){ b, p });
+}
+
 /* Everybody takes what is theirs, and answers. */
 static void hand_out(batch *b, const step *p, uint64_t us)
 {
@@ -503,6 +534,7 @@ status batch_step(batch *b, error *err)
         measure(b, p.n_decode, p.n - p.n_decode, us);
     b->unsliced = b->unsliced && !p.prompt;
     b->disturbed = false;
+    draw_ahead(b, &p);
     hand_out(b, &p, us);
     if (b->sliced || p.next)
         run_slices(b, p.next, count_answering(b) ? p.n_decode : 0, clock_mono_us() - start);

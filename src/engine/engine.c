@@ -109,11 +109,16 @@ static uint64_t vocab_bound(const gguf *g)
     return bytes;
 }
 
+static uint32_t samplers_of(const plan *p)
+{
+    return p->o.slices ? (uint32_t)p->run.n_threads : 1;
+}
+
 /* Scratch that engine.c allocates beside model_run. */
 static uint64_t own_bytes(const plan *p)
 {
     uint64_t n = p->spec.n_vocab, padded = (n + 15) / 16 * 16;
-    return n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float) +
+    return samplers_of(p) * (sizeof(sampler) + n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float)) +
            p->run.batch * (sizeof(model_row) + sizeof(engine_row) + sizeof(uint32_t)) +
            p->run.logit_rows * sizeof(float *) +
            lookup_bytes(p->run.context) + prefix_bytes(p->budget.n_pages) +
@@ -258,6 +263,31 @@ static status open_vocab(engine *e, const gguf *g, error *err)
     return vocab_open(&e->vocab, g, err);
 }
 
+static status open_samplers(engine *e, uint32_t count, size_t n_vocab, error *err)
+{
+    e->samplers = mem_zero(count * sizeof *e->samplers);
+    bool ok = e->samplers != NULL;
+    e->n_samplers = ok ? count : 0;
+    for (uint32_t i = 0; ok && i < count; i++) {
+        sampler *m = &e->samplers[i];
+        m->candidates = mem_array(n_vocab, sizeof *m->candidates);
+        m->work = mem_array((n_vocab + 15) / 16 * 16, sizeof *m->work);
+        m->counts = mem_array(n_vocab, sizeof *m->counts);
+        ok = m->candidates && m->work && m->counts;
+    }
+    return ok ? OK : fail(err, E_NOMEM, "no memory for sampling");
+}
+
+static void close_samplers(engine *e)
+{
+    for (uint32_t i = 0; i < e->n_samplers; i++) {
+        mem_free(e->samplers[i].candidates);
+        mem_free(e->samplers[i].work);
+        mem_free(e->samplers[i].counts);
+    }
+    mem_free(e->samplers);
+}
+
 static status open_scratch(engine *e, const plan *p, error *err)
 {
     size_t n = p->spec.n_vocab;
@@ -265,12 +295,9 @@ static status open_scratch(engine *e, const plan *p, error *err)
     e->step = mem_array(e->batch, sizeof *e->step);
     e->which = mem_array(e->batch, sizeof *e->which);
     e->logits = mem_array(e->logit_rows, sizeof *e->logits);
-    e->candidates = mem_array(n, sizeof *e->candidates);
-    e->work = mem_array((n + 15) / 16 * 16, sizeof *e->work);
-    e->counts = mem_array(n, sizeof *e->counts);
-    if (!e->rows || !e->step || !e->which || !e->logits || !e->candidates || !e->work || !e->counts)
+    if (!e->rows || !e->step || !e->which || !e->logits)
         return fail(err, E_NOMEM, "no memory for sampling");
-    status s = OK;
+    status s = open_samplers(e, samplers_of(p), n, err);
     for (int i = 0; !s && i < MODEL_KINDS; i++)
         s = kv_open(&e->kv[i], p->budget.pages[i].n_pages, p->budget.pages[i].page_bytes, err);
     if (!s)
@@ -348,6 +375,7 @@ void engine_close(engine **ep)
     engine *e = *ep;
     model_run_close(&e->run);
     slice_close(e);
+    close_samplers(e);
     model_close(&e->model);
     pool_close(&e->pool);
     grammar_vocab_close(&e->grammar_vocab);
@@ -358,8 +386,8 @@ void engine_close(engine **ep)
     prefix_close(&e->prefix);
     for (uint32_t i = 0; i < e->n_classes; i++)
         mem_free(e->classes[i]);
-    void *blocks[] = { e->classes, e->rows, e->step, e->which, e->logits, e->candidates, e->work,
-                       e->counts, e->arch, e->name,  e->chat_template };
+    void *blocks[] = { e->classes, e->rows, e->step, e->which, e->logits, e->arch, e->name,
+                       e->chat_template };
     for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
         mem_free(blocks[i]);
     mem_free(e);

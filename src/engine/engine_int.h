@@ -30,6 +30,13 @@ typedef struct kv_pool {
     uint32_t n_pages, n_free;
 } kv_pool;
 
+/* What a draw works in. Of one thread at a time. */
+typedef struct sampler {
+    candidate *candidates; /* [n_vocab] */
+    float *work;           /* [n_vocab rounded up to 16] */
+    uint16_t *counts;      /* [n_vocab], zero between uses */
+} sampler;
+
 struct engine {
     engine_info info;
     engine_budget budget;
@@ -49,9 +56,8 @@ struct engine {
     engine_row *step;        /* [batch]: the rows of a step of answers, */
     const float **logits;    /* [logit_rows]: and what came of them */
     uint32_t *which;         /* [batch] */
-    candidate *candidates;   /* [n_vocab] */
-    float *work;             /* [n_vocab rounded up to 16] */
-    uint16_t *counts;        /* [n_vocab], zero between uses */
+    sampler *samplers;       /* [n_samplers]: one, or with slices one for each thread */
+    uint32_t n_samplers;
     lookup *lookup;
     const void *foreseen; /* whose text the lookup knows: a generation, or NULL */
     prefix_cache *prefix;
@@ -93,8 +99,8 @@ bool slice_run(engine *e, uint32_t n_layers, const float **logits);
 /* As if it had not begun; the session may be shorter (session_truncate). */
 void slice_drop(engine *e);
 
-/* Natural log of the sum of exp over a row of logits; clobbers e->work. */
-double engine_log_sum(engine *e, const float *logits);
+/* Natural log of the sum of exp over a row of logits; clobbers m->work. */
+double engine_log_sum(const engine *e, sampler *m, const float *logits);
 
 /* Bytes of one session in an engine with this plan of pages. */
 uint64_t session_bytes(const engine_budget *b);
@@ -133,10 +139,11 @@ typedef struct sampled {
     struct token_logprob *top; /* the caller's array of SAMPLING_LOGPROBS */
 } sampled;
 /* mask: the tokens that may be drawn, at least one, as grammar.h has it; NULL: all. */
-void engine_sample(engine *e, const session *s, const float *logits, const token_mask *mask,
+void engine_sample(const engine *e, sampler *m, const session *s, const float *logits, const token_mask *mask,
                    const struct sampling_options *o, sampled *out);
 /* The same for a token that is not drawn but given: only what is reported of it. */
-void engine_report(engine *e, const float *logits, const struct sampling_options *o, int32_t token, sampled *out);
+void engine_report(const engine *e, sampler *m, const float *logits, const struct sampling_options *o, int32_t token,
+                   sampled *out);
 
 /* Philox4x32-10: the first word of the block with this key and counter. */
 uint32_t sample_random(uint64_t seed, uint64_t position, uint32_t choice);

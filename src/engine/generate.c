@@ -292,6 +292,7 @@ void generation_took(generation *g, uint32_t n_rows, const float *const *logits,
     s->length -= n_draft;
     if (us && g->answering && n_rows == n_draft + 1 && s->e->foreseen == g)
         lookup_took(s->e->lookup, n_rows, us);
+    g->drawn_ahead = g->drawn_ahead && !n_draft && !g->cancelled;
     g->n_draft = n_draft;
     g->n_held = 0;
     g->result.n_drafted += n_draft;

@@ -38,12 +38,19 @@ struct generation {
     int32_t draft[LOOKUP_ROWS];
     const float *const *rows;
     uint32_t n_draft, n_held;
+    bool drawn_ahead; /* `drawn` is what these logits will lead to */
+    sampled drawn;
+    token_logprob drawn_top[SAMPLING_LOGPROBS];
 };
 
 /* ---- tokens.c: from logits to text ---- */
 
 /* The answer goes on by at least one token, from these logits; or it ends, and result.finish says why. */
 status generation_next(generation *g, const float *logits, bool *ended, error *err) MUST_CHECK;
+/* Draws the next token already, from the logits that generation_took will be given for the last row: nothing else of
+ * the answer changes. Any thread, one for each generation; not under a grammar, where a draw is work of its own: then
+ * nothing happens. */
+void generation_draw_ahead(generation *g, sampler *m, const float *logits);
 /* What is forced where the answer begins. */
 status generation_find_forced(generation *g, error *err) MUST_CHECK;
 void generation_send(generation *g, const generate_event *event);

@@ -3,7 +3,7 @@
  *     logits -> bias -> penalties -> divided by the temperature -> grammar's mask -> top-k -> top-p -> min-p -> draw
  *
  * Candidates are taken in descending order, ties by ascending id: only as many are ordered as the filters or the draw
- * ask for. Allocates nothing: the engine owns one array of candidates. */
+ * ask for. Allocates nothing: a sampler is memory of the engine. */
 #include <math.h>
 #include <string.h>
 
@@ -134,7 +134,7 @@ static float penalised(float x, uint16_t count, const sampling_options *o)
 }
 
 /* Bias, penalties, temperature and mask over the logits, into work; returns the place of the largest. */
-static size_t gather(engine *e, const session *s, const float *logits, const token_mask *mask,
+static size_t gather(const engine *e, sampler *m, const session *s, const float *logits, const token_mask *mask,
                      const sampling_options *o)
 {
     uint32_t n_window = o->repeat_last_n < s->length ? o->repeat_last_n : s->length;
@@ -142,48 +142,49 @@ static size_t gather(engine *e, const session *s, const float *logits, const tok
     const int32_t *window = s->tokens + s->length - n_window;
     size_t n_vocab = e->info.n_vocab;
     float by = o->temperature > 0.0f ? 1.0f / o->temperature : 1.0f;
-    e->k.scale(logits, by, n_vocab, e->work);
+    e->k.scale(logits, by, n_vocab, m->work);
     for (uint32_t i = 0; penalties && i < n_window; i++)
-        e->counts[window[i]]++;
+        m->counts[window[i]]++;
     for (uint32_t i = 0; penalties && i < n_window; i++)
-        e->work[window[i]] = penalised(logits[window[i]], e->counts[window[i]], o) * by;
+        m->work[window[i]] = penalised(logits[window[i]], m->counts[window[i]], o) * by;
     for (uint32_t i = 0; i < o->n_bias; i++) {
         int32_t t = o->bias[i].token;
-        e->work[t] = penalised(logits[t] + o->bias[i].bias, e->counts[t], o) * by;
+        m->work[t] = penalised(logits[t] + o->bias[i].bias, m->counts[t], o) * by;
     }
     for (uint32_t i = 0; penalties && i < n_window; i++)
-        e->counts[window[i]] = 0;
+        m->counts[window[i]] = 0;
     if (mask)
-        apply_mask(e->work, n_vocab, mask);
-    return e->k.argmax(e->work, n_vocab);
+        apply_mask(m->work, n_vocab, mask);
+    return e->k.argmax(m->work, n_vocab);
 }
 
 /* Candidates in their order, on demand. Few are ever asked for, so those within `near` of the largest become a heap
  * first, and when it is empty those between there and twice as far. What was taken lies at the array's end, the first
  * at the very end: heap and taken ones never meet, because together they are tokens of one vocabulary. */
 typedef struct order {
-    const engine *e;
+    candidate *c;
+    const float *work;
+    size_t n_vocab;
     float top, floor, low; /* the largest; the least of all; the least of those that were in the heap */
     size_t n_heap, n_taken;
 } order;
 
 static void widen(order *r)
 {
-    const float *work = r->e->work;
     const float high = r->low, near = r->top - high > 0.0f ? 2.0f * (r->top - high) : 4.0f;
     const bool first = r->n_taken == 0;
     r->low = r->top - near > r->floor ? r->top - near : r->floor;
-    for (size_t i = 0; i < r->e->info.n_vocab; i++)
-        if (work[i] >= r->low && (work[i] < high || (first && work[i] == high)))
-            r->e->candidates[r->n_heap++] = (candidate){ work[i], (int32_t)i };
+    for (size_t i = 0; i < r->n_vocab; i++)
+        if (r->work[i] >= r->low && (r->work[i] < high || (first && r->work[i] == high)))
+            r->c[r->n_heap++] = (candidate){ r->work[i], (int32_t)i };
     for (size_t i = r->n_heap / 2; i-- > 0;)
-        sift(r->e->candidates, r->n_heap, i);
+        sift(r->c, r->n_heap, i);
 }
 
 /* The candidate that comes as number i (from 0); i is at most the number of those taken. */
 static candidate taken(order *r, size_t i)
 {
-    candidate *c = r->e->candidates, *end = c + r->e->info.n_vocab;
+    candidate *c = r->c, *end = c + r->n_vocab;
     while (i == r->n_taken && !r->n_heap && r->low > r->floor)
         widen(r);
     if (i == r->n_taken) {
@@ -202,7 +203,7 @@ static double weight(order *r, size_t i)
 }
 
 /* How many candidates there are, and the sum of their weights in the order of ids. */
-static size_t weigh_all(const engine *e, float top, float floor, double *total)
+static size_t weigh_all(const engine *e, const sampler *m, float top, float floor, double *total)
 {
     enum { CHUNK = 1024 };
     float weights[CHUNK];
@@ -210,7 +211,7 @@ static size_t weigh_all(const engine *e, float top, float floor, double *total)
     *total = 0.0;
     for (size_t from = 0; from < e->info.n_vocab; from += CHUNK) {
         size_t left = e->info.n_vocab - from, n = left < CHUNK ? left : CHUNK;
-        const float *work = e->work + from;
+        const float *work = m->work + from;
         e->k.exp_from(work, top, n, weights);
         for (size_t i = 0; i < n; i++) {
             bool is = work[i] >= floor; /* false of what is not a number */
@@ -224,11 +225,13 @@ static size_t weigh_all(const engine *e, float top, float floor, double *total)
 /* The draw. Nothing is filtered: the first candidate at which the running sum exceeds u times the sum of all (in order
  * of ids) is it. Else the kept ones are counted first: those among the k first, while the sum before is below top_p of
  * the sum over the k (or over all), and the weight is not below min_p; then the same among them. */
-static int32_t draw(const engine *e, float top, const sampling_options *o, double u)
+static int32_t draw(const engine *e, sampler *m, float top, const sampling_options *o, double u)
 {
     double total, kept = 0.0, sum = 0.0;
-    order r = { .e = e, .top = top, .floor = top - 80.0f, .low = top }; /* below it exp is exactly 0 */
-    size_t all = weigh_all(e, top, r.floor, &total), k = o->top_k && o->top_k < all ? o->top_k : all, n_kept = 0;
+    /* below floor exp is exactly 0 */
+    order r = { .c = m->candidates, .work = m->work, .n_vocab = e->info.n_vocab, .top = top, .floor = top - 80.0f,
+                .low = top };
+    size_t all = weigh_all(e, m, top, r.floor, &total), k = o->top_k && o->top_k < all ? o->top_k : all, n_kept = 0;
     if (k < all)
         total = 0.0;
     for (size_t i = 0; k < all && i < k; i++)
@@ -269,23 +272,24 @@ static uint32_t likeliest(const float *logits, size_t n_vocab, uint32_t n, doubl
     return have;
 }
 
-void engine_report(engine *e, const float *logits, const sampling_options *o, int32_t token, sampled *out)
+void engine_report(const engine *e, sampler *m, const float *logits, const sampling_options *o, int32_t token,
+                   sampled *out)
 {
-    double log_sum = engine_log_sum(e, logits);
+    double log_sum = engine_log_sum(e, m, logits);
     out->n_top = o->n_logprobs ? likeliest(logits, e->info.n_vocab, o->n_logprobs, log_sum, out->top) : 0;
     out->token = token;
     out->logprob = (float)((double)logits[token] - log_sum);
 }
 
-void engine_sample(engine *e, const session *s, const float *logits, const token_mask *mask, const sampling_options *o,
-                   sampled *out)
+void engine_sample(const engine *e, sampler *m, const session *s, const float *logits, const token_mask *mask,
+                   const sampling_options *o, sampled *out)
 {
-    size_t best = gather(e, s, logits, mask, o);
+    size_t best = gather(e, m, s, logits, mask, o);
     if (mask && !allows(mask, best)) /* no number among the logits of those allowed */
         for (best = 0; !allows(mask, best);)
             best++;
     int32_t token = (int32_t)best;
-    if (o->temperature > 0.0f && e->work[best] > -INFINITY) /* else a bias forbids all: the lowest */
-        token = draw(e, e->work[best], o, (double)(sample_random(o->seed, s->length, o->choice) >> 8) * 0x1p-24);
-    engine_report(e, logits, o, token, out);
+    if (o->temperature > 0.0f && m->work[best] > -INFINITY) /* else a bias forbids all: the lowest */
+        token = draw(e, m, m->work[best], o, (double)(sample_random(o->seed, s->length, o->choice) >> 8) * 0x1p-24);
+    engine_report(e, m, logits, o, token, out);
 }

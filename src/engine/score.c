@@ -13,15 +13,15 @@ struct scoring {
 };
 
 /* softmax in F32 as everywhere, its sum once more in f64: p of the largest is the factor that both share. */
-double engine_log_sum(engine *e, const float *logits)
+double engine_log_sum(const engine *e, sampler *m, const float *logits)
 {
     size_t n = e->info.n_vocab, top = e->k.argmax(logits, n);
-    e->k.softmax(logits, n, e->work);
+    e->k.softmax(logits, n, m->work);
     double sums[4] = { 0 };
     for (size_t i = 0; i < n; i++)
-        sums[i & 3] += (double)e->work[i];
+        sums[i & 3] += (double)m->work[i];
     double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    return (double)logits[top] + kernels_log(sum / (double)e->work[top]);
+    return (double)logits[top] + kernels_log(sum / (double)m->work[top]);
 }
 
 /* logits of position p judge token p + 1, so the last position of all needs none. */
@@ -36,7 +36,7 @@ static void judge(const scoring *g, uint32_t done, uint32_t rows)
         for (uint32_t i = 0; i < count; i++) {
             const float *logits = model_logits_at(e->run, i);
             uint32_t at = done + from + i + 1;
-            double sum = engine_log_sum(e, logits);
+            double sum = engine_log_sum(e, &e->samplers[0], logits);
             g->logprobs[at] = (double)logits[g->tokens[at]] - sum;
             if (g->top)
                 g->top(g->user, at, logits, sum);

@@ -134,7 +134,7 @@ static bool take_forced(generation *g, const float *logits)
     while (g->next_forced < g->n_forced && !ended) {
         x.token = g->forced[g->next_forced++];
         if (g->o->n_logprobs)
-            engine_report(g->s->e, logits, g->o, x.token, &x);
+            engine_report(g->s->e, &g->s->e->samplers[0], logits, g->o, x.token, &x);
         g->result.n_forced++;
         ended = take_token(g, &x);
         if (g->o->n_logprobs)
@@ -162,7 +162,11 @@ static status draw_token(generation *g, const float *logits, bool *ended, error 
     status st = g->limits.state ? constraint_mask(&g->limits, &mask, err) : OK;
     if (st)
         return st;
-    engine_sample(g->s->e, g->s, logits, g->limits.state ? &mask : NULL, g->o, &drawn);
+    if (g->drawn_ahead)
+        drawn = (sampled){ g->drawn.token, g->drawn.logprob, g->drawn.n_top, g->drawn.top };
+    else
+        engine_sample(g->s->e, &g->s->e->samplers[0], g->s, logits, g->limits.state ? &mask : NULL, g->o, &drawn);
+    g->drawn_ahead = false;
     if (g->limits.state)
         st = grammar_state_accept(g->limits.state, drawn.token, err);
     if (st)
@@ -170,6 +174,15 @@ static status draw_token(generation *g, const float *logits, bool *ended, error 
     g->result.sum_logprob += (double)drawn.logprob;
     *ended = take_token(g, &drawn);
     return *ended ? OK : generation_find_forced(g, err);
+}
+
+void generation_draw_ahead(generation *g, sampler *m, const float *logits)
+{
+    if (g->limits.state || g->next_forced < g->n_forced)
+        return;
+    g->drawn.top = g->drawn_top;
+    engine_sample(g->s->e, m, g->s, logits, NULL, g->o, &g->drawn);
+    g->drawn_ahead = true;
 }
 
 /* The answer goes on by at least one token, from these logits; or it ends, and result.finish says why. */

@@ -28,7 +28,7 @@ static engine *open_model(const tiny_model *m, uint32_t batch_rows, uint64_t kv_
     o.context = CONTEXT;
     o.n_sessions = N;
     o.batch = batch_rows;
-    o.n_threads = 1;
+    o.n_threads = slices ? 2 : 1;
     o.slices = slices;
     gguf *g = NULL;
     engine *e = NULL;

@@ -110,7 +110,7 @@ static void draws_follow_the_filters(void **state)
         for (uint32_t i = 0; i < DRAWS; i++) {
             sampled out = { 0 };
             o.choice = i;
-            engine_sample(e, s, logits, NULL, &o, &out);
+            engine_sample(e, &e->samplers[0], s, logits, NULL, &o, &out);
             count[out.token]++;
         }
         for (int i = 0; i < V; i++) {
@@ -141,7 +141,7 @@ static void penalties_and_reports(void **state)
     logits[7] = 5.0f;
     logits[8] = 4.5f;
     logits[20] = logits[21] = 4.0f;
-    engine_sample(e, s, logits, NULL, &o, &out);
+    engine_sample(e, &e->samplers[0], s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 7);
     assert_int_equal(out.n_top, 3);
     assert_int_equal(top[0].token, 7);
@@ -150,16 +150,16 @@ static void penalties_and_reports(void **state)
     double sum = 92.0 + exp(5.0) + exp(4.5) + 2.0 * exp(4.0);
     assert_true(fabs((double)out.logprob - (5.0 - log(sum))) < 1e-5);
     o.frequency_penalty = 0.4f; /* 5 - 0.8, 4.5 - 0.4 */
-    engine_sample(e, s, logits, NULL, &o, &out);
+    engine_sample(e, &e->samplers[0], s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 7);
     o.presence_penalty = 0.15f; /* 4.05, 3.95 */
-    engine_sample(e, s, logits, NULL, &o, &out);
+    engine_sample(e, &e->samplers[0], s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 7);
     o.repeat_penalty = 1.3f; /* 5 / 1.3 - 0.95, ... */
-    engine_sample(e, s, logits, NULL, &o, &out);
+    engine_sample(e, &e->samplers[0], s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 20);
     o.repeat_last_n = 1; /* only 8 is seen now */
-    engine_sample(e, s, logits, NULL, &o, &out);
+    engine_sample(e, &e->samplers[0], s, logits, NULL, &o, &out);
     assert_int_equal(out.token, 7);
     o.min_p = 2.0f;
     error why;
@@ -350,10 +350,10 @@ static void the_public_library_says_the_same(void **state)
 int main(void)
 {
     const char *cache = getenv("HEARTH_CACHE");
-    const struct CMUnitTest sampler[] = { cmocka_unit_test(random_numbers_are_philox),
+    const struct CMUnitTest sampling[] = { cmocka_unit_test(random_numbers_are_philox),
                                           cmocka_unit_test(draws_follow_the_filters),
                                           cmocka_unit_test(penalties_and_reports) };
-    int failures = cmocka_run_group_tests(sampler, NULL, NULL);
+    int failures = cmocka_run_group_tests(sampling, NULL, NULL);
     snprintf(model_path, sizeof model_path, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : "build/cache");
     FILE *f = fopen(model_path, "rb");
     if (failures || !f) {
