@@ -1,9 +1,11 @@
 """The prefix cache on disk: what a public request has computed is there after a restart, for the same key alone; what is
 private is never in the file; the file is ours alone; `hearth purge` empties it; a worker that is killed while it writes
 leaves what was there before."""
+import atexit
 import json
 import os
 import pathlib
+import shutil
 import signal
 import stat
 import struct
@@ -18,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lib.served import BUILD, MODEL, TINY, Served  # noqa: E402
 
 folder = pathlib.Path(tempfile.mkdtemp(prefix="hearth-snapshots-"))
+atexit.register(shutil.rmtree, folder)
 for name in ("a", "b", "p"):
     (folder / name).write_text(f"key-of-{name}-0815")
 CONFIG = f"""version: 1
