@@ -251,9 +251,7 @@ static void handle_complete(worker *w, const msg *m)
         return;
     }
     job *j = job_begin(w, m->request, in);
-    if (j && j->state == JOB_OVER) /* its place is free again before the front can have heard of it */
-        j->kind->close(j);
-    else if (j)
+    if (j)
         jobs_add(w, j);
 }
 
