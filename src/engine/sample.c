@@ -202,24 +202,28 @@ static double weight(order *r, size_t i)
     return (double)kernels_expf(taken(r, i).logit - r->top);
 }
 
-/* How many candidates there are, and the sum of their weights in the order of ids. */
-static size_t weigh_all(const engine *e, const sampler *m, float top, float floor, double *total)
+static size_t count_all(const engine *e, const sampler *m, float floor)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < e->info.n_vocab; i++)
+        all += m->work[i] >= floor; /* false of what is not a number */
+    return all;
+}
+
+/* The sum of all candidates' weights in the order of ids. */
+static double weigh_all(const engine *e, const sampler *m, float top, float floor)
 {
     enum { CHUNK = 1024 };
     float weights[CHUNK];
-    size_t all = 0;
-    *total = 0.0;
+    double total = 0.0;
     for (size_t from = 0; from < e->info.n_vocab; from += CHUNK) {
         size_t left = e->info.n_vocab - from, n = left < CHUNK ? left : CHUNK;
         const float *work = m->work + from;
         e->k.exp_from(work, top, n, weights);
-        for (size_t i = 0; i < n; i++) {
-            bool is = work[i] >= floor; /* false of what is not a number */
-            all += is;
-            *total += is ? (double)weights[i] : 0.0;
-        }
+        for (size_t i = 0; i < n; i++)
+            total += work[i] >= floor ? (double)weights[i] : 0.0;
     }
-    return all;
+    return total;
 }
 
 /* The draw. Nothing is filtered: the first candidate at which the running sum exceeds u times the sum of all (in order
@@ -227,16 +231,16 @@ static size_t weigh_all(const engine *e, const sampler *m, float top, float floo
  * the sum over the k (or over all), and the weight is not below min_p; then the same among them. */
 static int32_t draw(const engine *e, sampler *m, float top, const sampling_options *o, double u)
 {
-    double total, kept = 0.0, sum = 0.0;
+    double total = 0.0, kept = 0.0, sum = 0.0;
     /* below floor exp is exactly 0 */
     order r = { .c = m->candidates, .work = m->work, .n_vocab = e->info.n_vocab, .top = top, .floor = top - 80.0f,
                 .low = top };
-    size_t all = weigh_all(e, m, top, r.floor, &total), k = o->top_k && o->top_k < all ? o->top_k : all, n_kept = 0;
-    if (k < all)
-        total = 0.0;
+    size_t all = count_all(e, m, r.floor), k = o->top_k && o->top_k < all ? o->top_k : all, n_kept = 0;
+    bool filtered = k < all || o->top_p < 1.0f || o->min_p > 0.0f;
+    if (k == all && (!filtered || o->top_p < 1.0f)) /* else nobody asks for this sum */
+        total = weigh_all(e, m, top, r.floor);
     for (size_t i = 0; k < all && i < k; i++)
         total += weight(&r, i);
-    bool filtered = k < all || o->top_p < 1.0f || o->min_p > 0.0f;
     while (filtered && n_kept < k && !(o->top_p < 1.0f && n_kept && kept >= (double)o->top_p * total)) {
         double w = weight(&r, n_kept);
         if (n_kept && w < (double)o->min_p)
