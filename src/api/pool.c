@@ -1,24 +1,15 @@
 /* pool.c: providers that stay open between requests: who waits for which, and whose turn it is. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/pool_int.h"
 #include "base/mem.h"
 #include "plat/clock.h"
+#include "plat/wait.h"
 
 enum { TICK_MS = 100 };
 
 /* ---- the api ---- */
-
-static void init_cond(pthread_cond_t *c)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
 
 static api_options with_defaults(const api_options *given)
 {
@@ -37,7 +28,7 @@ status api_open(api **out, const api_options *o, error *err)
         return fail(err, E_NOMEM, "no memory for the server");
     a->options = with_defaults(o);
     pthread_mutex_init(&a->lock, NULL);
-    init_cond(&a->changed);
+    wait_init(&a->changed);
     status s = api_pool_reap(a, err);
     if (s)
         api_close(&a);
@@ -68,15 +59,8 @@ void api_close(api **api_at)
 
 static void wait_ms(api *a, pthread_cond_t *cond, int ms)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(cond, &a->lock, &t);
+    struct timespec until = wait_until(ms);
+    pthread_cond_timedwait(cond, &a->lock, &until);
 }
 
 void api_pool_wait(api *a, int ms)
@@ -266,7 +250,7 @@ bool api_take(api *a, const char *spec, const char *who, unsigned priority, cons
     waiter w = { .ticket = { .asker = who ? who : "", .priority = priority } };
     bool opens, ok = false;
     *out = (api_lease){ .p = NULL };
-    init_cond(&w.turn);
+    wait_init(&w.turn);
     pthread_mutex_lock(&a->lock);
     pooled *p = find_or_add(a, spec, &opens, f);
     if (p) {

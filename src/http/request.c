@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "http/http_int.h"
 #include "plat/clock.h"
+#include "plat/wait.h"
 #include "plat/random.h"
 
 /* ---- the handler's side ---------------------------------------------------------------------------------------- */
@@ -125,11 +126,7 @@ http_request *http_request_new(http_server *s, struct MHD_Connection *c, const c
     r->body = (buf)BUF_INIT(s->options.max_body);
     r->holders = 1;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->drained, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    wait_init(&r->drained);
     pthread_mutex_lock(&s->lock);
     connection->request = r;
     pthread_mutex_unlock(&s->lock);

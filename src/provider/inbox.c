@@ -4,34 +4,11 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
-#include "plat/clock.h"
+#include "plat/wait.h"
 #include "provider/helper_int.h"
 
 enum { INBOX_BYTES_MAX = 4 << 20, STALL_MS = 1000 };
-
-static struct timespec after_ms(int ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
-static void init_cond(pthread_cond_t *c)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
 
 /* ---- the reader's side; the lock is held ---- */
 
@@ -47,7 +24,7 @@ static inbox *find(const helper *h, uint32_t id)
 static inbox *with_room(helper *h, uint32_t id, size_t bytes)
 {
     inbox *in = find(h, id);
-    struct timespec until = after_ms(STALL_MS);
+    struct timespec until = wait_until(STALL_MS);
     while (in && !in->lost && in->bytes && in->bytes + bytes > INBOX_BYTES_MAX) {
         if (pthread_cond_timedwait(&h->taken, &h->lock, &until) == ETIMEDOUT) {
             if ((in = find(h, id)) && in->bytes + bytes > INBOX_BYTES_MAX)
@@ -104,7 +81,7 @@ static void *read_link(void *user)
 
 status helper_read(helper *h, error *err)
 {
-    init_cond(&h->taken);
+    wait_init(&h->taken);
     h->ended = false;
     int e = pthread_create(&h->reader, NULL, read_link, h);
     if (e) {
@@ -121,7 +98,7 @@ status inbox_open(helper *h, inbox *in, error *err)
 {
     status s = OK;
     *in = (inbox){ .next = NULL };
-    init_cond(&in->arrived);
+    wait_init(&in->arrived);
     pthread_mutex_lock(&h->lock);
     in->request = h->next_request++;
     if (h->next_request == 0)
@@ -154,7 +131,7 @@ void inbox_close(helper *h, inbox *in)
 
 helper_message *inbox_take(helper *h, inbox *in, int timeout_ms, bool *ended)
 {
-    struct timespec until = after_ms(timeout_ms);
+    struct timespec until = wait_until(timeout_ms);
     pthread_mutex_lock(&h->lock);
     while (!in->first && !in->lost && !h->ended &&
            pthread_cond_timedwait(&in->arrived, &h->lock, &until) != ETIMEDOUT)
