@@ -88,11 +88,6 @@ job *embed_begin(worker *w, uint32_t request, js *in);
 /* For a model that engine_ranks (rerank.c). */
 job *rerank_begin(worker *w, uint32_t request, js *in);
 
-/* What embed.c and rerank.c share. message: room for 8 + 4 * length bytes. too_long: tokens of an input, or 0. */
-void embed_send_vector(const job *j, char *message, size_t input, uint32_t n_tokens, const float *v, uint32_t length);
-void embed_send_done(const job *of, size_t n_tokens, uint64_t began_us);
-job_state embed_refused(const job *j, status s, size_t too_long, const error *err);
-
 void jobs_add(worker *w, job *j);
 void jobs_cancel(worker *w, uint32_t request);
 /* A turn of one job that wants one, and a step of the batch. */
