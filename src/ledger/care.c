@@ -9,9 +9,11 @@ status ledger_purge_text(ledger *l, const char *task, uint64_t *n_deleted, error
     /* A text that another task's answers use as well stays until that task is purged. */
     static const char of_task[] =
         "DELETE FROM text WHERE digest IN (SELECT a.text FROM answer a JOIN run r ON r.id = a.run WHERE r.task = ?1"
-        " UNION SELECT a.prompt_text FROM answer a JOIN run r ON r.id = a.run WHERE r.task = ?1)"
-        " AND digest NOT IN (SELECT a.text FROM answer a JOIN run r ON r.id = a.run WHERE r.task <> ?1"
-        " UNION SELECT a.prompt_text FROM answer a JOIN run r ON r.id = a.run WHERE r.task <> ?1)";
+        " UNION SELECT a.prompt_text FROM answer a JOIN run r ON r.id = a.run WHERE r.task = ?1 UNION SELECT"
+        " fixed FROM label WHERE task = ?1) AND digest NOT IN (SELECT a.text FROM answer a JOIN run r ON r.id = a.run"
+        " WHERE r.task <> ?1"
+        " UNION SELECT a.prompt_text FROM answer a JOIN run r ON r.id = a.run WHERE r.task <> ?1 UNION"
+        " SELECT fixed FROM label WHERE task <> ?1)";
     /* secure_delete: the bytes are overwritten, not only unlinked; then the log, which may hold them, is emptied. */
     status s = sql_script(l, doing, err, "PRAGMA secure_delete = ON");
     if (!s)

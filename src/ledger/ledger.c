@@ -195,13 +195,21 @@ status ledger_begin(ledger *l, const ledger_run *run, const ledger_evidence *e, 
                     e->sampling);
     if (!s)
         s = sql_run(l, doing, err, "INSERT INTO run (id, at_us, machine, evidence, task, provider, place, model_name,"
-                    " version, threads, isa, power) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "tittttttt" "itt",
+                    " version, threads, isa, power, governor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "tittttttt" "ittt",
                     new_id, now, machine, evidence, run->task, run->provider, run->place, run->model, run->version,
-                    (int64_t)run->threads, run->isa, run->power);
+                    (int64_t)run->threads, run->isa, run->power, run->governor);
     s = sql_end(l, s, doing, err);
     if (!s)
         memcpy(id, new_id, UUID_TEXT);
     return s;
+}
+
+static const char *const verdicts[] = { "accept", "reject", "first", "second", "tie" };
+
+const char *ledger_verdict_name(ledger_verdict v)
+{
+    return (unsigned)v < ARRAY_LEN(verdicts) ? verdicts[v] : "reject";
 }
 
 /* Stores a text once; its digest goes to `out`, or "" when there is nothing to keep. */
@@ -223,9 +231,9 @@ static status put_grade(ledger *l, const char *answer, const ledger_grade *g, er
     status s = uuid_v7(id, err);
     if (s)
         return s;
-    return sql_run(l, "appending a grade", err, "INSERT INTO grade (id, at_us, answer, grader, score, outcome)"
-                   " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (answer, grader) DO NOTHING", "tittdt", id, clock_utc_us(),
-                   answer, g->grader, g->score, ledger_outcome_name(g->outcome));
+    return sql_run(l, "appending a grade", err, "INSERT INTO grade (id, at_us, answer, grader, score, outcome,"
+                   " detail) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (answer, grader) DO NOTHING", "tittdtt", id,
+                   clock_utc_us(), answer, g->grader, g->score, ledger_outcome_name(g->outcome), g->detail);
 }
 
 status ledger_append_answer(ledger *l, const char *run, const ledger_answer *a, const ledger_grade *grade,
@@ -282,4 +290,65 @@ status ledger_append_fact(ledger *l, const char *run, const char *name, double v
         return s;
     return sql_run(l, "appending a fact", err, "INSERT INTO fact (id, at_us, run, name, value, unit)"
                    " VALUES (?, ?, ?, ?, ?, ?)", "titt" "dt", id, clock_utc_us(), run, name, value, unit);
+}
+
+/* ---- what was said of answers ---- */
+
+status ledger_append_label(ledger *l, const ledger_label *label, bool keep_text, error *err)
+{
+    static const char doing[] = "appending a label";
+    char id[UUID_TEXT], fixed[DIGEST_HEX];
+    bool pair = label->other && label->other[0];
+    status s = uuid_v7(id, err);
+    if (!s)
+        s = sql_begin(l, doing, err);
+    if (s)
+        return s;
+    s = put_text(l, label->fixed, keep_text, fixed, err);
+    if (!s)
+        s = sql_run(l, doing, err, "INSERT INTO label (id, at_us, task, case_id, answer, other, verdict, fixed, who)"
+                    " VALUES (?, ?, ?, ?, ?, NULLIF(?, ''), ?, ?, ?)", "titt" "ttttt", id, clock_utc_us(), label->task,
+                    label->case_id, label->answer, pair ? label->other : "", ledger_verdict_name(label->verdict), fixed,
+                    label->who);
+    return sql_end(l, s, doing, err);
+}
+
+/* Of equal conclusions only the first is a fact: the day on which it became true. */
+static status same_as_newest(ledger *l, const ledger_decision *d, bool *same, error *err)
+{
+    static const char sql[] =
+        "SELECT 1 FROM (SELECT * FROM decision WHERE task = ? ORDER BY id DESC LIMIT 1) d WHERE d.verdict = ? AND"
+        " COALESCE(d.local_evidence, '') = ? AND COALESCE(d.cloud_evidence, '') = ? AND d.suite = ? AND d.n_win = ? AND"
+        " d.n_tie = ? AND d.n_loss = ? AND d.n_case = ? AND d.n_pass = ? AND d.detail = ?";
+    sqlite3_stmt *st = NULL;
+    status s = sql_open(l, &st, "reading the newest decision", err, sql, "ttttt" "iiiii" "t", d->task, d->verdict,
+                        d->local_evidence, d->cloud_evidence, d->suite, (int64_t)d->win, (int64_t)d->tie,
+                        (int64_t)d->loss, (int64_t)d->n, (int64_t)d->n_pass, d->detail);
+    if (!s)
+        s = sql_next(l, st, same, "reading the newest decision", err);
+    sqlite3_finalize(st);
+    return s;
+}
+
+status ledger_append_decision(ledger *l, const ledger_decision *d, bool *written, error *err)
+{
+    static const char doing[] = "appending a decision";
+    char id[UUID_TEXT];
+    bool same = false;
+    status s = uuid_v7(id, err);
+    if (!s)
+        s = sql_begin(l, doing, err);
+    if (s)
+        return s;
+    s = same_as_newest(l, d, &same, err);
+    if (!s && !same)
+        s = sql_run(l, doing, err, "INSERT INTO decision (id, at_us, task, verdict, local_evidence, cloud_evidence,"
+                    " suite, n_win, n_tie, n_loss, n_case, n_pass, detail) VALUES (?, ?, ?, ?, NULLIF(?, ''),"
+                    " NULLIF(?, ''), ?, ?, ?, ?, ?, ?, ?)", "titt" "ttt" "iiiii" "t", id, clock_utc_us(), d->task,
+                    d->verdict, d->local_evidence, d->cloud_evidence, d->suite, (int64_t)d->win, (int64_t)d->tie,
+                    (int64_t)d->loss, (int64_t)d->n, (int64_t)d->n_pass, d->detail);
+    s = sql_end(l, s, doing, err);
+    if (!s && written)
+        *written = !same;
+    return s;
 }

@@ -6,6 +6,8 @@
  *   answer    one case answered once: run, evidence, case, prompt digest, text digest, counts and times
  *   grade     answer x grader digest -> score, outcome: regrading runs nothing
  *   failure   a case without an answer (timeout, garbage, crash): never an answer, never wrong; it is run again
+ *   label     what a person said of an answer: accepted, rejected (and put right), or which of two is better
+ *   decision  what hearth concluded of a task on a day, with the counts and evidence it rests on
  *   fact      a named number of a run (speed, memory): belongs to the run's machine, threads, ISA, power source
  *   text      prompts and answers by digest: the only table that may lose rows
  *
@@ -29,7 +31,7 @@
 #include "base/status.h"
 #include "plat/random.h"
 
-enum { LEDGER_VERSION = 1 }; /* of the schema */
+enum { LEDGER_VERSION = 2 }; /* of the schema */
 
 typedef struct ledger ledger;
 typedef enum ledger_mode {
@@ -62,6 +64,7 @@ typedef struct ledger_run {
     int threads;          /* 0: not ours to know */
     const char *isa;      /* "avx2" */
     const char *power;    /* "mains", "battery", "unknown" */
+    const char *governor; /* of the processor's frequency: "performance", "powersave"; "" where nothing governs it */
 } ledger_run;
 
 /* Everything an answer depends on besides case and prompt. Two answers may be pooled only when all of it is equal. */
@@ -84,6 +87,8 @@ typedef struct ledger_grade {
     const char *grader; /* digest of the graders, their settings and what the case expects */
     double score;       /* 0..1 */
     ledger_outcome outcome;
+    const char *detail; /* JSON: what each grader of the task said (name, score, outcome, reason); NULL or "": not kept.
+                           ledger_find_grade does not give it: see ledger_find_detail */
 } ledger_grade;
 
 /* Counts are -1 and times -1 when not known. */
@@ -115,6 +120,38 @@ status ledger_append_failure(ledger *l, const char *run, const char *case_id, co
 status ledger_append_fact(ledger *l, const char *run, const char *name, double value, const char *unit,
                           error *err) MUST_CHECK;
 
+
+typedef enum ledger_verdict { LABEL_ACCEPT, LABEL_REJECT, LABEL_FIRST, LABEL_SECOND, LABEL_TIE } ledger_verdict;
+const char *ledger_verdict_name(ledger_verdict v); /* "accept", "reject", "first", "second", "tie" */
+
+/* A person's word on an answer, or on two answers to one case (first: `answer` is better). */
+typedef struct ledger_label {
+    const char *id;      /* read only */
+    int64_t at_us;       /* read only */
+    const char *task, *case_id;
+    const char *answer, *other; /* ids; other "" or NULL: of one answer */
+    ledger_verdict verdict;
+    const char *fixed;   /* the text as it should have been; the text (NULL: none); read: its digest */
+    const char *who;     /* whose word it is, as they call themselves; "" */
+} ledger_label;
+/* keep_text as in ledger_answer. */
+status ledger_append_label(ledger *l, const ledger_label *label, bool keep_text, error *err) MUST_CHECK;
+
+/* What was concluded of a task: the argument as it stood that day. */
+typedef struct ledger_decision {
+    const char *id;      /* read only */
+    int64_t at_us;       /* read only */
+    const char *task;
+    const char *verdict; /* route's word: "local", "cloud", "refuse", "unproven", … */
+    const char *local_evidence, *cloud_evidence; /* ids, "" or NULL: none */
+    const char *suite;   /* digest of the cases */
+    uint64_t win, tie, loss; /* pairs: local alone right, both or neither, cloud alone right */
+    uint64_t n, n_pass;  /* local cases, and how many passed */
+    const char *detail;  /* JSON: whatever else the argument rests on */
+} ledger_decision;
+/* Writes it when it differs from the task's newest one in anything but time. *written may be NULL. */
+status ledger_append_decision(ledger *l, const ledger_decision *d, bool *written, error *err) MUST_CHECK;
+
 /* ---- what is read ---- */
 
 /* One evidence under which a task has answers; the one of the newest run first. `provider`, `model_name`, `place` and
@@ -142,6 +179,8 @@ typedef struct ledger_row {
     int64_t at_us;
     const char *finish;
     int64_t n_prompt, n_output, n_cached, prefill_us, decode_us, ttft_us, total_us;
+    double mean_logprob;        /* NAN: not known */
+    const char *prompt_text;    /* digest of the rendered prompt's text, "" when not stored */
     const char *machine, *isa, *power; /* of its run */
     int threads;
 } ledger_row;
@@ -157,6 +196,56 @@ void ledger_rows_close(ledger_rows *r);
 
 /* E_NOTFOUND: this answer has no grade of this grader. */
 status ledger_find_grade(ledger *l, const char *answer, const char *grader, ledger_grade *out, error *err) MUST_CHECK;
+
+/* A grade's detail; "" when it has none. Free with mem_free. E_NOTFOUND as above. */
+status ledger_find_detail(ledger *l, const char *answer, const char *grader, char **out, error *err) MUST_CHECK;
+
+/* A task's labels, and its decisions (task NULL: all tasks'), oldest first. */
+typedef struct ledger_labels {
+    ledger_label *rows;
+    size_t n;
+    struct ledger_memory *memory;
+} ledger_labels;
+status ledger_find_labels(ledger *l, const char *task, ledger_labels *out, error *err) MUST_CHECK;
+void ledger_labels_close(ledger_labels *r);
+typedef struct ledger_decisions {
+    ledger_decision *rows;
+    size_t n;
+    struct ledger_memory *memory;
+} ledger_decisions;
+status ledger_find_decisions(ledger *l, const char *task, ledger_decisions *out, error *err) MUST_CHECK;
+void ledger_decisions_close(ledger_decisions *r);
+
+/* The runs of a task (NULL: of all), oldest first, each with what it appended. */
+typedef struct ledger_run_row {
+    const char *id, *task, *provider, *place, *model_name, *version, *isa, *power, *governor;
+    const char *machine, *cpu;        /* the machine's id and processor */
+    const char *evidence_id;
+    ledger_evidence evidence;
+    int64_t at_us, last_us;           /* begun; the newest answer, or begun */
+    int threads;
+    uint32_t n_answers, n_failures;
+} ledger_run_row;
+typedef struct ledger_runs {
+    ledger_run_row *rows;
+    size_t n;
+    struct ledger_memory *memory;
+} ledger_runs;
+status ledger_find_runs(ledger *l, const char *task, ledger_runs *out, error *err) MUST_CHECK;
+void ledger_runs_close(ledger_runs *r);
+
+/* The facts of one run, in the order in which they were written. */
+typedef struct ledger_fact {
+    const char *name, *unit;
+    double value;
+} ledger_fact;
+typedef struct ledger_facts {
+    ledger_fact *rows;
+    size_t n;
+    struct ledger_memory *memory;
+} ledger_facts;
+status ledger_find_facts(ledger *l, const char *run, ledger_facts *out, error *err) MUST_CHECK;
+void ledger_facts_close(ledger_facts *r);
 
 /* A stored text by digest; free with mem_free. E_NOTFOUND when it was purged or never stored. */
 status ledger_find_text(ledger *l, const char *digest, char **out, error *err) MUST_CHECK;

@@ -38,6 +38,15 @@ status sql_end(ledger *l, status so_far, const char *doing, error *err) MUST_CHE
 /* A text column copied into memory; NULL becomes "". NULL without memory. */
 const char *sql_text(struct ledger_memory *m, sqlite3_stmt *s, int column);
 
+/* ---- query.c: results of many rows ---- */
+struct ledger_memory *rows_memory(void);         /* NULL without memory */
+void rows_forget(struct ledger_memory **m);
+/* Room for one more row of `size` bytes in *rows (n are there, *room fit). The new row is cleared. NULL: no memory. */
+void *rows_grow(void **rows, size_t n, size_t *room, size_t size);
+status rows_no_memory(error *err);
+/* Reads the text columns from `first` on into the n places of a row. */
+bool rows_texts(struct ledger_memory *m, sqlite3_stmt *st, int first, const char **const *to, size_t n);
+
 /* schema.c: makes or migrates the tables (LEDGER_WRITE), or checks that they are of this version (LEDGER_READ). */
 status schema_prepare(ledger *l, ledger_mode mode, error *err) MUST_CHECK;
 

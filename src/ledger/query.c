@@ -1,9 +1,10 @@
 /* query.c: everything that reads. */
+#include <math.h>
 #include <string.h>
 
 #include "ledger/ledger_int.h"
 
-static struct ledger_memory *memory_open(void)
+struct ledger_memory *rows_memory(void)
 {
     struct ledger_memory *m = mem_zero(sizeof *m);
     if (m)
@@ -11,7 +12,7 @@ static struct ledger_memory *memory_open(void)
     return m;
 }
 
-static void memory_close(struct ledger_memory **m)
+void rows_forget(struct ledger_memory **m)
 {
     if (*m)
         arena_clear(&(*m)->texts);
@@ -19,8 +20,7 @@ static void memory_close(struct ledger_memory **m)
     *m = NULL;
 }
 
-/* Room for one more row of `size` bytes in *rows (n are there, *room fit). The new row is cleared. */
-static void *grow(void **rows, size_t n, size_t *room, size_t size)
+void *rows_grow(void **rows, size_t n, size_t *room, size_t size)
 {
     if (n == *room) {
         size_t more = *room ? *room * 2 : 64;
@@ -35,13 +35,12 @@ static void *grow(void **rows, size_t n, size_t *room, size_t size)
     return row;
 }
 
-static status no_memory(error *err)
+status rows_no_memory(error *err)
 {
     return fail(err, E_NOMEM, "no memory for the ledger's rows");
 }
 
-/* Reads the text columns from `first` on into the n places of a row. */
-static bool read_texts(struct ledger_memory *m, sqlite3_stmt *st, int first, const char **const *to, size_t n)
+bool rows_texts(struct ledger_memory *m, sqlite3_stmt *st, int first, const char **const *to, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (!(*to[i] = sql_text(m, st, first + (int)i)))
@@ -59,7 +58,7 @@ static bool read_source(struct ledger_memory *m, sqlite3_stmt *st, ledger_source
     r->evidence.constrained = sqlite3_column_int64(st, 12) != 0;
     r->last_us = sqlite3_column_int64(st, 13);
     r->n_answers = (uint32_t)sqlite3_column_int64(st, 14);
-    return read_texts(m, st, 0, texts, ARRAY_LEN(texts));
+    return rows_texts(m, st, 0, texts, ARRAY_LEN(texts));
 }
 
 status ledger_find_sources(ledger *l, const char *task, ledger_sources *out, error *err)
@@ -73,16 +72,16 @@ status ledger_find_sources(ledger *l, const char *task, ledger_sources *out, err
         " JOIN evidence e ON e.id = n.evidence"
         " JOIN run r ON r.id = (SELECT MAX(r2.id) FROM run r2 WHERE r2.evidence = n.evidence AND r2.task = n.task)"
         " ORDER BY r.id DESC";
-    ledger_sources got = { NULL, 0, memory_open() };
+    ledger_sources got = { NULL, 0, rows_memory() };
     sqlite3_stmt *st = NULL;
     size_t room = 0;
     bool more = false;
     void *rows = NULL;
-    status s = got.memory ? sql_open(l, &st, doing, err, sql, "tt", task, task) : no_memory(err);
+    status s = got.memory ? sql_open(l, &st, doing, err, sql, "tt", task, task) : rows_no_memory(err);
     while (!s && !(s = sql_next(l, st, &more, doing, err)) && more) {
-        ledger_source *r = grow(&rows, got.n, &room, sizeof *r);
+        ledger_source *r = rows_grow(&rows, got.n, &room, sizeof *r);
         if (!r || !read_source(got.memory, st, r))
-            s = no_memory(err);
+            s = rows_no_memory(err);
         else
             got.n++;
     }
@@ -98,7 +97,7 @@ status ledger_find_sources(ledger *l, const char *task, ledger_sources *out, err
 void ledger_sources_close(ledger_sources *r)
 {
     mem_free(r->rows);
-    memory_close(&r->memory);
+    rows_forget(&r->memory);
     r->rows = NULL;
     r->n = 0;
 }
@@ -108,33 +107,35 @@ void ledger_sources_close(ledger_sources *r)
 static bool read_answer(struct ledger_memory *m, sqlite3_stmt *st, ledger_row *r)
 {
     const char **const texts[] = { &r->id, &r->run, &r->case_id, &r->prompt, &r->text, &r->finish, &r->machine, &r->isa,
-                                   &r->power };
+                                   &r->power, &r->prompt_text };
     int64_t *const numbers[] = { &r->at_us, &r->n_prompt, &r->n_output, &r->n_cached, &r->prefill_us, &r->decode_us,
                                  &r->ttft_us, &r->total_us };
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-        *numbers[i] = sqlite3_column_int64(st, 9 + (int)i);
-    r->repeat = (uint32_t)sqlite3_column_int64(st, 17);
-    r->threads = (int)sqlite3_column_int64(st, 18);
-    return read_texts(m, st, 0, texts, ARRAY_LEN(texts));
+        *numbers[i] = sqlite3_column_int64(st, 10 + (int)i);
+    r->repeat = (uint32_t)sqlite3_column_int64(st, 18);
+    r->threads = (int)sqlite3_column_int64(st, 19);
+    r->mean_logprob = sqlite3_column_type(st, 20) == SQLITE_NULL ? NAN : sqlite3_column_double(st, 20);
+    return rows_texts(m, st, 0, texts, ARRAY_LEN(texts));
 }
 
 status ledger_find_answers(ledger *l, const char *task, const char *evidence_id, ledger_rows *out, error *err)
 {
     static const char doing[] = "reading answers";
     static const char sql[] =
-        "SELECT a.id, a.run, a.case_id, a.prompt, a.text, a.finish, r.machine, r.isa, r.power, a.at_us, a.n_prompt,"
-        " a.n_output, a.n_cached, a.prefill_us, a.decode_us, a.ttft_us, a.total_us, a.repeat_no, r.threads"
+        "SELECT a.id, a.run, a.case_id, a.prompt, a.text, a.finish, r.machine, r.isa, r.power, a.prompt_text, a.at_us,"
+        " a.n_prompt, a.n_output, a.n_cached, a.prefill_us, a.decode_us, a.ttft_us, a.total_us, a.repeat_no, r.threads,"
+        " a.mean_logprob"
         " FROM answer a JOIN run r ON r.id = a.run WHERE r.task = ? AND r.evidence = ? ORDER BY a.id";
-    ledger_rows got = { NULL, 0, memory_open() };
+    ledger_rows got = { NULL, 0, rows_memory() };
     sqlite3_stmt *st = NULL;
     size_t room = 0;
     bool more = false;
     void *rows = NULL;
-    status s = got.memory ? sql_open(l, &st, doing, err, sql, "tt", task, evidence_id) : no_memory(err);
+    status s = got.memory ? sql_open(l, &st, doing, err, sql, "tt", task, evidence_id) : rows_no_memory(err);
     while (!s && !(s = sql_next(l, st, &more, doing, err)) && more) {
-        ledger_row *r = grow(&rows, got.n, &room, sizeof *r);
+        ledger_row *r = rows_grow(&rows, got.n, &room, sizeof *r);
         if (!r || !read_answer(got.memory, st, r))
-            s = no_memory(err);
+            s = rows_no_memory(err);
         else
             got.n++;
     }
@@ -150,7 +151,7 @@ status ledger_find_answers(ledger *l, const char *task, const char *evidence_id,
 void ledger_rows_close(ledger_rows *r)
 {
     mem_free(r->rows);
-    memory_close(&r->memory);
+    rows_forget(&r->memory);
     r->rows = NULL;
     r->n = 0;
 }
@@ -172,6 +173,7 @@ status ledger_find_grade(ledger *l, const char *answer, const char *grader, ledg
         const char *word = (const char *)sqlite3_column_text(st, 1);
         out->grader = grader;
         out->score = sqlite3_column_double(st, 0);
+        out->detail = NULL;
         out->outcome = LEDGER_WRONG;
         for (ledger_outcome o = LEDGER_PASS; o <= LEDGER_MALFORMED; o++)
             if (word && strcmp(word, ledger_outcome_name(o)) == 0)
@@ -196,7 +198,7 @@ status ledger_find_text(ledger *l, const char *hex, char **out, error *err)
         const char *body = (const char *)sqlite3_column_text(st, 0);
         copy = mem_strdup(body ? body : "");
         if (!copy)
-            s = no_memory(err);
+            s = rows_no_memory(err);
     }
     sqlite3_finalize(st);
     if (!s)

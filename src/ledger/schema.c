@@ -41,11 +41,24 @@ static const char *const steps[LEDGER_VERSION] = {
     "CREATE UNIQUE INDEX grade_by_answer ON grade (answer, grader);"
     "CREATE INDEX failure_by_run ON failure (run);"
     "CREATE INDEX fact_by_run ON fact (run, name);",
+    /* 2: what each grader said; how the processor was governed; what people and hearth itself said of answers */
+    "ALTER TABLE grade ADD COLUMN detail TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE run ADD COLUMN governor TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE label (id TEXT PRIMARY KEY, at_us BIGINT NOT NULL, task TEXT NOT NULL, case_id TEXT NOT NULL,"
+    " answer TEXT NOT NULL REFERENCES answer(id), other TEXT REFERENCES answer(id), verdict TEXT NOT NULL"
+    " CHECK (verdict IN ('accept', 'reject', 'first', 'second', 'tie')), fixed TEXT NOT NULL, who TEXT NOT NULL);"
+    "CREATE TABLE decision (id TEXT PRIMARY KEY, at_us BIGINT NOT NULL, task TEXT NOT NULL, verdict TEXT NOT NULL,"
+    " local_evidence TEXT REFERENCES evidence(id), cloud_evidence TEXT REFERENCES evidence(id), suite TEXT NOT NULL,"
+    " n_win BIGINT NOT NULL, n_tie BIGINT NOT NULL, n_loss BIGINT NOT NULL, n_case BIGINT NOT NULL,"
+    " n_pass BIGINT NOT NULL, detail TEXT NOT NULL);"
+    "CREATE INDEX label_by_task ON label (task, case_id);"
+    "CREATE INDEX decision_by_task ON decision (task);",
 };
 
 /* Tables in which a row of the same key says the same thing. */
 static const char *const by_content[] = { "machine", "evidence" };
-static const char *const by_id[] = { "run", "answer", "grade", "failure", "fact", "schema_version" };
+static const char *const by_id[] = { "run", "answer", "grade", "failure", "fact", "label", "decision",
+                                    "schema_version" };
 
 static status guard(ledger *l, const char *table, bool ignore_again, error *err)
 {

@@ -54,7 +54,7 @@ static ledger_answer answer_of(const char *case_id, const char *text)
                             .mean_logprob = NAN };
 }
 
-static const ledger_grade pass = { "g1", 1, LEDGER_PASS };
+static const ledger_grade pass = { "g1", 1, LEDGER_PASS, NULL };
 
 static status append(ledger *l, const char *run, const char *case_id, error *err)
 {
@@ -170,7 +170,8 @@ static void regrading_adds_and_never_changes(void **state)
     assert_ok(ledger_begin(l, &the_run, &the_evidence, run, err));
     ledger_answer a = answer_of("c1", "x");
     assert_ok(ledger_append_answer(l, run, &a, &pass, id, err));
-    ledger_grade g2 = { "g2", 0.5, LEDGER_WRONG }, again = { "g1", 0, LEDGER_MALFORMED }, got, bad = { "g3", 1.5, 0 };
+    ledger_grade g2 = { "g2", 0.5, LEDGER_WRONG, NULL }, again = { "g1", 0, LEDGER_MALFORMED, NULL }, got;
+    ledger_grade bad = { "g3", 1.5, 0, NULL };
     assert_ok(ledger_append_grade(l, id, &g2, err));
     assert_ok(ledger_append_grade(l, id, &again, err));
     assert_ok(ledger_find_grade(l, id, "g1", &got, err));

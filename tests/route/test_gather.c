@@ -53,7 +53,7 @@ static void put(ledger *l, const task *t, answers a)
         ledger_answer x = { .case_id = keys[i].c->id, .prompt = keys[i].prompt, .text = "red", .keep_text = true,
                             .finish = "stop", .n_prompt = 100, .n_output = 10, .n_cached = 0, .prefill_us = 1000,
                             .decode_us = 100000, .ttft_us = 2000, .total_us = 101000 + i, .mean_logprob = NAN };
-        ledger_grade g = { keys[i].grader, i < a.n_pass, i < a.n_pass ? LEDGER_PASS : LEDGER_WRONG };
+        ledger_grade g = { keys[i].grader, i < a.n_pass, i < a.n_pass ? LEDGER_PASS : LEDGER_WRONG, NULL };
         assert_ok(ledger_append_answer(l, run, &x, &g, id, err));
     }
     assert_ok(ledger_append_fact(l, run, "peak_bytes", 1e8, "bytes", err));
