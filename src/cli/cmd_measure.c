@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/measure_print.h"
 #include "measure/measure.h"
 #include "plat/machine.h"
 #include "task/task.h"
@@ -24,8 +25,11 @@ static const usage help = {
     "already under the same model, prompt and options is not asked again: the command can be stopped and run again.\n"
     "TASK is a folder, or the name of one in tasks/. PROVIDER is a name from config.yaml, local:MODEL, replay:FILE or\n"
     "openai:URL#MODEL. Without --on: every configured provider that may see the task's cases.\n"
+    "Several providers are asked at once. --until-decided stops as soon as the question is decided: that a local\n"
+    "model is at most the task's margin worse than the reference (the first provider that is not local, else the\n"
+    "second), or, with one provider, that it reaches the task's bar. Looking while it runs does not make it less sure.\n"
     "\n"
-    "example: hearth measure ticket-class --on local:SmolLM2-135M-Instruct.Q4_1.gguf\n",
+    "example: hearth measure ticket-class --on local:SmolLM2-135M-Instruct.Q4_1.gguf --until-decided\n",
 };
 
 static volatile int stop_asked;
@@ -33,13 +37,19 @@ static volatile int stop_asked;
 typedef struct job {
     option_list on;
     bool fresh, json;
-    int64_t limit, timeout_s, threads;
+    bool until_decided;
+    int64_t limit, timeout_s, threads, parallel;
+    double max_cost, max_time_s, alpha;
     task *tasks[TASKS_MAX];
     size_t n_tasks;
     config *cfg;
-    js *results;
+    provider *open[MEASURE_ARMS_MAX]; /* of this round */
+    size_t n_open;
+    js *results, *outcomes;
     int code;
 } job;
+
+enum { LOCAL_PARALLEL = 4 }; /* answers of a local model at once, where config.yaml says nothing */
 
 static void on_interrupt(int sig)
 {
@@ -75,94 +85,22 @@ static void draw_bar(void *user, const measure_progress *p)
 
 /* ---- results ---- */
 
-static void print_speed(const measure_result *r)
-{
-    const tally_speed *v = &r->speed;
-    char bytes[24];
-    if (v->n && (!isnan(v->decode_per_s) || !isnan(v->answer_p50_ms))) {
-        printf("  speed      ");
-        if (!isnan(v->prefill_per_s))
-            printf("prompt %.0f tokens/s, ", v->prefill_per_s);
-        if (!isnan(v->decode_per_s))
-            printf("answer %.1f tokens/s, ", v->decode_per_s);
-        if (!isnan(v->ttft_p50_ms))
-            printf("first token after %.0f ms (median), %.0f ms (95 %%), ", v->ttft_p50_ms, v->ttft_p95_ms);
-        printf("answer within %.0f ms (median), %.0f ms (95 %%)\n", v->answer_p50_ms, v->answer_p95_ms);
-    } else {
-        printf("  speed      not known\n");
-    }
-    if (!isnan(r->peak_bytes))
-        printf("  memory     %s at most\n", str_human_bytes(bytes, (uint64_t)r->peak_bytes));
-}
-
-static void print_result(const task *t, const provider_info *who, const measure_result *r)
-{
-    printf("%s%s%s on %s\n", cli_style(1, "\033[1m"), t->id, cli_style(1, "\033[0m"), who->name);
-    if (r->n)
-        printf("  quality    %u of %u right: %.1f %%, 95 %% interval %.1f to %.1f %%; score %.3f [%.3f, %.3f]\n"
-               "  malformed  %u (%.1f %%)\n",
-               r->n_pass, r->n, 100 * r->pass, 100 * r->pass_lower, 100 * r->pass_upper, r->score, r->score_lower,
-               r->score_upper, r->n_malformed, 100.0 * r->n_malformed / r->n);
-    else
-        printf("  quality    no answers\n");
-    printf("  baselines ");
-    if (!isnan(r->majority))
-        printf(" always the same answer %.1f %%", 100 * r->majority);
-    if (!isnan(r->regex))
-        printf("%s rules %.1f %%", isnan(r->majority) ? "" : ",", 100 * r->regex);
-    printf("%s\n", isnan(r->majority) && isnan(r->regex) ? " none" : "");
-    print_speed(r);
-    printf("  cases      %u: %u asked now, %u kept from before, %u graded again, %u without an answer; %.1f s\n",
-           r->n_cases, r->n_asked, r->n_kept, r->n_regraded, r->n_failed, r->seconds);
-    if (r->stale[0])
-        printf("  stale      %s\n", r->stale);
-    if (r->n)
-        printf("  resolution %u cases tell apart no less than ±%.1f points\n", r->n, 100 * r->resolution);
-    printf("  evidence   %.16s%s%s\n", r->evidence, r->run[0] ? ", run " : "", r->run);
-}
-
-static bool put(js *o, const char *key, double v)
-{
-    return js_set(o, key, isnan(v) ? js_null() : js_new_double(v));
-}
-
-static js *result_js(const task *t, const provider_info *who, const measure_result *r)
-{
-    js *o = js_object();
-    const struct {
-        const char *key;
-        double value;
-    } numbers[] = {
-        { "cases", r->n_cases }, { "asked", r->n_asked }, { "kept", r->n_kept }, { "regraded", r->n_regraded },
-        { "failed", r->n_failed }, { "answered", r->n }, { "pass", r->n_pass }, { "wrong", r->n_wrong },
-        { "malformed", r->n_malformed }, { "rate", r->pass }, { "rate_lower", r->pass_lower },
-        { "rate_upper", r->pass_upper }, { "score", r->score }, { "score_lower", r->score_lower },
-        { "score_upper", r->score_upper }, { "baseline_majority", r->majority }, { "baseline_rules", r->regex },
-        { "resolution", r->resolution }, { "prefill_tokens_per_s", r->speed.prefill_per_s },
-        { "decode_tokens_per_s", r->speed.decode_per_s }, { "ttft_p50_ms", r->speed.ttft_p50_ms },
-        { "ttft_p95_ms", r->speed.ttft_p95_ms }, { "answer_p50_ms", r->speed.answer_p50_ms },
-        { "answer_p95_ms", r->speed.answer_p95_ms }, { "peak_bytes", r->peak_bytes }, { "seconds", r->seconds },
-    };
-    bool ok = o && js_set(o, "task", js_new_string(t->id)) && js_set(o, "provider", js_new_string(who->name)) &&
-              js_set(o, "place", js_new_string(provider_place_name(who->place))) &&
-              js_set(o, "model", js_new_string(who->model)) && js_set(o, "evidence", js_new_string(r->evidence)) &&
-              js_set(o, "run", js_new_string(r->run)) && js_set(o, "stale_because", js_new_string(r->stale));
-    for (size_t i = 0; ok && i < ARRAY_LEN(numbers); i++)
-        ok = put(o, numbers[i].key, numbers[i].value);
-    if (ok)
-        return o;
-    js_free(o);
-    return NULL;
-}
-
 static void tell_result(job *j, const task *t, const provider_info *who, const measure_result *r)
 {
     if (cli_is_terminal(2))
         fprintf(stderr, "\r\033[K");
     if (j->json)
-        js_push(j->results, result_js(t, who, r));
+        js_push(j->results, measure_result_js(t, who, r));
     else
-        print_result(t, who, r);
+        measure_print_result(t, who, r);
+}
+
+static void tell_outcome(job *j, const task *t, const measure_arm *arms, const measure_outcome *o)
+{
+    if (j->json)
+        js_push(j->outcomes, measure_outcome_js(t, arms, o));
+    else
+        measure_print_outcome(t, arms, o);
 }
 
 /* ---- running ---- */
@@ -171,26 +109,6 @@ static void worse(job *j, int code)
 {
     if (code > j->code)
         j->code = code;
-}
-
-static int measure_one(job *j, ledger *l, provider *p, const task *t)
-{
-    const provider_info *who = provider_get_info(p);
-    measure_options o = { .fresh = j->fresh, .limit = (uint32_t)j->limit, .stop = &stop_asked,
-                          .case_timeout_ms = (uint32_t)(j->timeout_s * 1000),
-                          .progress = cli_is_terminal(2) ? draw_bar : NULL };
-    measure_result r = { 0 };
-    error err = { 0 };
-    status s = measure_task(l, t, who, measure_ask_provider, p, &o, &r, &err);
-    if (s == OK || r.evidence[0])
-        tell_result(j, t, who, &r);
-    if (s == E_CANCELLED)
-        fprintf(stderr, "hearth measure: stopped; what is finished is kept: the same command goes on from here\n");
-    else if (s)
-        report("measure", &err);
-    if (s)
-        return s == E_CANCELLED ? EXIT_NO : s == E_PROVIDER ? EXIT_PROVIDER : s == E_DENIED ? EXIT_NO : EXIT_INPUT;
-    return r.n_failed ? EXIT_PROVIDER : EXIT_OK;
 }
 
 /* Whether a SPEC or configured name is a recording, before anything opens. */
@@ -208,24 +126,83 @@ static status allowed(const job *j, const char *spec, const task *t, error *err)
     return s ? s : measure_allowed(t, spec, kind_of(j, spec), place, err);
 }
 
-static int measure_on(job *j, ledger *l, const char *spec, bool chosen)
+static int tell_end(status s, const error *err)
 {
-    provider *p = NULL;
+    if (s == E_CANCELLED)
+        fprintf(stderr, "hearth measure: stopped; what is finished is kept: the same command goes on from here\n");
+    else if (s)
+        report("measure", err);
+    return s == E_CANCELLED || s == E_DENIED ? EXIT_NO : s == E_PROVIDER ? EXIT_PROVIDER : s ? EXIT_INPUT : EXIT_OK;
+}
+
+/* One task on all providers of this round that may see its cases. */
+static int measure_one(job *j, ledger *l, const task *t, bool chosen)
+{
+    measure_arm arms[MEASURE_ARMS_MAX];
+    measure_result results[MEASURE_ARMS_MAX] = { 0 };
+    measure_outcome outcome = { 0 };
     error err = { 0 };
-    for (size_t i = 0; i < j->n_tasks && !stop_asked; i++) {
-        if (!chosen && allowed(j, spec, j->tasks[i], &err)) {
+    size_t n = 0;
+    for (size_t i = 0; i < j->n_open; i++) {
+        const provider_info *who = provider_get_info(j->open[i]);
+        if (!chosen && measure_allowed(t, who->name, who->kind, who->place, &err))
             fprintf(stderr, "hearth measure: skipped: %s\n", err.text);
-            continue;
+        else
+            arms[n++] = (measure_arm){ who, measure_ask_provider, j->open[i] };
+    }
+    if (n == 0)
+        return EXIT_OK;
+    measure_options o = { .fresh = j->fresh, .limit = (uint32_t)j->limit, .stop = &stop_asked,
+                          .case_timeout_ms = (uint32_t)(j->timeout_s * 1000), .parallel = (uint32_t)j->parallel,
+                          .max_cost_usd = j->max_cost, .max_seconds = j->max_time_s, .until_decided = j->until_decided,
+                          .alpha = j->alpha, .progress = cli_is_terminal(2) ? draw_bar : NULL };
+    status s = measure_arms(l, t, arms, n, &o, results, &outcome, &err);
+    bool failed = false;
+    for (size_t i = 0; i < n; i++) {
+        if (s == OK || results[i].evidence[0])
+            tell_result(j, t, arms[i].who, &results[i]);
+        failed = failed || results[i].n_failed;
+    }
+    if (results[0].evidence[0])
+        tell_outcome(j, t, arms, &outcome);
+    int code = tell_end(s, &err);
+    return code ? code : failed ? EXIT_PROVIDER : EXIT_OK;
+}
+
+/* Opens as many of the providers from `from` on as fit at once; *next is the first that is left for another round. One
+ * that cannot be opened at all is told of and passed over. */
+static void open_round(job *j, size_t from, size_t *next)
+{
+    error err = { 0 };
+    for (*next = from; *next < j->on.n && j->n_open < MEASURE_ARMS_MAX; ++*next) {
+        uint32_t parallel = j->cfg->parallel;
+        j->cfg->parallel = j->parallel ? (uint32_t)j->parallel : parallel ? parallel : LOCAL_PARALLEL;
+        status s = provider_open(&j->open[j->n_open], j->on.values[*next], j->cfg, &err);
+        if (s == E_NOFIT && !j->parallel && !parallel) { /* fewer at once need less memory */
+            j->cfg->parallel = 1;
+            s = provider_open(&j->open[j->n_open], j->on.values[*next], j->cfg, &err);
         }
-        if (!p && provider_open(&p, spec, j->cfg, &err))
-            return report("measure", &err);
-        int code = measure_one(j, l, p, j->tasks[i]);
-        worse(j, code);
-        if (code == EXIT_INPUT || code == EXIT_NO)
+        j->cfg->parallel = parallel;
+        if (s == E_NOFIT && j->n_open > 0)
+            break;
+        if (s)
+            worse(j, report("measure", &err));
+        else
+            j->n_open++;
+    }
+}
+
+static void measure_round(job *j, ledger *l, size_t from, size_t *next, bool chosen)
+{
+    open_round(j, from, next);
+    for (size_t i = 0; j->n_open && i < j->n_tasks && !stop_asked; i++) {
+        int one = measure_one(j, l, j->tasks[i], chosen);
+        worse(j, one);
+        if (one == EXIT_INPUT || one == EXIT_NO)
             break;
     }
-    provider_close(&p);
-    return EXIT_OK;
+    while (j->n_open)
+        provider_close(&j->open[--j->n_open]);
 }
 
 static int run_job(job *j)
@@ -243,8 +220,8 @@ static int run_job(job *j)
                 return report("measure", &err);
     if (ledger_open(&l, NULL, LEDGER_WRITE, &err))
         return report("measure", &err);
-    for (size_t k = 0; k < j->on.n && !stop_asked; k++)
-        worse(j, measure_on(j, l, j->on.values[k], chosen));
+    for (size_t from = 0, next = 0; from < j->on.n && !stop_asked; from = next)
+        measure_round(j, l, from, &next, chosen);
     ledger_close(&l);
     return j->code;
 }
@@ -271,8 +248,8 @@ static int print_json(job *j)
 {
     js *doc = js_object();
     buf text = BUF_INIT(64 << 20);
-    bool ok = doc && js_set(doc, "results", j->results);
-    j->results = NULL;
+    bool ok = doc && js_set(doc, "results", j->results) && js_set(doc, "tasks", j->outcomes);
+    j->results = j->outcomes = NULL;
     if (ok)
         js_write(doc, JS_PRETTY, &text);
     js_free(doc);
@@ -297,6 +274,11 @@ int cmd_measure(int argc, char **argv)
         { "limit", 'n', OPTION_INT, &j.limit, "N", "only the first N cases" },
         { "timeout", 0, OPTION_INT, &j.timeout_s, "SECONDS", "give a case up after so long (default 120)" },
         { "threads", 't', OPTION_INT, &j.threads, "N", "compute threads of a local model" },
+        { "parallel", 0, OPTION_INT, &j.parallel, "N", "cases at once of each provider (default 4)" },
+        { "until-decided", 0, OPTION_FLAG, &j.until_decided, NULL, "stop as soon as the question is decided" },
+        { "alpha", 0, OPTION_FLOAT, &j.alpha, "P", "how often that may be wrong (default 0.05)" },
+        { "max-cost", 0, OPTION_FLOAT, &j.max_cost, "USD", "spend no more than this a task, at the configured prices" },
+        { "max-time", 0, OPTION_FLOAT, &j.max_time_s, "SECONDS", "stop a task after so long" },
         { "json", 0, OPTION_FLAG, &j.json, NULL, "one JSON document instead of text" },
     };
     if (!options_read(argc, argv, &help, options, ARRAY_LEN(options), &n_words, &code))
@@ -305,9 +287,14 @@ int cmd_measure(int argc, char **argv)
         return usage_error("measure", "which task?");
     if (j.limit < 0 || j.limit > 1000000 || j.timeout_s < 0 || j.timeout_s > 86400 || j.threads < 0 || j.threads > 4096)
         return usage_error("measure", "--limit, --timeout and --threads are whole numbers from 0");
+    if (j.parallel < 0 || j.parallel > CONFIG_PARALLEL_MAX || j.max_cost < 0 || j.max_time_s < 0 || j.alpha < 0 ||
+        j.alpha >= 1)
+        return usage_error("measure", "--parallel is 1 to %d, --alpha below 1, and a limit is above 0",
+                           CONFIG_PARALLEL_MAX);
     struct sigaction interrupt = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND }; /* the second one ends it */
     sigaction(SIGINT, &interrupt, NULL);
     j.results = js_array();
+    j.outcomes = js_array();
     if (config_open(&j.cfg, NULL, &err)) {
         code = report("measure", &err);
     } else {
@@ -322,5 +309,6 @@ int cmd_measure(int argc, char **argv)
         task_close(&j.tasks[i]);
     config_close(&j.cfg);
     js_free(j.results);
+    js_free(j.outcomes);
     return code > j.code ? code : j.code;
 }

@@ -251,11 +251,12 @@ status ledger_append_answer(ledger *l, const char *run, const ledger_answer *a, 
         s = put_text(l, a->prompt_text, a->keep_text, prompt, err);
     if (!s)
         s = sql_run(l, doing, err, "INSERT INTO answer (id, at_us, run, case_id, repeat_no, prompt, text, prompt_text,"
-                    " finish, n_prompt, n_output, n_cached, prefill_us, decode_us, ttft_us, total_us, mean_logprob)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "titti" "tttt" "iiiiiii" "d", new_id,
+                    " finish, n_prompt, n_output, n_cached, prefill_us, decode_us, ttft_us, total_us, mean_logprob,"
+                    " concurrency) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "titti" "tttt" "iiiiiii" "di", new_id,
                     clock_utc_us(), run, a->case_id, (int64_t)a->repeat, a->prompt, text, prompt, a->finish,
                     a->n_prompt, a->n_output, a->n_cached, a->prefill_us, a->decode_us, a->ttft_us, a->total_us,
-                    a->mean_logprob);
+                    a->mean_logprob, (int64_t)(a->concurrency ? a->concurrency : 1));
     if (!s && grade)
         s = put_grade(l, new_id, grade, err);
     s = sql_end(l, s, doing, err);

@@ -103,6 +103,7 @@ typedef struct ledger_answer {
     int64_t n_prompt, n_output, n_cached; /* tokens */
     int64_t prefill_us, decode_us, ttft_us, total_us;
     double mean_logprob; /* NAN: not known */
+    uint32_t concurrency; /* cases that this provider was asked at once; 0 and 1: this one alone */
 } ledger_answer;
 
 /* Begins a run: writes run, and machine and evidence when they are new. What is appended with its id belongs to it. */
@@ -175,7 +176,7 @@ void ledger_sources_close(ledger_sources *s);
 typedef struct ledger_row {
     const char *id, *run, *case_id, *prompt;
     const char *text;   /* its digest, "" when not stored */
-    uint32_t repeat;
+    uint32_t repeat, concurrency;
     int64_t at_us;
     const char *finish;
     int64_t n_prompt, n_output, n_cached, prefill_us, decode_us, ttft_us, total_us;

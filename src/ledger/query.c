@@ -114,6 +114,7 @@ static bool read_answer(struct ledger_memory *m, sqlite3_stmt *st, ledger_row *r
         *numbers[i] = sqlite3_column_int64(st, 10 + (int)i);
     r->repeat = (uint32_t)sqlite3_column_int64(st, 18);
     r->threads = (int)sqlite3_column_int64(st, 19);
+    r->concurrency = (uint32_t)sqlite3_column_int64(st, 21);
     r->mean_logprob = sqlite3_column_type(st, 20) == SQLITE_NULL ? NAN : sqlite3_column_double(st, 20);
     return rows_texts(m, st, 0, texts, ARRAY_LEN(texts));
 }
@@ -124,7 +125,7 @@ status ledger_find_answers(ledger *l, const char *task, const char *evidence_id,
     static const char sql[] =
         "SELECT a.id, a.run, a.case_id, a.prompt, a.text, a.finish, r.machine, r.isa, r.power, a.prompt_text, a.at_us,"
         " a.n_prompt, a.n_output, a.n_cached, a.prefill_us, a.decode_us, a.ttft_us, a.total_us, a.repeat_no, r.threads,"
-        " a.mean_logprob"
+        " a.mean_logprob, a.concurrency"
         " FROM answer a JOIN run r ON r.id = a.run WHERE r.task = ? AND r.evidence = ? ORDER BY a.id";
     ledger_rows got = { NULL, 0, rows_memory() };
     sqlite3_stmt *st = NULL;

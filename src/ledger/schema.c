@@ -44,6 +44,7 @@ static const char *const steps[LEDGER_VERSION] = {
     /* 2: what each grader said; how the processor was governed; what people and hearth itself said of answers */
     "ALTER TABLE grade ADD COLUMN detail TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE run ADD COLUMN governor TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE answer ADD COLUMN concurrency INTEGER NOT NULL DEFAULT 1;"
     "CREATE TABLE label (id TEXT PRIMARY KEY, at_us BIGINT NOT NULL, task TEXT NOT NULL, case_id TEXT NOT NULL,"
     " answer TEXT NOT NULL REFERENCES answer(id), other TEXT REFERENCES answer(id), verdict TEXT NOT NULL"
     " CHECK (verdict IN ('accept', 'reject', 'first', 'second', 'tie')), fixed TEXT NOT NULL, who TEXT NOT NULL);"

@@ -113,6 +113,24 @@ static void sum_case(tally *t, size_t k)
     t->n_malformed += o == LEDGER_MALFORMED;
 }
 
+void tally_put(tally *t, size_t key, uint32_t repeat, const ledger_row *row, const ledger_grade *grade)
+{
+    uint32_t *const counts[] = { &t->n_pass, &t->n_wrong, &t->n_malformed };
+    tally_slot *slot = &t->slots[key * t->repeats + repeat];
+    for (uint32_t r = 0; r < t->repeats; r++) {
+        const tally_slot *before = &t->slots[key * t->repeats + r];
+        t->ungraded -= before->row && !before->graded;
+    }
+    if (t->outcome[key] != TALLY_OPEN) {
+        t->n--;
+        --*counts[t->outcome[key]];
+    }
+    *slot = (tally_slot){ .row = row, .graded = grade != NULL };
+    if (grade)
+        slot->grade = *grade;
+    sum_case(t, key);
+}
+
 void tally_sum(tally *t)
 {
     t->n = t->n_pass = t->n_wrong = t->n_malformed = t->ungraded = 0;
@@ -137,12 +155,18 @@ char *tally_stale_text(const tally *t, char *text, size_t bytes)
 
 /* ---- speed ---- */
 
+/* Answers given alone come before those given in company, which wait for each other; of equals the newest. */
+static bool says_more(const ledger_row *a, const ledger_row *b)
+{
+    return a->concurrency != b->concurrency ? a->concurrency < b->concurrency : a->at_us > b->at_us;
+}
+
 static const ledger_row *newest_on(const tally *t, const char *machine)
 {
     const ledger_row *newest = NULL;
     for (size_t i = 0; i < t->n_keys * t->repeats; i++) {
         const ledger_row *r = t->slots[i].row;
-        if (r && (!machine || strcmp(r->machine, machine) == 0) && (!newest || r->at_us > newest->at_us))
+        if (r && (!machine || strcmp(r->machine, machine) == 0) && (!newest || says_more(r, newest)))
             newest = r;
     }
     return newest;
@@ -150,8 +174,8 @@ static const ledger_row *newest_on(const tally *t, const char *machine)
 
 static bool same_setting(const ledger_row *a, const ledger_row *b)
 {
-    return a->threads == b->threads && strcmp(a->machine, b->machine) == 0 && strcmp(a->isa, b->isa) == 0 &&
-           strcmp(a->power, b->power) == 0;
+    return a->threads == b->threads && a->concurrency == b->concurrency && strcmp(a->machine, b->machine) == 0 &&
+           strcmp(a->isa, b->isa) == 0 && strcmp(a->power, b->power) == 0;
 }
 
 static int by_number(const void *a, const void *b)
@@ -206,6 +230,7 @@ status tally_measure_speed(const tally *t, const char *machine, tally_speed *out
         qsort(total, sum.n_total, sizeof *total, by_number);
         *out = (tally_speed){
             .n = (uint32_t)sum.n,
+            .concurrency = newest ? newest->concurrency : 0,
             .prefill_per_s = sum.prefill_us > 0 ? sum.prefill_tokens / sum.prefill_us * 1e6 : NAN,
             .decode_per_s = sum.decode_us > 0 ? sum.decode_tokens / sum.decode_us * 1e6 : NAN,
             .ttft_p50_ms = rank_ms(ttft, sum.n_ttft, 0.5),

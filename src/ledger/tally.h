@@ -39,11 +39,15 @@ status tally_make(ledger *l, const ledger_rows *rows, const tally_key *keys, siz
 void tally_clear(tally *t);
 /* Sums the cases up again after slots were changed (a new answer, a new grade). */
 void tally_sum(tally *t);
+/* One slot anew, and the sums with it. grade NULL: answered, or given up, without a grade. row must outlive the tally.
+ * */
+void tally_put(tally *t, size_t key, uint32_t repeat, const ledger_row *row, const ledger_grade *grade);
 
-/* Speed over the answers of one setting: those whose machine, threads, ISA and power source are the newest answer's.
- * machine NULL: the newest answer's machine. NAN where nothing says. */
+/* Speed over the answers of one setting: those whose machine, threads, ISA, power source and concurrency are the newest
+ * answer's among those of the least concurrency (1: asked alone). machine NULL: that answer's machine. NAN where
+ * nothing says. */
 typedef struct tally_speed {
-    uint32_t n;
+    uint32_t n, concurrency;
     double prefill_per_s, decode_per_s;       /* tokens per second, over all tokens */
     double ttft_p50_ms, ttft_p95_ms;          /* nearest rank */
     double answer_p50_ms, answer_p95_ms;

@@ -7,12 +7,13 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "measure/measure_int.h"
+#include "measure/crew.h"
 #include "plat/clock.h"
 #include "privacy/privacy.h"
 
 typedef struct listening {
-    session *s;
+    arm *s;
+    const crew *c;
     reply *out;
     uint64_t began_us, first_us; /* first_us 0: no text yet */
     uint32_t timeout_ms;
@@ -53,10 +54,13 @@ static int hear(void *user, const event *e)
         snprintf(x->out->kind, sizeof x->out->kind, "%s", fault_kind_name(e->error->kind));
         x->out->denied = e->error->kind == FAULT_DENIED;
         return 0;
-    case EVENT_PREFILL: measure_tell(x->s, false, e->done, e->total); break;
+    case EVENT_PREFILL:
+        atomic_store(&x->s->prefill_done, e->done);
+        atomic_store(&x->s->prefill_total, e->total);
+        break;
     default: break;
     }
-    if (x->s->o->stop && *x->s->o->stop)
+    if (crew_cancelled(x->c))
         x->stopped = true;
     if (clock_mono_us() - x->began_us > (uint64_t)x->timeout_ms * 1000 + 2000000) /* the provider should have, itself */
         x->timed_out = true;
@@ -134,7 +138,7 @@ static status judge(listening *x, status answered, error *err)
     return OK;
 }
 
-static void set_request(session *s, const task_case *c, uint32_t repeat, const task_messages *m, request *r)
+static void set_request(arm *s, const task_case *c, uint32_t repeat, const task_messages *m, request *r)
 {
     const task_sampling *p = &s->t->sampling;
     request_init(r);
@@ -178,7 +182,8 @@ static char *prompt_as_text(const task_messages *m)
     return buf_take(&b);
 }
 
-status ask_case(session *s, const task_case *c, uint32_t repeat, reply *out, char **prompt_text, error *err)
+status ask_case(arm *s, const crew *from, const task_case *c, uint32_t repeat, reply *out, char **prompt_text,
+                error *err)
 {
     task_messages m = { 0 };
     request r;
@@ -188,7 +193,7 @@ status ask_case(session *s, const task_case *c, uint32_t repeat, reply *out, cha
     set_request(s, c, repeat, &m, &r);
     provider_limits limits = { .timeout_ms = s->o->case_timeout_ms ? s->o->case_timeout_ms : 120000 };
     limits.idle_ms = limits.first_ms = limits.timeout_ms;
-    listening x = { .s = s, .out = out, .began_us = clock_mono_us(), .timeout_ms = limits.timeout_ms };
+    listening x = { .s = s, .c = from, .out = out, .began_us = clock_mono_us(), .timeout_ms = limits.timeout_ms };
     st = s->ask(s->user, &r, hear, &x, &limits, err);
     st = judge(&x, st, err);
     if (!st && privacy_keeps_text(s->t->privacy))

@@ -1,4 +1,4 @@
-/* measure.c: a run: what is there already, what is left, and keeping each case as soon as it is finished. */
+/* measure.c: a run over one arm or several: what is left to ask, in which order, until when. */
 #include "measure/measure.h"
 
 #include <math.h>
@@ -7,13 +7,32 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "hearth.h"
-#include "measure/measure_int.h"
+#include "measure/crew.h"
 #include "plat/clock.h"
-#include "plat/machine.h"
 #include "privacy/privacy.h"
 
-enum { TELL_US = 200000 };
+enum { TELL_MS = 200, BLOCK_CASES = 8, REMOTE_PARALLEL = 4 };
+
+typedef struct plan {
+    crew_item *items;
+    size_t n, room;
+} plan;
+
+/* One measure_arms. */
+typedef struct whole {
+    arm arms[MEASURE_ARMS_MAX];
+    size_t n_arms;
+    const measure_options *o;
+    uint32_t *order;      /* in which keys are taken */
+    plan plans[MEASURE_ARMS_MAX]; /* of each lane */
+    crew_lane lanes[MEASURE_ARMS_MAX];
+    size_t n_lanes;
+    crew *crew;
+    measure_outcome outcome;
+    uint64_t began_us, told_us;
+    uint32_t looked_at;   /* cases that were answered at the last look at what is decided */
+    bool stopped;         /* the caller asked to */
+} whole;
 
 status measure_allowed(const struct task *t, const char *provider_name, provider_kind kind, provider_place place,
                        error *err)
@@ -66,226 +85,328 @@ status measure_evidence(const struct task *t, const provider_info *who, char **k
     return OK;
 }
 
-void measure_tell(session *s, bool now, uint32_t prefill_done, uint32_t prefill_total)
+/* ---- telling ---- */
+
+static void tell(whole *w, bool now)
 {
     uint64_t at = clock_mono_us();
-    if (!s->o->progress || (!now && at - s->told_us < TELL_US))
+    if (!w->o->progress || (!now && at - w->told_us < TELL_MS * 1000))
         return;
-    s->told_us = at;
-    uint32_t done = s->n_asked + s->n_failed;
-    double seconds = (double)(at - s->began_us) / 1e6, rate = done && seconds > 0 ? done / seconds : 0;
-    measure_progress p = { .task = s->t->id, .provider = s->who->name, .done = done, .total = s->total,
-                           .kept = s->n_kept, .failed = s->n_failed, .passed = s->passed, .cases_per_s = rate,
-                           .eta_s = rate > 0 ? (s->total - done) / rate : -1, .prefill_done = prefill_done,
-                           .prefill_total = prefill_total };
-    s->o->progress(s->o->progress_user, &p);
-}
-
-/* ---- before asking ---- */
-
-static status check_prompt(session *s, error *err)
-{
-    if (s->who->kind == PROVIDER_LOCAL && !s->who->has_template && !s->prompt->plain)
-        return fail(err, E_UNSUPPORTED,
-                    "task %s asks with messages, and %s is a base model without a chat template: give the task a "
-                    "plain `prompt:`, or `variants:` with one for this provider", s->t->id, s->who->name);
-    return OK;
-}
-
-static status open_session(session *s, error *err)
-{
-    s->n_keys = s->t->n_cases;
-    s->n_wanted = s->o->limit && s->o->limit < s->n_keys ? s->o->limit : s->n_keys;
-    s->repeats = s->t->sampling.repeats > 0 ? (uint32_t)s->t->sampling.repeats : 1;
-    s->prompt = task_prompt_for(s->t, s->who->name);
-    s->peak_bytes = NAN;
-    s->began_us = clock_mono_us();
-    status st = check_prompt(s, err);
-    if (!st)
-        st = measure_evidence(s->t, s->who, &s->sampling, &s->evidence, err);
-    if (!st)
-        st = task_case_keys(s->t, s->who->name, &s->by_task, err);
-    if (st)
-        return st;
-    s->keys = mem_array(s->n_keys + 1, sizeof *s->keys);
-    if (!s->keys)
-        return fail(err, E_NOMEM, "no memory for the keys of %zu cases", s->n_keys);
-    for (size_t i = 0; i < s->n_keys; i++)
-        s->keys[i] = (tally_key){ s->by_task[i].c->id, s->by_task[i].prompt, s->by_task[i].grader };
-    return measure_read(s, err);
-}
-
-static void close_session(session *s)
-{
-    tally_clear(&s->tally);
-    ledger_rows_close(&s->rows);
-    mem_free(s->keys);
-    mem_free(s->by_task);
-    mem_free(s->sampling);
-}
-
-/* Also a run that finds nothing left to ask is written: it says that this is what the provider is today (route takes
- * the newest run's evidence as the current one, and a model file may have been put back). */
-static status begin_run(session *s, error *err)
-{
-    ledger_run run = { .machine = *ledger_this_machine(), .task = s->t->id, .provider = s->who->name,
-                       .place = provider_place_name(s->who->place), .model = s->who->model, .version = HEARTH_VERSION,
-                       .threads = s->who->n_threads, .isa = s->who->isa, .power = machine_power() };
-    return ledger_begin(s->l, &run, &s->evidence, s->run, err);
-}
-
-/* ---- grading ---- */
-
-static status grade_text(session *s, size_t key, const char *text, size_t n, ledger_grade *out, error *err)
-{
-    grade g = { 0 };
-    status st = grade_answer(s->t, s->by_task[key].c, text, n, &g, err);
-    if (st)
-        return fail_prefix(err, st, "task %s, case %s: ", s->t->id, s->by_task[key].c->id);
-    *out = (ledger_grade){ .grader = s->by_task[key].grader, .score = g.score,
-                           .outcome = g.outcome == GRADE_PASS        ? LEDGER_PASS
-                                      : g.outcome == GRADE_MALFORMED ? LEDGER_MALFORMED
-                                                                     : LEDGER_WRONG };
-    return OK;
-}
-
-/* An old answer under new graders. A text that was purged, or never kept, leaves the slot to be asked again. */
-static status regrade(session *s, size_t key, tally_slot *slot, error *err)
-{
-    char *text = NULL;
-    error none;
-    status st = slot->row->text[0] ? ledger_find_text(s->l, slot->row->text, &text, &none) : E_NOTFOUND;
-    if (st == E_NOTFOUND) {
-        slot->row = NULL;
-        return OK;
-    }
-    if (st)
-        return fail(err, st, "%s", none.text);
-    st = grade_text(s, key, text, strlen(text), &slot->grade, err);
-    if (!st)
-        st = ledger_append_grade(s->l, slot->row->id, &slot->grade, err);
-    if (!st) {
-        slot->graded = true;
-        s->n_regraded++;
-    }
-    mem_free(text);
-    return st;
-}
-
-static status keep_what_is_there(session *s, error *err)
-{
-    status st = OK;
-    size_t n = s->n_wanted * s->repeats;
-    for (size_t i = 0; !st && i < n; i++) {
-        tally_slot *slot = &s->tally.slots[i];
-        if (s->o->fresh)
-            slot->row = NULL;
-        if (slot->row && !slot->graded)
-            st = regrade(s, i / s->repeats, slot, err);
-        if (slot->row) {
-            s->n_kept++;
-            s->passed += slot->graded && slot->grade.outcome == LEDGER_PASS;
+    w->told_us = at;
+    const arm *first = &w->arms[0];
+    measure_progress p = { .task = first->t->id, .provider = w->n_arms == 1 ? first->who->name : "", .eta_s = -1 };
+    for (size_t i = 0; i < w->n_arms; i++) {
+        const arm *s = &w->arms[i];
+        p.done += s->n_asked + s->n_failed;
+        p.total += s->total;
+        p.kept += s->n_kept;
+        p.failed += s->n_failed;
+        p.passed += s->passed;
+        if (atomic_load(&s->prefill_total)) {
+            p.prefill_done = atomic_load(&s->prefill_done);
+            p.prefill_total = atomic_load(&s->prefill_total);
         }
     }
-    s->total = (uint32_t)n - s->n_kept;
+    double seconds = (double)(at - w->began_us) / 1e6;
+    p.cases_per_s = p.done && seconds > 0 ? p.done / seconds : 0;
+    if (p.cases_per_s > 0)
+        p.eta_s = (p.total - p.done) / p.cases_per_s;
+    w->o->progress(w->o->progress_user, &p);
+}
+
+/* ---- what is asked, in which order ---- */
+
+/* Tokens are not known before a provider counts them: two bytes a token is more than any text takes, on average. */
+static status worst_cost(const arm *s, const task_case *c, double *out, error *err)
+{
+    task_messages m = { 0 };
+    double bytes = 0;
+    status st = task_render(s->t, s->prompt, c->input, c->id, &m, err);
+    for (size_t i = 0; !st && i < m.n; i++)
+        bytes += (double)strlen(m.items[i].content) + 16;
+    task_messages_clear(&m);
+    *out = (bytes / 2 * s->who->price_input + (double)s->t->sampling.max_tokens * s->who->price_output) / 1e6;
     return st;
 }
 
-/* ---- asking ---- */
-
-static status keep_answer(session *s, size_t key, uint32_t repeat, reply *r, const char *prompt_text, error *err)
+static status add_item(whole *w, plan *p, arm *s, size_t key, uint32_t repeat, error *err)
 {
-    ledger_grade g;
-    char id[UUID_TEXT];
-    status st = grade_text(s, key, buf_text(&r->text), r->text.len, &g, err);
-    if (st)
-        return st;
-    r->row.case_id = s->by_task[key].c->id;
-    r->row.repeat = repeat;
-    r->row.prompt = s->by_task[key].prompt;
-    r->row.text = buf_text(&r->text);
-    r->row.prompt_text = prompt_text;
-    r->row.keep_text = privacy_keeps_text(s->t->privacy);
-    st = ledger_append_answer(s->l, s->run, &r->row, &g, id, err);
-    if (st)
-        return st;
-    s->n_asked++;
-    s->failures_in_row = 0;
-    s->passed += g.outcome == LEDGER_PASS;
-    if (r->peak_bytes && !(s->peak_bytes > (double)r->peak_bytes))
-        s->peak_bytes = (double)r->peak_bytes;
+    crew_item i = { .s = s, .key = key, .repeat = repeat, .alone = s->local && s->n_alone < MEASURE_ALONE };
+    s->n_alone += i.alone;
+    if (w->o->max_cost_usd > 0 && !s->local && s->who->kind != PROVIDER_REPLAY) {
+        if (isnan(s->who->price_input) || isnan(s->who->price_output))
+            return fail(err, E_RANGE, "a budget was set, and no price is known for %s: give it `price: {input, "
+                        "output}` in config.yaml", s->who->name);
+        status st = worst_cost(s, s->by_task[key].c, &i.worst_usd, err);
+        if (st)
+            return st;
+    }
+    p->items[p->n++] = i;
     return OK;
 }
 
-static status keep_failure(session *s, size_t key, const reply *r, const error *why, error *err)
+/* The cases from..to of the order that this arm has no answer to. */
+static status add_block(whole *w, plan *p, arm *s, size_t from, size_t to, error *err)
 {
-    uint32_t most = s->o->max_failures ? s->o->max_failures : 5;
-    const char *sentence = privacy_keeps_text(s->t->privacy) ? why->text : NULL;
-    status st = ledger_append_failure(s->l, s->run, s->by_task[key].c->id, r->kind, sentence, err);
-    if (st)
-        return st;
-    s->n_failed++;
-    if (++s->failures_in_row < most)
-        return OK;
-    return fail(err, E_PROVIDER, "%s: %u cases in a row got no answer, so the run stops; %u finished cases are kept. "
-                "The last one: %s", s->who->name, most, s->n_kept + s->n_asked, why->text);
-}
-
-static status one_case(session *s, size_t key, uint32_t repeat, error *err)
-{
-    reply r = { .text = BUF_INIT(ANSWER_BYTES_MAX) };
-    error why = { 0 };
-    char *prompt_text = NULL;
-    status st, asked = ask_case(s, s->by_task[key].c, repeat, &r, &prompt_text, &why);
-    if (!asked)
-        st = keep_answer(s, key, repeat, &r, prompt_text, err);
-    else if (asked == E_CANCELLED || asked == E_DENIED || r.denied)
-        st = fail(err, r.denied ? E_DENIED : asked, "%s", why.text);
-    else if (!r.kind[0]) /* never reached the provider: ours, not its fault */
-        st = fail(err, asked, "%s", why.text);
-    else
-        st = keep_failure(s, key, &r, &why, err);
-    buf_clear(&r.text);
-    mem_free(prompt_text);
-    measure_tell(s, false, 0, 0);
+    status st = OK;
+    for (size_t i = from; !st && i < to; i++) {
+        size_t key = w->order ? w->order[i] : i;
+        for (uint32_t r = 0; !st && key < s->n_wanted && r < s->repeats; r++)
+            if (!s->tally.slots[key * s->repeats + r].row)
+                st = add_item(w, p, s, key, r, err);
+    }
     return st;
 }
 
-static status ask_the_rest(session *s, error *err)
+static uint32_t threads_of(const whole *w, const arm *s)
+{
+    uint32_t most = s->who->parallel ? s->who->parallel : 1;
+    uint32_t wanted = w->o->parallel ? w->o->parallel : s->local ? most : REMOTE_PARALLEL;
+    return wanted < most ? wanted : most;
+}
+
+static status add_lane(whole *w, arm *const *arms, size_t n, error *err)
+{
+    plan *p = &w->plans[w->n_lanes];
+    size_t n_cases = arms[0]->n_keys, block = w->o->until_decided ? BLOCK_CASES : n_cases;
+    uint32_t threads = 1;
+    for (size_t i = 0; i < n; i++) {
+        p->room += arms[i]->total;
+        threads = threads_of(w, arms[i]) > threads ? threads_of(w, arms[i]) : threads;
+    }
+    p->items = mem_array(p->room + 1, sizeof *p->items);
+    status st = p->items ? OK : fail(err, E_NOMEM, "no memory for a plan of %zu cases", p->room);
+    for (size_t from = 0; !st && from < n_cases; from += block)
+        for (size_t i = 0; !st && i < n; i++)
+            st = add_block(w, p, arms[i], from, from + block < n_cases ? from + block : n_cases, err);
+    w->lanes[w->n_lanes++] = (crew_lane){ p->items, p->n, threads };
+    return st;
+}
+
+static status make_lanes(whole *w, error *err)
+{
+    arm *local[MEASURE_ARMS_MAX];
+    size_t n = 0;
+    status st = w->o->until_decided ? decide_order(&w->arms[0], &w->order, err) : OK;
+    for (size_t i = 0; i < w->n_arms; i++)
+        if (w->arms[i].local)
+            local[n++] = &w->arms[i];
+    if (!st && n)
+        st = add_lane(w, local, n, err);
+    for (size_t i = 0; !st && i < w->n_arms; i++)
+        if (!w->arms[i].local)
+            st = add_lane(w, &(arm *){ &w->arms[i] }, 1, err);
+    return st;
+}
+
+/* ---- the run ---- */
+
+static void choose_arms(whole *w)
+{
+    measure_outcome *o = &w->outcome;
+    o->local = o->reference = SIZE_MAX;
+    for (size_t i = w->n_arms; i-- > 0;)
+        *(w->arms[i].local ? &o->local : &o->reference) = i;
+    if (w->n_arms < 2) {
+        o->reference = SIZE_MAX;
+        return;
+    }
+    if (o->local == SIZE_MAX)
+        o->local = 0; /* servers or recordings only: the first named is the candidate */
+    if (o->reference == SIZE_MAX || o->reference == o->local)
+        o->reference = 1;
+}
+
+static double alpha_of(const whole *w)
+{
+    return w->o->alpha > 0 ? w->o->alpha : 0.05;
+}
+
+/* What the answers so far prove. Where there is a reference the question is the difference, else the bar. */
+static bool decided(whole *w, measure_result *results)
+{
+    measure_outcome *o = &w->outcome;
+    bool all = true;
+    if (o->reference != SIZE_MAX) {
+        decide_pairs(&w->arms[o->local], &w->arms[o->reference], w->order, alpha_of(w), o);
+        return o->decided != MEASURE_OPEN;
+    }
+    for (size_t i = 0; i < w->n_arms; i++) {
+        decide_bar(&w->arms[i], w->order, alpha_of(w), &results[i]);
+        all = all && (results[i].decided != MEASURE_OPEN || w->arms[i].over);
+    }
+    return all;
+}
+
+static void end_all(whole *w, const char *why, bool cancel)
+{
+    for (size_t i = 0; i < w->n_arms; i++)
+        if (w->arms[i].n_asked + w->arms[i].n_failed < w->arms[i].total && !w->arms[i].ended[0] && !w->stopped)
+            snprintf(w->arms[i].ended, sizeof w->arms[i].ended, "%s", why);
+    if (w->crew)
+        crew_halt(w->crew, cancel);
+}
+
+/* What happens to a case that was asked, and what it cost. */
+static status settle(crew_done *d, double *spent, error *err)
+{
+    arm *s = d->item.s;
+    *spent = d->reserved_usd; /* it may have been charged */
+    if (d->asked == E_CANCELLED)
+        return OK; /* given up: asked again by the next run */
+    if (d->asked == E_DENIED || d->r.denied)
+        return fail(err, E_DENIED, "%s", d->why.text);
+    if (d->asked && !d->r.kind[0]) /* never reached the provider: ours, not its fault */
+        return fail(err, d->asked, "%s", d->why.text);
+    if (d->asked)
+        return arm_keep_failure(s, d->item.key, d->item.repeat, &d->r, &d->why, err);
+    double cost = arm_cost(s, &d->r.row);
+    if (!isnan(cost))
+        *spent = cost;
+    return arm_keep_answer(s, d->item.key, d->item.repeat, d->concurrency, &d->r, d->prompt_text, err);
+}
+
+/* A look costs time that grows with the cases. Looking less often costs a few cases and no validity. */
+static bool time_to_look(whole *w)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < w->n_arms; i++)
+        n += w->arms[i].n_asked + w->arms[i].n_failed;
+    if (w->looked_at && n < w->looked_at + 1 + n / 64)
+        return false;
+    w->looked_at = n ? n : 1;
+    return true;
+}
+
+static bool look_at_limits(whole *w, measure_result *results)
+{
+    double seconds = (double)(clock_mono_us() - w->began_us) / 1e6;
+    if (w->o->stop && *w->o->stop && !w->stopped) {
+        w->stopped = true;
+        end_all(w, "stopped", true);
+        return true;
+    }
+    if (w->o->max_seconds > 0 && seconds >= w->o->max_seconds) {
+        end_all(w, "max-time", true);
+        return true;
+    }
+    if (w->o->until_decided && time_to_look(w) && decided(w, results)) {
+        end_all(w, "decided", false);
+        return true;
+    }
+    return false;
+}
+
+static double budget_of(const measure_options *o)
+{
+    return o->max_cost_usd > 0 ? o->max_cost_usd : INFINITY;
+}
+
+static status ask_the_rest(whole *w, measure_result *results, error *err)
+{
+    bool halted = look_at_limits(w, results); /* perhaps nothing need be asked at all */
+    status st = halted ? OK : crew_open(&w->crew, w->lanes, w->n_lanes, budget_of(w->o), err);
+    while (w->crew) {
+        crew_done *d = crew_wait(w->crew, TELL_MS);
+        if (!d && crew_is_idle(w->crew))
+            break;
+        if (d) {
+            error why = { 0 };
+            double spent;
+            status now = settle(d, &spent, &why);
+            if (now && !st)
+                st = fail(err, now, "%s", why.text);
+            if (now == E_PROVIDER) /* the others go on */
+                crew_drop(w->crew, d->item.s);
+            else if (now)
+                crew_halt(w->crew, true);
+            crew_kept(w->crew, d, spent);
+        }
+        if (!halted && (!st || st == E_PROVIDER))
+            halted = look_at_limits(w, results);
+        tell(w, false);
+    }
+    if (w->crew && crew_ran_out(w->crew))
+        end_all(w, "max-cost", false);
+    if (!st && w->stopped)
+        st = fail(err, E_CANCELLED, "stopped");
+    return st;
+}
+
+static status open_arms(whole *w, ledger *l, const struct task *t, const measure_arm *arms, error *err)
 {
     status st = OK;
-    for (size_t i = 0; !st && i < s->n_wanted * s->repeats; i++) {
-        if (s->tally.slots[i].row)
-            continue;
-        if (s->o->stop && *s->o->stop)
-            return fail(err, E_CANCELLED, "stopped");
-        st = one_case(s, i / s->repeats, (uint32_t)(i % s->repeats), err);
+    for (size_t i = 0; !st && i < w->n_arms; i++)
+        st = measure_allowed(t, arms[i].who->name, arms[i].who->kind, arms[i].who->place, err);
+    for (size_t i = 0; !st && i < w->n_arms; i++) {
+        w->arms[i] = (arm){ .l = l, .t = t, .who = arms[i].who, .ask = arms[i].ask, .user = arms[i].user,
+                                .o = w->o };
+        st = arm_open(&w->arms[i], err);
     }
+    if (!st)
+        st = make_lanes(w, err);
+    for (size_t i = 0; !st && i < w->n_arms; i++)
+        st = arm_begin(&w->arms[i], err);
+    return st;
+}
+
+static status sum_up(whole *w, measure_result *results, error *err)
+{
+    status st = OK;
+    for (size_t i = 0; !st && i < w->n_arms; i++) {
+        st = measure_summary(&w->arms[i], &results[i], err);
+        if (!st)
+            decide_bar(&w->arms[i], w->order, alpha_of(w), &results[i]);
+        w->outcome.n_unasked += w->arms[i].total - w->arms[i].n_asked - w->arms[i].n_failed;
+    }
+    if (!st && w->outcome.reference != SIZE_MAX)
+        decide_pairs(&w->arms[w->outcome.local], &w->arms[w->outcome.reference], w->order, alpha_of(w), &w->outcome);
+    return st ? st : checks_run(w->arms, w->n_arms, results, &w->outcome, err);
+}
+
+static void close_all(whole *w)
+{
+    crew_close(&w->crew);
+    for (size_t i = 0; i < w->n_arms; i++)
+        arm_close(&w->arms[i]);
+    for (size_t i = 0; i < w->n_lanes; i++)
+        mem_free(w->plans[i].items);
+    mem_free(w->order);
+    mem_free(w);
+}
+
+status measure_arms(ledger *l, const struct task *t, const measure_arm *arms, size_t n_arms, const measure_options *o,
+                    measure_result *results, measure_outcome *outcome, error *err)
+{
+    if (n_arms == 0 || n_arms > MEASURE_ARMS_MAX)
+        return fail(err, E_RANGE, "a run is of 1 to %d providers", MEASURE_ARMS_MAX);
+    whole *w = mem_zero(sizeof *w);
+    if (!w)
+        return fail(err, E_NOMEM, "no memory for a run");
+    w->n_arms = n_arms;
+    w->o = o;
+    w->began_us = clock_mono_us();
+    status st = open_arms(w, l, t, arms, err);
+    choose_arms(w);
+    if (!st) {
+        tell(w, true);
+        st = ask_the_rest(w, results, err);
+        tell(w, true);
+        if (!st || st == E_CANCELLED || st == E_PROVIDER) {
+            error why = { 0 };
+            status summed = sum_up(w, results, &why);
+            if (summed && !st)
+                st = fail(err, summed, "%s", why.text);
+        }
+    }
+    if (outcome)
+        *outcome = w->outcome;
+    close_all(w);
     return st;
 }
 
 status measure_task(ledger *l, const struct task *t, const provider_info *who, measure_ask *ask, void *user,
                     const measure_options *o, measure_result *out, error *err)
 {
-    session s = { .l = l, .t = t, .who = who, .ask = ask, .user = user, .o = o };
-    status st = measure_allowed(t, who->name, who->kind, who->place, err);
-    if (!st)
-        st = open_session(&s, err);
-    if (!st)
-        st = keep_what_is_there(&s, err);
-    if (!st)
-        st = begin_run(&s, err);
-    if (!st) {
-        measure_tell(&s, true, 0, 0);
-        st = ask_the_rest(&s, err);
-        measure_tell(&s, true, 0, 0);
-        if (!st || st == E_CANCELLED || st == E_PROVIDER) {
-            error why = { 0 };
-            status summed = measure_summary(&s, out, &why);
-            if (summed && !st)
-                st = fail(err, summed, "%s", why.text);
-        }
-    }
-    close_session(&s);
-    return st;
+    return measure_arms(l, t, &(measure_arm){ who, ask, user }, 1, o, out, NULL, err);
 }

@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "measure/measure_int.h"
 #include "plat/clock.h"
+#include "plat/machine.h"
 #include "stat/stat.h"
 
-status measure_read(session *s, error *err)
+status measure_read(arm *s, error *err)
 {
     char id[DIGEST_HEX];
     tally_clear(&s->tally);
@@ -18,7 +19,7 @@ status measure_read(session *s, error *err)
     return st ? st : tally_make(s->l, &s->rows, s->keys, s->n_keys, s->repeats, &s->tally, err);
 }
 
-static status sum_scores(session *s, measure_result *r, error *err)
+static status sum_scores(arm *s, measure_result *r, error *err)
 {
     const tally *t = &s->tally;
     double *scores = mem_array(t->n_keys + 1, sizeof *scores), sum = 0;
@@ -65,7 +66,22 @@ static status sum_baselines(const task *t, measure_result *r, error *err)
     return OK;
 }
 
-static status append_facts(session *s, const measure_result *r, error *err)
+/* What an answer of the matching set costs, from its tokens at today's prices. */
+static double mean_cost(const arm *s)
+{
+    double sum = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < s->tally.n_keys * s->repeats; i++) {
+        const ledger_row *r = s->tally.slots[i].row;
+        if (!r)
+            continue;
+        sum += arm_cost(s, &(ledger_answer){ .n_prompt = r->n_prompt, .n_output = r->n_output });
+        n++;
+    }
+    return n ? sum / (double)n : NAN;
+}
+
+static status append_facts(arm *s, const measure_result *r, error *err)
 {
     const struct {
         const char *name, *unit;
@@ -77,16 +93,20 @@ static status append_facts(session *s, const measure_result *r, error *err)
         { "ttft_p95_ms", "ms", r->speed.ttft_p95_ms },
         { "answer_p50_ms", "ms", r->speed.answer_p50_ms },
         { "answer_p95_ms", "ms", r->speed.answer_p95_ms },
-        { "peak_bytes", "bytes", s->peak_bytes },
+        { "cost_usd", "USD", r->cost_usd },
+        { "price_input", "USD per million tokens", s->local ? NAN : s->who->price_input },
+        { "price_output", "USD per million tokens", s->local ? NAN : s->who->price_output },
+        { "throttled", "times", (double)(machine_throttles() - s->throttled) },
+        { "peak_bytes", "bytes", s->peak_bytes > 0 ? s->peak_bytes : NAN },
     };
     status st = OK;
     for (size_t i = 0; !st && s->n_asked && i < ARRAY_LEN(facts); i++)
-        if (isfinite(facts[i].value) && (i < 6 || facts[i].value > 0))
+        if (isfinite(facts[i].value))
             st = ledger_append_fact(s->l, s->run, facts[i].name, facts[i].value, facts[i].unit, err);
     return st;
 }
 
-static status find_peak(session *s, const char *evidence, measure_result *r, error *err)
+static status find_peak(arm *s, const char *evidence, measure_result *r, error *err)
 {
     error none;
     r->peak_bytes = NAN;
@@ -94,7 +114,7 @@ static status find_peak(session *s, const char *evidence, measure_result *r, err
     return st && st != E_NOTFOUND ? fail(err, st, "%s", none.text) : OK;
 }
 
-status measure_summary(session *s, measure_result *out, error *err)
+status measure_summary(arm *s, measure_result *out, error *err)
 {
     measure_result r = { 0 };
     char machine[DIGEST_HEX];
@@ -106,10 +126,14 @@ status measure_summary(session *s, measure_result *out, error *err)
     r.n_kept = s->n_kept;
     r.n_regraded = s->n_regraded;
     r.n_failed = s->n_failed;
+    r.n_timeout = s->n_timeout;
+    r.cost_usd = s->n_asked ? s->cost_usd : NAN;
+    memcpy(r.ended, s->ended, sizeof r.ended);
     r.seconds = (double)(clock_mono_us() - s->began_us) / 1e6;
     status st = measure_read(s, err);
     if (!st) {
         sum_rates(&s->tally, &r);
+        r.cost_per_answer = mean_cost(s);
         st = sum_scores(s, &r, err);
     }
     if (!st)

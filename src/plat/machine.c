@@ -343,6 +343,28 @@ const char *machine_power(void)
     return answer;
 }
 
+char *machine_governor(char *text, size_t bytes)
+{
+    if (!read_in("/sys/devices/system/cpu/cpu0/cpufreq", "scaling_governor", text, bytes))
+        text[0] = 0;
+    return text;
+}
+
+uint64_t machine_throttles(void)
+{
+    uint64_t sum = 0;
+    char folder[96], text[32];
+    for (int i = 0; i < 4096; i++) {
+        snprintf(folder, sizeof folder, "/sys/devices/system/cpu/cpu%d", i);
+        if (access(folder, F_OK) != 0)
+            break;
+        strncat(folder, "/thermal_throttle", sizeof folder - strlen(folder) - 1);
+        if (read_in(folder, "core_throttle_count", text, sizeof text))
+            sum += strtoull(text, NULL, 10);
+    }
+    return sum;
+}
+
 status machine_program_dir(char *out, size_t bytes, error *err)
 {
     ssize_t n = readlink("/proc/self/exe", out, bytes - 1);

@@ -41,6 +41,11 @@ char *machine_system(char *text, size_t bytes);
 /* "mains", "battery" or "unknown". */
 const char *machine_power(void);
 
+/* What governs the first processor's frequency ("performance", "schedutil") into text; "" where nothing does. */
+char *machine_governor(char *text, size_t bytes);
+/* How often any core was slowed down for its heat since the machine started; 0: never, or not known. */
+uint64_t machine_throttles(void);
+
 /* Threads that want to run, averaged over a minute; 0: not known. */
 double machine_load(void);
 

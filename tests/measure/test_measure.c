@@ -21,7 +21,7 @@ static char dir[64], path[96];
 
 static const char head[] = "hearth: 1\nid: demo\nprivacy: %s\n%sprompt: '%s {{input}}'\n"
                            "output:\n  kind: label\n  labels: [red, green]\ngraders:\n  - type: label\nbar: 0.5\n"
-                           "sampling: {temperature: %s, max_tokens: 8}\n";
+                           "sampling: {temperature: %s, max_tokens: 8, repeats: %d}\n";
 
 /* Even cases expect red, odd ones green; case `changed` (if any) expects the other one. */
 static task *make_task(const char *privacy, const char *extra, const char *ask, const char *temperature, int changed)
@@ -29,7 +29,7 @@ static task *make_task(const char *privacy, const char *extra, const char *ask, 
     task *t = NULL;
     char text[1024];
     buf cases = BUF_INIT(1 << 20);
-    int n = snprintf(text, sizeof text, head, privacy, extra, ask, temperature);
+    int n = snprintf(text, sizeof text, head, privacy, extra, ask, temperature, temperature[1] ? 2 : 1);
     for (int i = 0; i < CASES; i++)
         buf_printf(&cases, "{\"id\": \"c%02d\", \"input\": \"number %d\", \"expected\": \"%s\"}\n", i, i,
                    (i % 2 == 0) == (i != changed) ? "red" : "green");
@@ -253,7 +253,7 @@ static void evidence_and_grades_are_apart(void **state)
     assert_int_equal(a.calls, 2 * CASES);
     assert_int_equal(r.n, CASES);
     assert_ok(run(sampled, &a, &local_info, (measure_options){ 0 }, &r, err));
-    assert_int_equal(a.calls, 3 * CASES);
+    assert_int_equal(a.calls, 4 * CASES); /* twice each: one draw says little */
     provider_info other = local_info;
     other.model_digest = "other weights";
     asker b = { 0 }; /* its answers still say "weights" */
@@ -262,7 +262,7 @@ static void evidence_and_grades_are_apart(void **state)
     assert_non_null(strstr(e.text, "another model"));
     assert_int_equal(r.n, 0);
     assert_ok(run(t, &a, &local_info, (measure_options){ 0 }, &r, err));
-    assert_int_equal(a.calls, 3 * CASES);
+    assert_int_equal(a.calls, 4 * CASES);
     task_close(&t);
     task_close(&regraded);
     task_close(&prompted);
