@@ -8,8 +8,10 @@
 #include "plat/machine.h"
 
 static const task_verb verbs[] = {
+    { "import", cmd_task_import, "makes tasks of promptfoo, OpenAI evals, lm-eval and request logs" },
     { "lint", cmd_task_lint, "what is wrong with it before it is measured; exit code 1 when there are errors" },
     { "list", cmd_task_list, "the tasks that are found by name" },
+    { "new", cmd_task_new, "asks what a task needs and writes its folder" },
     { "show", cmd_task_show, "what one task asks, grades and demands, and its baselines" },
     { "split", cmd_task_split, "holds cases back for measuring; the others may be shown in prompts" },
 };
@@ -28,6 +30,27 @@ int task_print_json(js *document, const char *command_name)
         return EXIT_OK;
     (void)fail(&e, E_NOMEM, "no memory");
     return report(command_name, &e);
+}
+
+void task_id_of_path(const char *path, char out[65])
+{
+    size_t end = strlen(path), n = 0;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t from = end;
+    while (from && path[from - 1] != '/')
+        from--;
+    for (size_t i = from; i < end && n < 60; i++) {
+        char c = path[i] >= 'A' && path[i] <= 'Z' ? (char)(path[i] - 'A' + 'a') : path[i];
+        bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (good || (n && out[n - 1] != '-'))
+            out[n++] = good ? c : '-';
+    }
+    while (n && out[n - 1] == '-')
+        n--;
+    out[n] = 0;
+    if (!n)
+        snprintf(out, 65, "imported");
 }
 
 static int help(int argc, char **argv)

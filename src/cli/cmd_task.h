@@ -13,11 +13,15 @@ typedef struct task_verb {
     const char *summary;
 } task_verb;
 
+int cmd_task_import(int argc, char **argv, const char *bin_dir);
 int cmd_task_lint(int argc, char **argv, const char *bin_dir);
 int cmd_task_list(int argc, char **argv, const char *bin_dir);
+int cmd_task_new(int argc, char **argv, const char *bin_dir);
 int cmd_task_show(int argc, char **argv, const char *bin_dir);
 int cmd_task_split(int argc, char **argv, const char *bin_dir);
 
+/* "tasks/My Tickets/" -> "my-tickets", at most 60 characters; "imported" when nothing is left. */
+void task_id_of_path(const char *path, char out[65]);
 /* Prints one document (NULL: there was no memory for it) and frees it. Returns the exit code. */
 int task_print_json(js *document, const char *command_name);
 

@@ -153,17 +153,20 @@ static bool wanted(const task *t, bool similar)
     return any;
 }
 
-/* Adds the case, unless no grader can say what its answer would be. */
+/* Adds the case, unless no grader can say what its answer would be, or that would not pass all graders. */
 static status add_shot(task *t, const task_case *c, bool similar, error *err)
 {
     shot_pool *pool = t->memory->pool;
     char *ideal = NULL;
+    grade g = { .outcome = GRADE_WRONG };
     error why;
     status s = grade_ideal(t, c, &ideal, &why);
-    if (s == E_NOMEM)
-        return task_no_memory(err);
-    if (s || !ideal)
-        return OK;
+    if (!s && ideal)
+        s = grade_answer(t, c, ideal, strlen(ideal), &g, &why);
+    if (s || g.outcome != GRADE_PASS) {
+        mem_free(ideal);
+        return s == E_NOMEM ? task_no_memory(err) : OK;
+    }
     shot one = { .c = c, .answer = arena_strndup(&t->memory->case_memory, ideal, strlen(ideal)),
                  .id_hash = hash_text(c->id, strlen(c->id)), .label = label_of(t, ideal) };
     mem_free(ideal);

@@ -89,11 +89,12 @@ void write_yaml_flow(buf *out, const js *v)
     }
 }
 
-/* A block keeps the text as it is: no blanks at its beginning, no blank line there, nothing to escape. */
+/* A block keeps the text as it is: nothing to escape, no blank or blank line at its beginning, at most one line break
+ * at its end (with more, blank lines of the file itself would belong to it). */
 static bool can_be_block(const char *text)
 {
     size_t n = strlen(text);
-    if (!strchr(text, '\n') || *text == ' ' || *text == '\n' || *text == '\t' || !utf8_valid(text, n))
+    if (!strchr(text, '\n') || strchr(" \n\t", *text) || str_ends(text, "\n\n") || !utf8_valid(text, n))
         return false;
     for (size_t i = 0; i < n;) {
         uint32_t c = 0;
@@ -111,10 +112,7 @@ void write_yaml_text(buf *out, const char *text, int indent)
         buf_char(out, '\n');
         return;
     }
-    size_t n = strlen(text), ends = 0;
-    while (ends < n && text[n - 1 - ends] == '\n')
-        ends++;
-    buf_str(out, ends == 0 ? "|-\n" : ends == 1 ? "|\n" : "|+\n");
+    buf_str(out, str_ends(text, "\n") ? "|\n" : "|-\n");
     for (const char *p = text; *p;) {
         size_t line = strcspn(p, "\n");
         if (line)
