@@ -116,10 +116,14 @@ static int print_json(const job *j, const import_result *r)
     return task_print_json(o, j->name);
 }
 
-/* Problems go to standard error: they are what has to be looked at. */
+/* Problems go to standard error: they are what has to be looked at. When nothing is written, so does the rest. */
 static void print_text(const job *j, const import_result *r, const char *file)
 {
     char dir[4096];
+    FILE *out = j->refused ? stderr : stdout;
+    if (j->refused)
+        fprintf(out, "hearth %s: %s: it could not all be taken over, and nothing was written (--partial writes "
+                "what is left):\n", j->name, file);
     for (size_t i = 0; i < r->n_problems && i < IMPORT_PROBLEMS_MAX; i++) {
         const import_problem *p = &r->problems[i];
         bool placed = !strncmp(p->text, file, strlen(file)); /* it names the place itself */
@@ -133,14 +137,14 @@ static void print_text(const job *j, const import_result *r, const char *file)
     }
     if (r->n_problems > IMPORT_PROBLEMS_MAX)
         fprintf(stderr, "… and %zu more\n", r->n_problems - IMPORT_PROBLEMS_MAX);
-    printf("%s: %s: %zu read, %zu duplicates, %zu dropped%s\n", file, import_format_name(r->format), r->n_read,
-           r->n_duplicates, r->n_dropped, j->refused ? "; nothing was written (--partial writes what is left)" : "");
+    fprintf(out, "%s: %s: %zu read, %zu duplicates, %zu dropped\n", file, import_format_name(r->format), r->n_read,
+            r->n_duplicates, r->n_dropped);
     for (size_t i = 0; i < r->n_tasks; i++) {
         const import_task *t = &r->tasks[i];
-        printf("  %-24s %zu cases, %zu with an expected answer, %zu in %zu clusters of near-duplicates", t->id,
-               t->n_cases, t->n_expected, t->n_clustered, t->n_clusters);
-        printf("%s%s\n", j->refused || !folder_of(j, r, i, dir) ? "" : ": ",
-               j->refused || !folder_of(j, r, i, dir) ? "" : dir);
+        fprintf(out, "  %-24s %zu cases, %zu with an expected answer, %zu in %zu clusters of near-duplicates", t->id,
+                t->n_cases, t->n_expected, t->n_clustered, t->n_clusters);
+        bool written = !j->refused && folder_of(j, r, i, dir);
+        fprintf(out, "%s%s\n", written ? ": " : "", written ? dir : "");
     }
     if (!j->refused)
         printf("next: look at task.yaml, then `hearth task lint`\n");
