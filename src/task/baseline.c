@@ -209,7 +209,7 @@ static status score_constant(const task *t, const char *answer, task_score *out,
     status s = OK;
     for (size_t i = 0; i < t->n_cases && !s; i++) {
         grade g;
-        if (!t->cases[i].expected)
+        if (!t->cases[i].expected || !task_is_measured(t, &t->cases[i]))
             continue;
         s = grade_answer(t, &t->cases[i], answer, strlen(answer), &g, err);
         if (!s)
@@ -312,7 +312,7 @@ static status score_rules(const task *t, task_score *out, error *err)
     for (size_t i = 0; i < t->n_cases && !s; i++) {
         char *answer = NULL;
         grade g;
-        if (!t->cases[i].expected)
+        if (!t->cases[i].expected || !task_is_measured(t, &t->cases[i]))
             continue;
         s = task_rules_answer(t, t->cases[i].input, &answer, err);
         if (!s)

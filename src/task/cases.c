@@ -120,6 +120,9 @@ static status read_case(case_reader *r, const char *text, size_t n, int line)
         return s;
     if (!js_is(c->input, JS_OBJECT) && !js_is(c->input, JS_STRING))
         return bad(r, line, "'input' %s", c->input ? "must be an object or a text" : "is missing");
+    char media[256];
+    if (media_find(c->input, "input", media, sizeof media))
+        return bad(r, line, "%s is an image or a file; tasks are text only", media);
     s = read_name(r, line, root, "id", 128, &c->id);
     if (!s)
         s = read_name(r, line, root, "cluster", 128, &c->cluster);
@@ -212,8 +215,10 @@ static status read_all(task *t, line_source *src, error *err)
         s = task_no_memory(err);
     if (!s) {
         memcpy(kept, r.cases, t->memory->n_roots * sizeof *kept);
+        split_cases(t, kept, t->memory->n_roots);
         t->cases = kept;
         t->n_cases = t->memory->n_roots;
+        s = shots_prepare(t, err);
     }
     mem_free(r.cases);
     return s;

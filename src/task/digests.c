@@ -1,4 +1,5 @@
 /* digests.c: the digests that evidence is keyed by: what was asked, about what, and how it was graded. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,16 @@ static void messages_digest(const char *what, bool plain, const task_message *m,
 
 void task_prompt_digest(const task_prompt *prompt, char out[DIGEST_HEX])
 {
+    char messages[DIGEST_HEX], text[3 * DIGEST_HEX + 64];
     messages_digest("hearth prompt 1", prompt->plain, prompt->messages, prompt->n_messages, out);
+    if (!prompt->shots.n)
+        return;
+    const task_shots *p = &prompt->shots;
+    memcpy(messages, out, sizeof messages);
+    digest_of(p->example ? p->example : "", p->example ? strlen(p->example) : 0, out);
+    int n = snprintf(text, sizeof text, "few_shot 1 %s %s %s %zu %d %lld", messages, out, p->examples, p->n, (int)p->by,
+                     (long long)p->seed);
+    digest_of(text, (size_t)n, out);
 }
 
 void task_messages_digest(const task_messages *m, char out[DIGEST_HEX])
@@ -97,13 +107,15 @@ status task_suite_digest(const task *t, char out[DIGEST_HEX], error *err)
     const task_case **sorted = mem_array(t->n_cases + 1, sizeof *sorted);
     digest *d = sorted ? digest_open() : NULL;
     status s = d ? OK : task_no_memory(err);
+    size_t n = 0;
     for (size_t i = 0; sorted && i < t->n_cases; i++)
-        sorted[i] = &t->cases[i];
+        if (task_is_measured(t, &t->cases[i]))
+            sorted[n++] = &t->cases[i];
     if (!s) {
-        qsort(sorted, t->n_cases, sizeof *sorted, by_id);
+        qsort(sorted, n, sizeof *sorted, by_id);
         text_field(d, "hearth suite 1");
     }
-    for (size_t i = 0; i < t->n_cases && !s; i++) {
+    for (size_t i = 0; i < n && !s; i++) {
         text_field(d, sorted[i]->id);
         text_field(d, sorted[i]->cluster ? sorted[i]->cluster : "");
         s = js_field(d, sorted[i]->input, err);

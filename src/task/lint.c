@@ -12,6 +12,8 @@ typedef struct linter {
     const task *t;
     lint_report *r;
     error *err;
+    bool no_shots[TASK_VARIANTS_MAX + 1]; /* the prompt's few_shot cannot be had */
+    size_t told; /* the case whose near-duplicate was told last, + 1 */
 } linter;
 
 static status add(linter *l, lint_level level, const char *code, const char *format, ...) PRINTF_LIKE(4, 5);
@@ -79,6 +81,40 @@ static status lint_grader(linter *l, const task_case *c, size_t i, const char *a
     return OK;
 }
 
+/* The prompt of this case can be made. */
+static status lint_prompt(linter *l, const task_prompt *p, const task_case *c, const char *at, bool *failed)
+{
+    task_messages m = { false, 0, NULL };
+    error why;
+    char name[160];
+    status s = task_render(l->t, p, c->input, c->id, &m, &why);
+    task_messages_clear(&m);
+    *failed = s != OK;
+    if (!s)
+        return OK;
+    snprintf(name, sizeof name, "case '%.128s': ", c->id);
+    bool named = str_starts(why.text, name); /* so does `at`, with the line */
+    if (s == E_NOMEM)
+        return task_no_memory(l->err);
+    return add(l, LINT_ERROR, "missing-variable", "%s%s", at, why.text + (named ? strlen(name) : 0));
+}
+
+/* few_shot finds as many train cases as it wants: told once, not for every case. */
+static status lint_shots(linter *l)
+{
+    status s = OK;
+    for (size_t v = 0; v <= l->t->n_variants && !s; v++) {
+        const task_prompt *p = v ? &l->t->variants[v - 1] : &l->t->prompt;
+        shots_chosen chosen;
+        error why;
+        status chose = p->shots.n ? shots_choose(l->t, p, NULL, NULL, &chosen, &why) : OK;
+        l->no_shots[v] = chose != OK;
+        if (chose)
+            s = add_failure(l, "few-shot", "", chose, &why);
+    }
+    return s;
+}
+
 static status lint_case(linter *l, const task_case *c)
 {
     char at[2400];
@@ -94,14 +130,11 @@ static status lint_case(linter *l, const task_case *c)
             s = add(l, LINT_ERROR, "reference-fails", "%sthe reference answer does not pass (%s)", at, g.reason);
     }
     for (size_t v = 0; v <= l->t->n_variants && !s; v++) {
-        const task_prompt *p = v ? &l->t->variants[v - 1] : &l->t->prompt;
-        task_messages m = { false, 0, NULL };
-        status rendered = task_render(l->t, p, c->input, NULL, &m, &why);
-        if (rendered)
-            s = add_failure(l, "missing-variable", at, rendered, &why);
-        else
-            task_messages_clear(&m);
-        if (rendered)
+        bool failed = false;
+        if (l->no_shots[v])
+            continue;
+        s = lint_prompt(l, v ? &l->t->variants[v - 1] : &l->t->prompt, c, at, &failed);
+        if (failed)
             break;
     }
     l->r->n_hard += task_case_has_tag(c, "hard");
@@ -150,10 +183,19 @@ static status lint_unused(linter *l)
 
 /* ---- near-duplicates and leaks ---- */
 
+/* Cases of one cluster are known to be alike; and one finding a case is enough. */
+static bool alike(void *at, size_t earlier, size_t later)
+{
+    const linter *l = at;
+    const char *a = l->t->cases[earlier].cluster, *b = l->t->cases[later].cluster;
+    return l->told == later + 1 || (a && b && !strcmp(a, b));
+}
+
 static status near(void *at, size_t earlier, size_t later, double similarity)
 {
     linter *l = at;
     char here[2400];
+    l->told = later + 1;
     where(l, &l->t->cases[later], here, sizeof here);
     return add(l, LINT_ERROR, "near-duplicate", "%sthe input is nearly that of '%s' in line %d (Jaccard %.2f)", here,
                l->t->cases[earlier].id, l->t->cases[earlier].line, similarity);
@@ -169,6 +211,8 @@ static status lint_example(linter *l, const task_message *m, const gram_set *set
     for (size_t i = 0; i < l->t->n_cases && !s; i++) {
         size_t words = text_count_words(span_of(folded[i]));
         bool inside = words >= 3 && strstr(text, folded[i]);
+        if (!task_is_measured(l->t, &l->t->cases[i]))
+            continue; /* what is never measured may be shown */
         if (!inside && (words < 3 || grams_similarity(&grams, &sets[i]) <= 0.5))
             continue;
         char here[2400];
@@ -203,7 +247,7 @@ static status lint_texts(linter *l)
             s = lint_example(l, &p->messages[i], sets, folded);
     }
     if (!s) /* last: it sorts the sets anew */
-        s = grams_pairs(sets, t->n_cases, near, l, l->err);
+        s = grams_pairs(sets, t->n_cases, alike, near, l, l->err);
     for (size_t i = 0; i < t->n_cases; i++) {
         if (sets)
             mem_free(sets[i].grams);
@@ -224,7 +268,8 @@ static status lint_labels(linter *l)
     status s = counts ? OK : task_no_memory(l->err);
     for (size_t i = 0; i < t->n_cases && !s; i++)
         for (size_t k = 0; k < t->n_labels; k++)
-            if (js_is(t->cases[i].expected, JS_STRING) && !strcmp(js_text(t->cases[i].expected), t->labels[k]))
+            if (task_is_measured(t, &t->cases[i]) && js_is(t->cases[i].expected, JS_STRING) &&
+                !strcmp(js_text(t->cases[i].expected), t->labels[k]))
                 counts[k]++;
     for (size_t k = 0; k < t->n_labels && !s; k++)
         most = counts[k] > most ? counts[k] : most;
@@ -240,23 +285,28 @@ static status lint_labels(linter *l)
     return s;
 }
 
+/* With a split only the test cases count. */
 static status lint_size(linter *l)
 {
     const task *t = l->t;
+    size_t n = task_measured(t);
+    const char *kind = n < t->n_cases ? " test" : "";
     status s = OK;
-    if (t->n_cases < 60)
-        s = add(l, LINT_WARNING, "few-cases", "%s: %zu cases; 60 or more are recommended (%zu can prove +-%.0f points)",
-                t->path, t->n_cases, t->n_cases, 100 * stat_resolution(t->n_cases, .19, .05, .8));
+    if (n == 0)
+        return add(l, LINT_ERROR, "no-test-cases", "%s: the split leaves no case to measure", t->path);
+    if (n < 60)
+        s = add(l, LINT_WARNING, "few-cases", "%s: %zu%s cases; 60 or more are recommended (%zu can prove +-%.0f "
+                "points)", t->path, n, kind, n, 100 * stat_resolution(n, .19, .05, .8));
     if (!s && (double)l->r->n_hard < .15 * (double)t->n_cases)
         s = add(l, LINT_WARNING, "few-hard", "%s: %zu of %zu cases are tagged 'hard'; 15 %% or more are recommended",
                 t->path, l->r->n_hard, t->n_cases);
     if (!s && t->sampling.temperature > 0 && t->sampling.repeats < 2)
         s = add(l, LINT_WARNING, "no-repeats", "%s: temperature %g with one repeat measures chance", t->path,
                 t->sampling.temperature);
-    double most = stat_clopper_pearson_lower(t->n_cases, t->n_cases, .95);
+    double most = stat_clopper_pearson_lower(n, n, .95);
     if (!s && t->bar > most)
         s = add(l, LINT_WARNING, "bar-unprovable", "%s: bar %g: even %zu of %zu right prove only %.3f", t->path, t->bar,
-                t->n_cases, t->n_cases, most);
+                n, n, most);
     return s;
 }
 
@@ -285,10 +335,12 @@ static status lint_baselines(linter *l)
 status lint_loaded(const task *t, lint_report *out, error *err)
 {
     lint_report r = { .n_cases = t->n_cases };
-    linter l = { t, &r, err };
+    linter l = { .t = t, .r = &r, .err = err };
     status s = OK;
     if (t->bar < 0 && t->margin < 0)
         s = add(&l, LINT_ERROR, "no-bar", "%s: neither 'bar' nor 'margin' is set: nothing could be decided", t->path);
+    if (!s)
+        s = lint_shots(&l);
     for (size_t i = 0; i < t->n_cases && !s; i++)
         s = lint_case(&l, &t->cases[i]);
     if (!s)
@@ -317,7 +369,7 @@ status lint_task(const char *path_or_name, const char *bin_dir, lint_report *out
         s = task_load_cases(t, &why);
     if (s) {
         lint_report r = { 0 };
-        linter l = { t, &r, err };
+        linter l = { .t = t, .r = &r, .err = err };
         s = add_failure(&l, "unreadable", "", s, &why);
         if (!s)
             *out = r;

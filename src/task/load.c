@@ -135,13 +135,30 @@ static bool any_variable(void *at, const char *name, size_t n)
 static status check_caller_system(task_reader *r, const yaml *root)
 {
     for (size_t i = 0; i < r->t->prompt.n_messages; i++) {
-        task_prompt one = { NULL, false, 1, &r->t->prompt.messages[i] };
+        task_prompt one = { .n_messages = 1, .messages = &r->t->prompt.messages[i] };
         bool found = false;
         prompt_variables(&one, any_variable, &found);
         if (found && !strcmp(one.messages[0].role, "system"))
             return yaml_error(r->f, root, r->err, "with 'prompt: caller' the system message must hold no variables");
     }
     return OK;
+}
+
+/* A variant is a text, a list of messages, or a map: one of them (else the task's own) with its own few_shot. */
+static status read_variant(task_reader *r, const yaml *node, task_prompt *out)
+{
+    static const char *const keys[] = { "prompt", "messages", "few_shot" };
+    const yaml *prompt = yaml_get(node, "prompt"), *messages = yaml_get(node, "messages");
+    if (node->kind != YAML_MAP)
+        return prompt_read(r, node, out);
+    status s = yaml_known_keys(r->f, node, keys, ARRAY_LEN(keys), r->err);
+    if (!s && prompt && messages)
+        s = yaml_error(r->f, node, r->err, "a variant has 'prompt' or 'messages', not both");
+    *out = r->t->prompt;
+    out->shots = (task_shots){ 0 };
+    if (!s && (prompt || messages))
+        s = prompt_read(r, prompt ? prompt : messages, out);
+    return s ? s : shots_read(r, yaml_get(node, "few_shot"), out);
 }
 
 static status read_prompts(task_reader *r, const yaml *root)
@@ -158,6 +175,8 @@ static status read_prompts(task_reader *r, const yaml *root)
     status s = prompt_read(r, messages ? messages : prompt, &t->prompt);
     if (!s && t->caller_prompt)
         s = check_caller_system(r, root);
+    if (!s)
+        s = shots_read(r, yaml_get(root, "few_shot"), &t->prompt);
     if (s || !variants)
         return s;
     if (variants->kind != YAML_MAP || yaml_count(variants) > TASK_VARIANTS_MAX)
@@ -166,10 +185,10 @@ static status read_prompts(task_reader *r, const yaml *root)
     if (!list)
         return task_no_memory(r->err);
     for (const yaml *v = variants->child; v && !s; v = v->next) {
-        s = prompt_read(r, v, &list[t->n_variants]);
+        s = read_variant(r, v, &list[t->n_variants]);
         list[t->n_variants++].provider = v->key;
     }
-    t->variants = list;
+    t->variants = t->memory->variants = list;
     return s;
 }
 
@@ -284,13 +303,15 @@ static status read_root(task_reader *r)
 {
     static const char *const keys[] = { "hearth", "id", "description", "privacy", "messages", "prompt", "variants",
                                         "output", "graders", "bar", "margin", "limits", "sampling", "cases",
-                                        "baseline" };
+                                        "baseline", "split", "few_shot" };
     const yaml *root = r->f->root;
     if (!root || root->kind != YAML_MAP)
         return fail(r->err, E_FORMAT, "%s:1: a task is a map of keys; it begins with 'hearth: 1'", r->t->path);
     status s = yaml_known_keys(r->f, root, keys, ARRAY_LEN(keys), r->err);
     if (!s)
         s = read_identity(r, root);
+    if (!s)
+        s = split_read(r, root); /* before prompts: few_shot needs it */
     if (!s)
         s = read_prompts(r, root);
     if (!s)
@@ -375,6 +396,7 @@ void task_close(task **t)
     if (!*t)
         return;
     task_memory *m = (*t)->memory;
+    shots_clear(*t);
     grade_clear(*t);
     baseline_clear(*t);
     for (size_t i = 0; i < m->n_roots; i++)

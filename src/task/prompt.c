@@ -1,40 +1,81 @@
 /* prompt.c: prompts with {{name}}: read, chosen, filled in, digested.
  *
- * A variable is "{{", blanks, a name, blanks, "}}". Filling in is one pass from left to right, so that text from a case
- * can never become a variable. */
+ * A variable is "{{", blanks, a path, blanks, "}}"; a path is a name, then any number of ".name" or ".index". Filling
+ * in is one pass from left to right, so that text from a case can never become a variable. */
 #include <string.h>
 
 #include "task/task_int.h"
+
+enum { PATH_MAX_BYTES = 64 };
 
 static bool name_char(char c, bool first)
 {
     return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (!first && c >= '0' && c <= '9');
 }
 
-/* p points at "{{": the variable's name and the length of the whole; 0 when it is no variable. */
+static size_t segment_length(const char *p, bool root)
+{
+    size_t n = 0;
+    bool index = !root && *p >= '0' && *p <= '9';
+    while (index ? p[n] >= '0' && p[n] <= '9' : name_char(p[n], n == 0))
+        n++;
+    return n;
+}
+
+/* p points at "{{": the variable's path and the length of the whole; 0 when it is no variable. */
 static size_t variable_at(const char *p, span *name)
 {
     const char *q = p + 2;
     while (*q == ' ')
         q++;
     name->p = q;
-    while (name_char(*q, q == name->p))
-        q++;
-    name->n = (size_t)(q - name->p);
+    size_t n = segment_length(q, true);
+    q += n;
+    while (n && *q == '.') {
+        n = segment_length(q + 1, false);
+        q += n ? n + 1 : 0;
+    }
+    name->n = n ? (size_t)(q - name->p) : 0;
     while (*q == ' ')
         q++;
     return name->n && q[0] == '}' && q[1] == '}' ? (size_t)(q + 2 - p) : 0;
 }
 
+/* What people bring from Jinja: "{% if x %}", "{%- for …". A text may hold "{%" otherwise. */
+static const char *statement_in(const char *text)
+{
+    static const char *const words[] = { "if",     "elif", "else",  "endif", "for",
+                                         "endfor", "set",  "macro", "raw",   "include" };
+    for (const char *p = text; (p = strstr(p, "{%")); p += 2) {
+        const char *q = p + 2;
+        q += strspn(q, "-+ ");
+        size_t n = segment_length(q, true);
+        for (size_t i = 0; i < ARRAY_LEN(words); i++)
+            if (strlen(words[i]) == n && !memcmp(words[i], q, n))
+                return p;
+    }
+    return NULL;
+}
+
 status prompt_check(const char *text, error *err)
 {
+    const char *statement = statement_in(text);
+    if (statement)
+        return fail(err, E_FORMAT, "'%.20s': a prompt has no statements such as {%% if %%}, only {{name}}: write what "
+                    "differs into the input, or a variant", statement);
     for (const char *p = text; (p = strstr(p, "{{"));) {
         span name;
         size_t n = variable_at(p, &name);
+        size_t inside = strcspn(p, "|}");
+        if (!n && p[inside] == '|')
+            return fail(err, E_FORMAT, "'%.30s': there are no filters ('|'): {{name}} is replaced by input.name as it "
+                        "is", p);
         if (!n)
-            return fail(err, E_FORMAT, "'%.20s' is no variable: {{name}}, a name being letters, digits and _", p);
-        if (name.n > 64)
-            return fail(err, E_RANGE, "the variable '%.20s…' has %zu characters; the limit is 64", name.p, name.n);
+            return fail(err, E_FORMAT, "'%.20s' is no variable: {{name}} or {{name.member.0}}, a name being letters, "
+                        "digits and _", p);
+        if (name.n > PATH_MAX_BYTES)
+            return fail(err, E_RANGE, "the variable '%.20s…' has %zu characters; the limit is %d", name.p, name.n,
+                        PATH_MAX_BYTES);
         p += n;
     }
     return OK;
@@ -46,13 +87,29 @@ void prompt_variables(const task_prompt *prompt, prompt_visit *visit, void *at)
         for (const char *p = prompt->messages[i].content; (p = strstr(p, "{{"));) {
             span name;
             size_t n = variable_at(p, &name);
-            if (n && !visit(at, name.p, name.n))
+            if (n && !visit(at, name.p, segment_length(name.p, true)))
                 return;
             p += n ? n : 2;
         }
 }
 
 /* ---- reading ---- */
+
+/* A list of parts instead of a text, as APIs take it. */
+static status refuse_parts(task_reader *r, const yaml *content)
+{
+    char where[256];
+    if (content->kind == YAML_SCALAR)
+        return OK;
+    js *parts = yaml_to_js(content);
+    if (!parts)
+        return task_no_memory(r->err);
+    bool image = media_find(parts, "content", where, sizeof where);
+    js_free(parts);
+    return yaml_error(r->f, content, r->err, image ? "%s is an image or a file; tasks are text only"
+                                                   : "%s must be a text, not a list of parts",
+                      image ? where : "content");
+}
 
 static status read_message(task_reader *r, const yaml *node, task_message *out)
 {
@@ -64,6 +121,8 @@ static status read_message(task_reader *r, const yaml *node, task_message *out)
     status s = yaml_known_keys(r->f, node, keys, ARRAY_LEN(keys), r->err);
     if (!s)
         s = task_read_word(r, yaml_get(node, "role"), roles, ARRAY_LEN(roles), &role);
+    if (!s)
+        s = refuse_parts(r, yaml_get(node, "content"));
     if (!s)
         s = task_read_text(r, yaml_get(node, "content"), &out->content);
     out->role = roles[role];
@@ -97,7 +156,7 @@ status prompt_read(task_reader *r, const yaml *node, task_prompt *out)
     }
     if (!s && plain && !*list[0].content)
         s = yaml_error(r->f, node, r->err, "the prompt is empty");
-    *out = (task_prompt){ NULL, plain, n, list };
+    *out = (task_prompt){ .plain = plain, .n_messages = n, .messages = list };
     return s;
 }
 
@@ -154,12 +213,34 @@ static status missing(const char *case_id, span name, const char *why, error *er
                 case_id ? "': " : "", (int)name.n, name.p, why);
 }
 
-static status fill(buf *out, span name, const js *input, const char *case_id, error *err)
+/* The member at a path; a text as the whole input is the variable `input`. NULL: not there. */
+static const js *at_path(const js *input, span path)
 {
-    char key[65];
-    memcpy(key, name.p, name.n); /* at most 64: prompt_check */
-    key[name.n] = 0;
-    const js *v = js_is(input, JS_STRING) && !strcmp(key, "input") ? input : js_get(input, key);
+    const js *v = input;
+    char key[PATH_MAX_BYTES + 1];
+    for (size_t at = 0; v && at <= path.n;) {
+        const char *p = path.p + at;
+        const char *dot = memchr(p, '.', path.n - at);
+        size_t n = dot ? (size_t)(dot - p) : path.n - at;
+        uint64_t i = 0;
+        memcpy(key, p, n);
+        key[n] = 0;
+        if (at == 0 && js_is(input, JS_STRING))
+            v = strcmp(key, "input") ? NULL : input;
+        else
+            v = js_is(v, JS_ARRAY) ? str_u64(key, &i) ? js_at(v, (size_t)i) : NULL : js_get(v, key);
+        at += n + 1;
+    }
+    return v;
+}
+
+static status fill(buf *out, span name, const js *input, const char *case_id, const prompt_extra *extra, error *err)
+{
+    if (extra && span_is(name, extra->name)) {
+        buf_str(out, extra->value);
+        return OK;
+    }
+    const js *v = at_path(input, name);
     if (js_typeof(v) == JS_NULL)
         return missing(case_id, name, v ? "is null in the input" : "is not in the input", err);
     if (js_is(v, JS_STRING)) {
@@ -172,15 +253,15 @@ static status fill(buf *out, span name, const js *input, const char *case_id, er
     return OK;
 }
 
-static status fill_message(buf *out, const char *p, const js *input, const char *case_id, error *err)
+status prompt_fill(buf *out, const char *p, const js *input, const char *case_id, const prompt_extra *extra, error *err)
 {
     for (const char *brace; (brace = strstr(p, "{{"));) {
         span name;
         size_t n = variable_at(brace, &name);
         buf_add(out, p, (size_t)(brace - p));
-        if (!n || name.n > 64)
+        if (!n || name.n > PATH_MAX_BYTES)
             return fail(err, E_FORMAT, "the prompt holds '{{' that begins no variable");
-        status s = fill(out, name, input, case_id, err);
+        status s = fill(out, name, input, case_id, extra, err);
         if (s)
             return s;
         p = brace + n;
@@ -189,31 +270,91 @@ static status fill_message(buf *out, const char *p, const js *input, const char 
     return OK;
 }
 
+/* What is being rendered: texts one after the other, each with its zero, and their roles. */
+typedef struct rendering {
+    const task_prompt *prompt;
+    const js *input;
+    const char *case_id;
+    shots_chosen shots;
+    buf texts, block; /* block: the examples as one text, for {{examples}} */
+    size_t n;
+    const char *roles[TASK_MESSAGES_MAX + 2 * TASK_SHOTS_MAX];
+} rendering;
+
+static status add_message(rendering *r, const char *role, const char *content, const js *input,
+                          const prompt_extra *extra, error *err)
+{
+    r->roles[r->n++] = role;
+    status s = prompt_fill(&r->texts, content, input, r->case_id, extra, err);
+    buf_char(&r->texts, 0);
+    return s;
+}
+
+/* The examples as pairs: the message that asks, with the example's input, and its answer. */
+static status add_pairs(rendering *r, const char *question, error *err)
+{
+    status s = OK;
+    for (size_t i = 0; i < r->shots.n && !s; i++) {
+        prompt_extra answer = { "expected", r->shots.answers[i] };
+        s = add_message(r, "user", question, r->shots.cases[i]->input, NULL, err);
+        if (!s)
+            s = add_message(r, "assistant", "{{expected}}", r->shots.cases[i]->input, &answer, err);
+    }
+    return s;
+}
+
+static status write_block(rendering *r, error *err)
+{
+    status s = OK;
+    for (size_t i = 0; i < r->shots.n && !s; i++) {
+        prompt_extra answer = { "expected", r->shots.answers[i] };
+        s = prompt_fill(&r->block, r->prompt->shots.example, r->shots.cases[i]->input, r->case_id, &answer, err);
+    }
+    return s ? s : buf_ok(&r->block, "the examples", err);
+}
+
+static status render_all(rendering *r, error *err)
+{
+    const task_prompt *p = r->prompt;
+    const prompt_extra block = { "examples", buf_text(&r->block) };
+    size_t last_user = p->n_messages;
+    for (size_t i = 0; i < p->n_messages; i++)
+        last_user = !strcmp(p->messages[i].role, "user") ? i : last_user;
+    status s = OK;
+    for (size_t i = 0; i < p->n_messages && !s; i++) {
+        const task_message *m = &p->messages[i];
+        if (i == last_user && r->shots.n && !p->shots.example)
+            s = add_pairs(r, m->content, err);
+        if (!s)
+            s = add_message(r, m->role, m->content, r->input, p->shots.example ? &block : NULL, err);
+    }
+    return s ? s : buf_ok(&r->texts, "the prompt", err);
+}
+
 status task_render(const task *t, const task_prompt *prompt, const js *input, const char *case_id, task_messages *out,
                    error *err)
 {
-    (void)t;
-    size_t n = prompt->n_messages, head = n * sizeof(task_message);
-    buf texts = BUF_INIT(TASK_PROMPT_BYTES_MAX);
+    rendering r = { .prompt = prompt, .input = input, .case_id = case_id, .texts = BUF_INIT(TASK_PROMPT_BYTES_MAX),
+                    .block = BUF_INIT(TASK_PROMPT_BYTES_MAX) };
     char *block = NULL;
-    status s = OK;
-    for (size_t i = 0; i < n && !s; i++) {
-        s = fill_message(&texts, prompt->messages[i].content, input, case_id, err);
-        buf_char(&texts, 0);
-    }
+    status s = prompt->shots.n ? shots_choose(t, prompt, input, case_id, &r.shots, err) : OK;
+    if (!s && prompt->shots.example)
+        s = write_block(&r, err);
     if (!s)
-        s = buf_ok(&texts, "the prompt", err);
-    if (!s && !(block = mem_alloc(head + texts.len)))
+        s = render_all(&r, err);
+    size_t head = r.n * sizeof(task_message);
+    if (!s && !(block = mem_alloc(head + r.texts.len)))
         s = task_no_memory(err);
     if (!s) {
         task_message *items = (task_message *)(void *)block;
-        memcpy(block + head, texts.data, texts.len);
+        memcpy(block + head, r.texts.data, r.texts.len);
         const char *text = block + head;
-        for (size_t i = 0; i < n; i++, text += strlen(text) + 1)
-            items[i] = (task_message){ prompt->messages[i].role, text };
-        *out = (task_messages){ prompt->plain, n, items };
+        for (size_t i = 0; i < r.n; i++, text += strlen(text) + 1)
+            items[i] = (task_message){ r.roles[i], text };
+        *out = (task_messages){ prompt->plain, r.n, items };
     }
-    buf_clear(&texts);
+    buf_clear(&r.texts);
+    buf_clear(&r.block);
     return s;
 }
 

@@ -41,14 +41,19 @@ static size_t unique(gram *g, size_t n)
 
 status grams_of(gram_set *out, const char *text, size_t n, error *err)
 {
+    return grams_of_words(out, text, n, GRAM_WORDS, err);
+}
+
+status grams_of_words(gram_set *out, const char *text, size_t n, size_t length, error *err)
+{
     size_t folded_n = 0, words = 0, at = 0, count = 0, size = 0;
     uint64_t last[GRAM_WORDS];
     gram *g = NULL;
     char *folded = text_fold(text, n, FOLD_CASE, &folded_n);
     status s = folded ? OK : task_no_memory(err);
     for (span w; !s && count < GRAMS_MAX && text_word((span){ folded, folded_n }, &at, &w); words++) {
-        last[words % GRAM_WORDS] = hash_word(w);
-        if (words + 1 < GRAM_WORDS)
+        last[words % length] = hash_word(w);
+        if (words + 1 < length)
             continue;
         if (count == size) {
             size = size ? 2 * size : 64;
@@ -60,8 +65,8 @@ status grams_of(gram_set *out, const char *text, size_t n, error *err)
             g = more;
         }
         uint64_t h = 0;
-        for (size_t k = 1; k <= GRAM_WORDS; k++) /* oldest first */
-            h = (h ^ last[(words + k) % GRAM_WORDS]) * 0x9E3779B97F4A7C15u;
+        for (size_t k = 1; k <= length; k++) /* oldest first */
+            h = (h ^ last[(words + k) % length]) * 0x9E3779B97F4A7C15u;
         g[count++] = (gram){ h, 0 };
     }
     if (!s && count == 0 && words > 0) { /* a short text is one gram */
@@ -163,7 +168,7 @@ typedef struct posting {
     uint32_t set, next;
 } posting;
 
-status grams_pairs(gram_set *sets, size_t n, grams_visit *visit, void *at, error *err)
+status grams_pairs(gram_set *sets, size_t n, grams_skip *skip, grams_visit *visit, void *at, error *err)
 {
     gram_table index = { 0, NULL, NULL };
     posting *postings = NULL;
@@ -182,17 +187,18 @@ status grams_pairs(gram_set *sets, size_t n, grams_visit *visit, void *at, error
         s = table_open(&index, prefixes) && postings && seen ? OK : task_no_memory(err);
     }
     for (size_t i = 0; i < n && !s; i++) {
-        bool found = false;
+        size_t looks = 0; /* after the first that was near or did not matter */
         for (size_t k = 0; k < sets[i].n / 2 + 1 && k < sets[i].n; k++) {
             uint32_t *head = place(&index, sets[i].grams[k].hash);
-            for (uint32_t p = *head; p && !found; p = postings[p - 1].next) {
+            for (uint32_t p = *head; p && !s && looks < GRAMS_LOOKS_MAX; p = postings[p - 1].next) {
                 uint32_t other = postings[p - 1].set;
                 if (seen[other] == (uint32_t)i + 1)
                     continue;
                 seen[other] = (uint32_t)i + 1;
-                double similarity = grams_similarity(&sets[i], &sets[other]);
-                found = similarity > 0.5;
-                if (found)
+                bool same = skip(at, other, i);
+                double similarity = same ? 1 : grams_similarity(&sets[i], &sets[other]);
+                looks += looks || similarity > 0.5;
+                if (!same && similarity > 0.5)
                     s = visit(at, other, i, similarity);
             }
             postings[used] = (posting){ (uint32_t)i, *head };

@@ -29,6 +29,7 @@ enum {
     TASK_RULES_MAX = 256,
     TASK_STOPS_MAX = 16,
     TASK_TAGS_MAX = 32,
+    TASK_SHOTS_MAX = 64,
 };
 
 typedef enum task_output { TASK_TEXT, TASK_LABEL, TASK_JSON, TASK_NUMBER } task_output;
@@ -39,6 +40,19 @@ typedef struct task_message {
     const char *content; /* may hold {{name}} in a task; never in what task_render gives */
 } task_message;
 
+/* Which side of `split` a case falls on: a pure function of the task's salt and the case's cluster (else its id). */
+typedef enum task_part { TASK_TEST, TASK_TRAIN } task_part;
+
+typedef enum task_shots_by { SHOTS_FIXED, SHOTS_RANDOM, SHOTS_SIMILAR } task_shots_by;
+/* `few_shot`: examples from the train split, put into a prompt; shots.c. */
+typedef struct task_shots {
+    size_t n; /* 0: none */
+    task_shots_by by;
+    int64_t seed;
+    const char *example;      /* how one is written at {{examples}}; NULL: user and assistant messages instead */
+    char examples[DIGEST_HEX]; /* digest of what they are taken from; "" until the cases are loaded */
+} task_shots;
+
 /* One way to ask. In the task: the default one, and one for each entry of `variants`. */
 typedef struct task_prompt {
     const char *provider; /* the key in `variants`; NULL for the default */
@@ -46,6 +60,7 @@ typedef struct task_prompt {
                              template gets the text itself to continue (messages[0].content) */
     size_t n_messages;
     const task_message *messages;
+    task_shots shots;
 } task_prompt;
 
 typedef struct task_limits { /* negative: no limit was set */
@@ -69,6 +84,7 @@ typedef struct task_case {
     const js *input;    /* an object, or a string (which is the variable `input`) */
     const js *expected; /* NULL when the case has none */
     const char *cluster; /* NULL: a cluster of its own. Cases of one source document share one */
+    task_part part;      /* TASK_TEST in a task without `split` */
     size_t n_tags;
     const char *const *tags;
 } task_case;
@@ -101,6 +117,9 @@ typedef struct task {
     task_limits limits;
     task_sampling sampling;
     bool synthetic; /* `cases: synthetic`: no case holds real data */
+
+    double held_back; /* `split`: the share of cases that are measured; negative: no split */
+    const char *salt;
 
     size_t n_rules; /* `baseline: {rules}` */
     const task_rule *rules;
@@ -136,6 +155,10 @@ void task_names_clear(task_names *names);
 
 const task_case *task_find_case(const task *t, const char *id); /* NULL: not there */
 bool task_case_has_tag(const task_case *c, const char *tag);
+/* Only test cases are measured, only train cases are ever shown in prompts. Without `split` all are measured. */
+task_part task_case_split(const task *t, const task_case *c);
+bool task_is_measured(const task *t, const task_case *c);
+size_t task_measured(const task *t); /* how many cases are */
 /* The margin that applies: the task's own; else .10 for suites under 200 cases and .05 from there on. */
 double task_margin(const task *t);
 
@@ -150,19 +173,22 @@ typedef struct task_messages {
     size_t n;
     task_message *items; /* one block with their texts, NULL when empty */
 } task_messages;
-/* Fills {{name}} from input: strings as they are, numbers as they were written, booleans, lists and objects as compact
- * JSON. What is filled in is not looked at again. A variable that is missing or null: E_FORMAT naming it, case_id
- * (the name of the case in errors; NULL in a served request). Free with task_messages_clear. */
+/* Fills {{name}} and {{name.member.0}} from input: strings as they are, numbers as they were written, booleans, lists
+ * and objects as compact JSON. What is filled in is not looked at again. A variable that is missing or null: E_FORMAT
+ * naming it, case_id (the case's id; NULL in a served request). With few_shot the cases must be loaded; no example is
+ * the case itself, one of its cluster, or one with the same input. Free with task_messages_clear. */
 status task_render(const task *t, const task_prompt *prompt, const js *input, const char *case_id, task_messages *out,
                    error *err) MUST_CHECK;
 void task_messages_clear(task_messages *m);
 
 /* ---- evidence keys (SHA-256, hex) ---- */
-/* What is asked: the messages before filling in, with roles, and whether plain. */
+/* What is asked: the messages before filling in, with roles, whether plain, and (few_shot) how many examples are chosen
+ * how and from which. */
 void task_prompt_digest(const task_prompt *prompt, char out[DIGEST_HEX]);
 /* How it is graded: graders with their settings, output kind, labels, schema, and the graders' own version. */
 status task_grader_digest(const task *t, char out[DIGEST_HEX], error *err) MUST_CHECK;
-/* What is asked about: every case's id, input, expected and cluster, in the order of ids. Not tags, not file order. */
+/* What is asked about: every measured case's id, input, expected and cluster, in the order of ids. Not tags, not
+ * file order. */
 status task_suite_digest(const task *t, char out[DIGEST_HEX], error *err) MUST_CHECK;
 /* One case: its input and expected (and not its id). */
 status task_case_digest(const task_case *c, char out[DIGEST_HEX], error *err) MUST_CHECK;

@@ -19,6 +19,8 @@ struct task_memory {
     yaml_file *file; /* many texts point into it */
     js *schema, *graders, *output;
     struct schema *checked; /* the same schema, compiled */
+    task_prompt *variants;  /* the task's own, while it is read */
+    struct shot_pool *pool; /* what few_shot draws from; NULL: nothing does */
     js **roots; /* one object a case */
     size_t n_roots;
     bool cases_loaded;
@@ -47,7 +49,33 @@ status task_read_texts(task_reader *r, const yaml *node, size_t max, const char 
 status prompt_read(task_reader *r, const yaml *node, task_prompt *out);
 /* E_FORMAT for braces that are no variable. */
 status prompt_check(const char *text, error *err);
-/* Calls visit(at, name, n) for every variable, in order, until it says no. */
+/* `few_shot` of the task (out->messages are read) or of a variant; node NULL: none. */
+status shots_read(task_reader *r, const yaml *node, task_prompt *out);
+/* Reads `split`; then, with the cases in place, says which part each is in. */
+status split_read(task_reader *r, const yaml *root);
+void split_cases(const task *t, task_case *cases, size_t n);
+/* Gathers the train cases that can be examples, when a prompt wants some. */
+status shots_prepare(task *t, error *err);
+void shots_clear(task *t);
+/* The examples for one input. taken: indices into t->cases, in the order in which they are shown. */
+typedef struct shots_chosen {
+    size_t n;
+    const task_case *cases[TASK_SHOTS_MAX];
+    const char *answers[TASK_SHOTS_MAX];
+} shots_chosen;
+status shots_choose(const task *t, const task_prompt *p, const js *input, const char *case_id, shots_chosen *out,
+                    error *err);
+/* Appends text with its variables filled in. extra (NULL: none) is the value of the variable extra_name. */
+typedef struct prompt_extra {
+    const char *name, *value;
+} prompt_extra;
+status prompt_fill(buf *out, const char *text, const js *input, const char *case_id, const prompt_extra *extra,
+                   error *err);
+
+/* The first image (or other part that is not text) in a value: an image_url or input_image part, a data: URL of an
+ * image. where: its path ("input.messages[0].content[1]"), starting with `name`. */
+bool media_find(const js *v, const char *name, char *where, size_t size);
+/* Calls visit(at, name, n) with the first name of every variable's path, in order, until it says no. */
 typedef bool prompt_visit(void *at, const char *name, size_t n);
 void prompt_variables(const task_prompt *p, prompt_visit *visit, void *at);
 

@@ -40,7 +40,8 @@ def hearth(*args, code=0, stdin=b"", says=None, **more):
     assert code is None or r.code == code, f"{args}: exit {r.code}, expected {code}:\n{r.out}\n{r.err}"
     assert "WARNING: ThreadSanitizer" not in r.err, r.err
     if code in (2, 3, 5) or code == 4 and args[0] != "fit":
-        assert r.err.startswith(f"hearth {args[0]}: "), f"{args}: the error does not say who speaks: {r.err!r}"
+        speakers = (f"hearth {args[0]}: ", f"hearth {' '.join(args[:2])}: ")  # a verb names itself too
+        assert r.err.startswith(speakers), f"{args}: the error does not say who speaks: {r.err!r}"
         assert not r.out or args[0] == "fit", f"{args}: an error on stdout: {r.out!r}"
     if says is not None:
         assert says in r.err, f"{args}: {says!r} is not in {r.err!r}"
