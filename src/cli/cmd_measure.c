@@ -27,7 +27,7 @@ static const usage help = {
     "openai:URL#MODEL. Without --on: every configured provider that may see the task's cases.\n"
     "Several providers are asked at once. --until-decided stops as soon as the question is decided: that a local\n"
     "model is at most the task's margin worse than the reference (the first provider that is not local, else the\n"
-    "second), or, with one provider, that it reaches the task's bar. Looking while it runs does not make it less sure.\n"
+    "second), or, with one provider, that it reaches the task's bar. Looking at it does not make it less sure.\n"
     "\n"
     "example: hearth measure ticket-class --on local:SmolLM2-135M-Instruct.Q4_1.gguf --until-decided\n",
 };
