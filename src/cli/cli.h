@@ -33,6 +33,7 @@ int cmd_serve(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_task(int argc, char **argv);
+int cmd_task_grade(bool json, const char *bin_dir, int n, char **words); /* the verb `grade` of cmd_task */
 int cmd_tokenize(int argc, char **argv);
 
 /* ---- options: a table a command ---- */

@@ -1,4 +1,4 @@
-/* cmd_task.c: hearth task lint | list | show. */
+/* cmd_task.c: hearth task lint | list | show | grade (cmd_task_grade.c). */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,15 +13,20 @@
 #include "task/lint.h"
 
 static const usage usage_text = {
-    "hearth task lint [--json] TASK…\n       hearth task list [--json]\n       hearth task show [--json] TASK",
+    "hearth task lint [--json] TASK…\n       hearth task list [--json]\n       hearth task show [--json] TASK\n"
+    "       hearth task grade [--json] TASK [FILE]",
     "A task is a folder with task.yaml and cases.jsonl (docs/TASKS.md). TASK is its path, or its name below ./tasks,\n"
     "$HEARTH_HOME/tasks or the installed tasks.\n"
     "  lint   what is wrong with it before it is measured; exit code 1 when there are errors\n"
     "  list   the tasks that are found by name\n"
     "  show   what one task asks, grades and demands, and its baselines\n"
+    "  grade  answers from elsewhere, one object a line in FILE or on standard input: {\"case\": ID, \"answer\": TEXT},\n"
+    "         or {\"expected\": …, \"answer\": TEXT} for a case of its own. Says which do not pass and why, then the\n"
+    "         sums, with F1 by label or field; with --json one object an answer, and last {\"summary\": …}\n"
     "examples:\n"
     "  hearth task lint tasks/*\n"
-    "  hearth task show ticket-class\n",
+    "  hearth task show ticket-class\n"
+    "  hearth task grade ticket-class answers.jsonl\n",
 };
 
 typedef struct options {
@@ -271,27 +276,32 @@ static int task_show(const options *o, int n, char **words)
     return code;
 }
 
+static int task_grade(const options *o, int n, char **words)
+{
+    return cmd_task_grade(o->json, o->bin_dir, n, words);
+}
+
 int cmd_task(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(const options *o, int n, char **words);
-    } verbs[] = { { "lint", task_lint }, { "list", task_list_all }, { "show", task_show } };
+    } verbs[] = { { "lint", task_lint }, { "list", task_list_all }, { "show", task_show }, { "grade", task_grade } };
     options o = { false, NULL };
-    const option table[] = { { "json", 0, OPTION_FLAG, &o.json, NULL, "one JSON document on standard output" } };
+    const option table[] = { { "json", 0, OPTION_FLAG, &o.json, NULL, "JSON on standard output" } };
     char directory[4096];
     size_t n = 0;
     int code = EXIT_OK;
     if (!options_read(argc, argv, &usage_text, table, ARRAY_LEN(table), &n, &code))
         return code;
     if (n == 0)
-        return usage_error("task", "lint, list or show?");
+        return usage_error("task", "lint, list, show or grade?");
     if (machine_program_dir(directory, sizeof directory, NULL) == OK)
         o.bin_dir = directory;
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (!strcmp(verbs[i].name, argv[1]))
             return verbs[i].run(&o, (int)n - 1, argv + 2);
     const char *near = str_nearest(argv[1], verbs, ARRAY_LEN(verbs), sizeof *verbs);
-    return usage_error("task", "'%s' is none of lint, list, show%s%s%s", argv[1], near ? "; did you mean '" : "",
+    return usage_error("task", "'%s' is none of lint, list, show, grade%s%s%s", argv[1], near ? "; did you mean '" : "",
                        near ? near : "", near ? "'?" : "");
 }
