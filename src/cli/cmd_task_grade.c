@@ -56,7 +56,8 @@ static status case_of(const grader *g, const js *root, int line, task_case *out,
     const js *id = js_get(root, "case"), *expected = js_get(root, "expected"), *input = js_get(root, "input");
     bool named = js_is(id, JS_STRING) && strlen(js_text(id)) == js_len(id);
     if (!js_get(root, "answer") || (id && !named) || (expected && id) || (input && id))
-        return fail(err, E_FORMAT, "an answer is {\"case\": ID, \"answer\": TEXT} or {\"expected\": …, \"answer\": TEXT}");
+        return fail(err, E_FORMAT,
+                    "an answer is {\"case\": ID, \"answer\": TEXT} or {\"expected\": …, \"answer\": TEXT}");
     *out = (task_case){ .id = "", .line = line, .input = input, .expected = expected };
     if (!id)
         return OK;

@@ -171,8 +171,11 @@ status grade_malformed(grade *out, const char *reason)
 
 status grade_bad_expected(const task *t, const task_grader *g, const task_case *c, const char *wanted, error *err)
 {
-    return fail(err, E_FORMAT, "%s/cases.jsonl:%d: case '%s': the grader '%s' needs %s in 'expected%s%s'", t->dir,
-                c->line, c->id, g->type->name, wanted, g->key ? "." : "", g->key ? g->key : "");
+    (void)fail(err, E_FORMAT, "the grader '%s' needs %s in 'expected%s%s'", g->type->name, wanted, g->key ? "." : "",
+               g->key ? g->key : "");
+    if (!*c->id) /* no case of the task: the caller knows where it is from */
+        return E_FORMAT;
+    return fail_prefix(err, E_FORMAT, "%s/cases.jsonl:%d: case '%s': ", t->dir, c->line, c->id);
 }
 
 status grade_expected(const task *t, const task_grader *g, const task_case *c, const js **out, error *err)

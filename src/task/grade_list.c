@@ -5,7 +5,8 @@
 #include "task/sequence_int.h"
 #include "task/task_int.h"
 
-enum { JSON_BYTES_MAX = 4 << 20 };
+/* More than folding can make of the longest answer, so that a buffer fails for want of memory only. */
+enum { ITEMS_BYTES_MAX = 256 << 20 };
 
 status read_list(task_reader *r, const yaml *map, task_grader *g)
 {
@@ -42,7 +43,7 @@ static status add_item(const task_grader *g, items *to, span item, error *err)
         to->n++;
     }
     mem_free(folded);
-    return buf_ok(&to->text, "a list", err);
+    return to->text.failed ? task_no_memory(err) : OK;
 }
 
 /* A text without zero bytes, a number as it was written, or a boolean. */
@@ -107,11 +108,10 @@ static status answer_items(const task_grader *g, span answer, items *to, error *
     js *list = NULL;
     if (!text.n || *text.p != '[')
         return add_text(g, to, answer, err);
-    status s = text.n > JSON_BYTES_MAX ? E_FORMAT : js_parse(&list, text.p, text.n, "answer", 1, NULL);
-    if (s == E_NOMEM)
-        return task_no_memory(err);
-    if (!s)
-        s = add_json(g, to, list, err);
+    status s = text.n > GRADE_JSON_BYTES_MAX ? E_FORMAT : js_parse(&list, text.p, text.n, "answer", 1, NULL);
+    if (s)
+        return s == E_NOMEM ? task_no_memory(err) : E_FORMAT; /* no list, whatever is wrong with it */
+    s = add_json(g, to, list, err);
     js_free(list);
     return s;
 }
@@ -178,14 +178,14 @@ status run_list(const task *t, const task_grader *g, const task_case *c, const c
     status s = grade_expected(t, g, c, &expected, err);
     if (s)
         return s;
-    items got = { BUF_INIT(32 << 20), 0 }, want = { BUF_INIT(4 * TASK_LINE_BYTES_MAX), 0 };
+    items got = { BUF_INIT(ITEMS_BYTES_MAX), 0 }, want = { BUF_INIT(ITEMS_BYTES_MAX), 0 };
     s = add_json(g, &want, expected, err);
     if (s == E_FORMAT)
         s = grade_bad_expected(t, g, c, "a list of texts or numbers", err);
     if (!s) {
         s = answer_items(g, (span){ answer, n }, &got, err);
-        if (s == E_FORMAT || s == E_RANGE)
-            s = grade_malformed(out, s == E_RANGE ? "too many items" : "no list of texts or numbers");
+        if (s == E_FORMAT)
+            s = grade_malformed(out, "no list of texts or numbers");
         else if (!s)
             s = run_items(g, &got, &want, out, err);
     }

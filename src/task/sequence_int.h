@@ -10,7 +10,8 @@
 #include "base/status.h"
 #include "base/str.h"
 
-/* Pieces of one text. Alignment takes PIECES_MAX^2 / 64 steps at most: 2.7e8, under half a second. */
+/* Pieces of one text. Alignment takes SEQUENCE_PIECES_MAX^2 / 64 steps at most, 2.7e8: 0.5 s for the subsequence and
+ * 1.3 s for the distance on a core of a Xeon server; texts of 500 characters take 35 µs. */
 enum { SEQUENCE_PIECES_MAX = 1 << 17, SEQUENCE_ORDERS_MAX = 16 };
 
 /* The next piece (a character, a word) at or after *at; false at the end. */
