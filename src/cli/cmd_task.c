@@ -8,6 +8,7 @@
 #include "plat/machine.h"
 
 static const task_verb verbs[] = {
+    { "grade", cmd_task_grade, "judges answers that came from elsewhere" },
     { "import", cmd_task_import, "makes tasks of promptfoo, OpenAI evals, lm-eval and request logs" },
     { "lint", cmd_task_lint, "what is wrong with it before it is measured; exit code 1 when there are errors" },
     { "list", cmd_task_list, "the tasks that are found by name" },

@@ -13,6 +13,7 @@ typedef struct task_verb {
     const char *summary;
 } task_verb;
 
+int cmd_task_grade(int argc, char **argv, const char *bin_dir);
 int cmd_task_import(int argc, char **argv, const char *bin_dir);
 int cmd_task_lint(int argc, char **argv, const char *bin_dir);
 int cmd_task_list(int argc, char **argv, const char *bin_dir);

@@ -1,5 +1,5 @@
 /* grade.c: the table of graders, reading `graders`, and the task's grade from theirs. What the rows do is
- * in grade_text.c, grade_number.c and grade_json.c. */
+ * in the other files grade_*.c. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,15 +9,35 @@
 enum { ANSWER_BYTES_MAX = 16 << 20 };
 
 const grade_type grade_table[] = {
+    { "equals", { "ignore_case", "ignore_space", "ignore_punctuation" }, read_exact, run_exact, ideal_text },
     { "exact", { "ignore_case", "ignore_space", "ignore_punctuation" }, read_exact, run_exact, ideal_text },
     { "label", { "ignore_case" }, read_label, run_label, ideal_text },
     { "contains", { "values", "ignore_case" }, read_contains, run_contains, ideal_list },
     { "contains-all", { "values", "ignore_case" }, read_contains, run_contains, ideal_list },
     { "contains-any", { "values", "ignore_case" }, read_contains, run_contains, ideal_list },
     { "not-contains", { "values", "ignore_case" }, read_contains, run_not_contains, NULL },
+    { "starts-with", { "values", "ignore_case" }, read_contains, run_ends, ideal_ends },
+    { "ends-with", { "values", "ignore_case" }, read_contains, run_ends, ideal_ends },
     { "regex", { "pattern", "ignore_case", "full" }, read_regex, run_regex, ideal_regex },
     { "number", { "abs", "rel", "take", "decimal", "units" }, read_number, run_number, ideal_number },
+    { "date", { "order" }, read_date, run_date, ideal_text },
+    { "is-json", { "kind" }, read_is_json, run_is_json, NULL },
+    { "json-schema", { "schema" }, read_json_schema, run_json_schema, NULL },
     { "json-fields", { "fields", "extra" }, read_fields, run_json_fields, ideal_json },
+    { "list", { "separator", "ordered", "measure", "ignore_case", "ignore_punctuation" }, read_list, run_list,
+      ideal_items },
+    { "set", { "separator", "measure", "ignore_case", "ignore_punctuation" }, read_list, run_list, ideal_items },
+    { "rouge-1", { "measure", "tokens" }, read_rouge, run_rouge, ideal_text },
+    { "rouge-2", { "measure", "tokens" }, read_rouge, run_rouge, ideal_text },
+    { "rouge-l", { "measure", "tokens" }, read_rouge, run_rouge, ideal_text },
+    { "chrf", { "char_order", "word_order", "beta", "ignore_case", "ignore_punctuation" }, read_chrf, run_chrf,
+      ideal_text },
+    { "levenshtein", { "ignore_case", "ignore_space", "ignore_punctuation" }, read_levenshtein, run_levenshtein,
+      ideal_text },
+    { "refusal", { "expect", "values" }, read_refusal, run_refusal, NULL },
+    { "length", { "unit", "min", "max" }, read_length, run_length, NULL },
+    { "any-of", { "graders" }, read_set_of, run_any_of, ideal_any_of },
+    { "all-of", { "graders" }, read_set_of, run_all_of, NULL },
     { "key-facts", { "values", "ignore_case" }, read_contains, run_key_facts, ideal_list },
     { "max-words", { "max" }, read_limit, run_max_words, NULL },
     { "min-words", { "min" }, read_limit, run_min_words, NULL },
@@ -45,7 +65,9 @@ bool grade_outcome_parse(const char *name, grade_outcome *out)
 size_t grade_types(const char *const **names)
 {
     static const char *list[ARRAY_LEN(grade_table)] = {
-        "exact", "label", "contains", "contains-all", "contains-any", "not-contains", "regex", "number", "json-fields",
+        "equals", "exact", "label", "contains", "contains-all", "contains-any", "not-contains", "starts-with",
+        "ends-with", "regex", "number", "date", "is-json", "json-schema", "json-fields", "list", "set", "rouge-1",
+        "rouge-2", "rouge-l", "chrf", "levenshtein", "refusal", "length", "any-of", "all-of",
         "key-facts", "max-words", "min-words", "numbers-in-input",
     };
     *names = list;
@@ -61,14 +83,14 @@ const char *grade_name(const task *t, size_t grader)
 
 static status known_settings(task_reader *r, const yaml *node, const grade_type *type)
 {
-    const char *keys[4 + TASK_SETTINGS_MAX] = { "type", "weight", "threshold", "key" };
-    size_t n = 4;
+    const char *keys[5 + TASK_SETTINGS_MAX] = { "type", "weight", "threshold", "key", "not" };
+    size_t n = 5;
     for (size_t i = 0; i < TASK_SETTINGS_MAX && type->settings[i]; i++)
         keys[n++] = type->settings[i];
     return yaml_known_keys(r->f, node, keys, n, r->err);
 }
 
-static status read_grader(task_reader *r, const yaml *node, task_grader *g)
+status grade_read_one(task_reader *r, const yaml *node, int depth, task_grader *g)
 {
     const char *const *names = NULL;
     size_t n = grade_types(&names), row = 0;
@@ -78,12 +100,15 @@ static status read_grader(task_reader *r, const yaml *node, task_grader *g)
     status s = task_read_word(r, type, names, n, &row);
     if (s)
         return s;
-    *g = (task_grader){ .type = &grade_table[row], .weight = 1, .threshold = 1 };
+    *g = (task_grader){ .type = &grade_table[row], .weight = 1, .threshold = 1, .depth = depth };
+    g->own_threshold = yaml_get(node, "threshold") != NULL;
     s = known_settings(r, node, g->type);
     if (!s)
         s = task_read_number(r, node, "weight", 0, 1e6, &g->weight);
     if (!s)
         s = task_read_number(r, node, "threshold", 0, 1, &g->threshold);
+    if (!s)
+        s = task_read_bool(r, node, "not", &g->negate);
     if (!s && key)
         s = task_read_text(r, key, &g->key);
     return s ? s : g->type->read(r, node, g);
@@ -104,7 +129,7 @@ status grade_read(task_reader *r, const yaml *list)
     double weight = 0;
     for (const yaml *node = list->child; node && !s; node = node->next) {
         task_grader *one = &g[t->n_graders++]; /* counted before it is read: grade_clear frees half of one too */
-        s = read_grader(r, node, one);
+        s = grade_read_one(r, node, 0, one);
         weight += one->weight;
     }
     if (!s && weight <= 0)
@@ -112,12 +137,20 @@ status grade_read(task_reader *r, const yaml *list)
     return s;
 }
 
+static void clear_graders(const task_grader *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        regex *pattern = list[i].pattern;
+        schema *demanded = list[i].schema;
+        regex_close(&pattern);
+        schema_close(&demanded);
+        clear_graders(list[i].parts, list[i].n_parts);
+    }
+}
+
 void grade_clear(task *t)
 {
-    for (size_t i = 0; i < t->n_graders; i++) {
-        regex *pattern = t->graders[i].pattern;
-        regex_close(&pattern);
-    }
+    clear_graders(t->graders, t->n_graders);
 }
 
 /* ---- grading ---- */
@@ -138,8 +171,11 @@ status grade_malformed(grade *out, const char *reason)
 
 status grade_bad_expected(const task *t, const task_grader *g, const task_case *c, const char *wanted, error *err)
 {
-    return fail(err, E_FORMAT, "%s/cases.jsonl:%d: case '%s': the grader '%s' needs %s in 'expected%s%s'", t->dir,
-                c->line, c->id, g->type->name, wanted, g->key ? "." : "", g->key ? g->key : "");
+    (void)fail(err, E_FORMAT, "the grader '%s' needs %s in 'expected%s%s'", g->type->name, wanted, g->key ? "." : "",
+               g->key ? g->key : "");
+    if (!*c->id) /* no case of the task: the caller knows where it is from */
+        return E_FORMAT;
+    return fail_prefix(err, E_FORMAT, "%s/cases.jsonl:%d: case '%s': ", t->dir, c->line, c->id);
 }
 
 status grade_expected(const task *t, const task_grader *g, const task_case *c, const js **out, error *err)
@@ -156,34 +192,35 @@ static bool blank(const char *answer, size_t n)
     return span_trim((span){ answer, n }).n == 0;
 }
 
-/* What no grader has to look at. */
-static bool unusable(const char *answer, size_t n, grade *out)
+const char *grade_unusable(const char *answer, size_t n)
 {
-    const char *why = n > ANSWER_BYTES_MAX         ? "the answer is too long"
-                      : blank(answer, n)           ? "the answer is empty"
-                      : !utf8_valid(answer, n)     ? "the answer is not UTF-8"
-                      : memchr(answer, 0, n)       ? "the answer holds a zero character"
-                                                   : NULL;
-    if (why)
-        (void)grade_malformed(out, why);
-    return why != NULL;
+    return n > ANSWER_BYTES_MAX         ? "the answer is too long"
+           : blank(answer, n)           ? "the answer is empty"
+           : !utf8_valid(answer, n)     ? "the answer is not UTF-8"
+           : memchr(answer, 0, n)       ? "the answer holds a zero character"
+                                        : NULL;
 }
 
 /* Also what is not as the task's schema demands. */
 static status look(const task *t, const char *answer, size_t n, grade *out, error *err)
 {
-    return unusable(answer, n, out) || !t->schema ? OK : grade_by_schema(t, answer, n, out, err);
+    const char *why = grade_unusable(answer, n);
+    return why ? grade_malformed(out, why) : t->schema ? grade_by_schema(t, answer, n, out, err) : OK;
 }
 
-/* With what look() said about the answer. */
-static status run_one(const task *t, size_t grader, const task_case *c, const char *answer, size_t n,
-                      const grade *looked, grade *out, error *err)
+status grade_by(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n, grade *out,
+                error *err)
 {
-    grade one = *looked;
-    const task_grader *g = &t->graders[grader];
-    status s = one.outcome == GRADE_MALFORMED ? OK : g->type->run(t, g, c, answer, n, &one, err);
+    grade one = { 0 };
+    status s = g->type->run(t, g, c, answer, n, &one, err);
     if (s)
         return s;
+    if (g->negate && one.outcome != GRADE_MALFORMED) {
+        bool wrong = one.outcome == GRADE_WRONG;
+        one = (grade){ .score = wrong, .outcome = wrong ? GRADE_PASS : GRADE_WRONG };
+        if (!wrong)
+            snprintf(one.reason, sizeof one.reason, "not %s: but it is", g->type->name);
+    }
     if (one.outcome == GRADE_WRONG && !one.reason[0])
         snprintf(one.reason, sizeof one.reason, "%s: %.3g, needs %.3g", g->type->name, one.score, g->threshold);
     *out = one;
@@ -194,10 +231,16 @@ status grade_one(const task *t, size_t grader, const task_case *c, const char *a
 {
     grade looked = { 0 };
     status s = look(t, answer, n, &looked, err);
-    return s ? s : run_one(t, grader, c, answer, n, &looked, out, err);
+    if (s)
+        return s;
+    if (looked.outcome != GRADE_MALFORMED)
+        return grade_by(t, &t->graders[grader], c, answer, n, out, err);
+    *out = looked;
+    return OK;
 }
 
-status grade_answer(const task *t, const task_case *c, const char *answer, size_t n, grade *out, error *err)
+status grade_all(const task *t, const task_case *c, const char *answer, size_t n, grade *whole, grade *parts,
+                 error *err)
 {
     grade total = { .score = 0, .outcome = GRADE_PASS }, looked = { 0 };
     double sum = 0, weights = 0;
@@ -205,10 +248,13 @@ status grade_answer(const task *t, const task_case *c, const char *answer, size_
     if (s)
         return s;
     for (size_t i = 0; i < t->n_graders; i++) {
-        grade one;
-        s = run_one(t, i, c, answer, n, &looked, &one, err);
+        grade one = looked;
+        if (looked.outcome != GRADE_MALFORMED)
+            s = grade_by(t, &t->graders[i], c, answer, n, &one, err);
         if (s)
             return s;
+        if (parts)
+            parts[i] = one;
         sum += t->graders[i].weight * one.score;
         weights += t->graders[i].weight;
         if (one.outcome > total.outcome) { /* pass < wrong < malformed: the worst, with its reason */
@@ -217,8 +263,13 @@ status grade_answer(const task *t, const task_case *c, const char *answer, size_
         }
     }
     total.score = total.outcome == GRADE_MALFORMED ? 0 : sum / weights;
-    *out = total;
+    *whole = total;
     return OK;
+}
+
+status grade_answer(const task *t, const task_case *c, const char *answer, size_t n, grade *out, error *err)
+{
+    return grade_all(t, c, answer, n, out, NULL, err);
 }
 
 status grade_ideal(const task *t, const task_case *c, char **out, error *err)
@@ -230,7 +281,7 @@ status grade_ideal(const task *t, const task_case *c, char **out, error *err)
     if (known)
         buf_str(&b, js_text(reference));
     for (size_t i = 0; i < t->n_graders && !known && !s; i++)
-        if (t->graders[i].type->ideal) {
+        if (t->graders[i].type->ideal && !t->graders[i].negate) {
             s = t->graders[i].type->ideal(t, &t->graders[i], c, &b, err);
             known = b.len > 0;
         }

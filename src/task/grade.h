@@ -24,6 +24,11 @@ typedef struct grade {
  * (or a wrong kind of) `expected`, or there is no memory. */
 status grade_answer(const task *t, const task_case *c, const char *answer, size_t n, grade *out, error *err) MUST_CHECK;
 
+/* The same in one pass with what each of the task's graders says: parts[0 … t->n_graders), NULL: not wanted. Graders
+ * within any-of and all-of are told in the reason of theirs. */
+status grade_all(const task *t, const task_case *c, const char *answer, size_t n, grade *whole, grade *parts,
+                 error *err) MUST_CHECK;
+
 /* The same with one grader of the task only (for drill-down); weight plays no part. */
 status grade_one(const task *t, size_t grader, const task_case *c, const char *answer, size_t n, grade *out,
                  error *err) MUST_CHECK;

@@ -6,7 +6,7 @@
 
 #include "task/task_int.h"
 
-enum { PATH_BYTES_MAX = 256, JSON_BYTES_MAX = 4 << 20 };
+enum { PATH_BYTES_MAX = 256 };
 
 /* ---- reading ---- */
 
@@ -165,21 +165,14 @@ static status same_value(const grade_field *f, const js *want, const js *got, bo
     }
 }
 
-/* ---- counting ---- */
+/* ---- walking ---- */
 
-typedef struct tally {
+typedef struct walk {
     const task_grader *g;
-    size_t right, wrong, missing, extra;
-    char names[100]; /* of fields that are wrong or missing */
+    field_visit *visit;
+    void *at;
     error *err;
-} tally;
-
-static void note(tally *y, const char *path)
-{
-    size_t n = strlen(y->names);
-    if (n + strlen(path) + 3 < sizeof y->names)
-        snprintf(y->names + n, sizeof y->names - n, "%s%s", n ? ", " : "", path);
-}
+} walk;
 
 static const grade_field *field_named(const task_grader *g, const char *path)
 {
@@ -189,49 +182,46 @@ static const grade_field *field_named(const task_grader *g, const char *path)
     return NULL;
 }
 
-static status compare_objects(tally *y, const char *prefix, const js *want, const js *got);
+static status compare_objects(walk *w, const char *prefix, const js *want, const js *got);
 
-static status compare_member(tally *y, const char *path, const js *want, const js *got)
+static status compare_member(walk *w, const char *path, const js *want, const js *got)
 {
     static const grade_field plain = { .type = FIELD_ANY };
-    const grade_field *f = field_named(y->g, path);
+    const grade_field *f = field_named(w->g, path);
     if (!f && js_is(want, JS_OBJECT) && (js_is(got, JS_OBJECT) || nothing(got)))
-        return compare_objects(y, path, want, got);
+        return compare_objects(w, path, want, got);
     bool same = false;
-    status s = OK;
     if (nothing(want) && nothing(got))
         return OK;
-    if (nothing(got)) {
-        y->missing++;
-        note(y, path);
-    } else if (nothing(want)) {
-        y->extra++;
-    } else if (!(s = same_value(f ? f : &plain, want, got, &same, y->err))) {
-        y->right += same;
-        y->wrong += !same;
-        if (!same)
-            note(y, path);
-    }
-    return s;
+    if (nothing(got))
+        return w->visit(w->at, path, FIELD_MISSING);
+    if (nothing(want))
+        return w->g->ignore_extra ? OK : w->visit(w->at, path, FIELD_EXTRA);
+    status s = same_value(f ? f : &plain, want, got, &same, w->err);
+    return s ? s : w->visit(w->at, path, same ? FIELD_RIGHT : FIELD_WRONG);
 }
 
-static status compare_objects(tally *y, const char *prefix, const js *want, const js *got)
+static status compare_objects(walk *w, const char *prefix, const js *want, const js *got)
 {
     char path[PATH_BYTES_MAX];
     js_member m = { 0 };
     status s = OK;
     while (!s && js_next(want, &m)) {
         snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", m.key);
-        s = compare_member(y, path, m.value, js_get(got, m.key));
+        s = compare_member(w, path, m.value, js_get(got, m.key));
     }
     js_member extra = { 0 };
-    while (!s && js_next(got, &extra))
-        y->extra += !js_get(want, extra.key) && !nothing(extra.value);
+    while (!s && !w->g->ignore_extra && js_next(got, &extra)) {
+        if (js_get(want, extra.key) || nothing(extra.value))
+            continue;
+        snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", extra.key);
+        s = w->visit(w->at, path, FIELD_EXTRA);
+    }
     return s;
 }
 
 /* The object's text: the whole answer, or what the first fenced block holds. */
-static span object_text(span answer)
+span grade_json_text(span answer)
 {
     span whole = span_trim(answer);
     const char *end = whole.p + whole.n, *fence = memmem(whole.p, whole.n, "```", 3);
@@ -245,10 +235,10 @@ static span object_text(span answer)
 /* The schema judges before any grader: what is not as it demands cannot be used. */
 status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, error *err)
 {
-    span text = object_text((span){ answer, n });
+    span text = grade_json_text((span){ answer, n });
     js *got = NULL;
     schema_problem p;
-    status s = text.n > JSON_BYTES_MAX ? E_FORMAT : js_parse(&got, text.p, text.n, "answer", 1, NULL);
+    status s = text.n > GRADE_JSON_BYTES_MAX ? E_FORMAT : js_parse(&got, text.p, text.n, "answer", 1, NULL);
     if (s == E_NOMEM)
         return task_no_memory(err);
     if (s)
@@ -266,34 +256,87 @@ status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, 
     return OK;
 }
 
+/* The object of an answer; NULL, with *why, for what is none. */
+static status parse_object(const char *answer, size_t n, js **out, const char **why, error *err)
+{
+    span text = grade_json_text((span){ answer, n });
+    js *got = NULL;
+    status s = text.n > GRADE_JSON_BYTES_MAX ? E_FORMAT : js_parse(&got, text.p, text.n, "answer", 1, NULL);
+    if (s == E_NOMEM)
+        return task_no_memory(err);
+    *why = s ? "no JSON" : js_is(got, JS_OBJECT) ? NULL : "JSON, but no object";
+    if (*why) {
+        js_free(got);
+        got = NULL;
+    }
+    *out = got;
+    return OK;
+}
+
+static status expected_object(const task *t, const task_grader *g, const task_case *c, const js **out, error *err)
+{
+    status s = grade_expected(t, g, c, out, err);
+    return s || js_is(*out, JS_OBJECT) ? s : grade_bad_expected(t, g, c, "an object", err);
+}
+
+status grade_fields(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n,
+                    field_visit *visit, void *at, bool *malformed, error *err)
+{
+    const js *expected = NULL;
+    js *got = NULL;
+    grade looked = { 0 };
+    const char *why = grade_unusable(answer, n);
+    status s = expected_object(t, g, c, &expected, err);
+    if (!s && !why && t->schema)
+        s = grade_by_schema(t, answer, n, &looked, err);
+    if (!s && !why && looked.outcome != GRADE_MALFORMED)
+        s = parse_object(answer, n, &got, &why, err);
+    walk w = { g, visit, at, err };
+    if (!s)
+        s = compare_objects(&w, "", expected, got);
+    if (!s)
+        *malformed = !got;
+    js_free(got);
+    return s;
+}
+
+typedef struct tally {
+    size_t n[FIELD_EXTRA + 1];
+    char names[100]; /* of fields that are wrong or missing */
+} tally;
+
+static status count_field(void *at, const char *path, field_result result)
+{
+    tally *y = at;
+    size_t n = strlen(y->names);
+    y->n[result]++;
+    if ((result == FIELD_WRONG || result == FIELD_MISSING) && n + strlen(path) + 3 < sizeof y->names)
+        snprintf(y->names + n, sizeof y->names - n, "%s%s", n ? ", " : "", path);
+    return OK;
+}
+
 status run_json_fields(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n,
                        grade *out, error *err)
 {
     const js *expected = NULL;
+    const char *why = NULL;
     js *got = NULL;
-    status s = grade_expected(t, g, c, &expected, err);
-    if (s)
-        return s;
-    if (!js_is(expected, JS_OBJECT))
-        return grade_bad_expected(t, g, c, "an object", err);
-    span text = object_text((span){ answer, n });
-    s = text.n > JSON_BYTES_MAX ? E_FORMAT : js_parse(&got, text.p, text.n, "answer", 1, NULL);
-    if (s == E_NOMEM)
-        return task_no_memory(err);
-    if (s || !js_is(got, JS_OBJECT)) {
-        js_free(got);
-        return grade_malformed(out, s ? "no JSON" : "JSON, but no object");
-    }
-    tally y = { .g = g, .err = err };
-    s = compare_objects(&y, "", expected, got);
+    status s = expected_object(t, g, c, &expected, err);
+    if (!s)
+        s = parse_object(answer, n, &got, &why, err);
+    if (s || why)
+        return s ? s : grade_malformed(out, why);
+    tally y = { 0 };
+    walk w = { g, count_field, &y, err };
+    s = compare_objects(&w, "", expected, got);
     js_free(got);
     if (s)
         return s;
-    size_t extra = g->ignore_extra ? 0 : y.extra, off = 2 * y.wrong + y.missing + extra;
-    grade_score(g, off ? 2.0 * (double)y.right / (2.0 * (double)y.right + (double)off) : 1, out);
+    size_t off = 2 * y.n[FIELD_WRONG] + y.n[FIELD_MISSING] + y.n[FIELD_EXTRA], right = y.n[FIELD_RIGHT];
+    grade_score(g, off ? 2.0 * (double)right / (2.0 * (double)right + (double)off) : 1, out);
     if (off)
-        snprintf(out->reason, sizeof out->reason, "%zu right, %zu wrong, %zu missing, %zu extra%s%s", y.right, y.wrong,
-                 y.missing, extra, y.names[0] ? ": " : "", y.names);
+        snprintf(out->reason, sizeof out->reason, "%zu right, %zu wrong, %zu missing, %zu extra%s%s", right,
+                 y.n[FIELD_WRONG], y.n[FIELD_MISSING], y.n[FIELD_EXTRA], y.names[0] ? ": " : "", y.names);
     return OK;
 }
 

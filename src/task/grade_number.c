@@ -1,4 +1,4 @@
-/* grade_number.c: graders that look at numbers. */
+/* grade_number.c: graders that look at numbers and dates. */
 #include <stdio.h>
 #include <string.h>
 
@@ -100,6 +100,48 @@ status ideal_number(const task *t, const task_grader *g, const task_case *c, buf
         buf_str(out, js_text(v));
     return OK;
 }
+
+/* ---- dates ---- */
+
+status read_date(task_reader *r, const yaml *map, task_grader *g)
+{
+    static const char *const orders[] = { "dmy", "mdy" };
+    const yaml *order = yaml_get(map, "order");
+    size_t word = 0;
+    status s = order ? task_read_word(r, order, orders, ARRAY_LEN(orders), &word) : OK;
+    g->month_first = word == 1;
+    return s;
+}
+
+static bool same_day(const text_day *a, const text_day *b)
+{
+    return a->year == b->year && a->month == b->month && a->day == b->day;
+}
+
+status run_date(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n, grade *out,
+                error *err)
+{
+    const js *expected = NULL;
+    text_day want, got, next;
+    status s = grade_expected(t, g, c, &expected, err);
+    if (s)
+        return s;
+    if (!js_is(expected, JS_STRING) || !text_date((span){ js_text(expected), js_len(expected) }, g->month_first, &want))
+        return grade_bad_expected(t, g, c, "a date", err);
+    size_t at = 0;
+    if (!text_next_date((span){ answer, n }, g->month_first, &at, &got))
+        return grade_malformed(out, "no date");
+    while (text_next_date((span){ answer, n }, g->month_first, &at, &next))
+        if (!same_day(&got, &next))
+            return grade_malformed(out, "more than one date");
+    bool same = same_day(&got, &want);
+    grade_score(g, same, out);
+    if (!same)
+        snprintf(out->reason, sizeof out->reason, "another date");
+    return OK;
+}
+
+/* ---- invented numbers ---- */
 
 /* Does the input hold this number, in any of its readings? */
 static bool number_in(span input, double value)

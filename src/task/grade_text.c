@@ -154,27 +154,44 @@ static status same_text(span a, span b, unsigned fold, bool *out, error *err)
     return s;
 }
 
-status run_label(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n, grade *out,
-                 error *err)
+/* A label may itself begin or end with what is taken off, so both are tried bare. An exact fit wins over a folded one:
+ * labels may differ by case alone. */
+status grade_label(const task *t, const task_grader *g, const char *answer, size_t n, size_t *got, error *err)
 {
-    const js *expected = NULL;
-    status s = grade_expected(t, g, c, &expected, err);
-    size_t want = t->n_labels, got = t->n_labels;
-    for (size_t i = 0; !s && i < t->n_labels; i++)
-        if (js_is(expected, JS_STRING) && !strcmp(js_text(expected), t->labels[i]))
-            want = i;
-    if (!s && want == t->n_labels)
-        s = grade_bad_expected(t, g, c, "one of the task's labels", err);
-    /* A label may itself begin or end with what is taken off, so both are tried bare. An exact fit wins over a folded
-     * one: labels may differ by case alone. */
-    for (unsigned round = 0; round < 2 && got == t->n_labels; round++)
-        for (size_t i = 0; !s && i < t->n_labels && got == t->n_labels; i++) {
+    status s = OK;
+    *got = t->n_labels;
+    for (unsigned round = 0; round < 2 && *got == t->n_labels; round++)
+        for (size_t i = 0; !s && i < t->n_labels && *got == t->n_labels; i++) {
             bool same = false;
             s = same_text(bare_label((span){ answer, n }), bare_label(span_of(t->labels[i])), round ? g->fold : 0,
                           &same, err);
             if (!s && same)
-                got = i;
+                *got = i;
         }
+    return s;
+}
+
+status grade_expected_label(const task *t, const task_grader *g, const task_case *c, size_t *out, error *err)
+{
+    const js *expected = NULL;
+    status s = grade_expected(t, g, c, &expected, err);
+    if (s)
+        return s;
+    for (size_t i = 0; js_is(expected, JS_STRING) && i < t->n_labels; i++)
+        if (!strcmp(js_text(expected), t->labels[i])) {
+            *out = i;
+            return OK;
+        }
+    return grade_bad_expected(t, g, c, "one of the task's labels", err);
+}
+
+status run_label(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n, grade *out,
+                 error *err)
+{
+    size_t want = 0, got = 0;
+    status s = grade_expected_label(t, g, c, &want, err);
+    if (!s)
+        s = grade_label(t, g, answer, n, &got, err);
     if (s)
         return s;
     if (got == t->n_labels)

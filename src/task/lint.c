@@ -65,7 +65,8 @@ static status lint_grader(linter *l, const task_case *c, size_t i, const char *a
     error why;
     grade g;
     buf ideal = BUF_INIT(16 << 20);
-    status s = t->graders[i].type->ideal ? t->graders[i].type->ideal(t, &t->graders[i], c, &ideal, &why) : OK;
+    const task_grader *g_at = &t->graders[i];
+    status s = g_at->type->ideal && !g_at->negate ? g_at->type->ideal(t, g_at, c, &ideal, &why) : OK;
     bool known = !s && ideal.len > 0;
     if (!s)
         s = buf_ok(&ideal, "the ideal answer", &why);

@@ -98,6 +98,10 @@ typedef enum field_type {
     FIELD_LIST,
 } field_type;
 
+/* How one field of an answer is; nothing is said of fields that are empty on both sides. */
+typedef enum field_result { FIELD_RIGHT, FIELD_WRONG, FIELD_MISSING, FIELD_EXTRA } field_result;
+typedef status field_visit(void *at, const char *path, field_result result);
+
 typedef struct grade_field {
     const char *name;
     field_type type;
@@ -134,6 +138,18 @@ struct task_grader {
     size_t n_fields;
     const grade_field *fields;
     bool ignore_extra;
+
+    bool negate;        /* `not` */
+    bool own_threshold; /* `threshold` was set */
+    bool unicode, ordered, month_first;
+    int word;           /* the setting that is one of a row's own words: measure, unit, kind, expect */
+    int64_t least, most;
+    double beta;
+    const char *separator;
+    schema *schema;
+    int depth;          /* of graders within graders */
+    size_t n_parts;
+    task_grader *parts;
 };
 
 struct task_rule {
@@ -152,6 +168,24 @@ void grade_score(const task_grader *g, double score, grade *out);
 /* E_FORMAT never: out->outcome is GRADE_MALFORMED when the answer is not as output.schema demands. */
 status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, error *err);
 status grade_malformed(grade *out, const char *reason); /* always OK */
+/* One grader on an answer that was looked at; with `not`, and with a reason for what does not pass. */
+grade_run grade_by;
+/* Reads one grader; depth 0 is the task's own list. */
+status grade_read_one(task_reader *r, const yaml *node, int depth, task_grader *g);
+/* What no grader has to look at: empty, not UTF-8, too long. NULL: usable. */
+const char *grade_unusable(const char *answer, size_t n);
+/* The text of a JSON answer: all of it, or what its first fenced block holds. */
+enum { GRADE_JSON_BYTES_MAX = 4 << 20 };
+span grade_json_text(span answer);
+/* Which of the task's labels the answer is; n_labels: none. */
+status grade_label(const task *t, const task_grader *g, const char *answer, size_t n, size_t *got, error *err);
+status grade_expected_label(const task *t, const task_grader *g, const task_case *c, size_t *out, error *err);
+/* Every field of expected and answer, in order; an answer that is no object misses them all and *malformed is set. */
+status grade_fields(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n,
+                    field_visit *visit, void *at, bool *malformed, error *err);
+/* Precision, recall or F1 (2 PR / (P + R)) by g->word. */
+double grade_measured(const task_grader *g, size_t common, size_t in_answer, size_t in_expected);
+status read_measure(task_reader *r, const yaml *map, task_grader *g);
 
 /* grade_text.c, grade_number.c, grade_json.c */
 status read_exact(task_reader *r, const yaml *map, task_grader *g);
@@ -170,6 +204,23 @@ status ideal_number(const task *t, const task_grader *g, const task_case *c, buf
 status ideal_json(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
 status ideal_list(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
 status ideal_regex(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
+
+/* grade_overlap.c, grade_list.c, grade_form.c, grade_refusal.c, grade_sets.c */
+status read_date(task_reader *r, const yaml *map, task_grader *g);
+status read_rouge(task_reader *r, const yaml *map, task_grader *g);
+status read_chrf(task_reader *r, const yaml *map, task_grader *g);
+status read_levenshtein(task_reader *r, const yaml *map, task_grader *g);
+status read_list(task_reader *r, const yaml *map, task_grader *g);
+status read_length(task_reader *r, const yaml *map, task_grader *g);
+status read_is_json(task_reader *r, const yaml *map, task_grader *g);
+status read_json_schema(task_reader *r, const yaml *map, task_grader *g);
+status read_refusal(task_reader *r, const yaml *map, task_grader *g);
+status read_set_of(task_reader *r, const yaml *map, task_grader *g);
+grade_run run_date, run_rouge, run_chrf, run_levenshtein, run_list, run_length, run_ends, run_is_json, run_json_schema,
+    run_refusal, run_any_of, run_all_of;
+status ideal_items(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
+status ideal_ends(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
+status ideal_any_of(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
 
 /* All strings of a value, in order, each followed by a line feed (numbers as written). */
 void task_all_text(const js *v, buf *out);

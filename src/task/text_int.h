@@ -46,6 +46,8 @@ typedef struct text_day {
 } text_day;
 /* The whole text as a date (a time after it is allowed). month_first: 05/01/2018 is May 1, else 5 January. */
 bool text_date(span text, bool month_first, text_day *out);
+/* The next date inside a text, at or after *at (date.c). A piece of something longer (10.1.12.1) is none. */
+bool text_next_date(span text, bool month_first, size_t *at, text_day *out);
 
 /* ---- PCRE2 with limits ---- */
 typedef struct regex regex;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "task/evidence.h"
 #include "task/grade.h"
+#include "task/suite.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,11 +19,29 @@ static void must(bool ok)
         abort();
 }
 
+/* Figures are shares, or not defined. */
+static void count(const task *t, const task_case *c, const char *const *answers, size_t n)
+{
+    suite *s = NULL;
+    const suite_table *y = NULL;
+    error err = { 0 };
+    must(suite_open(&s, t, &err) == OK);
+    for (size_t i = 0; i < n; i++)
+        (void)!suite_add(s, c, answers[i], strlen(answers[i]), &err);
+    for (size_t i = suite_tables(s, &y); i > 0; i--)
+        must(y[i - 1].macro_f1 <= 1 && y[i - 1].micro_f1 <= 1 && y[i - 1].malformed <= y[i - 1].answers);
+    js_free(suite_json(s));
+    suite_close(&s);
+}
+
 static void grade_case(const task *t, const task_case *c)
 {
-    static const char *const answers[] = { "", "yes", "{\"a\":1}", "12.50", "```json\n[{}]\n```" };
+    static const char *const answers[] = {
+        "", "yes", "{\"a\":1}", "12.50", "```json\n[{}]\n```", "- a\n2. b, c\n[\"a\"]", "[\"a\", 2, true]",
+        "On 5 Jan 2018, at 10:30. I can\u2019t help; a b a b \u65e5\u672c\u3002", "\u0130\u212a e\u0301 (hi) hi!",
+    };
     char *ideal = NULL;
-    grade g;
+    grade g, parts[TASK_GRADERS_MAX];
     error err = { 0 };
     task_messages m = { 0 };
     if (task_render(t, task_prompt_for(t, "local:x"), c->input, c->id, &m, &err) == OK)
@@ -31,9 +50,14 @@ static void grade_case(const task *t, const task_case *c)
     if (grade_ideal(t, c, &ideal, &err) == OK && ideal && grade_answer(t, c, ideal, strlen(ideal), &g, &err) == OK)
         must(g.score >= 0 && g.score <= 1);
     mem_free(ideal);
-    for (size_t i = 0; i < ARRAY_LEN(answers); i++)
-        if (grade_answer(t, c, answers[i], strlen(answers[i]), &g, &err) == OK)
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        if (grade_all(t, c, answers[i], strlen(answers[i]), &g, parts, &err) == OK) {
             must(g.score >= 0 && g.score <= 1 && memchr(g.reason, 0, sizeof g.reason));
+            for (size_t k = 0; k < t->n_graders; k++)
+                must(parts[k].score >= 0 && parts[k].score <= 1 && parts[k].outcome <= g.outcome);
+        }
+    }
+    count(t, c, answers, ARRAY_LEN(answers));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

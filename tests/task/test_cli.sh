@@ -41,6 +41,40 @@ fails 0 'bar        0.9' "$hearth" task show demo-task
 fails 3 "did you mean 'demo-task'" "$hearth" task show demo-tsk
 fails 3 'task.yaml:8: .*bar' sh -c "echo 'baar: 1' >>'$dir/home/tasks/demo-task/task.yaml'; '$hearth' task show demo-task"
 
+# grading answers from elsewhere
+printf '{"case": "1", "answer": "yes"}\n\n{"case": "2", "answer": "Yes."}\n{"case": "2", "answer": {"a": 1}}\n{"expected": "no", "answer": "NO"}' \
+    >"$dir/answers"
+mkdir -p "$dir/grade"
+cat >"$dir/grade/task.yaml" <<'Y'
+hearth: 1
+id: grade
+privacy: public
+prompt: '{{input}}'
+output: {kind: label, labels: [yes, no]}
+graders: [{type: label}, {type: length, unit: chars, max: 3}]
+bar: 0.9
+Y
+fails 3 "answers:1: the task has no case '1'" "$hearth" task grade "$dir/grade" "$dir/answers"
+printf '{"id": "1", "input": "a", "expected": "yes"}\n{"id": "2", "input": "b", "expected": "no"}\n' >"$dir/grade/cases.jsonl"
+fails 0 '^3 2: wrong, score 0.375: ' "$hearth" task grade "$dir/grade" "$dir/answers"
+fails 0 '^4 2: malformed, score 0.000: not one of the labels' "$hearth" task grade "$dir/grade" "$dir/answers"
+fails 0 '^grade  *2 pass, 1 wrong, 1 malformed; score 0.594$' "$hearth" task grade "$dir/grade" "$dir/answers"
+fails 0 '^  no  *precision 1.000  recall 0.333  F1 0.500  expected 3$' "$hearth" task grade "$dir/grade" "$dir/answers"
+"$hearth" task grade --json "$dir/grade" <"$dir/answers" | python3 -c '
+import json, sys
+*lines, last = [json.loads(line) for line in sys.stdin]
+assert [(x["line"], x["case"], x["outcome"]) for x in lines] == [(1, "1", "pass"), (3, "2", "wrong"),
+                                                                 (4, "2", "malformed"), (5, None, "pass")], lines
+assert [g["type"] for g in lines[1]["graders"]] == ["label", "length"] and lines[1]["graders"][1]["score"] == 0.75
+assert last["summary"]["answers"] == 4 and last["summary"]["figures"][0]["malformed"] == 1, last'
+echo '{"case": "1", "anser": "yes"}' >"$dir/bad"
+fails 3 "bad:1: .*did you mean 'answer'" "$hearth" task grade "$dir/grade" "$dir/bad"
+echo '{"answer": "yes"}' >"$dir/bad"
+fails 3 "bad:1: the grader 'label' needs a value in 'expected'" "$hearth" task grade "$dir/grade" "$dir/bad"
+fails 3 'bad2: No such file' "$hearth" task grade "$dir/grade" "$dir/bad2"
+fails 2 'grade takes a task' "$hearth" task grade
+fails 0 '^0 answers' "$hearth" task grade "$dir/grade" /dev/null
+
 if [ -d tasks ]; then
     "$hearth" task lint --json tasks/*/ >"$dir/lint.json"
     python3 - "$dir/lint.json" <<'P'
