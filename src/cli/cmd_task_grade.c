@@ -273,9 +273,9 @@ static status open_grader(grader *g, const char *name, const char *bin_dir, erro
 
 static const usage usage_text = {
     "hearth task grade [--json] TASK [FILE]",
-    "Judges answers from elsewhere, in FILE or on standard input, one object a line: {\"case\": ID, \"answer\": TEXT}, or\n"
-    "{\"expected\": …, \"answer\": TEXT} for a case of its own. Says which do not pass and why, then the sums, with F1 by\n"
-    "label or field; with --json one object an answer, and last {\"summary\": …}.\n"
+    "Judges answers from elsewhere, in FILE or on standard input, one object a line: {\"case\": ID,\n"
+    "\"answer\": TEXT}, or {\"expected\": …, \"answer\": TEXT} for a case of its own. Says which do not pass\n"
+    "and why, then the sums, with F1 by label or field; with --json one object an answer, and last a summary.\n"
     "example:\n"
     "  hearth task grade ticket-class answers.jsonl\n",
 };
