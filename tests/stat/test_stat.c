@@ -4,19 +4,11 @@
  * statsmodels 0.15.0 (proportion_confint 'beta' and 'wilson', contingency_tables.mcnemar exact), and, where neither has
  * the formula, mpmath with 40 digits: Tango's statistic by maximising the constrained likelihood by bisection (not by
  * the closed form under test), the e-processes by summing the powers themselves (not logarithms). */
-#include "lib/check.h"
+#include "near.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "stat/stat.h"
-
-static void near(double got, double want, double tolerance, int line)
-{
-    if (!(fabs(got - want) <= tolerance))
-        fail_msg("line %d: got %.17g, want %.17g, off by %g", line, got, want, got - want);
-}
-#define NEAR(got, want, tolerance) near(got, want, tolerance, __LINE__)
 
 static void normal_matches_scipy(void **state)
 {
@@ -209,16 +201,6 @@ static void ebh_promotes_by_rank(void **state)
     assert_int_equal(stat_ebh(low, 2, .01, promoted), 0);
     const double ties[] = { log(26), log(26), log(26), log(26), 0 };
     assert_int_equal(stat_ebh(ties, 5, .05, promoted), 4);
-}
-
-/* A generator of the test's own (splitmix64), so that the figures below never change. */
-static uint64_t seed;
-static double uniform(void)
-{
-    uint64_t z = seed += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
 /* Delta is exactly -margin, the worst case of the null; looked at after every item up to 1000. The e-process errs at
