@@ -112,7 +112,8 @@ double stat_eprocess_bar(uint64_t k, uint64_t n, double bar);
 
 /* Graded differences D in [-1, 1]: the same bets, 24 log-wealths instead of three counts. The other direction
  * (H0: Delta >= -margin): init with -margin and add -D. One arm with scores x in [0, 1] against a bar: init with 1 -
- * bar and add x - 1; the other direction: init with bar and add -x. */
+ * bar and add x - 1; the other direction: init with bar and add -x.
+ * Cases that belong together (repeats of one, several of one document) count once: add the mean of their D. */
 typedef struct stat_wealth {
     double margin;
     double log_wealth[STAT_BETS];

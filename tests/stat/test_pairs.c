@@ -164,6 +164,38 @@ static void watching_real_pairs_does_not_promote(void **state)
     assert_true(rejected > .6 * total);
 }
 
+/* All 58 tasks at once, 300 pairs each. A promotion is wrong where Delta really is <= -margin; e-BH promises that at
+ * most alpha of the promotions are, and promotes no fewer tasks than one threshold of m / alpha for all. */
+static void promotions_over_tasks_are_seldom_wrong(void **state)
+{
+    (void)state;
+    enum { RUNS = 200, PAIRS = 300 };
+    double share = 0, promotions = 0, by_threshold = 0;
+    seed = 2;
+    for (int run = 0; run < RUNS; run++) {
+        double log_e[TASKS_MAX], wrong = 0;
+        bool promoted[TASKS_MAX];
+        for (size_t i = 0; i < n_suites; i++) {
+            stat_pairs p = { 0, 0, 0 };
+            for (int n = 0; n < PAIRS; n++) {
+                int d = difference(suites[i].local / size_of(&suites[i]), suites[i].cloud / size_of(&suites[i]));
+                *(d > 0 ? &p.w : d < 0 ? &p.l : &p.t) += 1;
+            }
+            log_e[i] = stat_eprocess(p, MARGIN);
+            by_threshold += log_e[i] >= stat_log_threshold(n_suites, .05);
+        }
+        double k = (double)stat_ebh(log_e, n_suites, .05, promoted);
+        for (size_t i = 0; i < n_suites; i++)
+            wrong += promoted[i] && delta_of(&suites[i]) <= -MARGIN;
+        share += k > 0 ? wrong / k / RUNS : 0;
+        promotions += k;
+    }
+    printf("e-BH over 58 tasks: %.2f promoted, %.2f %% of them wrong; one threshold for all promotes %.2f\n",
+           promotions / RUNS, 100 * share, by_threshold / RUNS);
+    assert_true(share <= .05);
+    assert_true(promotions >= by_threshold && promotions > RUNS / 2);
+}
+
 /* A test that never promotes errs never. On the tasks where local is really no worse, it does promote. */
 static void good_tasks_are_promoted(void **state)
 {
@@ -192,6 +224,7 @@ int main(void)
         cmocka_unit_test(the_data_is_what_it_was),
         cmocka_unit_test(wrong_switches_on_real_pairs),
         cmocka_unit_test(watching_real_pairs_does_not_promote),
+        cmocka_unit_test(promotions_over_tasks_are_seldom_wrong),
         cmocka_unit_test(good_tasks_are_promoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,12 +203,12 @@ static void ebh_promotes_by_rank(void **state)
     assert_int_equal(stat_ebh(ties, 5, .05, promoted), 4);
 }
 
-/* Delta is exactly -margin, the worst case of the null; looked at after every item up to 1000. The e-process errs at
+/* Delta is exactly -margin, the worst case of the null; looked at while it grows to 2000. The e-process errs at
  * most alpha of the time, while Tango's fixed-suite test, looked at every 20 items, errs several times as often. */
 static void peeking_does_not_promote(void **state)
 {
     (void)state;
-    enum { RUNS = 1500, ITEMS = 1000 };
+    enum { RUNS = 1500, ITEMS = 2000 };
     static const double psis[] = { .1, .3 };
     for (size_t i = 0; i < ARRAY_LEN(psis); i++) {
         double margin = .05, lose = (psis[i] + margin) / 2, win = (psis[i] - margin) / 2;
@@ -231,7 +231,7 @@ static void peeking_does_not_promote(void **state)
         printf("psi %.1f: false promotions under peeking: e-process %.1f %%, Tango %.1f %%\n", psis[i],
                100.0 * by_e / RUNS, 100.0 * by_tango / RUNS);
         assert_true(by_e <= .05 * RUNS);
-        assert_true(by_tango > .12 * RUNS);
+        assert_true(by_tango > .25 * RUNS && by_tango < .35 * RUNS);
     }
 }
 
