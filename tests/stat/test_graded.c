@@ -106,6 +106,14 @@ static void extremes_have_an_answer(void **state)
     NEAR(v.low, .5, 1e-12);
     NEAR(v.high, .5, 1e-12);
     NEAR(stat_cluster_mean(same, 4).error, 0, 1e-12);
+    /* Half of the scores 1: a quarter of the resamples have just that mean. Ties count half: nothing is corrected. */
+    stat_cluster half[10];
+    for (int i = 0; i < 10; i++)
+        half[i] = (stat_cluster){ i % 2, 1 };
+    stat_bootstrap_means(half, 10, 1, means, RESAMPLES);
+    v = stat_bootstrap_bca(half, 10, means, RESAMPLES, .95);
+    NEAR(v.low + v.high, 1, 1e-12);
+    NEAR(v.low, stat_bootstrap_percentile(means, RESAMPLES, .95).low, 1e-12);
     /* One cluster apart from all others: a large acceleration, yet both ends are means that were drawn. */
     static const stat_cluster odd[3] = { { 0, 1 }, { 0, 1 }, { 1, 1 } };
     stat_bootstrap_means(odd, 3, 1, means, 1000);
