@@ -1,5 +1,5 @@
 /* distribution.c: normal and beta distributions, to about 1e-13. Formulas and sources: stat.h. */
-#include "stat/stat.h"
+#include "stat/stat_int.h"
 
 #include <assert.h>
 #include <float.h>
@@ -127,9 +127,26 @@ double stat_beta_quantile(double p, double a, double b)
     return low + (high - low) / 2;
 }
 
+double stat_student_quantile(double p, double freedom)
+{
+    assert(p > 0 && p < 1 && freedom > 0);
+    if (p > 0.5)
+        return -stat_student_quantile(1 - p, freedom);
+    double x = stat_beta_quantile(2 * p, freedom / 2, 0.5);
+    return -sqrt(freedom * (1 - x) / x);
+}
+
 double stat_binomial_cdf(uint64_t k, uint64_t n, double p)
 {
     if (k >= n)
         return 1;
     return stat_beta(1 - p, (double)(n - k), (double)k + 1);
+}
+
+stat_interval stat_logit_interval(stat_estimate e, double confidence)
+{
+    assert(e.value > 0 && e.value < 1);
+    double z = -stat_normal_quantile((1 - confidence) / 2), centre = log(e.value / (1 - e.value));
+    double half = z * e.error / (e.value * (1 - e.value));
+    return (stat_interval){ 1 / (1 + exp(half - centre)), 1 / (1 + exp(-half - centre)) };
 }

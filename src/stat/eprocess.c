@@ -1,17 +1,11 @@
 /* eprocess.c: evidence that may be looked at any time: the mixture of 24 bets, its confidence sequence, e-BH.
  * Formulas: stat.h. All in logarithms: E of a long suite is far outside a double. */
-#include "stat/stat.h"
+#include "stat/stat_int.h"
 
 #include <assert.h>
 #include <math.h>
 
-static double bet(int g)
-{
-    return 0.98 * (g + 0.5) / STAT_BETS;
-}
-
-/* log of the mean of exp(x). */
-static double log_mean(const double x[STAT_BETS])
+double stat_log_mean(const double x[STAT_BETS])
 {
     double top = x[0], sum = 0;
     for (int g = 1; g < STAT_BETS; g++)
@@ -26,11 +20,11 @@ double stat_eprocess(stat_pairs p, double margin)
     assert(margin > -1 && margin < 1);
     double x[STAT_BETS];
     for (int g = 0; g < STAT_BETS; g++) {
-        double c = bet(g), lambda = c / (1 - margin);
+        double c = stat_bet(g), lambda = c / (1 - margin);
         x[g] = (double)p.w * log1p(lambda * (1 + margin)) + (double)p.t * log1p(lambda * margin) +
                (double)p.l * log1p(-c);
     }
-    return log_mean(x);
+    return stat_log_mean(x);
 }
 
 double stat_eprocess_worse(stat_pairs p, double margin)
@@ -72,10 +66,10 @@ double stat_eprocess_bar(uint64_t k, uint64_t n, double bar)
     assert(k <= n && bar > 0 && bar < 1);
     double x[STAT_BETS];
     for (int g = 0; g < STAT_BETS; g++) {
-        double c = bet(g);
+        double c = stat_bet(g);
         x[g] = (double)k * log1p(c / bar * (1 - bar)) + (double)(n - k) * log1p(-c);
     }
-    return log_mean(x);
+    return stat_log_mean(x);
 }
 
 void stat_wealth_init(stat_wealth *s, double margin)
@@ -90,12 +84,12 @@ void stat_wealth_add(stat_wealth *s, double d)
 {
     assert(d >= -1 && d <= 1);
     for (int g = 0; g < STAT_BETS; g++)
-        s->log_wealth[g] += log1p(bet(g) / (1 - s->margin) * (d + s->margin));
+        s->log_wealth[g] += log1p(stat_bet(g) / (1 - s->margin) * (d + s->margin));
 }
 
 double stat_wealth_log(const stat_wealth *s)
 {
-    return log_mean(s->log_wealth);
+    return stat_log_mean(s->log_wealth);
 }
 
 /* How many of the tasks have at least this much evidence (with ties, the last of them). */

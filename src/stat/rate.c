@@ -66,10 +66,15 @@ double stat_resolution(uint64_t n, double psi, double alpha, double power)
     assert(psi >= 0 && psi <= 1);
     if (n == 0)
         return 1;
-    return fmin(1, planning_z(alpha, power) * sqrt(psi / (double)n));
+    double z = stat_normal_quantile(alpha), least = z * z / ((double)n + z * z);
+    return fmin(1, fmax(least, planning_z(alpha, power) * sqrt(psi / (double)n)));
 }
 
 double stat_resolution_rate(uint64_t n, double rate, double alpha, double power)
 {
-    return stat_resolution(n, rate * (1 - rate), alpha, power);
+    assert(rate >= 0 && rate <= 1);
+    if (n == 0)
+        return 1;
+    double least = rate - pow(alpha, 1 / (double)n);
+    return fmin(1, fmax(least, planning_z(alpha, power) * sqrt(rate * (1 - rate) / (double)n)));
 }

@@ -8,7 +8,9 @@
  *
  * Which one to use: a suite fixed before it is run: stat_tango. Results that are watched while they come in, or a suite
  * that grows: stat_eprocess (valid at any time one looks). An absolute bar: stat_clopper_pearson_lower, or
- * stat_eprocess_bar when watched. Sources are named at each function. */
+ * stat_eprocess_bar when watched. Sources are named at each function. Beside this header: plan.h (power, what a suite
+ * can prove), decide.h (when to stop, many candidates), graded.h (clusters, bootstrap), drift.h, judge.h, confusion.h,
+ * confidence.h. docs/STATISTICS.md says the same in plain words. */
 #ifndef STAT_STAT_H
 #define STAT_STAT_H
 
@@ -19,6 +21,11 @@
 typedef struct stat_interval {
     double low, high;
 } stat_interval;
+
+/* An estimate and its standard error. */
+typedef struct stat_estimate {
+    double value, error;
+} stat_estimate;
 
 typedef struct stat_pairs {
     uint64_t w, t, l;
@@ -33,6 +40,8 @@ double stat_normal_quantile(double p);
 double stat_beta(double x, double a, double b);
 /* x with I_x(a, b) = p. */
 double stat_beta_quantile(double p, double a, double b);
+/* x with P(T <= x) = p for Student's T, 0 < p < 1, freedom > 0: the tail of T is half of I_{f/(f+x^2)}(f/2, 1/2). */
+double stat_student_quantile(double p, double freedom);
 /* P(X <= k), X ~ Binomial(n, p): I_{1-p}(n - k, k + 1). */
 double stat_binomial_cdf(uint64_t k, uint64_t n, double p);
 
@@ -52,8 +61,8 @@ stat_interval stat_wilson(uint64_t k, uint64_t n, double confidence);
  *   T = (w - l - n d) / sqrt(n (2q + d (1 - d)))
  * Large T: Delta is larger than d. 0 for n = 0; +-infinity where the variance is 0 and the numerator is not. */
 double stat_tango_z(stat_pairs p, double difference);
-/* One-sided p-value of non-inferiority: 1 - Phi(T(-margin)); 1 for an empty suite. Weak for n psi < 6:
- * use the e-process. */
+/* One-sided p-value of non-inferiority: 1 - Phi(T(-margin)); 1 for an empty suite. Weak for n psi < 6,
+ * where its true size may also exceed alpha (.07 for n = 25, psi = .1, margin .1): use the e-process. */
 double stat_tango_p(stat_pairs p, double margin);
 /* All d with |T(d)| <= z: a two-sided interval for Delta. n = 0 gives [-1, 1]. */
 stat_interval stat_tango(stat_pairs p, double confidence);
@@ -68,12 +77,16 @@ double stat_mcnemar_better(stat_pairs p);
 double stat_discordance(stat_pairs p);
 
 /* ---- planning ---- */
-/* n = (z(1-alpha) + z(power))^2 psi / (margin + difference)^2, rounded up; margin + difference > 0. */
+/* n = (z(1-alpha) + z(power))^2 psi / (margin + difference)^2, rounded up; margin + difference > 0. An approximation
+ * that asks for too few where n psi < 18 (62 for margin .10, psi .10, whose power is .71 and not .8);
+ * stat_tango_sample_size of plan.h is exact. */
 uint64_t stat_sample_size(double margin, double difference, double psi, double alpha, double power);
 /* The least margin that n items can prove when the arms are equal: (z(1-alpha) + z(power)) sqrt(psi / n); at most 1.
- * alpha .05, power .8: 2.49 sqrt(psi / n). n = 0 gives 1. */
+ * alpha .05, power .8: 2.49 sqrt(psi / n). n = 0 gives 1. Never under z^2 / (n + z^2), z = z(1-alpha), which is the
+ * margin where T = z without a single discordant pair: a suite with psi = 0 does not prove everything. */
 double stat_resolution(uint64_t n, double psi, double alpha, double power);
-/* The same for one rate against a bar, at rate p: (z(1-alpha) + z(power)) sqrt(p (1-p) / n). */
+/* The same for one rate against a bar, at rate p: (z(1-alpha) + z(power)) sqrt(p (1-p) / n). Never under
+ * p - alpha^(1/n): no lower bound of Clopper and Pearson exceeds alpha^(1/n), even when all pass. */
 double stat_resolution_rate(uint64_t n, double rate, double alpha, double power);
 
 /* ---- anytime-valid: look whenever you like ----
@@ -97,7 +110,10 @@ double stat_eprocess_lower(stat_pairs p, double confidence);
  *   E = 1/24 sum_g (1 + lambda_g (1 - bar))^k (1 - lambda_g bar)^(n-k); returns log E. */
 double stat_eprocess_bar(uint64_t k, uint64_t n, double bar);
 
-/* Graded differences D in [-1, 1]: the same bets, 24 log-wealths instead of three counts. */
+/* Graded differences D in [-1, 1]: the same bets, 24 log-wealths instead of three counts. The other direction
+ * (H0: Delta >= -margin): init with -margin and add -D. One arm with scores x in [0, 1] against a bar: init with 1 -
+ * bar and add x - 1; the other direction: init with bar and add -x.
+ * Cases that belong together (repeats of one, several of one document) count once: add the mean of their D. */
 typedef struct stat_wealth {
     double margin;
     double log_wealth[STAT_BETS];

@@ -4,19 +4,11 @@
  * statsmodels 0.15.0 (proportion_confint 'beta' and 'wilson', contingency_tables.mcnemar exact), and, where neither has
  * the formula, mpmath with 40 digits: Tango's statistic by maximising the constrained likelihood by bisection (not by
  * the closed form under test), the e-processes by summing the powers themselves (not logarithms). */
-#include "lib/check.h"
+#include "near.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "stat/stat.h"
-
-static void near(double got, double want, double tolerance, int line)
-{
-    if (!(fabs(got - want) <= tolerance))
-        fail_msg("line %d: got %.17g, want %.17g, off by %g", line, got, want, got - want);
-}
-#define NEAR(got, want, tolerance) near(got, want, tolerance, __LINE__)
 
 static void normal_matches_scipy(void **state)
 {
@@ -211,22 +203,12 @@ static void ebh_promotes_by_rank(void **state)
     assert_int_equal(stat_ebh(ties, 5, .05, promoted), 4);
 }
 
-/* A generator of the test's own (splitmix64), so that the figures below never change. */
-static uint64_t seed;
-static double uniform(void)
-{
-    uint64_t z = seed += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
-/* Delta is exactly -margin, the worst case of the null; looked at after every item up to 1000. The e-process errs at
+/* Delta is exactly -margin, the worst case of the null; looked at while it grows to 2000. The e-process errs at
  * most alpha of the time, while Tango's fixed-suite test, looked at every 20 items, errs several times as often. */
 static void peeking_does_not_promote(void **state)
 {
     (void)state;
-    enum { RUNS = 1500, ITEMS = 1000 };
+    enum { RUNS = 1500, ITEMS = 2000 };
     static const double psis[] = { .1, .3 };
     for (size_t i = 0; i < ARRAY_LEN(psis); i++) {
         double margin = .05, lose = (psis[i] + margin) / 2, win = (psis[i] - margin) / 2;
@@ -249,7 +231,7 @@ static void peeking_does_not_promote(void **state)
         printf("psi %.1f: false promotions under peeking: e-process %.1f %%, Tango %.1f %%\n", psis[i],
                100.0 * by_e / RUNS, 100.0 * by_tango / RUNS);
         assert_true(by_e <= .05 * RUNS);
-        assert_true(by_tango > .12 * RUNS);
+        assert_true(by_tango > .25 * RUNS && by_tango < .35 * RUNS);
     }
 }
 
