@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "measure/measure_int.h"
+#include "stat/decide.h"
 #include "stat/stat.h"
 
 /* ---- order ---- */
@@ -114,10 +115,10 @@ const char *measure_decided_name(measure_decided d)
     return names[d];
 }
 
-static measure_decided verdict(double log_better, double log_worse, double alpha)
+/* That the rest of the suite cannot decide it any more ends nothing: the whole suite has a test of its own (Tango). */
+static measure_decided meaning(stat_verdict v)
 {
-    double needed = -log(alpha);
-    return log_better >= needed ? MEASURE_PROVEN : log_worse >= needed ? MEASURE_REFUTED : MEASURE_OPEN;
+    return v == STAT_PROMOTED ? MEASURE_PROVEN : v == STAT_REJECTED ? MEASURE_REFUTED : MEASURE_OPEN;
 }
 
 void decide_pairs(const arm *local, const arm *reference, const uint32_t *order, double alpha,
@@ -145,8 +146,8 @@ void decide_pairs(const arm *local, const arm *reference, const uint32_t *order,
     out->lower = v.low;
     out->upper = v.high;
     out->log_e = e.clustered ? stat_wealth_log(&e.better) : stat_eprocess(e.counts, margin);
-    out->decided = verdict(out->log_e, e.clustered ? stat_wealth_log(&e.worse) : stat_eprocess_worse(e.counts, margin),
-                           alpha);
+    out->decided = meaning(e.clustered ? stat_decide_wealth(&e.better, &e.worse, 1, alpha, local->n_keys)
+                                       : stat_decide_pairs(e.counts, margin, alpha, local->n_keys));
     out->decided_after = out->decided == MEASURE_OPEN ? 0 : out->n_pairs;
 }
 
@@ -169,8 +170,7 @@ void decide_bar(const arm *s, const uint32_t *order, double alpha, measure_resul
     }
     end_cluster(&e);
     uint64_t k = e.counts.w, n = k + e.counts.t;
-    double better = e.clustered ? stat_wealth_log(&e.better) : stat_eprocess_bar(k, n, bar);
-    double worse = e.clustered ? stat_wealth_log(&e.worse) : stat_eprocess_bar(n - k, n, 1 - bar);
-    out->decided = verdict(better, worse, alpha);
+    out->decided = meaning(e.clustered ? stat_decide_wealth(&e.better, &e.worse, 1, alpha, s->n_keys)
+                                       : stat_decide_bar(k, n, bar, alpha, s->n_keys));
     out->decided_after = out->decided == MEASURE_OPEN ? 0 : (uint32_t)n;
 }

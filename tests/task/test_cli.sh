@@ -72,7 +72,7 @@ fails 3 "bad:1: .*did you mean 'answer'" "$hearth" task grade "$dir/grade" "$dir
 echo '{"answer": "yes"}' >"$dir/bad"
 fails 3 "bad:1: the grader 'label' needs a value in 'expected'" "$hearth" task grade "$dir/grade" "$dir/bad"
 fails 3 'bad2: No such file' "$hearth" task grade "$dir/grade" "$dir/bad2"
-fails 2 'grade takes a task' "$hearth" task grade
+fails 2 'which task, and which file of answers' "$hearth" task grade
 fails 0 '^0 answers' "$hearth" task grade "$dir/grade" /dev/null
 
 if [ -d tasks ]; then
