@@ -31,9 +31,10 @@ static status check_repeats(const arm *s, error *err)
 
 static status read_keys(arm *s, error *err)
 {
-    status st = task_case_keys(s->t, s->who->name, &s->by_task, err);
+    status st = task_case_keys(s->t, s->who->name, &s->by_task, &s->n_keys, err);
     if (st)
         return st;
+    s->n_wanted = s->o->limit && s->o->limit < s->n_keys ? s->o->limit : s->n_keys;
     s->keys = mem_array(s->n_keys + 1, sizeof *s->keys);
     if (!s->keys)
         return fail(err, E_NOMEM, "no memory for the keys of %zu cases", s->n_keys);
@@ -103,8 +104,6 @@ static status keep_what_is_there(arm *s, error *err)
 
 status arm_open(arm *s, error *err)
 {
-    s->n_keys = s->t->n_cases;
-    s->n_wanted = s->o->limit && s->o->limit < s->n_keys ? s->o->limit : s->n_keys;
     s->repeats = s->t->sampling.repeats > 0 ? (uint32_t)s->t->sampling.repeats : 1;
     s->prompt = task_prompt_for(s->t, s->who->name);
     s->local = s->who->kind == PROVIDER_LOCAL;

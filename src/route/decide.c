@@ -1,19 +1,24 @@
 /* decide.c: the rule. Pure: everything it knows is in its argument.
  *
  *   1. class -> the farthest place that is allowed (unknown class: private)
- *   2. the local side against its requirements: a complete suite, the bar, the margin to the cloud where both were
- *      measured, the task's limits, the memory there is
+ *   2. the local side against its requirements: the bar, the margin to the cloud where both were measured, the
+ *      task's limits, the memory there is
  *   3. met: local. In doubt and local before: local, suspect. Otherwise the cloud where there is an allowed one,
  *      and else a refusal that says what is missing.
  * Bounds: the bar is compared with the lower end of the two-sided 95 % interval that every table shows; the margin with
- * the one-sided 95 % bound (Tango) of the paired difference. */
+ * the one-sided 95 % bound (Tango) of the paired difference. Both hold for a suite that was run to its end. Of a part
+ * of one, which may have been ended because of what it showed, only an e-process proves anything, and only where no two
+ * cases share a source document. */
 #include "route/route.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/utf8.h"
+#include "stat/decide.h"
 #include "stat/stat.h"
+
+#define ALPHA 0.05
 
 typedef enum verdict { UNKNOWN, FAILED, MET } verdict;
 
@@ -55,8 +60,10 @@ static void judge_bar(const route_input *in, finding *f)
     const route_side *l = &in->local;
     if (!in->has_bar)
         return;
-    f->bar = !f->complete || !(l->lower >= in->bar) ? FAILED : MET;
-    if (l->upper < in->bar)
+    stat_verdict v = in->clustered || !(in->bar > 0 && in->bar < 1)
+                         ? STAT_OPEN : stat_decide_bar(l->n_pass, l->n, in->bar, ALPHA, 1);
+    f->bar = f->complete ? (l->lower >= in->bar ? MET : FAILED) : v == STAT_PROMOTED ? MET : FAILED;
+    if (f->complete ? l->upper < in->bar : v == STAT_REJECTED)
         f->disproved = true;
     buf_printf(&f->words, " (%.1f to %.1f %%): %s the bar of %.0f %%", 100 * l->lower, 100 * l->upper,
                f->bar == MET ? "above" : f->disproved ? "below" : "not proven above", 100 * in->bar);
@@ -74,10 +81,12 @@ static void judge_margin(const route_input *in, finding *f)
         buf_printf(&f->words, "; no case was answered by both sides");
         return;
     }
-    double lower = stat_tango_lower(p, 0.95);
-    if (lower > -in->margin)
+    bool whole = f->complete && n >= in->local.n_cases;
+    stat_verdict v = in->clustered ? STAT_OPEN : stat_decide_pairs(p, in->margin, ALPHA, 1);
+    double lower = whole ? stat_tango_lower(p, 0.95) : stat_eprocess_lower(p, 0.95);
+    if (whole ? lower > -in->margin : v == STAT_PROMOTED)
         f->margin = MET;
-    else if (stat_tango(p, 0.90).high < -in->margin)
+    else if (whole ? stat_tango(p, 0.90).high < -in->margin : v == STAT_REJECTED)
         f->disproved = true;
     buf_printf(&f->words, "; against %s on %llu cases: only local right %u, only cloud right %u, so at most %.1f "
                "points worse, %s the margin of %.0f", in->cloud.provider, (unsigned long long)n, in->paired_w,
@@ -116,6 +125,12 @@ static void judge_limits(const route_input *in, finding *f)
                 "; it took %.2f GiB, and %.2f GiB may be used", "; its memory was not measured");
 }
 
+static bool proven(const finding *f)
+{
+    bool judged = f->bar == MET || f->margin == MET;
+    return judged && f->bar != FAILED && f->margin != FAILED && f->limits == MET;
+}
+
 static void judge_local(const route_input *in, finding *f)
 {
     const route_side *l = &in->local;
@@ -139,15 +154,10 @@ static void judge_local(const route_input *in, finding *f)
     judge_margin(in, f);
     judge_limits(in, f);
     if (!f->complete)
-        buf_printf(&f->words, "; only %u of %u cases are answered", l->n, l->n_cases);
+        buf_printf(&f->words, "; %s%u of %u cases are answered%s", proven(f) ? "" : "only ", l->n, l->n_cases,
+                   proven(f) ? ", enough to decide it however often one looks" : "");
     if (f->bar == UNKNOWN && !f->compared)
         buf_str(&f->words, ", but the task sets no bar and no cloud answered it to compare with");
-}
-
-static bool proven(const finding *f)
-{
-    bool judged = f->bar == MET || f->margin == MET;
-    return f->complete && judged && f->bar != FAILED && f->margin != FAILED && f->limits == MET;
 }
 
 /* ---- the other side ---- */

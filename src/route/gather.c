@@ -31,6 +31,7 @@ typedef struct work {
     char *sampling;
     side_work sides[SIDES_MAX];
     size_t n;
+    size_t n_cases; /* that are measured */
 } work;
 
 static void copy_name(char *to, size_t room, const char *from)
@@ -76,7 +77,7 @@ static side_work *new_side(work *w, const char *provider, privacy_place place)
     r->present = true;
     r->place = place;
     copy_name(r->provider, sizeof r->provider, provider);
-    r->n_cases = (uint32_t)w->t->n_cases;
+    r->n_cases = (uint32_t)w->n_cases;
     r->cost_usd = place == PRIVACY_LOCAL ? 0 : NAN;
     return x;
 }
@@ -178,7 +179,7 @@ static status fill_tally(work *w, side_work *x, const ledger_source *src, const 
 {
     ledger_rows rows = { 0 };
     tally t = { 0 };
-    size_t n_cases = w->t->n_cases, n_scores = 0;
+    size_t n_cases = w->n_cases, n_scores = 0;
     double *scores = mem_array(n_cases + 1, sizeof *scores);
     status s = scores ? ledger_find_answers(w->l, w->t->id, src->evidence_id, &rows, err)
                       : fail(err, E_NOMEM, "no memory for %zu scores", n_cases);
@@ -208,9 +209,9 @@ static status fill_tally(work *w, side_work *x, const ledger_source *src, const 
 static status fill_side(work *w, side_work *x, const ledger_source *src, error *err)
 {
     task_case_key *by_task = NULL;
-    size_t n = w->t->n_cases;
+    size_t n = w->n_cases;
     tally_key *keys = mem_array(n + 1, sizeof *keys);
-    status s = keys ? task_case_keys(w->t, src->provider, &by_task, err)
+    status s = keys ? task_case_keys(w->t, src->provider, &by_task, &n, err)
                     : fail(err, E_NOMEM, "no memory for the keys of %zu cases", n);
     for (size_t i = 0; !s && i < n; i++)
         keys[i] = (tally_key){ by_task[i].c->id, by_task[i].prompt, by_task[i].grader };
@@ -339,6 +340,7 @@ static status set_task(const task *t, route_input *out, error *err)
     task_baselines b = { 0 };
     copy_name(out->task, sizeof out->task, t->id);
     out->class_known = true;
+    out->clustered = task_is_clustered(t);
     out->privacy = t->privacy;
     out->has_bar = t->bar >= 0;
     out->bar = t->bar;
@@ -367,6 +369,7 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
         return fail(err, E_NOMEM, "no memory for the facts of task %s", t->id);
     w->l = l;
     w->t = t;
+    w->n_cases = task_measured(t);
     w->s = settings;
     status s = task_sampling_key(t, &w->sampling, err);
     add_candidates(w);
@@ -378,12 +381,12 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
         side_work *local = pick(w, true), *cloud = pick(w, false);
         clear_side(&in.local);
         clear_side(&in.cloud);
-        in.local.n_cases = in.cloud.n_cases = (uint32_t)t->n_cases;
+        in.local.n_cases = in.cloud.n_cases = (uint32_t)w->n_cases;
         if (local)
             in.local = local->side;
         if (cloud)
             in.cloud = cloud->side;
-        set_pairs(local, cloud, t->n_cases, &in);
+        set_pairs(local, cloud, w->n_cases, &in);
         in.memory_limit_bytes = settings->memory_limit_bytes;
         *out = in;
     }

@@ -70,6 +70,7 @@ typedef struct route_input {
     double margin;             /* non-inferiority: local may be worse than cloud by less than this */
     double limit_latency_p95_ms, limit_cost_usd, limit_malformed; /* NAN: no limit */
     route_side local, cloud;   /* the best of each side */
+    bool clustered;            /* cases share source documents: a part of the suite proves nothing by itself */
     uint32_t paired_w, paired_t, paired_l; /* cases both answered: only local right, same, only cloud right */
     uint64_t memory_limit_bytes; /* what may be used; 0: not known */
     route_state previous;

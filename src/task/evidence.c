@@ -31,10 +31,11 @@ static status prompt_key(const task *t, const task_prompt *prompt, const task_ca
     return OK;
 }
 
-status task_case_keys(const task *t, const char *provider, task_case_key **out, error *err)
+status task_case_keys(const task *t, const char *provider, task_case_key **out, size_t *n, error *err)
 {
     const task_prompt *prompt = task_prompt_for(t, provider);
     char graders[DIGEST_HEX];
+    size_t done = 0;
     status s = task_grader_digest(t, graders, err);
     if (s)
         return s;
@@ -42,16 +43,21 @@ status task_case_keys(const task *t, const char *provider, task_case_key **out, 
     if (!keys)
         return fail(err, E_NOMEM, "no memory for the keys of %zu cases", t->n_cases);
     for (size_t i = 0; !s && i < t->n_cases; i++) {
-        keys[i].c = &t->cases[i];
-        s = prompt_key(t, prompt, keys[i].c, keys[i].prompt, err);
+        if (!task_is_measured(t, &t->cases[i]))
+            continue;
+        task_case_key *key = &keys[done++];
+        key->c = &t->cases[i];
+        s = prompt_key(t, prompt, key->c, key->prompt, err);
         if (!s)
-            s = grader_key(graders, keys[i].c, keys[i].grader, err);
+            s = grader_key(graders, key->c, key->grader, err);
     }
-    if (s)
+    if (s) {
         mem_free(keys);
-    else
-        *out = keys;
-    return s;
+        return s;
+    }
+    *out = keys;
+    *n = done;
+    return OK;
 }
 
 status task_sampling_key(const task *t, char **out, error *err)

@@ -11,8 +11,9 @@ typedef struct task_case_key {
     char grader[DIGEST_HEX]; /* of the graders and what this case expects */
 } task_case_key;
 
-/* One key for each case, in file order, as this provider is asked (its variant). Free with mem_free. */
-status task_case_keys(const task *t, const char *provider, task_case_key **out, error *err) MUST_CHECK;
+/* One key for each case that is measured (task_is_measured), in file order, as this provider is asked (its variant); *n
+ * of them (task_measured). Free with mem_free. */
+status task_case_keys(const task *t, const char *provider, task_case_key **out, size_t *n, error *err) MUST_CHECK;
 
 /* What drawing depends on, as canonical JSON: temperature, max_tokens, stop, and the seed where it plays a part
  * (temperature > 0; repeat r of a case draws with seed + r). Free with mem_free. */

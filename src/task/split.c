@@ -3,6 +3,7 @@
  * The side of a case is SHA-256 of the salt and its cluster (its id when it has none), read as a fraction: below
  * held_back it is measured. So nothing is written into cases.jsonl, a new case falls by itself, the others stay where
  * they are, and a cluster never straddles. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "task/task_int.h"
@@ -71,4 +72,25 @@ size_t task_measured(const task *t)
     for (size_t i = 0; i < t->n_cases; i++)
         n += task_is_measured(t, &t->cases[i]);
     return n;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+bool task_is_clustered(const task *t)
+{
+    const char **names = mem_array(t->n_cases + 1, sizeof *names);
+    size_t n = 0;
+    bool shared = !names;
+    for (size_t i = 0; names && i < t->n_cases; i++)
+        if (t->cases[i].cluster && task_is_measured(t, &t->cases[i]))
+            names[n++] = t->cases[i].cluster;
+    if (names)
+        qsort(names, n, sizeof *names, by_name);
+    for (size_t i = 1; i < n && !shared; i++)
+        shared = !strcmp(names[i - 1], names[i]);
+    mem_free(names);
+    return shared;
 }

@@ -158,6 +158,8 @@ bool task_case_has_tag(const task_case *c, const char *tag);
 /* Only test cases are measured, only train cases are ever shown in prompts. Without `split` all are measured. */
 task_part task_case_split(const task *t, const task_case *c);
 bool task_is_measured(const task *t, const task_case *c);
+/* Two measured cases share a cluster: they are one observation, not two. True also when there is no memory to see. */
+bool task_is_clustered(const task *t);
 size_t task_measured(const task *t); /* how many cases are */
 /* The margin that applies: the task's own; else .10 for suites under 200 cases and .05 from there on. */
 double task_margin(const task *t);

@@ -41,7 +41,8 @@ static void put(ledger *l, const task *t, answers a)
 {
     task_case_key *keys = NULL;
     char *sampling = NULL, run[UUID_TEXT], id[UUID_TEXT];
-    assert_ok(task_case_keys(t, a.provider, &keys, err));
+    size_t n_keys = 0;
+    assert_ok(task_case_keys(t, a.provider, &keys, &n_keys, err));
     assert_ok(task_sampling_key(t, &sampling, err));
     ledger_evidence e = { a.source, a.model, "1", "f16", "", false, sampling };
     ledger_run r = { .machine = *ledger_this_machine(), .task = t->id, .provider = a.provider, .place = a.place,
@@ -151,6 +152,7 @@ static void what_changed_is_named_and_never_pooled(void **state)
     answers newer = local_good;
     newer.model = "w2";
     newer.n = 30;
+    newer.n_pass = 24; /* of a part, too few to prove anything */
     put(w->l, w->t, newer);
     decide(w, w->t, NULL, 0);
     assert_int_equal(w->in.local.n, 30);
@@ -284,7 +286,7 @@ static void every_allocation_may_fail(void **state)
         failed += got != OK;
         if (got == OK) { /* whatever failed on the way, a good result is the right one or says less, never more */
             route_decide(&w->in, &w->d);
-            assert_true(w->in.local.n == CASES || w->d.choice == ROUTE_REFUSE);
+            assert_true(w->in.local.n == CASES || (w->in.local.n < CASES && !w->d.complete));
         }
     }
     assert_true(failed > 5);
