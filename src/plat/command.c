@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,8 +27,9 @@ enum { CHILD_REPORT = 3, CHILD_BOX = 4, CHILD_FDS = 5 };
 
 /* One run. Descriptors are -1 when closed. */
 typedef struct running {
-    const command *c;
+    const command_job *c;
     sandbox_ready box;
+    char path[PATH_MAX]; /* absolute: the child changes its folder before exec */
     const char *argv[COMMAND_ARGS_MAX + 2];
     int in, out[2], errors[2], report[2]; /* report: errno when exec fails */
     pid_t pid;
@@ -53,7 +55,7 @@ static void limit(int what, rlim_t most)
 }
 
 /* After the sandbox's own user namespace was entered, where processes are counted anew. The program itself is one. */
-static void set_limits(const command *c)
+static void set_limits(const command_job *c)
 {
     limit(RLIMIT_CPU, (c->wall_ms + 999) / 1000 + 1); /* of each process; wall_ms ends them all */
     limit(RLIMIT_FSIZE, 0);
@@ -104,7 +106,7 @@ static void become(const running *r, pid_t parent)
     set_limits(r->c);
     if (!sandbox_apply_filter(&box))
         give_up(CHILD_REPORT, EPERM);
-    execve(r->c->path, (char *const *)(uintptr_t)r->argv, (char *const *)(uintptr_t)env);
+    execve(r->path, (char *const *)(uintptr_t)r->argv, (char *const *)(uintptr_t)env);
     give_up(CHILD_REPORT, errno);
 }
 
@@ -134,9 +136,16 @@ static status make_pipes(running *r, error *err)
     return OK;
 }
 
-static status check_program(const command *c, error *err)
+static status find_program(running *r, error *err)
 {
+    const command_job *c = r->c;
     struct stat st;
+    char here[PATH_MAX] = "";
+    if (c->path[0] != '/' && !getcwd(here, sizeof here))
+        return fail(err, E_IO, "%s: %s", c->path, strerror(errno));
+    int n = snprintf(r->path, sizeof r->path, "%s%s%s", here, here[0] ? "/" : "", c->path);
+    if (n < 0 || (size_t)n >= sizeof r->path)
+        return fail(err, E_RANGE, "%s: the path is too long", c->path);
     if (stat(c->path, &st) != 0 || !S_ISREG(st.st_mode))
         return fail(err, E_NOTFOUND, "%s: no such program", c->path);
     if (access(c->path, X_OK) != 0)
@@ -151,7 +160,7 @@ static status start(running *r, error *err)
     pid_t self = getpid();
     int e = 0;
     ssize_t n;
-    r->argv[0] = r->c->path;
+    r->argv[0] = r->path;
     for (size_t i = 0; i < r->c->n_args; i++)
         r->argv[i + 1] = r->c->args[i];
     r->deadline_us = clock_mono_us() + (uint64_t)r->c->wall_ms * 1000;
@@ -253,15 +262,15 @@ static void finish(running *r, command_result *out, buf *errors)
     }
 }
 
-status command_run(const command *c, command_result *out, error *err)
+status command_run(const command_job *c, command_result *out, error *err)
 {
     running r = { .c = c, .box = { .ruleset = -1 }, .in = -1, .out = { -1, -1 }, .errors = { -1, -1 },
                   .report = { -1, -1 }, .pidfd = -1 };
     command_result result = { .end = COMMAND_EXITED, .output = BUF_INIT(c->output_max) };
     buf errors = BUF_INIT(2 * COMMAND_ERRORS_BYTES + PIECE);
-    status s = check_program(c, err);
+    status s = find_program(&r, err);
     if (!s)
-        s = sandbox_prepare(&r.box, c->path, c->dir, c->processes > 0, err);
+        s = sandbox_prepare(&r.box, r.path, c->dir, c->processes > 0, err);
     if (!s)
         s = make_input(&r, err);
     if (!s)
@@ -293,7 +302,7 @@ void command_result_clear(command_result *r)
     buf_clear(&r->output);
 }
 
-const char *command_how_ended(const command *c, const command_result *r, char *text, size_t bytes)
+const char *command_how_ended(const command_job *c, const command_result *r, char *text, size_t bytes)
 {
     switch (r->end) {
     case COMMAND_EXITED: snprintf(text, bytes, "exit status %d", r->code); break;

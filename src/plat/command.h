@@ -24,7 +24,7 @@
 
 enum { COMMAND_ARGS_MAX = 32, COMMAND_ERRORS_BYTES = 512 };
 
-typedef struct command {
+typedef struct command_job {
     const char *path;        /* of the program */
     const char *const *args; /* after the program's name */
     size_t n_args;           /* at most COMMAND_ARGS_MAX */
@@ -35,7 +35,7 @@ typedef struct command {
     uint64_t memory_bytes;   /* 0: no limit */
     size_t output_max;       /* bytes of its standard output */
     uint32_t processes;      /* that it may start; 0: none */
-} command;
+} command_job;
 
 typedef enum command_end {
     COMMAND_EXITED,    /* code: exit status */
@@ -53,9 +53,9 @@ typedef struct command_result {
 
 /* OK however the program ended: `end` says it. E_NOTFOUND: no such program or folder; E_IO: it cannot be started;
  * E_UNSUPPORTED: there is no sandbox here, so nothing was run. Clear the result after OK. */
-status command_run(const command *c, command_result *out, error *err) MUST_CHECK;
+status command_run(const command_job *c, command_result *out, error *err) MUST_CHECK;
 void command_result_clear(command_result *r);
 /* "exit status 3", "signal 11 (Segmentation fault)", "no end within 10000 ms", … into text. */
-const char *command_how_ended(const command *c, const command_result *r, char *text, size_t bytes);
+const char *command_how_ended(const command_job *c, const command_result *r, char *text, size_t bytes);
 
 #endif

@@ -1,5 +1,5 @@
 /* grade.c: the table of graders, reading `graders`, and the task's grade from theirs. What the rows do is
- * in grade_text.c, grade_number.c and grade_json.c. */
+ * in the other grade_*.c. */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +22,18 @@ const grade_type grade_table[] = {
     { "max-words", { "max" }, read_limit, run_max_words, NULL },
     { "min-words", { "min" }, read_limit, run_min_words, NULL },
     { "numbers-in-input", { "decimal" }, read_number, run_numbers_in_input, NULL },
+    { "latency", { "max_ms", "of" }, read_latency, run_bare, NULL },
+    { "cost", { "max_usd" }, read_cost, run_bare, NULL },
+    { "tokens", { "max", "min" }, read_tokens, run_bare, NULL },
+    { "perplexity", { "max" }, read_perplexity, run_bare, NULL },
+    { "finish", { NULL }, read_finish, run_bare, NULL },
+    { "similarity", { "model" }, read_similarity, run_bare, ideal_text },
+    { "tool-call",
+      { "order", "alternatives", "fields", "extra", "abs", "rel", "ignore_case", "ignore_space", "ignore_punctuation" },
+      read_calls, run_tool_call, ideal_calls },
+    { "command", { "run", "args", "files", "timeout_ms", "memory", "processes" }, read_command, run_bare,
+      NULL },
+    { "judge", { "model", "rubric", "scale", "mode", "explain" }, read_judge, run_bare, NULL },
 };
 const size_t grade_table_rows = ARRAY_LEN(grade_table);
 
@@ -46,7 +58,8 @@ size_t grade_types(const char *const **names)
 {
     static const char *list[ARRAY_LEN(grade_table)] = {
         "exact", "label", "contains", "contains-all", "contains-any", "not-contains", "regex", "number", "json-fields",
-        "key-facts", "max-words", "min-words", "numbers-in-input",
+        "key-facts", "max-words", "min-words", "numbers-in-input", "latency", "cost", "tokens", "perplexity", "finish",
+        "similarity", "tool-call", "command", "judge",
     };
     *names = list;
     return ARRAY_LEN(list);
@@ -175,13 +188,22 @@ static status look(const task *t, const char *answer, size_t n, grade *out, erro
     return unusable(answer, n, out) || !t->schema ? OK : grade_by_schema(t, answer, n, out, err);
 }
 
+status grade_dispatch(const task *t, const task_grader *g, const task_case *c, span answer, const grade_with *with,
+                      grade *out, error *err)
+{
+    return g->run_with ? g->run_with(t, g, c, answer, with, out, err)
+                       : g->type->run(t, g, c, answer.p, answer.n, out, err);
+}
+
+static const grade_with nothing_else = { &grade_facts_unknown, NULL };
+
 /* With what look() said about the answer. */
-static status run_one(const task *t, size_t grader, const task_case *c, const char *answer, size_t n,
+static status run_one(const task *t, size_t grader, const task_case *c, span answer, const grade_with *with,
                       const grade *looked, grade *out, error *err)
 {
     grade one = *looked;
     const task_grader *g = &t->graders[grader];
-    status s = one.outcome == GRADE_MALFORMED ? OK : g->type->run(t, g, c, answer, n, &one, err);
+    status s = one.outcome == GRADE_MALFORMED ? OK : grade_dispatch(t, g, c, answer, with, &one, err);
     if (s)
         return s;
     if (one.outcome == GRADE_WRONG && !one.reason[0])
@@ -194,11 +216,18 @@ status grade_one(const task *t, size_t grader, const task_case *c, const char *a
 {
     grade looked = { 0 };
     status s = look(t, answer, n, &looked, err);
-    return s ? s : run_one(t, grader, c, answer, n, &looked, out, err);
+    return s ? s : run_one(t, grader, c, (span){ answer, n }, &nothing_else, &looked, out, err);
 }
 
 status grade_answer(const task *t, const task_case *c, const char *answer, size_t n, grade *out, error *err)
 {
+    return grade_answer_with(t, c, answer, n, &grade_facts_unknown, NULL, out, err);
+}
+
+status grade_answer_with(const task *t, const task_case *c, const char *answer, size_t n, const grade_facts *facts,
+                         const grade_tools *tools, grade *out, error *err)
+{
+    const grade_with with = { facts, tools };
     grade total = { .score = 0, .outcome = GRADE_PASS }, looked = { 0 };
     double sum = 0, weights = 0;
     status s = look(t, answer, n, &looked, err);
@@ -206,7 +235,7 @@ status grade_answer(const task *t, const task_case *c, const char *answer, size_
         return s;
     for (size_t i = 0; i < t->n_graders; i++) {
         grade one;
-        s = run_one(t, i, c, answer, n, &looked, &one, err);
+        s = run_one(t, i, c, (span){ answer, n }, &with, &looked, &one, err);
         if (s)
             return s;
         sum += t->graders[i].weight * one.score;

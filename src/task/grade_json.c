@@ -110,8 +110,6 @@ static bool same_dates(const grade_field *f, const js *want, const js *got)
            text_date(text_of(got), f->month_first, &b) && a.year == b.year && a.month == b.month && a.day == b.day;
 }
 
-static status same_value(const grade_field *f, const js *want, const js *got, bool *out, error *err);
-
 /* List: item by item. Set: each wanted item takes the first item that equals it and is still free. */
 static status same_items(const grade_field *f, const js *want, const js *got, bool *out, error *err)
 {
@@ -127,7 +125,7 @@ static status same_items(const grade_field *f, const js *want, const js *got, bo
         bool found = false;
         for (size_t k = f->type == FIELD_SET ? 0 : i; k < n && !s && !found; k++) {
             if (!used[k])
-                s = same_value(&item, js_at(want, i), js_at(got, k), &found, err);
+                s = grade_same_value(&item, js_at(want, i), js_at(got, k), &found, err);
             used[k] = used[k] || found;
             if (f->type != FIELD_SET)
                 break;
@@ -139,7 +137,7 @@ static status same_items(const grade_field *f, const js *want, const js *got, bo
     return s;
 }
 
-static status same_value(const grade_field *f, const js *want, const js *got, bool *out, error *err)
+status grade_same_value(const grade_field *f, const js *want, const js *got, bool *out, error *err)
 {
     field_type type = f->type;
     if (type == FIELD_ANY)
@@ -206,7 +204,7 @@ static status compare_member(tally *y, const char *path, const js *want, const j
         note(y, path);
     } else if (nothing(want)) {
         y->extra++;
-    } else if (!(s = same_value(f ? f : &plain, want, got, &same, y->err))) {
+    } else if (!(s = grade_same_value(f ? f : &plain, want, got, &same, y->err))) {
         y->right += same;
         y->wrong += !same;
         if (!same)
@@ -231,7 +229,7 @@ static status compare_objects(tally *y, const char *prefix, const js *want, cons
 }
 
 /* The object's text: the whole answer, or what the first fenced block holds. */
-static span object_text(span answer)
+span grade_object_text(span answer)
 {
     span whole = span_trim(answer);
     const char *end = whole.p + whole.n, *fence = memmem(whole.p, whole.n, "```", 3);
@@ -245,7 +243,7 @@ static span object_text(span answer)
 /* The schema judges before any grader: what is not as it demands cannot be used. */
 status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, error *err)
 {
-    span text = object_text((span){ answer, n });
+    span text = grade_object_text((span){ answer, n });
     js *got = NULL;
     schema_problem p;
     status s = text.n > JSON_BYTES_MAX ? E_FORMAT : js_parse(&got, text.p, text.n, "answer", 1, NULL);
@@ -276,7 +274,7 @@ status run_json_fields(const task *t, const task_grader *g, const task_case *c, 
         return s;
     if (!js_is(expected, JS_OBJECT))
         return grade_bad_expected(t, g, c, "an object", err);
-    span text = object_text((span){ answer, n });
+    span text = grade_object_text((span){ answer, n });
     s = text.n > JSON_BYTES_MAX ? E_FORMAT : js_parse(&got, text.p, text.n, "answer", 1, NULL);
     if (s == E_NOMEM)
         return task_no_memory(err);

@@ -34,6 +34,11 @@ enum {
 typedef enum task_output { TASK_TEXT, TASK_LABEL, TASK_JSON, TASK_NUMBER } task_output;
 const char *task_output_name(task_output kind);
 
+/* As in requests (request.h), in the same order. */
+typedef enum task_tool_choice {
+    TASK_TOOLS_AUTO, TASK_TOOLS_NONE, TASK_TOOLS_REQUIRED, TASK_TOOLS_NAMED
+} task_tool_choice;
+
 typedef struct task_message {
     const char *role;    /* "system", "user" or "assistant" */
     const char *content; /* may hold {{name}} in a task; never in what task_render gives */
@@ -91,6 +96,10 @@ typedef struct task {
 
     task_output output;
     const js *schema; /* NULL: none; what schema.h cannot check was refused when the task was read */
+    const js *tools;  /* OpenAI's list of functions; NULL: none. An answer that calls is the text of a JSON
+                         list [{"name": …, "arguments": {…}}] */
+    task_tool_choice tool_choice;
+    const char *tool_name; /* TASK_TOOLS_NAMED */
     size_t n_labels;
     const char *const *labels;
 
@@ -164,6 +173,8 @@ void task_prompt_digest(const task_prompt *prompt, char out[DIGEST_HEX]);
 status task_grader_digest(const task *t, char out[DIGEST_HEX], error *err) MUST_CHECK;
 /* What is asked about: every case's id, input, expected and cluster, in the order of ids. Not tags, not file order. */
 status task_suite_digest(const task *t, char out[DIGEST_HEX], error *err) MUST_CHECK;
+/* A rendered conversation's digest, when the task's tools go with it. Unchanged without tools. */
+status task_tools_digest(const task *t, char inout[DIGEST_HEX], error *err) MUST_CHECK;
 /* One case: its input and expected (and not its id). */
 status task_case_digest(const task_case *c, char out[DIGEST_HEX], error *err) MUST_CHECK;
 /* A rendered conversation: key of an answer. */

@@ -17,11 +17,15 @@ struct task_memory {
     task whole; /* what the outside sees; first, so that the two pointers are one */
     arena texts, case_memory;
     yaml_file *file; /* many texts point into it */
-    js *schema, *graders, *output;
+    js *schema, *graders, *output, *tools;
     struct schema *checked; /* the same schema, compiled */
     js **roots; /* one object a case */
     size_t n_roots;
     bool cases_loaded;
+    grade_model models[GRADE_MODELS_MAX];
+    size_t n_models;
+    const char *bound;            /* grade_bind_models; NULL */
+    char files[DIGEST_HEX];       /* of what `command` graders run; "" */
 };
 
 /* Reading task.yaml: what every reader of a part needs. */
@@ -81,6 +85,14 @@ typedef struct grade_field {
 typedef status grade_run(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n,
                          grade *out, error *err);
 
+/* What grade_answer_with was given. Never NULL, nor is facts; tools may be. */
+typedef struct grade_with {
+    const grade_facts *facts;
+    const grade_tools *tools;
+} grade_with;
+typedef status grade_run_with(const task *t, const task_grader *g, const task_case *c, span answer,
+                              const grade_with *with, grade *out, error *err);
+
 typedef struct grade_type {
     const char *name;
     const char *settings[TASK_SETTINGS_MAX]; /* besides type, weight, threshold, key */
@@ -106,6 +118,8 @@ struct task_grader {
     size_t n_fields;
     const grade_field *fields;
     bool ignore_extra;
+    const void *own; /* what only this type has; in the task's arena */
+    grade_run_with *run_with; /* set by `read` of what needs more than the text; the type's run is then run_bare */
 };
 
 struct task_rule {
@@ -124,6 +138,35 @@ void grade_score(const task_grader *g, double score, grade *out);
 /* E_FORMAT never: out->outcome is GRADE_MALFORMED when the answer is not as output.schema demands. */
 status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, error *err);
 status grade_malformed(grade *out, const char *reason); /* always OK */
+
+/* Runs one grader, whichever of its two functions it has. out begins as {0}. */
+status grade_dispatch(const task *t, const task_grader *g, const task_case *c, span answer, const grade_with *with,
+                      grade *out, error *err);
+/* E_UNSUPPORTED: "the grader 'latency' needs …, which is not known here". */
+status grade_missing(const task *t, const task_grader *g, const char *what, error *err);
+/* The JSON of an answer: all of it, or what its first fenced block holds. */
+span grade_object_text(span answer);
+/* A value of the case against one of the answer, by the rules of json-fields. */
+status grade_same_value(const grade_field *f, const js *want, const js *got, bool *out, error *err);
+
+/* grade_facts.c, grade_similarity.c, grade_calls.c, grade_command.c, grade_judge.c */
+status read_latency(task_reader *r, const yaml *map, task_grader *g);
+status read_cost(task_reader *r, const yaml *map, task_grader *g);
+status read_perplexity(task_reader *r, const yaml *map, task_grader *g);
+status read_tokens(task_reader *r, const yaml *map, task_grader *g);
+status read_finish(task_reader *r, const yaml *map, task_grader *g);
+status read_similarity(task_reader *r, const yaml *map, task_grader *g);
+status read_calls(task_reader *r, const yaml *map, task_grader *g);
+status read_command(task_reader *r, const yaml *map, task_grader *g);
+status read_judge(task_reader *r, const yaml *map, task_grader *g);
+grade_run run_bare, run_tool_call;
+status ideal_calls(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
+/* `model`: a PROVIDER; noted among the task's models. */
+status read_model(task_reader *r, const yaml *map, bool judge, const char **out);
+
+/* tools.c */
+status tools_read(task_reader *r, const yaml *root);
+bool tools_have(const task *t, const char *name);
 
 /* grade_text.c, grade_number.c, grade_json.c */
 status read_exact(task_reader *r, const yaml *map, task_grader *g);

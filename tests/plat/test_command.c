@@ -31,7 +31,7 @@ static int teardown(void **state)
     return rmdir(dir); /* which fails when a program left a file there */
 }
 
-static command_result run(const char *program, const char *script, command c)
+static command_result run(const char *program, const char *script, command_job c)
 {
     const char *args[] = { "-c", script };
     command_result r = { 0 };
@@ -52,7 +52,7 @@ static void denied(const char *what, const char *attempt)
     snprintf(script, sizeof script, "import os, socket, ctypes, signal, threading, mmap\n"
              "try:\n  %s\n  print('done')\n"
              "except (OSError, MemoryError, RuntimeError, ValueError):\n  print('denied')\n", attempt);
-    command_result r = run("/usr/bin/python3", script, (command){ .memory_bytes = 1ull << 30 });
+    command_result r = run("/usr/bin/python3", script, (command_job){ .memory_bytes = 1ull << 30 });
     if (r.end != COMMAND_EXITED || r.code != 0 || strcmp(buf_text(&r.output), "denied\n") != 0)
         fail_msg("%s: end %d, code %d, '%s' '%s'", what, r.end, r.code, buf_text(&r.output), r.errors);
     command_result_clear(&r);
@@ -64,7 +64,7 @@ static void text_in_text_out(void **state)
     command_result r = run("/usr/bin/python3", "import sys, os, threading\nt = sys.stdin.read()\n"
                            "w = threading.Thread(target=lambda: print(len(t), os.getcwd(), sorted(os.environ)))\n"
                            "w.start(); w.join()\nprint('hm\\x01\\n', file=sys.stderr)\nsys.exit(3)",
-                           (command){ .input = "Gr\xC3\xBC\xC3\x9F" "e", .n_input = 7 });
+                           (command_job){ .input = "Gr\xC3\xBC\xC3\x9F" "e", .n_input = 7 });
     char wanted[200];
     snprintf(wanted, sizeof wanted, "5 %s ['HOME', 'LANG', 'PATH', 'PYTHONDONTWRITEBYTECODE']\n", dir);
     assert_string_equal(buf_text(&r.output), wanted);
@@ -75,11 +75,11 @@ static void text_in_text_out(void **state)
     /* more input than a pipe holds, not read; more output than a pipe holds */
     static char big[3 << 20];
     memset(big, 'x', sizeof big);
-    r = run("/bin/sh", "echo fine >/dev/stdout 2>/dev/null", (command){ .input = big, .n_input = sizeof big });
+    r = run("/bin/sh", "echo fine >/dev/stdout 2>/dev/null", (command_job){ .input = big, .n_input = sizeof big });
     assert_string_equal(buf_text(&r.output), "fine\n");
     command_result_clear(&r);
     r = run("/usr/bin/python3", "import sys\nsys.stdout.write(sys.stdin.read())",
-            (command){ .input = big, .n_input = sizeof big, .output_max = sizeof big });
+            (command_job){ .input = big, .n_input = sizeof big, .output_max = sizeof big });
     assert_int_equal(r.end, COMMAND_EXITED);
     assert_int_equal(r.output.len, sizeof big);
     command_result_clear(&r);
@@ -117,7 +117,7 @@ static void writing(void **state)
     denied("rights", "os.chmod('kept', 0o777)");
     denied("times", "os.utime('kept', (1, 1))");
     denied("a file in memory", "os.memfd_create('x')");
-    command_result r = run("/bin/sh", "echo x >/dev/null && read -r line <kept; echo \"$line\"", (command){ 0 });
+    command_result r = run("/bin/sh", "echo x >/dev/null && read -r line <kept; echo \"$line\"", (command_job){ 0 });
     assert_string_equal(buf_text(&r.output), "kept\n"); /* reading and /dev/null are let be */
     command_result_clear(&r);
     f = fopen(kept, "r");
@@ -141,10 +141,10 @@ static void processes(void **state)
     denied("memory", "bytearray(2 << 30)");
     denied("tracing", "(lambda c: c.ptrace(16, os.getppid(), 0, 0) == 0 or (_ for _ in ()).throw(OSError()))"
                       "(ctypes.CDLL(None))");
-    command_result r = run("/bin/sh", "echo a b | sed s/a/c/", (command){ 0 });
+    command_result r = run("/bin/sh", "echo a b | sed s/a/c/", (command_job){ 0 });
     assert_true(r.code != 0 || r.output.len == 0);
     command_result_clear(&r);
-    r = run("/bin/sh", "echo a b | sed s/a/c/", (command){ .processes = 8 });
+    r = run("/bin/sh", "echo a b | sed s/a/c/", (command_job){ .processes = 8 });
     assert_string_equal(buf_text(&r.output), "c b\n");
     command_result_clear(&r);
 }
@@ -173,7 +173,7 @@ static void ends(void **state)
     (void)state;
     uint64_t since = clock_mono_us();
     char text[100];
-    command c = { .wall_ms = 300 };
+    command_job c = { .wall_ms = 300 };
     command_result r = run("/usr/bin/python3", "import time\ntime.sleep(1000)", c);
     assert_int_equal(r.end, COMMAND_TIMED_OUT);
     assert_string_equal(command_how_ended(&c, &r, text, sizeof text), "no end within 300 ms");
@@ -182,7 +182,7 @@ static void ends(void **state)
     assert_int_equal(r.end, COMMAND_TIMED_OUT);
     command_result_clear(&r);
     assert_true(clock_mono_us() - since < 10000000);
-    r = run("/bin/sh", "while :; do echo flood; done", (command){ .output_max = 100000 });
+    r = run("/bin/sh", "while :; do echo flood; done", (command_job){ .output_max = 100000 });
     assert_int_equal(r.end, COMMAND_FLOODED);
     assert_true(r.output.len <= 100000);
     command_result_clear(&r);
@@ -190,19 +190,19 @@ static void ends(void **state)
     assert_int_equal(r.end, COMMAND_TIMED_OUT);
     assert_true(strlen(r.errors) < COMMAND_ERRORS_BYTES && strstr(r.errors, "flood"));
     command_result_clear(&r);
-    r = run("/usr/bin/python3", "import ctypes\nctypes.string_at(0)", (command){ 0 });
+    r = run("/usr/bin/python3", "import ctypes\nctypes.string_at(0)", (command_job){ 0 });
     assert_int_equal(r.end, COMMAND_KILLED);
     assert_int_equal(r.code, SIGSEGV);
     command_result_clear(&r);
     since = clock_mono_us(); /* the program ends, what it started holds the pipe open and would go on */
-    r = run("/bin/sh", "sleep 98765 & sleep 98765 & echo done", (command){ .processes = 8 });
+    r = run("/bin/sh", "sleep 98765 & sleep 98765 & echo done", (command_job){ .processes = 8 });
     assert_int_equal(r.end, COMMAND_EXITED);
     assert_string_equal(buf_text(&r.output), "done\n");
     assert_true(clock_mono_us() - since < 5000000);
     command_result_clear(&r);
     r = run("/usr/bin/python3", "import os, time\n"
             "for i in range(30):\n  if os.fork() == 0: time.sleep(98765)\ntime.sleep(98765)",
-            (command){ .processes = 40, .wall_ms = 1000 });
+            (command_job){ .processes = 40, .wall_ms = 1000 });
     assert_int_equal(r.end, COMMAND_TIMED_OUT);
     command_result_clear(&r);
     for (int i = 0; i < 100 && sleepers("98765"); i++)
@@ -215,7 +215,7 @@ static void what_cannot_start(void **state)
     (void)state;
     command_result r;
     error err;
-    command c = { .path = "/nowhere/program", .dir = dir, .wall_ms = 1000, .output_max = 100 };
+    command_job c = { .path = "/nowhere/program", .dir = dir, .wall_ms = 1000, .output_max = 100 };
     assert_int_equal(command_run(&c, &r, &err), E_NOTFOUND);
     c.path = "/etc/passwd";
     assert_int_equal(command_run(&c, &r, &err), E_NOTFOUND);
@@ -241,7 +241,7 @@ static void *many(void *bad)
 {
     for (int i = 0; i < 10; i++) {
         command_result r = run("/usr/bin/python3", "import os\nn = 0\nfor i in range(3, 256):\n  try:\n"
-                               "    os.fstat(i)\n    n += 1\n  except OSError: pass\nprint(n)", (command){ 0 });
+                               "    os.fstat(i)\n    n += 1\n  except OSError: pass\nprint(n)", (command_job){ 0 });
         if (r.end != COMMAND_EXITED || strcmp(buf_text(&r.output), "0\n") != 0)
             ++*(int *)bad;
         command_result_clear(&r);
