@@ -239,3 +239,10 @@ grade_facts measure_facts(const ledger_answer *row, const provider_info *who)
                           .cost_usd = cost, .n_prompt = row->n_prompt, .n_output = row->n_output, .finish = row->finish,
                           .mean_logprob = row->mean_logprob };
 }
+
+grade_facts measure_facts_kept(const ledger_row *row, const provider_info *who)
+{
+    const ledger_answer a = { .finish = row->finish, .n_prompt = row->n_prompt, .n_output = row->n_output,
+                              .ttft_us = row->ttft_us, .total_us = row->total_us, .mean_logprob = NAN };
+    return measure_facts(&a, who);
+}
