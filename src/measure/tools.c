@@ -2,6 +2,7 @@
 #include "measure/tools.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,40 +15,72 @@
 
 enum { IDENTITY_BYTES_MAX = 64 << 10 };
 
+typedef struct opened {
+    grade_model model;
+    provider *at;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t left;
+    uint32_t busy;
+} opened;
+
 struct measure_tools {
     const task *t;
     size_t n;
-    struct {
-        grade_model model;
-        provider *at;
-    } opened[GRADE_MODELS_MAX];
+    opened opened[GRADE_MODELS_MAX];
     grade_tools tools;
 };
 
 /* ---- what graders call ---- */
 
-static provider *find(const measure_tools *m, const char *name, bool judge)
+static opened *find(measure_tools *m, const char *name, bool judge)
 {
     for (size_t i = 0; i < m->n; i++)
         if (m->opened[i].model.judge == judge && !strcmp(m->opened[i].model.name, name))
-            return m->opened[i].at;
+            return &m->opened[i];
     return NULL;
+}
+
+/* A local model refuses more answers at once than it has room for, and graders come from many threads. */
+static void enter(opened *o)
+{
+    pthread_mutex_lock(&o->lock);
+    while (o->busy >= provider_get_info(o->at)->parallel)
+        pthread_cond_wait(&o->left, &o->lock);
+    o->busy++;
+    pthread_mutex_unlock(&o->lock);
+}
+
+static void leave(opened *o)
+{
+    pthread_mutex_lock(&o->lock);
+    o->busy--;
+    pthread_cond_signal(&o->left);
+    pthread_mutex_unlock(&o->lock);
 }
 
 static status tool_judge(void *user, const char *model, const grade_question *q, char **answer, error *err)
 {
-    const measure_tools *m = user;
-    provider *p = find(m, model, true);
-    return p ? judge_ask(p, m->t, q, answer, err) : fail(err, E_NOTFOUND, "the judge %s is not open", model);
+    measure_tools *m = user;
+    opened *o = find(m, model, true);
+    if (!o)
+        return fail(err, E_NOTFOUND, "the judge %s is not open", model);
+    enter(o);
+    status s = judge_ask(o->at, m->t, q, answer, err);
+    leave(o);
+    return s;
 }
 
 static status tool_embed(void *user, const char *model, const char *const *texts, size_t n, float **vectors,
                          size_t *size, error *err)
 {
-    const measure_tools *m = user;
-    provider *p = find(m, model, false);
-    return p ? embedder_embed(p, m->t, texts, n, vectors, size, err)
-             : fail(err, E_NOTFOUND, "the embedding model %s is not open", model);
+    measure_tools *m = user;
+    opened *o = find(m, model, false);
+    if (!o)
+        return fail(err, E_NOTFOUND, "the embedding model %s is not open", model);
+    enter(o);
+    status s = embedder_embed(o->at, m->t, texts, n, vectors, size, err);
+    leave(o);
+    return s;
 }
 
 static status tool_run(void *user, const command_job *c, command_result *out, error *err)
@@ -131,6 +164,8 @@ static status open_all(measure_tools *m, const config *cfg, const grade_model *l
         if (s)
             return fail_prefix(err, s, "task %s, a grader's model: ", m->t->id);
         m->opened[i].model = list[i];
+        pthread_mutex_init(&m->opened[i].lock, NULL);
+        pthread_cond_init(&m->opened[i].left, NULL);
         m->n = i + 1;
         const provider_info *who = provider_get_info(m->opened[i].at);
         s = check_model(m->t, &list[i], who, err);
@@ -164,8 +199,11 @@ void measure_tools_close(measure_tools **tools)
 {
     if (!*tools)
         return;
-    for (size_t i = 0; i < (*tools)->n; i++)
+    for (size_t i = 0; i < (*tools)->n; i++) {
         provider_close(&(*tools)->opened[i].at);
+        pthread_mutex_destroy(&(*tools)->opened[i].lock);
+        pthread_cond_destroy(&(*tools)->opened[i].left);
+    }
     mem_free(*tools);
     *tools = NULL;
 }
