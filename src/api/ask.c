@@ -43,6 +43,7 @@ static void use_task(const target *to, request *neutral, request_message *messag
         neutral->tools = to->t->tools;
         neutral->tool_choice = (request_tool_choice)to->t->tool_choice; /* the same order: measure/ask.c asserts it */
         neutral->tool_name = to->t->tool_name;
+        neutral->one_call = to->t->one_call;
     }
     if (to->t->caller_prompt)
         return;

@@ -208,6 +208,7 @@ static void set_request(session *s, const task_case *c, uint32_t repeat, const t
     r->tools = s->t->tools;
     r->tool_choice = (request_tool_choice)s->t->tool_choice; /* the same order: asserted below */
     r->tool_name = s->t->tool_name;
+    r->one_call = s->t->one_call;
     if (s->t->schema && s->who->kind == PROVIDER_LOCAL) { /* enforced here; what others answer is graded by it */
         r->shape = SHAPE_SCHEMA;
         r->schema = s->t->schema;

@@ -101,7 +101,7 @@ status task_grader_digest(const task *t, char out[DIGEST_HEX], error *err)
 
 status task_tools_digest(const task *t, char inout[DIGEST_HEX], error *err)
 {
-    const uint8_t choice[1] = { (uint8_t)t->tool_choice };
+    const uint8_t choice[2] = { (uint8_t)t->tool_choice, t->one_call };
     if (!t->tools)
         return OK;
     digest *d = digest_open();

@@ -284,7 +284,7 @@ static status read_root(task_reader *r)
 {
     static const char *const keys[] = { "hearth", "id", "description", "privacy", "messages", "prompt", "variants",
                                         "output", "graders", "bar", "margin", "limits", "sampling", "cases",
-                                        "baseline", "tools", "tool_choice" };
+                                        "baseline", "tools", "tool_choice", "parallel_tool_calls" };
     const yaml *root = r->f->root;
     if (!root || root->kind != YAML_MAP)
         return fail(r->err, E_FORMAT, "%s:1: a task is a map of keys; it begins with 'hearth: 1'", r->t->path);

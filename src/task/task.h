@@ -100,6 +100,7 @@ typedef struct task {
                          list [{"name": …, "arguments": {…}}] */
     task_tool_choice tool_choice;
     const char *tool_name; /* TASK_TOOLS_NAMED */
+    bool one_call;         /* `parallel_tool_calls: false` */
     size_t n_labels;
     const char *const *labels;
 

@@ -95,8 +95,10 @@ status tools_read(task_reader *r, const yaml *root)
     const yaml *tools = yaml_get(root, "tools"), *choice = yaml_get(root, "tool_choice");
     size_t n = yaml_count(tools), i = 0;
     status s = OK;
+    const yaml *other = choice ? choice : yaml_get(root, "parallel_tool_calls");
+    bool parallel = true;
     if (!tools)
-        return choice ? yaml_error(r->f, choice, r->err, "'tool_choice' without 'tools'") : OK;
+        return other ? yaml_error(r->f, other, r->err, "'%s' without 'tools'", other->key) : OK;
     if (tools->kind != YAML_SEQ || n == 0 || n > TOOLS_MAX)
         return yaml_error(r->f, tools, r->err, "'tools' is a list of 1 to %d functions", TOOLS_MAX);
     if (r->t->schema)
@@ -110,5 +112,7 @@ status tools_read(task_reader *r, const yaml *root)
     if (s)
         return s;
     r->t->tools = r->t->memory->tools;
-    return choice ? read_choice(r, choice) : OK;
+    s = task_read_bool(r, root, "parallel_tool_calls", &parallel);
+    r->t->one_call = !parallel;
+    return s ? s : choice ? read_choice(r, choice) : OK;
 }

@@ -282,7 +282,9 @@ static void tools_of_a_task(void **state)
     static const struct { const char *more, *says; } bad[] = {
         { "tools: []", "1 to 512" },
         { "tools: weather", "1 to 512" },
-        { "tool_choice: auto", "without 'tools'" },
+        { "tool_choice: auto", "'tool_choice' without 'tools'" },
+        { "parallel_tool_calls: false", "'parallel_tool_calls' without 'tools'" },
+        { "tools: [{type: function, function: {name: a}}]\nparallel_tool_calls: sometimes", "true or false" },
         { "tools: [{name: a}]", "a tool is {type: function" },
         { "tools: [{type: function, function: {name: 'a b'}}]", "a tool's name" },
         { "tools: [{type: function, function: {description: x}}]", "a tool's name" },
