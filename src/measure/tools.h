@@ -47,7 +47,9 @@ status judge_allowed(const task *t, const char *spec, provider_kind kind, provid
 status judge_is_another(const task *t, const provider_info *who, const provider_info *contestant,
                         error *err) MUST_CHECK;
 
-/* How far a judge and people agree on the same answers: pass or not. */
+/* How far a judge and people agree on the same answers: pass or not. Shown beside every result that a judge had a part
+ * in: of the answers of the matching set that carry a label of people, as "judge against people: n, agreement, kappa",
+ * and "no labels" where there are none. */
 typedef struct judge_counts {
     size_t n, both_pass, both_fail;
     size_t judge_only; /* the judge says pass, people do not */

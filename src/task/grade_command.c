@@ -115,6 +115,11 @@ status read_command(task_reader *r, const yaml *map, task_grader *g)
     return s ? s : read_files(r, map, c);
 }
 
+const char *command_program(const task_grader *g)
+{
+    return g->run_with == run_command ? ((const command_rules *)g->own)->path : NULL;
+}
+
 /* ---- running ---- */
 
 static void write_input(const task_case *c, span answer, buf *out)

@@ -161,6 +161,8 @@ status read_command(task_reader *r, const yaml *map, task_grader *g);
 status read_judge(task_reader *r, const yaml *map, task_grader *g);
 grade_run run_bare, run_tool_call;
 status ideal_calls(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
+/* What a `command` runs; NULL of other graders. */
+const char *command_program(const task_grader *g);
 /* `model`: a PROVIDER; noted among the task's models. */
 status read_model(task_reader *r, const yaml *map, bool judge, const char **out);
 

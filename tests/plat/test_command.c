@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "plat/clock.h"
 #include "plat/command.h"
 
@@ -210,18 +211,18 @@ static void ends(void **state)
     assert_int_equal(sleepers("98765"), 0);
 }
 
-static void what_cannot_start(void **state)
+static void what_can_start(void **state)
 {
     (void)state;
     command_result r;
-    error err;
+    error why;
     command_job c = { .path = "/nowhere/program", .dir = dir, .wall_ms = 1000, .output_max = 100 };
-    assert_int_equal(command_run(&c, &r, &err), E_NOTFOUND);
+    assert_int_equal(command_run(&c, &r, &why), E_NOTFOUND);
     c.path = "/etc/passwd";
-    assert_int_equal(command_run(&c, &r, &err), E_NOTFOUND);
+    assert_int_equal(command_run(&c, &r, &why), E_NOTFOUND);
     c.path = "/bin/sh";
     c.dir = "/nowhere";
-    assert_int_equal(command_run(&c, &r, &err), E_NOTFOUND);
+    assert_int_equal(command_run(&c, &r, &why), E_NOTFOUND);
     char path[96];
     snprintf(path, sizeof path, "%s/text", dir);
     FILE *f = fopen(path, "w");
@@ -231,8 +232,18 @@ static void what_cannot_start(void **state)
     chmod(path, 0755);
     c.path = path;
     c.dir = dir;
-    assert_int_equal(command_run(&c, &r, &err), E_IO);
-    assert_non_null(strstr(err.text, "Exec format error"));
+    assert_int_equal(command_run(&c, &r, &why), E_IO);
+    assert_non_null(strstr(why.text, "Exec format error"));
+    f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs("#!/bin/sh\npwd\n", f) >= 0);
+    fclose(f);
+    assert_int_equal(chdir("/tmp"), 0);
+    c.path = path + strlen("/tmp/"); /* paths are of our folder, not of the program's */
+    c.dir = dir + strlen("/tmp/");
+    assert_ok(command_run(&c, &r, err));
+    assert_true(str_starts(buf_text(&r.output), dir));
+    command_result_clear(&r);
     unlink(path);
 }
 
@@ -273,7 +284,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writing, setup, teardown),
         cmocka_unit_test_setup_teardown(processes, setup, teardown),
         cmocka_unit_test_setup_teardown(ends, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_cannot_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_can_start, setup, teardown),
         cmocka_unit_test_setup_teardown(threads, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,38 @@ static void without_a_model(void **state)
     task_close(&t);
 }
 
+static bool found(const char *privacy, const char *more, const char *graders, const char *code)
+{
+    task *t = NULL;
+    lint_report r = { 0 };
+    bool is = false;
+    assert_ok(parse(&t, privacy, more, graders, "t", err));
+    static const char cases[] = "{\"input\":{\"q\":\"a\"},\"expected\":[]}";
+    assert_ok(task_parse_cases(t, cases, sizeof cases - 1, err));
+    assert_ok(lint_loaded(t, &r, err));
+    for (size_t i = 0; i < r.n; i++)
+        is = is || !strcmp(r.findings[i].code, code);
+    lint_report_clear(&r);
+    task_close(&t);
+    return is;
+}
+
+static void lint(void **state)
+{
+    (void)state;
+    static const char remote[] = "  - {type: judge, model: 'openai:https://x.example/v1#big', rubric: '{{answer}}'}";
+    static const char tool[] = "tools: [{type: function, function: {name: a}}]";
+    assert_true(found("private", "", remote, "judge-not-local") && found("secret", "", remote, "judge-not-local"));
+    assert_false(found("private", "cases: synthetic", remote, "judge-not-local"));
+    assert_false(found("public", "", remote, "judge-not-local"));
+    assert_true(found("public", tool, "  - type: finish", "ungraded-calls"));
+    assert_false(found("public", tool, "  - type: tool-call", "ungraded-calls"));
+    assert_false(found("public", "", "  - type: finish", "ungraded-calls"));
+    assert_true(found("public", "", "  - {type: command, run: /etc/passwd}", "no-program"));
+    assert_true(found("public", "", "  - {type: command, run: /nowhere/x}", "no-program"));
+    assert_false(found("public", "", "  - {type: command, run: /bin/true}", "no-program"));
+}
+
 /* ---- tool calls ---- */
 
 static const char tools[] = "tools:\n"
@@ -723,10 +755,18 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(facts),         cmocka_unit_test(without_a_model), cmocka_unit_test(calls),
-        cmocka_unit_test(tools_of_a_task), cmocka_unit_test(similarity),    cmocka_unit_test(verdicts),
-        cmocka_unit_test(no_verdict),    cmocka_unit_test(pairwise),        cmocka_unit_test(hostile_answers),
-        cmocka_unit_test(rubrics),       cmocka_unit_test(identity),
+        cmocka_unit_test(facts),
+        cmocka_unit_test(without_a_model),
+        cmocka_unit_test(lint),
+        cmocka_unit_test(calls),
+        cmocka_unit_test(tools_of_a_task),
+        cmocka_unit_test(similarity),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(no_verdict),
+        cmocka_unit_test(pairwise),
+        cmocka_unit_test(hostile_answers),
+        cmocka_unit_test(rubrics),
+        cmocka_unit_test(identity),
         cmocka_unit_test_setup_teardown(programs, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_programs, setup, teardown),
         cmocka_unit_test_setup_teardown(programs_are_part_of_the_digest, setup, teardown),
