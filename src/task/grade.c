@@ -27,7 +27,7 @@ const grade_type grade_table[] = {
     { "tokens", { "max", "min" }, read_tokens, run_bare, NULL },
     { "perplexity", { "max" }, read_perplexity, run_bare, NULL },
     { "finish", { NULL }, read_finish, run_bare, NULL },
-    { "similarity", { "model" }, read_similarity, run_bare, ideal_text },
+    { "similarity", { "model" }, read_embedding, run_bare, ideal_text },
     { "tool-call",
       { "order", "alternatives", "fields", "extra", "abs", "rel", "ignore_case", "ignore_space", "ignore_punctuation" },
       read_calls, run_tool_call, ideal_calls },

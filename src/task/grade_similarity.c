@@ -10,7 +10,7 @@ enum { EXPECTED_MAX = 64 };
 
 static grade_run_with run_similarity;
 
-status read_similarity(task_reader *r, const yaml *map, task_grader *g)
+status read_embedding(task_reader *r, const yaml *map, task_grader *g)
 {
     const char *model = NULL;
     status s = read_model(r, map, false, &model);

@@ -155,7 +155,7 @@ status read_cost(task_reader *r, const yaml *map, task_grader *g);
 status read_perplexity(task_reader *r, const yaml *map, task_grader *g);
 status read_tokens(task_reader *r, const yaml *map, task_grader *g);
 status read_finish(task_reader *r, const yaml *map, task_grader *g);
-status read_similarity(task_reader *r, const yaml *map, task_grader *g);
+status read_embedding(task_reader *r, const yaml *map, task_grader *g);
 status read_calls(task_reader *r, const yaml *map, task_grader *g);
 status read_command(task_reader *r, const yaml *map, task_grader *g);
 status read_judge(task_reader *r, const yaml *map, task_grader *g);
