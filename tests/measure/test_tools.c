@@ -361,7 +361,7 @@ static void *grade_one_answer(void *user)
 }
 
 /* Several at a time, as a run does. */
-static status grade_all(task *t, const js *answers, const grade_tools *tools, error *err)
+static status grade_each(task *t, const js *answers, const grade_tools *tools, error *err)
 {
     static grading all[AT_ONCE];
     pthread_t threads[AT_ONCE];
@@ -409,7 +409,7 @@ static int grade_folder(const char *folder, const char *file)
     if (!s)
         s = task_grader_digest(t, opened, &err);
     if (!s)
-        s = grade_all(t, answers, measure_tools_get(m), &err);
+        s = grade_each(t, answers, measure_tools_get(m), &err);
     measure_tools_close(&m);
     if (!s)
         s = measure_tools_bind(t, cfg, &err);
