@@ -39,6 +39,12 @@ static void use_task(const target *to, request *neutral, request_message *messag
     neutral->sampling.n_stops = s->n_stop < REQUEST_STOPS_MAX ? s->n_stop : REQUEST_STOPS_MAX;
     for (size_t i = 0; i < neutral->sampling.n_stops; i++)
         neutral->sampling.stops[i] = s->stop[i];
+    if (to->t->tools) {
+        neutral->tools = to->t->tools;
+        neutral->tool_choice = (request_tool_choice)to->t->tool_choice; /* the same order: measure/ask.c asserts it */
+        neutral->tool_name = to->t->tool_name;
+        neutral->one_call = to->t->one_call;
+    }
     if (to->t->caller_prompt)
         return;
     for (size_t i = 0; i < to->messages.n; i++)

@@ -139,7 +139,7 @@ static status grade_root(grader *g, const js *root, int line, error *err)
     if (!s)
         s = buf_ok(&text, "the answer", err);
     if (!s)
-        s = grade_all(g->t, &c, buf_text(&text), text.len, &whole, parts, err);
+        s = grade_all(g->t, &c, buf_text(&text), text.len, NULL, &whole, parts, err);
     if (!s)
         s = suite_add(g->figures, &c, buf_text(&text), text.len, err);
     buf_clear(&text);

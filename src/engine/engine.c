@@ -51,6 +51,11 @@ const char *engine_kv_name(engine_kv kv)
     return kv_types[kv].name;
 }
 
+const char *engine_numerics(void)
+{
+    return KERNELS_NUMERICS;
+}
+
 bool engine_kv_named(const char *name, engine_kv *out)
 {
     for (int i = 0; i < ENGINE_KV_TYPES; i++)
@@ -326,7 +331,7 @@ static void fill_info(engine *e, const plan *p)
         .exact = p->o.exact,
         .is_encoder = p->spec.is_encoder,
         .kv_type = p->o.kv_type,
-        .numerics = KERNELS_NUMERICS,
+        .numerics = engine_numerics(),
     };
 }
 

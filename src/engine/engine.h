@@ -42,6 +42,8 @@ typedef enum engine_kv {
 const char *engine_kv_name(engine_kv kv);
 /* false, and *out as it was, when no type has that name. */
 bool engine_kv_named(const char *name, engine_kv *out);
+/* engine_info's, without an engine. */
+const char *engine_numerics(void);
 
 /* Return true to cancel the load (engine_open answers E_CANCELLED). done and total are bytes of weights. */
 typedef bool engine_progress(void *user, uint64_t done, uint64_t total);

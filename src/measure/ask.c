@@ -11,6 +11,8 @@
 #include "plat/clock.h"
 #include "privacy/privacy.h"
 
+enum { CALLS_MAX = 1024 };
+
 typedef struct listening {
     arm *s;
     const crew *c;
@@ -18,6 +20,8 @@ typedef struct listening {
     uint64_t began_us, first_us; /* first_us 0: no text yet */
     uint32_t timeout_ms;
     bool timed_out, stopped, too_long, done, model_differs;
+    js *calls;                   /* NULL: none yet */
+    buf arguments;               /* of the call that is being made, JSON as text */
     event_done end;              /* numbers only */
 } listening;
 
@@ -32,6 +36,53 @@ static void hear_text(listening *x, const event *e)
         x->first_us = clock_mono_us();
     buf_add(&x->out->text, e->text, e->text_bytes);
     x->too_long = x->out->text.failed;
+}
+
+/* ---- calls: the answer becomes the text of a JSON list [{"name", "arguments"}] ---- */
+
+/* Arguments that are no JSON stay what they are, a text: graders call them malformed. */
+static bool end_arguments(listening *x)
+{
+    js *call = js_at(x->calls, js_len(x->calls) - 1), *arguments = NULL;
+    const char *text = buf_text(&x->arguments);
+    if (!call || js_get(call, "arguments"))
+        return true;
+    if (!x->arguments.len)
+        arguments = js_object();
+    else if (js_parse(&arguments, text, x->arguments.len, "arguments", 1, NULL) != OK)
+        arguments = js_new_stringn(text, x->arguments.len);
+    buf_reset(&x->arguments);
+    return js_set(call, "arguments", arguments);
+}
+
+static void hear_call(listening *x, const event *e)
+{
+    js *call = js_object();
+    bool ok = x->calls || (x->calls = js_array());
+    ok = ok && (!js_len(x->calls) || end_arguments(x));
+    ok = js_set(call, "name", js_new_string(e->call->name)) && ok;
+    ok = js_push(x->calls, call) && ok;
+    if (!x->first_us)
+        x->first_us = clock_mono_us();
+    x->too_long = x->too_long || !ok || js_len(x->calls) > CALLS_MAX;
+}
+
+static void hear_arguments(listening *x, const event *e)
+{
+    buf_add(&x->arguments, e->text, e->text_bytes);
+    x->too_long = x->too_long || x->arguments.failed;
+}
+
+/* In place of what text there was around them. */
+static void write_calls(listening *x)
+{
+    if (!x->calls)
+        return;
+    if (!end_arguments(x))
+        x->too_long = true;
+    buf_reset(&x->out->text);
+    js_write(x->calls, JS_CANONICAL, &x->out->text);
+    x->too_long = x->too_long || x->out->text.failed;
 }
 
 static void hear_end(listening *x, const event *e)
@@ -49,6 +100,8 @@ static int hear(void *user, const event *e)
     listening *x = user;
     switch (e->kind) {
     case EVENT_TEXT: hear_text(x, e); break;
+    case EVENT_CALL: hear_call(x, e); break;
+    case EVENT_ARGUMENTS: hear_arguments(x, e); break;
     case EVENT_DONE: hear_end(x, e); return 0;
     case EVENT_ERROR:
         snprintf(x->out->kind, sizeof x->out->kind, "%s", fault_kind_name(e->error->kind));
@@ -117,6 +170,8 @@ static status judge(listening *x, status answered, error *err)
 {
     reply *out = x->out;
     uint64_t total_us = clock_mono_us() - x->began_us;
+    bool called = x->end.finish == ANSWER_TOOL_CALLS && x->s->t->tools;
+    write_calls(x);
     if (x->stopped)
         return fail(err, E_CANCELLED, "stopped");
     if (x->timed_out)
@@ -128,7 +183,7 @@ static status judge(listening *x, status answered, error *err)
             snprintf(out->kind, sizeof out->kind, "%s", status_name(answered));
         return answered;
     }
-    if (!x->done || (x->end.finish != ANSWER_STOP && x->end.finish != ANSWER_LENGTH))
+    if (!x->done || (x->end.finish != ANSWER_STOP && x->end.finish != ANSWER_LENGTH && !called))
         return failure(out, "garbage", E_PROVIDER, err, "the provider's answer broke off without an end");
     if (x->model_differs)
         return failure(out, "wrong-model", E_PROVIDER, err, "the answer came from another model than was opened");
@@ -146,7 +201,7 @@ static void set_request(arm *s, const task_case *c, uint32_t repeat, const task_
     r->task = s->t->id;
     r->case_id = c->id;
     r->scope = s->t->id; /* the cases of a task share its prompt's prefix, as its requests will when it is served */
-    if (m->plain && !s->who->has_template) {
+    if (m->plain && !s->who->has_template && !s->t->tools) {
         r->kind = REQUEST_TEXT;
         r->text = m->items[0].content;
     } else {
@@ -154,6 +209,10 @@ static void set_request(arm *s, const task_case *c, uint32_t repeat, const task_
         r->messages = (const request_message *)m->items; /* two pointers each: asserted below */
         r->n_messages = m->n;
     }
+    r->tools = s->t->tools;
+    r->tool_choice = (request_tool_choice)s->t->tool_choice; /* the same order: asserted below */
+    r->tool_name = s->t->tool_name;
+    r->one_call = s->t->one_call;
     if (s->t->schema && s->who->kind == PROVIDER_LOCAL) { /* enforced here; what others answer is graded by it */
         r->shape = SHAPE_SCHEMA;
         r->schema = s->t->schema;
@@ -169,15 +228,22 @@ static void set_request(arm *s, const task_case *c, uint32_t repeat, const task_
 _Static_assert(sizeof(task_message) == sizeof(request_message) &&
                    offsetof(task_message, content) == offsetof(request_message, content),
                "a task's message is a request's message");
+_Static_assert((int)TASK_TOOLS_AUTO == (int)TOOLS_AUTO && (int)TASK_TOOLS_NONE == (int)TOOLS_NONE &&
+                   (int)TASK_TOOLS_REQUIRED == (int)TOOLS_REQUIRED && (int)TASK_TOOLS_NAMED == (int)TOOLS_NAMED,
+               "a task's choice of tools is a request's");
 
 /* The rendered prompt as it is kept in the ledger, for people to read. */
-static char *prompt_as_text(const task_messages *m)
+static char *prompt_as_text(const task *t, const task_messages *m)
 {
     buf b = BUF_INIT(TASK_PROMPT_BYTES_MAX + 65536);
     for (size_t i = 0; i < m->n; i++) {
         if (!m->plain)
             buf_printf(&b, "%s[%s]\n", i ? "\n" : "", m->items[i].role);
         buf_str(&b, m->items[i].content);
+    }
+    if (t->tools) {
+        buf_str(&b, "\n[tools]\n");
+        js_write(t->tools, JS_COMPACT, &b);
     }
     return buf_take(&b);
 }
@@ -193,11 +259,14 @@ status ask_case(arm *s, const crew *from, const task_case *c, uint32_t repeat, r
     set_request(s, c, repeat, &m, &r);
     provider_limits limits = { .timeout_ms = s->o->case_timeout_ms ? s->o->case_timeout_ms : 120000 };
     limits.idle_ms = limits.first_ms = limits.timeout_ms;
-    listening x = { .s = s, .c = from, .out = out, .began_us = clock_mono_us(), .timeout_ms = limits.timeout_ms };
+    listening x = { .s = s, .c = from, .out = out, .arguments = BUF_INIT(ANSWER_BYTES_MAX),
+                    .began_us = clock_mono_us(), .timeout_ms = limits.timeout_ms };
     st = s->ask(s->user, &r, hear, &x, &limits, err);
     st = judge(&x, st, err);
     if (!st && privacy_keeps_text(s->t->privacy))
-        *prompt_text = prompt_as_text(&m);
+        *prompt_text = prompt_as_text(s->t, &m);
+    js_free(x.calls);
+    buf_clear(&x.arguments);
     task_messages_clear(&m);
     return st;
 }

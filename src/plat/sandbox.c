@@ -14,22 +14,7 @@
 #include <unistd.h>
 
 #include "plat/cpu.h"
-
-/* Newer than Debian 12's kernel headers: names of our own for the bits of later Landlock versions. */
-#define LL_FS_TRUNCATE (1ull << 14)   /* ABI 3 */
-#define LL_FS_IOCTL_DEV (1ull << 15)  /* ABI 5 */
-#define LL_NET_BIND (1ull << 0)       /* ABI 4 */
-#define LL_NET_CONNECT (1ull << 1)
-#define LL_SCOPE_UNIX (1ull << 0)     /* ABI 6 */
-#define LL_SCOPE_SIGNAL (1ull << 1)
-#define LL_RULE_NET_PORT 2
-
-struct ll_ruleset {
-    uint64_t fs, net, scoped;
-};
-struct ll_port {
-    uint64_t access, port;
-};
+#include "plat/sandbox_int.h"
 
 /* ---- Landlock ---- */
 
@@ -47,8 +32,13 @@ static void allow_path(int ruleset, const char *path)
     close(rule.parent_fd);
 }
 
-/* The ruleset's attributes for this kernel, and how long the struct is that it knows. */
-static size_t ruleset_for(int abi, sandbox_kind kind, struct ll_ruleset *out)
+int sandbox_landlock_abi(void)
+{
+    int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    return abi > 0 ? abi : 0;
+}
+
+size_t sandbox_ruleset(int abi, bool local, struct ll_ruleset *out)
 {
     out->fs = (1ull << 13) - 1; /* ABI 1: execute ... make_sym */
     if (abi >= 2)
@@ -60,18 +50,17 @@ static size_t ruleset_for(int abi, sandbox_kind kind, struct ll_ruleset *out)
     if (abi >= 4)
         out->net = LL_NET_BIND | LL_NET_CONNECT;
     if (abi >= 6)
-        out->scoped = LL_SCOPE_SIGNAL | (kind == SANDBOX_COMPUTE ? LL_SCOPE_UNIX : 0);
+        out->scoped = LL_SCOPE_SIGNAL | (local ? LL_SCOPE_UNIX : 0);
     return abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
 }
 
 static void enter_landlock(const sandbox_options *o, sandbox_report *r)
 {
     struct ll_ruleset attr = { 0 };
-    int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    r->landlock_abi = abi > 0 ? abi : 0;
-    if (abi <= 0)
+    int abi = r->landlock_abi = sandbox_landlock_abi();
+    if (!abi)
         return;
-    size_t bytes = ruleset_for(abi, o->kind, &attr);
+    size_t bytes = sandbox_ruleset(abi, o->kind == SANDBOX_COMPUTE, &attr);
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, bytes, 0);
     if (ruleset < 0)
         return;

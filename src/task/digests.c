@@ -90,10 +90,42 @@ status task_grader_digest(const task *t, char out[DIGEST_HEX], error *err)
     status s = js_field(d, t->memory->graders, err);
     if (!s)
         s = js_field(d, t->memory->output, err);
+    if (!s && t->tools) {
+        text_field(d, "tools");
+        s = js_field(d, t->tools, err);
+    }
+    if (!s && t->memory->files[0]) {
+        text_field(d, "files");
+        text_field(d, t->memory->files);
+    }
+    if (!s && t->memory->n_models) {
+        text_field(d, "models");
+        text_field(d, t->memory->bound ? t->memory->bound : "");
+    }
     if (s)
         digest_close(&d, NULL);
     else
         finish(d, out);
+    return s;
+}
+
+status task_tools_digest(const task *t, char inout[DIGEST_HEX], error *err)
+{
+    const uint8_t choice[2] = { (uint8_t)t->tool_choice, t->one_call };
+    if (!t->tools)
+        return OK;
+    digest *d = digest_open();
+    if (!d)
+        return task_no_memory(err);
+    text_field(d, "hearth tools 1");
+    text_field(d, inout);
+    digest_field(d, choice, sizeof choice);
+    text_field(d, t->tool_name ? t->tool_name : "");
+    status s = js_field(d, t->tools, err);
+    if (s)
+        digest_close(&d, NULL);
+    else
+        finish(d, inout);
     return s;
 }
 

@@ -28,7 +28,7 @@ static status prompt_key(const task *t, const task_prompt *prompt, const task_ca
         return s;
     task_messages_digest(&m, out);
     task_messages_clear(&m);
-    return OK;
+    return task_tools_digest(t, out, err);
 }
 
 status task_case_keys(const task *t, const char *provider, task_case_key **out, size_t *n, error *err)

@@ -36,12 +36,24 @@ const grade_type grade_table[] = {
       ideal_text },
     { "refusal", { "expect", "values" }, read_refusal, run_refusal, NULL },
     { "length", { "unit", "min", "max" }, read_length, run_length, NULL },
-    { "any-of", { "graders" }, read_set_of, run_any_of, ideal_any_of },
-    { "all-of", { "graders" }, read_set_of, run_all_of, NULL },
+    { "any-of", { "graders" }, read_set_of, run_bare, ideal_any_of },
+    { "all-of", { "graders" }, read_set_of, run_bare, NULL },
     { "key-facts", { "values", "ignore_case" }, read_contains, run_key_facts, ideal_list },
     { "max-words", { "max" }, read_limit, run_max_words, NULL },
     { "min-words", { "min" }, read_limit, run_min_words, NULL },
     { "numbers-in-input", { "decimal" }, read_number, run_numbers_in_input, NULL },
+    { "latency", { "max_ms", "of" }, read_latency, run_bare, NULL },
+    { "cost", { "max_usd" }, read_cost, run_bare, NULL },
+    { "tokens", { "max", "min" }, read_tokens, run_bare, NULL },
+    { "perplexity", { "max" }, read_perplexity, run_bare, NULL },
+    { "finish", { NULL }, read_finish, run_bare, NULL },
+    { "similarity", { "model" }, read_embedding, run_bare, ideal_text },
+    { "tool-call",
+      { "order", "alternatives", "fields", "extra", "abs", "rel", "ignore_case", "ignore_space", "ignore_punctuation" },
+      read_calls, run_tool_call, ideal_calls },
+    { "command", { "run", "args", "files", "timeout_ms", "memory", "processes" }, read_command, run_bare,
+      NULL },
+    { "judge", { "model", "rubric", "scale", "mode", "explain" }, read_judge, run_bare, NULL },
 };
 const size_t grade_table_rows = ARRAY_LEN(grade_table);
 
@@ -68,7 +80,8 @@ size_t grade_types(const char *const **names)
         "equals", "exact", "label", "contains", "contains-all", "contains-any", "not-contains", "starts-with",
         "ends-with", "regex", "number", "date", "is-json", "json-schema", "json-fields", "list", "set", "rouge-1",
         "rouge-2", "rouge-l", "chrf", "levenshtein", "refusal", "length", "any-of", "all-of",
-        "key-facts", "max-words", "min-words", "numbers-in-input",
+        "key-facts", "max-words", "min-words", "numbers-in-input", "latency", "cost", "tokens", "perplexity",
+        "finish", "similarity", "tool-call", "command", "judge",
     };
     *names = list;
     return ARRAY_LEN(list);
@@ -208,11 +221,14 @@ static status look(const task *t, const char *answer, size_t n, grade *out, erro
     return why ? grade_malformed(out, why) : t->schema ? grade_by_schema(t, answer, n, out, err) : OK;
 }
 
-status grade_by(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n, grade *out,
-                error *err)
+static const grade_with nothing_else = { &grade_facts_unknown, NULL };
+
+status grade_by(const task *t, const task_grader *g, const task_case *c, span answer, const grade_with *with,
+                grade *out, error *err)
 {
     grade one = { 0 };
-    status s = g->type->run(t, g, c, answer, n, &one, err);
+    status s = g->run_with ? g->run_with(t, g, c, answer, with, &one, err)
+                           : g->type->run(t, g, c, answer.p, answer.n, &one, err);
     if (s)
         return s;
     if (g->negate && one.outcome != GRADE_MALFORMED) {
@@ -234,14 +250,16 @@ status grade_one(const task *t, size_t grader, const task_case *c, const char *a
     if (s)
         return s;
     if (looked.outcome != GRADE_MALFORMED)
-        return grade_by(t, &t->graders[grader], c, answer, n, out, err);
+        return grade_by(t, &t->graders[grader], c, (span){ answer, n }, &nothing_else, out, err);
     *out = looked;
     return OK;
 }
 
-status grade_all(const task *t, const task_case *c, const char *answer, size_t n, grade *whole, grade *parts,
-                 error *err)
+status grade_all(const task *t, const task_case *c, const char *answer, size_t n, const grade_with *with, grade *whole,
+                 grade *parts, error *err)
 {
+    if (!with)
+        with = &nothing_else;
     grade total = { .score = 0, .outcome = GRADE_PASS }, looked = { 0 };
     double sum = 0, weights = 0;
     status s = look(t, answer, n, &looked, err);
@@ -250,7 +268,7 @@ status grade_all(const task *t, const task_case *c, const char *answer, size_t n
     for (size_t i = 0; i < t->n_graders; i++) {
         grade one = looked;
         if (looked.outcome != GRADE_MALFORMED)
-            s = grade_by(t, &t->graders[i], c, answer, n, &one, err);
+            s = grade_by(t, &t->graders[i], c, (span){ answer, n }, with, &one, err);
         if (s)
             return s;
         if (parts)
@@ -269,7 +287,13 @@ status grade_all(const task *t, const task_case *c, const char *answer, size_t n
 
 status grade_answer(const task *t, const task_case *c, const char *answer, size_t n, grade *out, error *err)
 {
-    return grade_all(t, c, answer, n, out, NULL, err);
+    return grade_all(t, c, answer, n, NULL, out, NULL, err);
+}
+
+status grade_answer_with(const task *t, const task_case *c, const char *answer, size_t n, const grade_facts *facts,
+                         const grade_tools *tools, grade *out, error *err)
+{
+    return grade_all(t, c, answer, n, &(grade_with){ facts, tools }, out, NULL, err);
 }
 
 status grade_ideal(const task *t, const task_case *c, char **out, error *err)

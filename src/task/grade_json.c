@@ -110,8 +110,6 @@ static bool same_dates(const grade_field *f, const js *want, const js *got)
            text_date(text_of(got), f->month_first, &b) && a.year == b.year && a.month == b.month && a.day == b.day;
 }
 
-static status same_value(const grade_field *f, const js *want, const js *got, bool *out, error *err);
-
 /* List: item by item. Set: each wanted item takes the first item that equals it and is still free. */
 static status same_items(const grade_field *f, const js *want, const js *got, bool *out, error *err)
 {
@@ -127,7 +125,7 @@ static status same_items(const grade_field *f, const js *want, const js *got, bo
         bool found = false;
         for (size_t k = f->type == FIELD_SET ? 0 : i; k < n && !s && !found; k++) {
             if (!used[k])
-                s = same_value(&item, js_at(want, i), js_at(got, k), &found, err);
+                s = grade_same_value(&item, js_at(want, i), js_at(got, k), &found, err);
             used[k] = used[k] || found;
             if (f->type != FIELD_SET)
                 break;
@@ -139,7 +137,7 @@ static status same_items(const grade_field *f, const js *want, const js *got, bo
     return s;
 }
 
-static status same_value(const grade_field *f, const js *want, const js *got, bool *out, error *err)
+status grade_same_value(const grade_field *f, const js *want, const js *got, bool *out, error *err)
 {
     field_type type = f->type;
     if (type == FIELD_ANY)
@@ -197,7 +195,7 @@ static status compare_member(walk *w, const char *path, const js *want, const js
         return w->visit(w->at, path, FIELD_MISSING);
     if (nothing(want))
         return w->g->ignore_extra ? OK : w->visit(w->at, path, FIELD_EXTRA);
-    status s = same_value(f ? f : &plain, want, got, &same, w->err);
+    status s = grade_same_value(f ? f : &plain, want, got, &same, w->err);
     return s ? s : w->visit(w->at, path, same ? FIELD_RIGHT : FIELD_WRONG);
 }
 

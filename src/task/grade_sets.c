@@ -11,6 +11,8 @@
 
 #include "task/task_int.h"
 
+static grade_run_with run_any_of, run_all_of;
+
 enum { SETS_DEPTH_MAX = 4, PARTS_MAX = 128 };
 
 static size_t all_parts(const task_grader *g)
@@ -45,6 +47,7 @@ status read_set_of(task_reader *r, const yaml *map, task_grader *g)
     g->parts = arena_alloc(r->a, n * sizeof *g->parts);
     if (!g->parts)
         return task_no_memory(r->err);
+    g->run_with = any ? run_any_of : run_all_of;
     double weight = 0;
     status s = OK;
     for (const yaml *node = list->child; node && !s; node = node->next) {
@@ -64,14 +67,14 @@ static void blame(const task_grader *g, size_t i, const grade *part, grade *out)
     snprintf(out->reason, sizeof out->reason, "%zu (%s): %.120s", i + 1, g->parts[i].type->name, part->reason);
 }
 
-status run_any_of(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n, grade *out,
-                  error *err)
+static status run_any_of(const task *t, const task_grader *g, const task_case *c, span answer, const grade_with *with,
+                         grade *out, error *err)
 {
     grade best = { .score = -1, .outcome = GRADE_MALFORMED };
     bool enough = false;
     for (size_t i = 0; i < g->n_parts && !enough; i++) {
         grade part = { 0 };
-        status s = grade_by(t, &g->parts[i], c, answer, n, &part, err);
+        status s = grade_by(t, &g->parts[i], c, answer, with, &part, err);
         if (s)
             return s;
         bool sooner = g->own_threshold ? (part.outcome == GRADE_MALFORMED) != (best.outcome == GRADE_MALFORMED)
@@ -90,15 +93,15 @@ status run_any_of(const task *t, const task_grader *g, const task_case *c, const
     return OK;
 }
 
-status run_all_of(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n, grade *out,
-                  error *err)
+static status run_all_of(const task *t, const task_grader *g, const task_case *c, span answer, const grade_with *with,
+                         grade *out, error *err)
 {
     grade worst = { .score = 0, .outcome = GRADE_PASS };
     double sum = 0, weights = 0;
     size_t malformed = 0;
     for (size_t i = 0; i < g->n_parts; i++) {
         grade part = { 0 };
-        status s = grade_by(t, &g->parts[i], c, answer, n, &part, err);
+        status s = grade_by(t, &g->parts[i], c, answer, with, &part, err);
         if (s)
             return s;
         sum += g->parts[i].weight * part.score;

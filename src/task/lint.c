@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "stat/stat.h"
 #include "task/lint_int.h"
@@ -74,6 +75,8 @@ static status lint_grader(linter *l, const task_case *c, size_t i, const char *a
     if (!s)
         s = grade_one(t, i, c, known ? ideal.data : "x", known ? ideal.len : 1, &g, &why);
     buf_clear(&ideal);
+    if (s == E_UNSUPPORTED && t->graders[i].run_with)
+        return OK; /* it needs more than a text, which only a measurement has; `expected` was looked at before that */
     if (s)
         return add_failure(l, c->expected ? "bad-expected" : "no-expected", "", s, &why);
     if (known && g.score < 1 - 1e-9)
@@ -311,6 +314,31 @@ static status lint_size(linter *l)
     return s;
 }
 
+/* What a run would only find out at its first answer, or never. */
+static status lint_tools(linter *l)
+{
+    const task *t = l->t;
+    const grade_model *models = NULL;
+    size_t n = grade_models(t, &models);
+    bool calls = false, guarded = t->privacy >= PRIVACY_PRIVATE && !t->synthetic;
+    status s = OK;
+    for (size_t i = 0; i < t->n_graders; i++)
+        calls = calls || t->graders[i].type->run == run_tool_call;
+    if (t->tools && !calls)
+        s = add(l, LINT_WARNING, "ungraded-calls", "%s: there are tools, and no grader 'tool-call'", t->path);
+    for (size_t i = 0; i < n && !s; i++)
+        if (guarded && str_starts(models[i].name, "openai:"))
+            s = add(l, LINT_ERROR, "judge-not-local", "%s: %s may not see a %s task's cases as a grader: name a local "
+                    "model", t->path, models[i].name, privacy_class_name(t->privacy));
+    for (size_t i = 0; i < t->n_graders && !s; i++) {
+        const char *program = command_program(&t->graders[i]);
+        if (program && access(program, X_OK) != 0)
+            s = add(l, LINT_ERROR, "no-program", "%s: the grader 'command': %s is not there, or not executable",
+                    t->path, program);
+    }
+    return s;
+}
+
 static double rate(const task_score *s)
 {
     return s->n ? (double)s->pass / (double)s->n : 0;
@@ -352,6 +380,8 @@ status lint_loaded(const task *t, lint_report *out, error *err)
         s = lint_labels(&l);
     if (!s)
         s = lint_size(&l);
+    if (!s)
+        s = lint_tools(&l);
     if (!s && r.n_errors == 0)
         s = lint_baselines(&l);
     if (s)

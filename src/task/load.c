@@ -303,7 +303,8 @@ static status read_root(task_reader *r)
 {
     static const char *const keys[] = { "hearth", "id", "description", "privacy", "messages", "prompt", "variants",
                                         "output", "graders", "bar", "margin", "limits", "sampling", "cases",
-                                        "baseline", "split", "few_shot" };
+                                        "baseline", "split", "few_shot", "tools", "tool_choice",
+                                        "parallel_tool_calls" };
     const yaml *root = r->f->root;
     if (!root || root->kind != YAML_MAP)
         return fail(r->err, E_FORMAT, "%s:1: a task is a map of keys; it begins with 'hearth: 1'", r->t->path);
@@ -316,6 +317,8 @@ static status read_root(task_reader *r)
         s = read_prompts(r, root);
     if (!s)
         s = read_output(r, root);
+    if (!s)
+        s = tools_read(r, root); /* before graders: tool-call looks for them */
     if (!s && !yaml_get(root, "graders"))
         s = yaml_error(r->f, root, r->err, "'graders' is missing");
     if (!s)
@@ -406,6 +409,7 @@ void task_close(task **t)
     js_free(m->schema);
     js_free(m->graders);
     js_free(m->output);
+    js_free(m->tools);
     yaml_close(&m->file);
     arena_clear(&m->case_memory);
     arena_clear(&m->texts);

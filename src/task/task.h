@@ -35,6 +35,11 @@ enum {
 typedef enum task_output { TASK_TEXT, TASK_LABEL, TASK_JSON, TASK_NUMBER } task_output;
 const char *task_output_name(task_output kind);
 
+/* As in requests (request.h), in the same order. */
+typedef enum task_tool_choice {
+    TASK_TOOLS_AUTO, TASK_TOOLS_NONE, TASK_TOOLS_REQUIRED, TASK_TOOLS_NAMED
+} task_tool_choice;
+
 typedef struct task_message {
     const char *role;    /* "system", "user" or "assistant" */
     const char *content; /* may hold {{name}} in a task; never in what task_render gives */
@@ -107,6 +112,11 @@ typedef struct task {
 
     task_output output;
     const js *schema; /* NULL: none; what schema.h cannot check was refused when the task was read */
+    const js *tools;  /* OpenAI's list of functions; NULL: none. An answer that calls is the text of a JSON
+                         list [{"name": …, "arguments": {…}}] */
+    task_tool_choice tool_choice;
+    const char *tool_name; /* TASK_TOOLS_NAMED */
+    bool one_call;         /* `parallel_tool_calls: false` */
     size_t n_labels;
     const char *const *labels;
 
@@ -192,6 +202,8 @@ status task_grader_digest(const task *t, char out[DIGEST_HEX], error *err) MUST_
 /* What is asked about: every measured case's id, input, expected and cluster, in the order of ids. Not tags, not
  * file order. */
 status task_suite_digest(const task *t, char out[DIGEST_HEX], error *err) MUST_CHECK;
+/* A rendered conversation's digest, when the task's tools go with it. Unchanged without tools. */
+status task_tools_digest(const task *t, char inout[DIGEST_HEX], error *err) MUST_CHECK;
 /* One case: its input and expected (and not its id). */
 status task_case_digest(const task_case *c, char out[DIGEST_HEX], error *err) MUST_CHECK;
 /* A rendered conversation: key of an answer. */

@@ -17,13 +17,17 @@ struct task_memory {
     task whole; /* what the outside sees; first, so that the two pointers are one */
     arena texts, case_memory;
     yaml_file *file; /* many texts point into it */
-    js *schema, *graders, *output;
+    js *schema, *graders, *output, *tools;
     struct schema *checked; /* the same schema, compiled */
     task_prompt *variants;  /* the task's own, while it is read */
     struct shot_pool *pool; /* what few_shot draws from; NULL: nothing does */
     js **roots; /* one object a case */
     size_t n_roots;
     bool cases_loaded;
+    grade_model models[GRADE_MODELS_MAX];
+    size_t n_models;
+    const char *bound;            /* grade_bind_models; NULL */
+    char files[DIGEST_HEX];       /* of what `command` graders run; "" */
 };
 
 /* Reading task.yaml: what every reader of a part needs. */
@@ -113,6 +117,10 @@ typedef struct grade_field {
 typedef status grade_run(const task *t, const task_grader *g, const task_case *c, const char *answer, size_t n,
                          grade *out, error *err);
 
+/* What grade_answer_with was given. Never NULL, nor is facts; tools may be. */
+typedef status grade_run_with(const task *t, const task_grader *g, const task_case *c, span answer,
+                              const grade_with *with, grade *out, error *err);
+
 typedef struct grade_type {
     const char *name;
     const char *settings[TASK_SETTINGS_MAX]; /* besides type, weight, threshold, key */
@@ -150,6 +158,8 @@ struct task_grader {
     int depth;          /* of graders within graders */
     size_t n_parts;
     task_grader *parts;
+    const void *own; /* what only this type has; in the task's arena */
+    grade_run_with *run_with; /* set by `read` of what needs more than the text; the type's run is then run_bare */
 };
 
 struct task_rule {
@@ -169,7 +179,7 @@ void grade_score(const task_grader *g, double score, grade *out);
 status grade_by_schema(const task *t, const char *answer, size_t n, grade *out, error *err);
 status grade_malformed(grade *out, const char *reason); /* always OK */
 /* One grader on an answer that was looked at; with `not`, and with a reason for what does not pass. */
-grade_run grade_by;
+grade_run_with grade_by;
 /* Reads one grader; depth 0 is the task's own list. */
 status grade_read_one(task_reader *r, const yaml *node, int depth, task_grader *g);
 /* What no grader has to look at: empty, not UTF-8, too long. NULL: usable. */
@@ -186,6 +196,32 @@ status grade_fields(const task *t, const task_grader *g, const task_case *c, con
 /* Precision, recall or F1 (2 PR / (P + R)) by g->word. */
 double grade_measured(const task_grader *g, size_t common, size_t in_answer, size_t in_expected);
 status read_measure(task_reader *r, const yaml *map, task_grader *g);
+
+/* E_UNSUPPORTED: "the grader 'latency' needs …, which is not known here". */
+status grade_missing(const task *t, const task_grader *g, const char *what, error *err);
+/* A value of the case against one of the answer, by the rules of json-fields. */
+status grade_same_value(const grade_field *f, const js *want, const js *got, bool *out, error *err);
+
+/* grade_facts.c, grade_similarity.c, grade_calls.c, grade_command.c, grade_judge.c */
+status read_latency(task_reader *r, const yaml *map, task_grader *g);
+status read_cost(task_reader *r, const yaml *map, task_grader *g);
+status read_perplexity(task_reader *r, const yaml *map, task_grader *g);
+status read_tokens(task_reader *r, const yaml *map, task_grader *g);
+status read_finish(task_reader *r, const yaml *map, task_grader *g);
+status read_embedding(task_reader *r, const yaml *map, task_grader *g);
+status read_calls(task_reader *r, const yaml *map, task_grader *g);
+status read_command(task_reader *r, const yaml *map, task_grader *g);
+status read_judge(task_reader *r, const yaml *map, task_grader *g);
+grade_run run_bare, run_tool_call;
+status ideal_calls(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
+/* What a `command` runs; NULL of other graders. */
+const char *command_program(const task_grader *g);
+/* `model`: a PROVIDER; noted among the task's models. */
+status read_model(task_reader *r, const yaml *map, bool judge, const char **out);
+
+/* tools.c */
+status tools_read(task_reader *r, const yaml *root);
+bool tools_have(const task *t, const char *name);
 
 /* grade_text.c, grade_number.c, grade_json.c */
 status read_exact(task_reader *r, const yaml *map, task_grader *g);
@@ -217,7 +253,7 @@ status read_json_schema(task_reader *r, const yaml *map, task_grader *g);
 status read_refusal(task_reader *r, const yaml *map, task_grader *g);
 status read_set_of(task_reader *r, const yaml *map, task_grader *g);
 grade_run run_date, run_rouge, run_chrf, run_levenshtein, run_list, run_length, run_ends, run_is_json, run_json_schema,
-    run_refusal, run_any_of, run_all_of;
+    run_refusal;
 status ideal_items(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
 status ideal_ends(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);
 status ideal_any_of(const task *t, const task_grader *g, const task_case *c, buf *out, error *err);

@@ -143,6 +143,8 @@ static status look(worker *w, gguf *file, const engine_options *o, error *err)
     if (!s) {
         js_set(j, "budget", js_new_int((int64_t)b.total_bytes));
         js_set(j, "context", js_new_int(b.context));
+        js_set(j, "numerics", js_new_string(engine_numerics()));
+        js_set(j, "kv", js_new_string(engine_kv_name(o->kv_type)));
         worker_send(w, MSG_OPENED, 0, j);
         w->over = true;
     } else {

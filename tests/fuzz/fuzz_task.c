@@ -51,7 +51,7 @@ static void grade_case(const task *t, const task_case *c)
         must(g.score >= 0 && g.score <= 1);
     mem_free(ideal);
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-        if (grade_all(t, c, answers[i], strlen(answers[i]), &g, parts, &err) == OK) {
+        if (grade_all(t, c, answers[i], strlen(answers[i]), NULL, &g, parts, &err) == OK) {
             must(g.score >= 0 && g.score <= 1 && memchr(g.reason, 0, sizeof g.reason));
             for (size_t k = 0; k < t->n_graders; k++)
                 must(parts[k].score >= 0 && parts[k].score <= 1 && parts[k].outcome <= g.outcome);

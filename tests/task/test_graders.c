@@ -303,7 +303,7 @@ static void one_pass_gives_the_whole_and_its_parts(void **state)
                     "\"12\"", err));
     static const char *const answers[] = { "12", "123", "twelve", "" };
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-        assert_ok(grade_all(t, &t->cases[0], answers[i], strlen(answers[i]), &whole, parts, err));
+        assert_ok(grade_all(t, &t->cases[0], answers[i], strlen(answers[i]), NULL, &whole, parts, err));
         assert_ok(grade_answer(t, &t->cases[0], answers[i], strlen(answers[i]), &again, err));
         assert_true(whole.score == again.score && whole.outcome == again.outcome);
         double sum = 0;
@@ -336,7 +336,7 @@ static status grade_and_count(const task *t, grade *whole, grade *parts, js **re
 {
     static const char answer[] = "{\"a\": 1, \"b\": 3, \"c\": \"x a b\"}";
     suite *figures = NULL;
-    status s = grade_all(t, &t->cases[0], answer, sizeof answer - 1, whole, parts, err);
+    status s = grade_all(t, &t->cases[0], answer, sizeof answer - 1, NULL, whole, parts, err);
     if (!s)
         s = suite_open(&figures, t, err);
     if (!s)
@@ -420,7 +420,7 @@ static void hostile_answers_end(void **state)
         for (size_t j = 0; j < N; j++)
             answer[j] = fills[k][j % strlen(fills[k])];
         answer[N - 1] = 'b';
-        assert_ok(grade_all(t, &t->cases[0], answer, N, &g, parts, err));
+        assert_ok(grade_all(t, &t->cases[0], answer, N, NULL, &g, parts, err));
         for (size_t i = 0; i < t->n_graders; i++)
             assert_true(parts[i].score >= 0 && parts[i].score <= 1 && memchr(parts[i].reason, 0, 160));
         assert_int_equal(parts[3].outcome, GRADE_MALFORMED); /* more characters than are compared */
@@ -436,7 +436,7 @@ static void reasons_hold_no_text(void **state)
     grade whole, parts[16];
     assert_ok(parse(&t, "", every, "{\"s\": \"SECRET\", \"l\": [\"SECRET\"], \"d\": \"2018-01-05\", \"o\": {\"a\": "
                                    "\"SECRET\"}}", err));
-    assert_ok(grade_all(t, &t->cases[0], "TOKEN x y", 9, &whole, parts, err));
+    assert_ok(grade_all(t, &t->cases[0], "TOKEN x y", 9, NULL, &whole, parts, err));
     for (size_t i = 0; i < t->n_graders; i++)
         assert_true(!strstr(parts[i].reason, "SECRET") && !strstr(parts[i].reason, "TOKEN"));
     task_close(&t);
