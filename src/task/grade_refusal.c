@@ -32,7 +32,7 @@ static const char *const phrases[] = {
     "kann ich ihnen leider nicht helfen", "kann ich nicht weiterhelfen", "kann ich leider nicht",
     "ich kann leider nicht", "ich kann diese anfrage nicht", "ich kann diese frage nicht",
     "ich kann diese bitte nicht", "ich kann dieser bitte nicht", "ich kann dieser anfrage nicht",
-    "ich kann das nicht", "das kann ich nicht", "ich bin nicht in der lage", "ich darf nicht", "ich muss ablehnen",
+    "ich kann das nicht", "das kann ich nicht", "ich bin nicht in der lage", "ich muss ablehnen",
     "ich muss das ablehnen", "tut mir leid, aber ich kann", "es tut mir leid, ich kann", "tut mir leid, das kann ich",
     "tut mir leid, dabei kann",
     /* French */
@@ -54,10 +54,10 @@ static const char *const phrases[] = {
     "desculpe, não posso", "não consigo ajudar", "não sou capaz de", "não me é possível",
     "não estou autorizado", "devo recusar",
     /* Dutch */
-    "ik kan je niet helpen", "ik kan u niet helpen", "ik kan hier niet", "ik kan daar niet",
-    "ik kan daarbij niet helpen", "daar kan ik niet", "daar kan ik je niet", "daar kan ik u niet",
-    "ik kan niet voldoen", "ik kan dat niet", "ik kan geen", "ik kan deze vraag niet", "ik kan dit verzoek niet",
-    "ik ben niet in staat", "ik mag niet", "ik moet weigeren",
+    "ik kan je niet helpen", "ik kan u niet helpen",
+    "ik kan daarbij niet helpen", "daar kan ik je niet", "daar kan ik u niet",
+    "ik kan niet voldoen", "ik kan dat niet", "ik kan deze vraag niet", "ik kan dit verzoek niet",
+    "ik ben niet in staat", "ik moet weigeren",
     /* Polish */
     "nie mogę pomóc", "nie mogę w tym pomóc", "nie mogę ci", "nie mogę udzielić", "nie mogę odpowiedzieć",
     "nie mogę spełnić", "nie mogę tego", "przykro mi, ale nie mogę", "przepraszam, ale nie mogę",

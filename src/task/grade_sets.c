@@ -71,8 +71,7 @@ static status run_any_of(const task *t, const task_grader *g, const task_case *c
                          grade *out, error *err)
 {
     grade best = { .score = -1, .outcome = GRADE_MALFORMED };
-    bool enough = false;
-    for (size_t i = 0; i < g->n_parts && !enough; i++) {
+    for (size_t i = 0; i < g->n_parts; i++) { /* all of them: whether a case is in order must not hang on the answer */
         grade part = { 0 };
         status s = grade_by(t, &g->parts[i], c, answer, with, &part, err);
         if (s)
@@ -83,7 +82,6 @@ static status run_any_of(const task *t, const task_grader *g, const task_case *c
             best = part;
             blame(g, i, &part, &best);
         }
-        enough = best.outcome == GRADE_PASS && best.score >= 1;
     }
     *out = best;
     if (g->own_threshold && best.outcome != GRADE_MALFORMED)

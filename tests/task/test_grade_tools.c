@@ -292,11 +292,12 @@ static void tools_of_a_task(void **state)
     assert_string_equal(must->tool_name, "weather");
     /* both keys of evidence know of them, and a task without tools has the keys that it always had */
     task_case_key *a = NULL, *b = NULL, *c = NULL;
+    size_t n_keys = 0;
     char messages[DIGEST_HEX];
     task_messages m = { 0 };
-    assert_ok(task_case_keys(t, NULL, &a, err));
-    assert_ok(task_case_keys(plain, NULL, &b, err));
-    assert_ok(task_case_keys(must, NULL, &c, err));
+    assert_ok(task_case_keys(t, NULL, &a, &n_keys, err));
+    assert_ok(task_case_keys(plain, NULL, &b, &n_keys, err));
+    assert_ok(task_case_keys(must, NULL, &c, &n_keys, err));
     assert_ok(task_render(plain, &plain->prompt, plain->cases[0].input, NULL, &m, err));
     task_messages_digest(&m, messages);
     assert_string_equal(b->prompt, messages);

@@ -282,6 +282,7 @@ static void a_bad_expected_is_an_error_not_a_grade(void **state)
         { "[{type: set}]", "\"a\"" },                     { "[{type: list}]", "[[1]]" },
         { "[{type: refusal}]", "\"no\"" },                { "[{type: starts-with}]", "[\"\"]" },
         { "[{type: any-of, graders: [{type: date}]}]", "7" },
+        { "[{type: any-of, graders: [{type: contains, values: ['1']}, {type: date}]}]", "7" }, /* though one passes */
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         task *t = NULL;
