@@ -1,5 +1,5 @@
-/* libFuzzer over files to import: the first byte says which reader and which options, the rest is the file. What was made
- * is a task: import_read has read it back; here its cases are rendered, and the CSV reader's rows are looked at.
+/* libFuzzer over files to import: the first byte says which reader and which options, the rest is the file. What was
+ * made is a task: import_read has read it back; here its cases are rendered, and the CSV reader's rows are looked at.
  * modules: base plat quant gguf token grammar stat task
  * libs: -lyaml -lcrypto -lpcre2-8 */
 #include <stdint.h>
