@@ -174,8 +174,9 @@ static status json_of(mapping *m, const js *v)
     js *wanted = NULL;
     struct schema *checked = NULL;
     error why;
-    if (js_is(v, JS_STRING) && js_parse(&wanted, js_text(v), js_len(v), "the schema", 1, &why))
-        return import_note(m->im, m->line, 0, "is-json: %s", why.text);
+    status s = js_is(v, JS_STRING) ? js_parse(&wanted, js_text(v), js_len(v), "the schema", 1, &why) : OK;
+    if (s)
+        return s == E_NOMEM ? import_no_memory(m->im) : import_note(m->im, m->line, 0, "is-json: %s", why.text);
     if (!wanted)
         wanted = js_is(v, JS_OBJECT) ? js_copy(v) : js_object();
     if (!wanted)
@@ -184,7 +185,7 @@ static status json_of(mapping *m, const js *v)
         js_free(wanted);
         return import_note(m->im, m->line, 0, "a second schema of one test");
     }
-    status s = schema_open(&checked, wanted, NULL, NULL, &why);
+    s = schema_open(&checked, wanted, NULL, NULL, &why);
     schema_close(&checked);
     if (s) {
         js_free(wanted);

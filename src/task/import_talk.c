@@ -146,6 +146,19 @@ status talk_messages(importer *im, const js *list, int line, js **out)
     return s;
 }
 
+status talk_guess(importer *im, const js *text, const char *where, int line, js **out, bool *plain)
+{
+    js *list = NULL;
+    bool may_be = js_is(text, JS_STRING) && str_starts(js_text(text), "[{\"");
+    status s = may_be ? js_parse(&list, js_text(text), js_len(text), im->name, line, NULL) : OK;
+    if (s == E_NOMEM)
+        return import_no_memory(im);
+    *plain = !js_get(js_at(list, 0), "role");
+    s = *plain ? talk_text(im, text, where, line, out) : talk_messages(im, list, line, out);
+    js_free(list);
+    return s;
+}
+
 /* ---- adding ---- */
 
 static const char *role_at(const js *messages, size_t i)
