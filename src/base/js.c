@@ -21,9 +21,19 @@
 
 static const char NUMBER_MARK = '\x01', STRING_MARK = '\x02';
 
+/* jansson reports a lack of memory while parsing as wrong JSON; this tells them apart. */
+static _Thread_local bool no_memory;
+
+static void *alloc(size_t n)
+{
+    void *p = mem_alloc(n);
+    no_memory = no_memory || !p;
+    return p;
+}
+
 __attribute__((constructor)) static void use_our_allocator(void)
 {
-    json_set_alloc_funcs(mem_alloc, mem_free);
+    json_set_alloc_funcs(alloc, mem_free);
 }
 
 static json_t *in(const js *v)
@@ -158,8 +168,11 @@ status js_parse(js **out, const char *text, size_t n, const char *where, int fir
     }
     json_error_t e;
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    no_memory = false;
     json_t *v = json_loadb(buf_text(&marked), marked.len, flags, &e);
     buf_clear(&marked);
+    if (!v && no_memory)
+        return fail(err, E_NOMEM, "%s: no memory to read %zu bytes of JSON", where, n);
     if (!v) {
         make_presentable(e.text);
         return fail(err, E_FORMAT, "%s:%d: not valid JSON: %s", where, first_line + (e.line > 1 ? e.line - 1 : 0),

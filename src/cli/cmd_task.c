@@ -58,7 +58,8 @@ static int help(int argc, char **argv)
 {
     buf text = BUF_INIT(1 << 16);
     buf_str(&text, "A task is a folder with task.yaml and cases.jsonl (docs/TASKS.md). TASK is its path, or its name "
-                   "below ./tasks,\n$HEARTH_HOME/tasks or the installed tasks. `hearth task VERB --help` says more.\n");
+                   "below ./tasks,\n$HEARTH_HOME/tasks or the installed tasks. Every verb has --json; `hearth task "
+                   "VERB --help` says more.\n");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         buf_printf(&text, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
     buf_str(&text, "examples:\n  hearth task lint tasks/*\n  hearth task show ticket-class\n");

@@ -92,9 +92,8 @@ static status one_row(csv *r, csv_row *row, error *err)
         at[row->n++] = r->row.len;
         s = field(r, err);
         buf_char(&r->row, 0);
-        if (!s)
-            s = r->row.failed ? fail(err, E_RANGE, "%s:%d: the row is longer than %d bytes (or there is no memory)",
-                                     r->name, row->line, CSV_ROW_BYTES_MAX) : OK;
+        if (!s && (s = buf_ok(&r->row, "the row", err)) != OK)
+            s = fail_prefix(err, s, "%s:%d: ", r->name, row->line);
     }
     for (size_t i = 0; i < row->n && !s; i++) {
         row->fields[i] = r->row.data + at[i];

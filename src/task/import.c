@@ -124,9 +124,11 @@ static status guess(importer *im, const char *text, size_t n, import_format *out
     const char *stop = p < end ? memchr(p, '\n', (size_t)(end - p)) : NULL;
     size_t length = (size_t)((stop ? stop : end) - p);
     js *first = NULL;
-    if (f == IMPORT_GUESS && length && length <= IMPORT_LINE_BYTES_MAX &&
-        js_parse(&first, p, length, im->name, 1, NULL) == OK)
-        f = guess_line(first);
+    status s = f == IMPORT_GUESS && length && length <= IMPORT_LINE_BYTES_MAX
+                   ? js_parse(&first, p, length, im->name, 1, NULL) : OK;
+    if (s == E_NOMEM)
+        return import_no_memory(im);
+    f = first ? guess_line(first) : f;
     js_free(first);
     if (f == IMPORT_GUESS)
         return fail(im->err, E_FORMAT, "%s: what kind of file it is cannot be told; say --from promptfoo, "

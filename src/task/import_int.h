@@ -73,9 +73,13 @@ status talks_add(importer *im, talks *all, js *messages, js *answer, bool plain,
 /* One task for each kind of system prompt and roles; their constant parts become the prompt. */
 status talks_finish(importer *im, talks *all);
 void talks_clear(talks *all);
+/* {role, content}; takes content, also on failure. NULL without memory. */
+js *talk_message(const char *role, js *content);
 /* [{role: user, content: text}]; talk_user: NULL without memory; talk_text: *out NULL with OK is a problem. */
 js *talk_user(const char *text, size_t n);
 status talk_text(importer *im, const js *text, const char *where, int line, js **out);
+/* The same for a text that may be a JSON list of messages; *plain: it is not. */
+status talk_guess(importer *im, const js *text, const char *where, int line, js **out, bool *plain);
 
 /* ---- readers ---- */
 status import_openai_evals(importer *im, const char *text, size_t n);

@@ -222,21 +222,6 @@ static status ask_letter(importer *im, const sample *s, js **out)
     return *out ? OK : import_no_memory(im);
 }
 
-/* With a chat template the prompt is a JSON list of messages. */
-static status context_messages(importer *im, const js *context, int line, js **out, bool *plain)
-{
-    js *list = NULL;
-    *plain = true;
-    if (str_starts(js_text(context), "[{\"role\"") &&
-        js_parse(&list, js_text(context), js_len(context), im->name, line, NULL) == OK) {
-        *plain = false;
-        status s = talk_messages(im, list, line, out);
-        js_free(list);
-        return s;
-    }
-    return talk_text(im, context, "the prompt", line, out);
-}
-
 static status add_talk(importer *im, const samples *all, size_t i, bool labels, talks *out)
 {
     const sample *s = &all->items[i];
@@ -245,7 +230,7 @@ static status add_talk(importer *im, const samples *all, size_t i, bool labels, 
     bool plain = true;
     status st = s->choices && !labels ? ask_letter(im, s, &asked) : OK;
     if (!st)
-        st = context_messages(im, asked ? asked : s->context, s->line, &messages, &plain);
+        st = talk_guess(im, asked ? asked : s->context, "the prompt", s->line, &messages, &plain);
     js_free(asked);
     if (st || !messages)
         return st;

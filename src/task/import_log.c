@@ -52,12 +52,13 @@ static status request_messages(importer *im, const js *record, int line, js **ou
     const js *request = either(record, "request", "body"), *body = js_get(request, "body");
     request = js_is(body, JS_OBJECT) ? body : js_is(request, JS_OBJECT) ? request : record;
     const js *messages = js_get(request, "messages"), *prompt = js_get(request, "prompt");
+    bool text = false;
     *out = NULL;
     *plain = false;
     if (is_filled(js_get(request, "tools")) || is_filled(js_get(request, "functions")))
         return import_note(im, line, 1, "the request offers tools: that cannot be taken over");
     if (messages)
-        return js_is(messages, JS_STRING) ? talk_text(im, messages, "messages", line, out) /* LiteLLM's prompts */
+        return js_is(messages, JS_STRING) ? talk_guess(im, messages, "messages", line, out, &text) /* LiteLLM's */
                                           : talk_messages(im, messages, line, out);
     if (js_is(prompt, JS_ARRAY))
         return talk_messages(im, prompt, line, out);

@@ -28,8 +28,11 @@ static status prompt_of(importer *im, const char *text, int line, js **out)
     *out = NULL;
     if (str_starts(text, "file://") || str_starts(text, "exec:") || str_starts(text, "python:"))
         return import_note(im, line, 0, "the prompt is in another file (%.80s): write its text here", text);
-    if (text[blanks] == '[' && js_parse(&list, text, strlen(text), im->name, line, NULL) == OK) {
-        status s = talk_messages(im, list, line, out);
+    status s = text[blanks] == '[' ? js_parse(&list, text, strlen(text), im->name, line, NULL) : OK;
+    if (s == E_NOMEM)
+        return import_no_memory(im);
+    if (list) {
+        s = talk_messages(im, list, line, out);
         js_free(list);
         for (size_t i = 0; !s && *out && i < js_len(*out); i++)
             if (prompt_check(js_text(js_get(js_at(*out, i), "content")), &why)) {

@@ -132,6 +132,8 @@ static status read_message(task_reader *r, const yaml *node, task_message *out)
 static status check_content(task_reader *r, const yaml *node, const task_message *m)
 {
     error inner;
+    if (str_starts(m->content, "data:image/"))
+        return yaml_error(r->f, node, r->err, "the prompt is an image; tasks are text only");
     if (!prompt_check(m->content, &inner))
         return OK;
     return yaml_error(r->f, node, r->err, "%s", inner.text);

@@ -35,7 +35,7 @@ static import_result *taken(const char *text, const char *name, import_options o
 }
 
 /* A file of tests/task/import. */
-static import_result *taken_file(const char *file, import_options o)
+static char *read_file(const char *file)
 {
     char path[100];
     buf text = BUF_INIT(1 << 20);
@@ -45,8 +45,15 @@ static import_result *taken_file(const char *file, import_options o)
     for (int c; (c = getc(f)) != EOF;)
         buf_char(&text, (char)c);
     fclose(f);
-    import_result *r = taken(buf_text(&text), file, o);
-    buf_clear(&text);
+    return buf_take(&text);
+}
+
+static import_result *taken_file(const char *file, import_options o)
+{
+    char *text = read_file(file);
+    assert_non_null(text);
+    import_result *r = taken(text, file, o);
+    mem_free(text);
     return r;
 }
 
@@ -330,9 +337,9 @@ static void every_kind_of_log_line(void **state)
     assert_int_equal(r->n_problems, 0);
     assert_int_equal(r->n_tasks, 1);
     task *t = round_trip(&r->tasks[0], "");
-    static const char *const inputs[] = { "a one", "b\ntwo", "c three", "d four", "e five", "f six" };
-    assert_int_equal(t->n_cases, 6);
-    for (size_t i = 0; i < 6; i++) {
+    static const char *const inputs[] = { "a one", "b\ntwo", "c three", "d four", "e five", "f six", "g seven" };
+    assert_int_equal(t->n_cases, 7);
+    for (size_t i = 0; i < 7; i++) {
         char wanted[3] = { 'A', (char)('1' + i), 0 };
         asks(t, i, 0, inputs[i]);
         assert_string_equal(js_text(t->cases[i].expected), wanted);
@@ -476,6 +483,37 @@ static void a_file_of_no_known_kind_is_refused(void **state)
     }
 }
 
+/* Without memory there is an error, and nothing is left behind (which the sanitizers see). */
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    static const char *const files[] = { "promptfooconfig.yaml", "promptfoo_other.yaml", "tests.csv", "log_kinds.jsonl",
+                                         "log_other.jsonl", "samples_sums.jsonl", "samples_choices.jsonl" };
+    size_t failed = 0;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char *text = read_file(files[i]);
+        assert_non_null(text);
+        for (uint64_t n = 1, done = 0; !done; n += 1 + n / 16) {
+            import_result *r = NULL;
+            import_options o = { .id = "t", .prompt = "{{product}}: {{question}}", .expected_from_response = true };
+            error err = { 0 };
+            uint64_t before = mem_count();
+            mem_fail_at(n);
+            status s = import_read(&r, text, strlen(text), files[i], &o, &err);
+            mem_fail_at(0);
+            done = mem_count() - before < n;
+            failed += s != OK;
+            /* a buffer cannot tell its ceiling from want of memory, nor yaml.h a number */
+            bool told = s == E_NOMEM || s == E_RANGE || strstr(err.text, "must be a number");
+            if (s && (!told || r))
+                fail_msg("%s, allocation %d: %s", files[i], (int)n, err.text);
+            import_close(&r);
+        }
+        mem_free(text);
+    }
+    assert_true(failed > 100);
+}
+
 /* ---- csv: what is written by the rules of RFC 4180 is read back ---- */
 
 static void csv_reads_what_was_written(void **state)
@@ -531,6 +569,7 @@ int main(void)
         cmocka_unit_test(lm_eval_samples),
         cmocka_unit_test(a_file_of_no_known_kind_is_refused),
         cmocka_unit_test(csv_reads_what_was_written),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,10 +94,11 @@ static void wrong_answers_are_named(void **state)
 static void texts_survive_yaml(void **state)
 {
     (void)state;
-    static const char *const bits[] = { "a", " ", "\n", "\t", ":", "#", "-", "'", "\"", "\\", "{", "}", "[", ",",
-                                        "null", "1", "é", "\xC2\x85", "\xE2\x80\xA8", "\xEF\xBB\xBF", "\x7F",
-                                        "\x01", "|", ">", "&", "*", "!", "%", "@", "`", "true", "~", "\xF0\x9F\x99\x82",
-                                        "\r", "? ", "---", "\n  " };
+    static const char *const bits[] = {
+        "a", " ", "\n", "\t", ":", "#", "-", "'", "\"", "\\", "{", "}", "[", ",", "null", "1", "é", "\xC2\x85",
+        "\xE2\x80\xA8", "\xEF\xBB\xBF", "\x7F", "\x01", "|", ">", "&", "*", "!", "%", "@", "`", "true", "~",
+        "\xF0\x9F\x99\x82", "\r", "? ", "---", "\n  ",
+    };
     for (int round = 0; round < 4000; round++) {
         char text[200] = "";
         for (uint32_t n = rnd(12); n; n--)

@@ -389,6 +389,7 @@ static void paths_reach_members(void **state)
     refused("hearth: 1\nid: a\nprivacy: public\ngraders: [{type: exact}]\nbar: 1\nmessages:\n  - role: user\n"
             "    content: [{type: text, text: a}, {type: image_url, image_url: {url: 'http://x/y.png'}}]\n",
             "content[1] is an image");
+    refused(ASKS("data:image/png;base64,AA {{x}}"), "the prompt is an image");
     refused("hearth: 1\nid: a\nprivacy: public\ngraders: [{type: exact}]\nbar: 1\nmessages:\n  - role: user\n"
             "    content: [{type: text, text: a}]\n", "must be a text, not a list of parts");
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""hearth task new, import, split: at a terminal and without one; what is written, what is refused, what stays as it was."""
+"""hearth task new, import, split: at a terminal and without one; what is written, what is refused, what stays."""
 import json
 import os
 import pathlib
@@ -48,8 +48,8 @@ def from_options(folder):
         code=3, says="cases.jsonl:2")
     assert not (folder / "bad").exists()
     run("new", "x", code=2, says="--privacy, --output, --prompt", cwd=folder)
-    run("new", "x", "--privacy", "private", "--output", "label", "--prompt", "{{input}}", code=2, says="needed: --labels",
-        cwd=folder)
+    run("new", "x", "--privacy", "private", "--output", "label", "--prompt", "{{input}}", code=2, cwd=folder,
+        says="needed: --labels")
     run("new", "x", "--privacy", "mine", code=2, says="public, internal, private or secret", cwd=folder)
     run("new", "x", "--output", "text", "--labels", "a,b", code=2, says="belongs to --output label", cwd=folder)
     run("new", "My Task", code=2, says="'my-task'", cwd=folder)
@@ -85,7 +85,8 @@ def imported(folder):
     run("import", FILES / "tests.csv", "--to", folder / "csv", "--prompt", "{{product}}: {{question}}", "--partial")
     for name in ("csv", "csv-2", "csv-3"):
         lints(folder / "csv" / name)
-    facts = json.loads(run("import", "--from", "lm-eval", FILES / "samples_sums.jsonl", "--to", folder / "sums-2", "--json"))
+    facts = json.loads(run("import", "--from", "lm-eval", FILES / "samples_sums.jsonl", "--to", folder / "sums-2",
+                           "--json"))
     assert facts["written"] and facts["duplicates"] == 1 and facts["tasks"][0]["cases"] == 3, facts
     lints(folder / "sums-2")
     text = (folder / "sums-2" / "task.yaml").read_text()
@@ -127,7 +128,19 @@ def split(folder):
     run("split", made, "--held-bak", "2", code=2, says="did you mean '--held-back'")
 
 
+def help_pages(folder):
+    verbs = [line.split()[0] for line in run("--help").splitlines() if line.startswith("  ") and line[2].isalpha()]
+    assert {"new", "import", "split", "lint", "list", "show"} <= set(verbs), verbs
+    for verb in verbs:
+        if verb != "hearth":  # the examples
+            page = run(verb, "--help")
+            for said in (f"usage: hearth task {verb}", f"example:\n  hearth task {verb}", "--json"):
+                assert said in page, page
+            run(verb, "--jsn", code=2, says="did you mean '--json'")
+    run("splt", code=2, says="did you mean 'split'")
+
+
 with tempfile.TemporaryDirectory() as name:
-    for check in (from_options, at_a_terminal, imported, split):
+    for check in (help_pages, from_options, at_a_terminal, imported, split):
         check(pathlib.Path(name))
         print(check.__name__)
