@@ -104,13 +104,12 @@ static status open_files(reading *r, char *const *models, gguf **files, vocab **
 
 static bool show_bar(void *user, size_t done, size_t judged)
 {
-    const reading *r = user;
-    double sum = 0;
-    for (size_t i = 0; i < judged; i++)
-        sum += r->tokens.kl ? r->tokens.kl[i] : -r->tokens.logp[i];
-    double mean = sum / (double)judged;
-    fprintf(stderr, "\r%zu of %zu: %s %.4f ", done, r->text.n, r->tokens.kl ? "KL" : "perplexity",
-            r->tokens.kl ? mean : exp(mean));
+    reading *r = user;
+    bool two = r->tokens.kl != NULL;
+    for (; r->shown < judged; r->shown++)
+        r->shown_sum += two ? r->tokens.kl[r->shown] : -r->tokens.logp[r->shown];
+    double mean = r->shown_sum / (double)judged;
+    fprintf(stderr, "\r%zu of %zu: %s %.4f ", done, r->text.n, two ? "KL" : "perplexity", two ? mean : exp(mean));
     return false;
 }
 

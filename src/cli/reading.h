@@ -34,6 +34,8 @@ typedef struct reading {
     size_t n_skipped;  /* cases without an answer to judge */
     double seconds;    /* of reading */
     quality_tokens tokens;
+    size_t shown;      /* tokens that the bar has summed up, and their sum */
+    double shown_sum;
 } reading;
 
 /* Finds, opens and reads; zero-initialise. load->context: the window of a text (0: READING_WINDOW), or the most that a

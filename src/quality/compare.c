@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "kernels/kernels.h"
 #include "plat/cpu.h"
+#include "plat/pool.h"
 
 enum { BLOCK = 1024, LANES = 8 };
 
@@ -113,7 +114,11 @@ typedef struct reader {
     session *s[MODELS];
     engine_row *rows;              /* [most] */
     const float **logits[MODELS];  /* [most] each */
-    size_t judged;
+    size_t judged;                 /* tokens so far */
+    pool *threads;                 /* for the formulas: beside a large vocabulary they would hold many cores up */
+    const int32_t *tokens;         /* of this step: what came */
+    uint32_t n;
+    size_t bad[POOL_MAX_THREADS];  /* the first token of each thread's whose logits are not finite, or SIZE_MAX */
 } reader;
 
 static void reader_close(reader *r)
@@ -123,6 +128,7 @@ static void reader_close(reader *r)
         mem_free(r->logits[m]);
     }
     mem_free(r->rows);
+    pool_close(&r->threads);
 }
 
 static status reader_open(reader *r, error *err)
@@ -142,6 +148,7 @@ static status reader_open(reader *r, error *err)
                         engine_get_info(r->e[m])->n_vocab);
     }
     r->rows = mem_array(r->most, sizeof *r->rows);
+    s = pool_open(&r->threads, engine_get_info(r->e[0])->n_threads, err);
     for (size_t m = 0; !s && m < r->n_models; m++) {
         r->logits[m] = mem_array(r->most, sizeof *r->logits[m]);
         s = r->logits[m] && r->rows ? session_open(&r->s[m], r->e[m], err) : fail(err, E_NOMEM, "no memory");
@@ -161,24 +168,42 @@ static status read_history(reader *r, const int32_t *ids, uint32_t n, error *err
     return s;
 }
 
+static bool judge_row(const reader *r, uint32_t i)
+{
+    size_t at = r->judged + i;
+    if (r->n_models == 1) {
+        r->out->logp[at] = log_p(&r->k, r->logits[0][i], r->n_logits, r->tokens[i]);
+        return isfinite(r->out->logp[at]);
+    }
+    quality_token t;
+    bool ok = quality_judge(&r->k, r->logits[0][i], r->logits[1][i], r->n_logits, r->tokens[i], &t);
+    r->out->logp[at] = t.logp;
+    r->out->logp_b[at] = t.logp_b;
+    r->out->kl[at] = t.kl;
+    r->out->same[at] = t.same;
+    return ok;
+}
+
+static void judge_part(void *arg, int index, int count)
+{
+    reader *r = arg;
+    size_t from, to;
+    pool_part(r->n, index, count, &from, &to);
+    r->bad[index] = SIZE_MAX;
+    for (size_t i = to; i-- > from;)
+        if (!judge_row(r, (uint32_t)i))
+            r->bad[index] = r->judged + i;
+}
+
 static status judge_rows(reader *r, const int32_t *tokens, uint32_t n, error *err)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        size_t at = r->judged++;
-        if (r->n_models == 1) {
-            r->out->logp[at] = log_p(&r->k, r->logits[0][i], r->n_logits, tokens[i]);
-            if (!isfinite(r->out->logp[at]))
-                return fail(err, E_FORMAT, "the logits of token %zu are not finite", at + 1);
-            continue;
-        }
-        quality_token t;
-        if (!quality_judge(&r->k, r->logits[0][i], r->logits[1][i], r->n_logits, tokens[i], &t))
-            return fail(err, E_FORMAT, "the logits of token %zu are not finite", at + 1);
-        r->out->logp[at] = t.logp;
-        r->out->logp_b[at] = t.logp_b;
-        r->out->kl[at] = t.kl;
-        r->out->same[at] = t.same;
-    }
+    r->tokens = tokens;
+    r->n = n;
+    pool_run(r->threads, judge_part, r);
+    r->judged += n;
+    for (int i = 0; i < pool_threads(r->threads); i++)
+        if (r->bad[i] != SIZE_MAX)
+            return fail(err, E_FORMAT, "the logits of judged token %zu are not finite", r->bad[i] + 1);
     return OK;
 }
 

@@ -9,7 +9,8 @@
  *
  * Neither logits nor distributions are kept: both engines step through a passage together, a few rows at a time, and
  * the rows of both are gone after it. The arrays are the caller's, one entry for each judged token in the order of
- * passages. One thread owns both engines and calls this. The numbers depend on neither threads nor steps. */
+ * passages. One thread owns both engines and calls this; the formulas run on as many
+ * threads as A has. The numbers depend on neither threads nor steps. */
 #ifndef QUALITY_COMPARE_H
 #define QUALITY_COMPARE_H
 
