@@ -20,12 +20,14 @@ typedef struct command {
 } command;
 
 int cmd_bench(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_fit(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
+int cmd_quantize(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_run(int argc, char **argv);

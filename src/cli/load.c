@@ -55,13 +55,10 @@ void load_offline(void)
         log_line(LOG_LEVEL_WARN, "the network is not denied to this command: %s", why.text);
 }
 
-status load_model(engine **out, const char *model, const load_options *o, error *err)
+status load_file(engine **out, gguf *file, const load_options *o, error *err)
 {
-    char *path = NULL;
-    gguf *file = NULL;
     engine_options options;
     int shown = -1;
-    load_offline();
     load_engine_options(o, &options);
     if (!options.mem_bytes) {
         machine_memory memory;
@@ -72,16 +69,25 @@ status load_model(engine **out, const char *model, const load_options *o, error 
         options.progress = show_bar;
         options.user = &shown;
     }
-    status s = models_find(&path, model, err);
-    if (!s)
-        s = gguf_open(&file, path, err);
-    if (!s)
-        s = engine_open(out, file, &options, err);
+    status s = engine_open(out, file, &options, err);
     if (shown >= 0)
         fprintf(stderr, "\r             \r");
     if (!s && engine_get_info(*out)->context > engine_get_info(*out)->context_train)
         fprintf(stderr, "note: the model was trained for %u positions; beyond them it is not itself\n",
                 engine_get_info(*out)->context_train);
+    return s;
+}
+
+status load_model(engine **out, const char *model, const load_options *o, error *err)
+{
+    char *path = NULL;
+    gguf *file = NULL;
+    load_offline();
+    status s = models_find(&path, model, err);
+    if (!s)
+        s = gguf_open(&file, path, err);
+    if (!s)
+        s = load_file(out, file, o, err);
     mem_free(path);
     return s;
 }

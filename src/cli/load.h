@@ -37,4 +37,8 @@ void load_offline(void);
  * its own but what may be taken now. */
 status load_model(engine **out, const char *model, const load_options *o, error *err) MUST_CHECK;
 
+/* The same for a file that is open already; it passes to the engine, also when this fails. Denies nothing. */
+struct gguf;
+status load_file(engine **out, struct gguf *file, const load_options *o, error *err) MUST_CHECK;
+
 #endif

@@ -24,6 +24,8 @@ static const command commands[] = {
     { "import", cmd_import, "make a GGUF file of a Hugging Face folder" },
     { "tokenize", cmd_tokenize, "what a model sees of a text" },
     { "perplexity", cmd_perplexity, "how well a model foretells a text" },
+    { "compare", cmd_compare, "how far another file of a model is from it, token by token" },
+    { "quantize", cmd_quantize, "write a model file in another type of weights" },
     { "measure", cmd_measure, "run a task's cases on a provider and keep what came out" },
     { "route", cmd_route, "which task can stay on this machine, and why" },
     { "help", cmd_help, "this list, or the page of one command" },

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The commands that state facts: show, tokenize, perplexity, fit, and the first steps of task, measure and route."""
+"""The commands that state facts: show, tokenize, fit, and the first steps of task, measure and route."""
 import hashlib
 import json
 import math
@@ -108,27 +108,6 @@ def test_tokenize():
     assert hearth("tokenize", BASE_MODEL, "x", "--bos").out.split()[0] == "2"
     hearth("tokenize", MODEL, "-d", "1 2 49152", code=3, says="'49152' is not one of the tokens 0 to 49151")
     hearth("tokenize", MODEL, "-d", "one", code=3, says="'one' is not one of the tokens")
-
-
-def test_perplexity():
-    """Against llama.cpp's figures of the same text and windows (perplexity_peer.py): the same weights in F32 closely,
-    the shipped files within what two roundings of the activations make of a few hundred tokens."""
-    record = json.loads((ROOT / "tests/golden/perplexity.json").read_text())
-    whole = (ROOT / record["text"]).read_bytes()[:record["text_bytes"]]
-    assert hashlib.sha256(whole).hexdigest() == record["text_sha256"], "record it again"
-    for model, peer in ({} if TINY else record["models"]).items():
-        assert hashlib.sha256((CACHE / f"{model}.gguf").read_bytes()).hexdigest() == peer["sha256"]
-        for how, args, most in (("mean_logprob", [], 0.015), ("mean_logprob_f32", ["--exact"], 2e-4)):
-            r = hearth("perplexity", model, "-", "--json", *args, stdin=whole).json()
-            assert (r["windows"], r["tokens"], r["window"]) == (peer["windows"], peer["tokens"], record["window"])
-            print(f"{model} {how}: {r['mean_logprob']:.5f}, llama.cpp {peer[how]:.5f}")
-            assert abs(r["mean_logprob"] - peer[how]) < most, (model, how)
-            assert math.isclose(r["perplexity"], math.exp(-r["mean_logprob"]), rel_tol=1e-12)
-    one, two = (hearth("perplexity", MODEL, "-", "-c", 64, "-t", n, stdin=whole[:1000]).out for n in (1, 2))
-    assert one.split()[:2] == two.split()[:2], "the thread count changed the figure"
-    hearth("perplexity", MODEL, "-", stdin="too short", code=3, says="one window has 512")
-    hearth("perplexity", MODEL, "/nonexistent", code=3, says="/nonexistent")
-    hearth("perplexity", MODEL, code=2, says="a MODEL and a FILE")
 
 
 def test_fit():

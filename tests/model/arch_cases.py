@@ -108,11 +108,12 @@ def tokens(name):
     return np.random.RandomState(seed).randint(0, config(name)["n_vocab"], N_TOKENS).astype("<i4")
 
 
-def write(name, path):
+def write(name, path, tokenizer=lambda g: g.add_tokenizer_model("none"), edit=lambda w: w):
+    """tokenizer writes the keys of one; edit changes the weights."""
     c = config(name)
     g = gguf.GGUFWriter(str(path), c["arch"])
     g.add_vocab_size(c["n_vocab"])
-    g.add_tokenizer_model("none")
+    tokenizer(g)
     g.add_block_count(c["n_layers"])
     g.add_context_length(c["context"])
     g.add_embedding_length(c["n_embd"])
@@ -137,7 +138,7 @@ def write(name, path):
         g.add_uint32(f"{p}.attention.sliding_window", c["window"])
     if "pattern" in c:
         g.add_array(f"{p}.attention.sliding_window_pattern", c["pattern"])
-    for key, value in weights(name).items():
+    for key, value in edit(weights(name)).items():
         g.add_tensor(key, value)
     g.write_header_to_file()
     g.write_kv_data_to_file()
