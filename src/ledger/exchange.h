@@ -18,6 +18,11 @@
 status ledger_read_rows(ledger *l, const char *table, const char *column, const char *value, js **out,
                         error *err) MUST_CHECK;
 
+/* Rows that a table has. */
+status ledger_count_rows(ledger *l, const char *table, uint64_t *out, error *err) MUST_CHECK;
+/* The tables' names, in the order of an exported file; NULL from the last one on. */
+const char *ledger_table_name(size_t i);
+
 /* The row whose id begins with `prefix` (4 characters or more): its table (static) and id. E_NOTFOUND; E_RANGE: several
  * do, and the sentence names some. */
 status ledger_find_id(ledger *l, const char *prefix, const char **table, char id[DIGEST_HEX], error *err) MUST_CHECK;

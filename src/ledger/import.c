@@ -345,9 +345,12 @@ static status take_line(importer *x, span line, error *err)
     else if (!s && strcmp(word(row, "table"), "end") == 0)
         s = end_file(x, row, err);
     else if (!s) {
-        const table *t = table_find(word(row, "table"));
-        s = t ? put_row(x, t, row, err) : fail(err, E_FORMAT, "%s:%llu: '%.40s' is no table of the ledger", x->name,
-                                               (unsigned long long)x->line, word(row, "table"));
+        const char *name = word(row, "table");
+        const table *t = table_find(name);
+        bool plain = strlen(name) <= 40 && strspn(name, "abcdefghijklmnopqrstuvwxyz_") == strlen(name);
+        s = t ? put_row(x, t, row, err)
+              : fail(err, E_FORMAT, "%s:%llu: '%s' is no table of the ledger", x->name, (unsigned long long)x->line,
+                     plain ? name : "?"); /* what a stranger wrote is not for a terminal */
     }
     js_free(row);
     return s;

@@ -136,6 +136,27 @@ status ledger_read_rows(ledger *l, const char *name, const char *column, const c
     return s;
 }
 
+status ledger_count_rows(ledger *l, const char *name, uint64_t *out, error *err)
+{
+    static const char doing[] = "counting rows";
+    char sql[80];
+    sqlite3_stmt *st = NULL;
+    bool more = false;
+    snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM %s", table_find(name)->name);
+    status s = sql_open(l, &st, doing, err, sql, "");
+    if (!s)
+        s = sql_next(l, st, &more, doing, err);
+    if (!s)
+        *out = (uint64_t)sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return s;
+}
+
+const char *ledger_table_name(size_t i)
+{
+    return i < TABLES ? table_all[i].name : NULL;
+}
+
 /* ---- ids ---- */
 
 enum { PREFIX_BYTES_MIN = 4 };
@@ -151,50 +172,60 @@ static status read_prefix(const char *prefix, char low[DIGEST_HEX], error *err)
     return OK;
 }
 
-/* Only text is not looked for: its digest names no row that says anything by itself. */
-static void ids_statement(buf *sql)
+/* What people name by its id, and what only if nothing of that begins so: a case's answer and its grade are written in
+ * one millisecond, and so begin alike. text is not looked for: its digest names no row that says anything by itself. */
+static const char *const named[2][7] = {
+    { "run", "answer", "evidence", "machine", "label", "decision", NULL },
+    { "grade", "failure", "fact", NULL },
+};
+
+typedef struct found_id {
+    int n;
+    const char *table;
+    char id[DIGEST_HEX], several[256];
+} found_id;
+
+static status look_for_id(ledger *l, const char *const *names, const char *low, found_id *out, error *err)
 {
-    for (size_t i = 0; i < TABLES; i++) {
-        if (strcmp(table_all[i].name, "text") == 0)
-            continue;
-        buf_printf(sql, "%sSELECT '%s', id FROM %s WHERE id >= ?1 AND id < ?1 || 'g'", sql->len ? " UNION ALL " : "",
-                   table_all[i].name, table_all[i].name);
+    static const char doing[] = "looking for an id";
+    buf sql = BUF_INIT(1 << 12);
+    sqlite3_stmt *st = NULL;
+    bool more = false;
+    for (size_t i = 0; names[i]; i++)
+        buf_printf(&sql, "%sSELECT '%s', id FROM %s WHERE id >= ?1 AND id < ?1 || 'g'", i ? " UNION ALL " : "",
+                   names[i], names[i]);
+    buf_str(&sql, " LIMIT 4");
+    status s = buf_ok(&sql, "a statement", err);
+    if (!s)
+        s = sql_open(l, &st, doing, err, buf_text(&sql), "t", low);
+    while (!s && !(s = sql_next(l, st, &more, doing, err)) && more) {
+        const char *t = (const char *)sqlite3_column_text(st, 0), *id = (const char *)sqlite3_column_text(st, 1);
+        const table *of = table_find(t ? t : "");
+        size_t at = strlen(out->several);
+        out->table = of ? of->name : "";
+        snprintf(out->id, sizeof out->id, "%s", id ? id : "");
+        snprintf(out->several + at, sizeof out->several - at, "%s%s %s", out->n++ ? ", " : "", out->table, out->id);
     }
-    buf_str(sql, " LIMIT 4");
+    sqlite3_finalize(st);
+    buf_clear(&sql);
+    return s;
 }
 
 status ledger_find_id(ledger *l, const char *prefix, const char **name, char id[DIGEST_HEX], error *err)
 {
-    static const char doing[] = "looking for an id";
-    char low[DIGEST_HEX], found[DIGEST_HEX] = "", several[256] = "";
-    const table *of = NULL;
-    buf sql = BUF_INIT(1 << 12);
-    sqlite3_stmt *st = NULL;
-    bool more = false;
-    int n = 0;
+    char low[DIGEST_HEX];
+    found_id found = { 0 };
     status s = read_prefix(prefix, low, err);
+    for (size_t i = 0; !s && found.n == 0 && i < ARRAY_LEN(named); i++)
+        s = look_for_id(l, named[i], low, &found, err);
     if (s)
         return s;
-    ids_statement(&sql);
-    s = buf_ok(&sql, "a statement", err);
-    if (!s)
-        s = sql_open(l, &st, doing, err, buf_text(&sql), "t", low);
-    while (!s && !(s = sql_next(l, st, &more, doing, err)) && more) {
-        const char *t = (const char *)sqlite3_column_text(st, 0), *i = (const char *)sqlite3_column_text(st, 1);
-        size_t at = strlen(several);
-        of = table_find(t ? t : "");
-        snprintf(found, sizeof found, "%s", i ? i : "");
-        snprintf(several + at, sizeof several - at, "%s%s %s", n++ ? ", " : "", of ? of->name : "", found);
-    }
-    sqlite3_finalize(st);
-    buf_clear(&sql);
-    if (s)
-        return s;
-    if (n == 0)
+    if (found.n == 0)
         return fail(err, E_NOTFOUND, "%s: no id begins with '%s'", l->path, low);
-    if (n > 1)
-        return fail(err, E_RANGE, "%d%s ids begin with '%s': %s", n, n == 4 ? " or more" : "", low, several);
-    *name = of->name;
-    memcpy(id, found, sizeof found);
+    if (found.n > 1)
+        return fail(err, E_RANGE, "%d%s ids begin with '%s': %s", found.n, found.n == 4 ? " or more" : "", low,
+                    found.several);
+    *name = found.table;
+    memcpy(id, found.id, sizeof found.id);
     return OK;
 }
