@@ -35,6 +35,7 @@ int cmd_show(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_task(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
+int task_review(int argc, char **argv); /* a verb of cmd_task with options of its own */
 
 /* ---- options: a table a command ---- */
 typedef enum option_kind {

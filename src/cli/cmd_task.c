@@ -13,12 +13,14 @@
 #include "task/lint.h"
 
 static const usage usage_text = {
-    "hearth task lint [--json] TASK…\n       hearth task list [--json]\n       hearth task show [--json] TASK",
+    "hearth task lint [--json] TASK…\n       hearth task list [--json]\n       hearth task show [--json] TASK\n"
+    "       hearth task review TASK …",
     "A task is a folder with task.yaml and cases.jsonl (docs/TASKS.md). TASK is its path, or its name below ./tasks,\n"
     "$HEARTH_HOME/tasks or the installed tasks.\n"
     "  lint   what is wrong with it before it is measured; exit code 1 when there are errors\n"
     "  list   the tasks that are found by name\n"
     "  show   what one task asks, grades and demands, and its baselines\n"
+    "  review people judge its answers: hearth task review --help\n"
     "examples:\n"
     "  hearth task lint tasks/*\n"
     "  hearth task show ticket-class\n",
@@ -282,16 +284,18 @@ int cmd_task(int argc, char **argv)
     char directory[4096];
     size_t n = 0;
     int code = EXIT_OK;
+    if (argc > 1 && strcmp(argv[1], "review") == 0)
+        return task_review(argc - 1, argv + 1);
     if (!options_read(argc, argv, &usage_text, table, ARRAY_LEN(table), &n, &code))
         return code;
     if (n == 0)
-        return usage_error("task", "lint, list or show?");
+        return usage_error("task", "lint, list, show or review?");
     if (machine_program_dir(directory, sizeof directory, NULL) == OK)
         o.bin_dir = directory;
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (!strcmp(verbs[i].name, argv[1]))
             return verbs[i].run(&o, (int)n - 1, argv + 2);
     const char *near = str_nearest(argv[1], verbs, ARRAY_LEN(verbs), sizeof *verbs);
-    return usage_error("task", "'%s' is none of lint, list, show%s%s%s", argv[1], near ? "; did you mean '" : "",
-                       near ? near : "", near ? "'?" : "");
+    return usage_error("task", "'%s' is none of lint, list, show, review%s%s%s", argv[1],
+                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }

@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/review.h"
 #include "ledger/exchange.h"
-#include "ledger/tally.h"
 #include "plat/clock.h"
 #include "plat/machine.h"
 #include "task/evidence.h"
@@ -194,29 +194,16 @@ typedef struct standing {
 
 static status count_current(ledger *l, const task *t, const ledger_source *src, standing *out, error *err)
 {
-    task_case_key *by_task = NULL;
-    ledger_rows rows = { 0 };
-    tally sum = { 0 };
-    tally_key *keys = mem_array(t->n_cases + 1, sizeof *keys);
-    status s = keys ? task_case_keys(t, src->provider, &by_task, err)
-                    : fail(err, E_NOMEM, "no memory for %zu cases", t->n_cases);
-    for (size_t i = 0; !s && i < t->n_cases; i++)
-        keys[i] = (tally_key){ by_task[i].c->id, by_task[i].prompt, by_task[i].grader };
-    if (!s)
-        s = ledger_find_answers(l, t->id, src->evidence_id, &rows, err);
-    if (!s)
-        s = tally_make(l, &rows, keys, t->n_cases, (uint32_t)t->sampling.repeats, &sum, err);
-    if (!s) {
-        out->counted = true;
-        out->n = sum.n;
-        out->n_pass = sum.n_pass;
-        tally_stale_text(&sum, out->why, sizeof out->why);
-    }
-    tally_clear(&sum);
-    ledger_rows_close(&rows);
-    mem_free(by_task);
-    mem_free(keys);
-    return s;
+    review_side side = { 0 };
+    status s = review_side_open(l, t, src, &side, err);
+    if (s)
+        return s;
+    out->counted = true;
+    out->n = side.tally.n;
+    out->n_pass = side.tally.n_pass;
+    tally_stale_text(&side.tally, out->why, sizeof out->why);
+    review_side_close(&side);
+    return OK;
 }
 
 /* newest: the provider's newest source (src itself, maybe); t NULL: the task's folder is not here. */
