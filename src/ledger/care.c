@@ -7,9 +7,11 @@
  * no error. */
 static status empty_log(ledger *l, error *err)
 {
+    enum { READER_MS_MAX = 2000 };
     static const char doing[] = "emptying the log";
     sqlite3_stmt *st = NULL;
     bool more = false;
+    sqlite3_busy_timeout(l->db, READER_MS_MAX);
     status s = sql_open(l, &st, doing, err, "PRAGMA wal_checkpoint(TRUNCATE)", "");
     if (!s)
         s = sql_next(l, st, &more, doing, err);
@@ -17,6 +19,7 @@ static status empty_log(ledger *l, error *err)
         s = fail(err, E_EXISTS, "%s: the texts are deleted, but another process still reads the log that held them: "
                  "run this again when it has ended", l->path);
     sqlite3_finalize(st);
+    sqlite3_busy_timeout(l->db, LEDGER_BUSY_MS);
     return s;
 }
 

@@ -188,6 +188,41 @@ static void purged_text_is_gone_from_the_file(void **state)
     fclose(f);
 }
 
+/* The log cannot be emptied while somebody reads an older moment of it: said, and done by the next purge. */
+static void purging_beside_a_reader(void **state)
+{
+    (void)state;
+    static const char needle[] = "NEEDLE-77aa-unlikely";
+    ledger *l = NULL;
+    error e = { 0 };
+    char run[UUID_TEXT], id[UUID_TEXT], wal[128];
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    assert_ok(ledger_begin(l, &the_run, &the_evidence, run, err));
+    ledger_answer a = answer_of("c1", needle);
+    assert_ok(ledger_append_answer(l, run, &a, &passed, id, err));
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN; SELECT * FROM text", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(ledger_purge_text(l, NULL, NULL, &e), E_EXISTS);
+    assert_non_null(strstr(e.text, "another process still reads"));
+    sqlite3_close(db);
+    uint64_t n = 9;
+    assert_ok(ledger_purge_text(l, NULL, &n, err));
+    assert_int_equal(n, 0); /* they were deleted the first time */
+    const char *const files[] = { path, wal };
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        FILE *f = fopen(files[i], "rb");
+        char *bytes = mem_zero(1 << 20);
+        size_t got = f ? fread(bytes, 1, 1 << 20, f) : 0;
+        assert_null(memmem(bytes, got, needle, strlen(needle)));
+        mem_free(bytes);
+        if (f)
+            fclose(f);
+    }
+    ledger_close(&l);
+}
+
 static void secret_leaves_no_text_and_no_digest(void **state)
 {
     (void)state;
@@ -462,7 +497,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_goes_in_comes_out), TEST(every_field_of_the_evidence_counts),
         TEST(regrading_adds_and_never_changes), TEST(nothing_can_be_changed_from_outside),
-        TEST(purged_text_is_gone_from_the_file), TEST(secret_leaves_no_text_and_no_digest),
+        TEST(purged_text_is_gone_from_the_file), TEST(purging_beside_a_reader),
+        TEST(secret_leaves_no_text_and_no_digest),
         TEST(wrong_files_are_refused), TEST(reading_never_writes), TEST(killed_at_any_moment),
         TEST(a_full_disk_is_said_and_harms_nothing), TEST(two_processes_at_once),
         TEST(many_open_a_new_ledger_at_once), TEST(every_allocation_may_fail),
