@@ -10,6 +10,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "ledger/exchange.h"
+#include "ledger/tables.h"
+#include "lib/random.h"
 
 enum { FILE_MAX = 64 << 20 };
 static const ledger_part all = { NULL, 0 };
@@ -279,6 +281,88 @@ static void a_file_that_lacks_a_line_is_refused(void **state)
     ledger_close(&l);
 }
 
+static uint64_t all_rows(ledger *l)
+{
+    uint64_t sum = 0, n = 0;
+    for (size_t i = 0; i < TABLES; i++) {
+        assert_ok(ledger_count_rows(l, table_all[i].name, &n, err));
+        sum += n;
+    }
+    return sum;
+}
+
+/* What became of a good file in bad hands: bytes changed, taken away and put in, lines swapped and doubled. Whatever is
+ * taken in is a whole ledger, and whatever is refused left nothing. */
+static void damaged_in_many_ways(void **state)
+{
+    (void)state;
+    static const char *const scraps[] = { "\"", "{", "}", "null", "-1", "1e999", "\\u0000", "\n", "[", ",", "\xff", "0",
+                                          "" };
+    ledger *l = filled(), *to = open_other();
+    buf file = exported(l, &all, NULL), bad = BUF_INIT(FILE_MAX);
+    int taken = 0, refused = 0;
+    for (int round = 0; round < 250; round++) {
+        size_t at = rnd((uint32_t)file.len), cut = rnd(4);
+        const char *scrap = scraps[rnd(ARRAY_LEN(scraps))];
+        if (round % 3 == 0) { /* a line goes elsewhere, or comes twice */
+            const char *text = buf_text(&file), *line = strchr(text + at % (file.len / 2), '\n') + 1;
+            size_t n = (size_t)(strchr(line, '\n') - line) + 1;
+            scrap = NULL;
+            at = (size_t)(line - text);
+            buf_reset(&bad);
+            buf_add(&bad, text, at + (cut & 1 ? n : 0));
+            buf_add(&bad, line, n);
+            buf_str(&bad, line + n);
+            if (cut & 2)
+                buf_add(&bad, line, n);
+        } else {
+            buf_reset(&bad);
+            buf_add(&bad, buf_text(&file), at);
+            buf_str(&bad, scrap);
+            buf_str(&bad, buf_text(&file) + (at + cut < file.len ? at + cut : file.len));
+        }
+        error e = { 0 };
+        source x = { buf_text(&bad), bad.len, 0, 0 };
+        ledger_imported got;
+        uint64_t before = all_rows(to);
+        status s = ledger_import(to, "file.jsonl", from_bytes, &x, &got, &e);
+        assert_true(s == OK || ((s == E_FORMAT || s == E_UNSUPPORTED || s == E_RANGE) && e.text[0]));
+        assert_true(all_rows(to) == before + (s == OK ? got.n_new : 0));
+        refused += s != OK;
+        taken += s == OK;
+        if (s != OK)
+            continue;
+        assert_ok(ledger_verify(to, err));
+        drop_other(&to); /* what was changed in it may contradict the next one */
+        to = open_other();
+    }
+    assert_true(taken > 10 && refused > 100);
+    assert_ok(ledger_verify(to, err));
+    buf_clear(&bad);
+    buf_clear(&file);
+    drop_other(&to);
+    ledger_close(&l);
+}
+
+/* Every table of the schema with every column, or an export would leave something behind. */
+static void every_column_is_exported(void **state)
+{
+    (void)state;
+    ledger *l = filled();
+    ledger_close(&l);
+    assert_int_equal(count("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), TABLES + 1);
+    for (size_t i = 0; i < TABLES; i++) {
+        char sql[256];
+        snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM pragma_table_info('%s')", table_all[i].name);
+        assert_int_equal(count(sql), table_all[i].n);
+        for (size_t k = 0; k < table_all[i].n; k++) {
+            snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM pragma_table_info('%s') WHERE cid = %zu AND name = '%s'",
+                     table_all[i].name, k, table_all[i].columns[k].name);
+            assert_int_equal(count(sql), 1);
+        }
+    }
+}
+
 /* A row that is there already, but says something else. */
 static void a_changed_row_is_refused(void **state)
 {
@@ -500,18 +584,18 @@ static void verify_finds_each_fault(void **state)
 static status everything(ledger *l, const char *file, error *err)
 {
     ledger *to = NULL;
-    buf out = BUF_INIT(FILE_MAX), table = BUF_INIT(FILE_MAX);
+    buf out = BUF_INIT(FILE_MAX), flat = BUF_INIT(FILE_MAX);
     status s = ledger_open(&to, other_path, LEDGER_WRITE, err);
     if (!s)
         s = import_text(to, file, NULL, err);
     if (!s)
         s = ledger_export_jsonl(l, &all, to_buf, &out, NULL, err);
     if (!s)
-        s = ledger_export_csv(l, &all, to_buf, &table, NULL, err);
+        s = ledger_export_csv(l, &all, to_buf, &flat, NULL, err);
     if (!s)
         s = ledger_verify(l, err);
     buf_clear(&out);
-    buf_clear(&table);
+    buf_clear(&flat);
     drop_other(&to);
     return s;
 }
@@ -544,7 +628,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_exported_comes_through), TEST(a_part_holds_what_it_needs), TEST(graded_in_two_places),
         TEST(a_strangers_file_changes_nothing), TEST(a_file_that_lacks_a_line_is_refused),
-        TEST(a_changed_row_is_refused), TEST(import_killed_at_any_moment), TEST(tables_for_spreadsheets),
+        TEST(a_changed_row_is_refused), TEST(damaged_in_many_ways), TEST(every_column_is_exported),
+        TEST(import_killed_at_any_moment), TEST(tables_for_spreadsheets),
         TEST(ids_are_found_by_their_beginning), TEST(differences_are_said_in_words), TEST(verify_finds_each_fault),
         TEST(every_allocation_may_fail),
     };
