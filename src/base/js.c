@@ -21,19 +21,20 @@
 
 static const char NUMBER_MARK = '\x01', STRING_MARK = '\x02';
 
-/* jansson reports a lack of memory while parsing as wrong JSON; this tells them apart. */
-static _Thread_local bool no_memory;
+/* jansson does not look at every allocation: without memory a string may lose characters in its middle, and the error,
+ * if there is one, is of any kind. So it is remembered here. */
+static _Thread_local bool starved;
 
-static void *alloc(size_t n)
+static void *watched_alloc(size_t bytes)
 {
-    void *p = mem_alloc(n);
-    no_memory = no_memory || !p;
+    void *p = mem_alloc(bytes);
+    starved = starved || !p;
     return p;
 }
 
 __attribute__((constructor)) static void use_our_allocator(void)
 {
-    json_set_alloc_funcs(alloc, mem_free);
+    json_set_alloc_funcs(watched_alloc, mem_free);
 }
 
 static json_t *in(const js *v)
@@ -168,11 +169,13 @@ status js_parse(js **out, const char *text, size_t n, const char *where, int fir
     }
     json_error_t e;
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
-    no_memory = false;
+    starved = false;
     json_t *v = json_loadb(buf_text(&marked), marked.len, flags, &e);
     buf_clear(&marked);
-    if (!v && no_memory)
+    if (starved) {
+        json_decref(v);
         return fail(err, E_NOMEM, "%s: no memory to read %zu bytes of JSON", where, n);
+    }
     if (!v) {
         make_presentable(e.text);
         return fail(err, E_FORMAT, "%s:%d: not valid JSON: %s", where, first_line + (e.line > 1 ? e.line - 1 : 0),

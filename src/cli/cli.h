@@ -24,6 +24,7 @@ int cmd_compare(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_fit(int argc, char **argv);
 int cmd_import(int argc, char **argv);
+int cmd_ledger(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
@@ -81,6 +82,9 @@ int report(const char *command_name, const error *err);
 bool cli_is_terminal(int fd);
 /* "\033[1m" and the like when fd is a terminal and NO_COLOR is not set, else "". */
 const char *cli_style(int fd, const char *code);
+/* Text of a model or of a stranger for a terminal: control characters (all but line breaks and tabs), marks that turn
+ * the direction of writing, and bytes that are no UTF-8 become U+FFFD; `indent` begins each line but the first. */
+void cli_print_text(const char *text, const char *indent);
 /* Writes what standard output still holds. 0, or the errno of the first thing that could not be written. */
 int cli_flush(void);
 

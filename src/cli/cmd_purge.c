@@ -10,7 +10,8 @@ static const usage page = {
     "hearth purge",
     "Removes what `hearth serve` keeps of prompts on disk (`snapshots:` in config.yaml): the beginnings of public and\n"
     "internal requests and their KV pages. Models that are loaded keep nothing on disk any more until they are loaded\n"
-    "again; what they hold in memory goes with `hearth stop MODEL`.\n"
+    "again; what they hold in memory goes with `hearth stop MODEL`. The prompts and answers that `hearth measure`\n"
+    "keeps are removed by `hearth ledger purge`.\n"
     "\n"
     "example:\n"
     "  hearth purge\n",

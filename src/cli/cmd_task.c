@@ -13,6 +13,7 @@ static const task_verb verbs[] = {
     { "lint", cmd_task_lint, "what is wrong with it before it is measured; exit code 1 when there are errors" },
     { "list", cmd_task_list, "the tasks that are found by name" },
     { "new", cmd_task_new, "asks what a task needs and writes its folder" },
+    { "review", cmd_task_review, "people accept, reject, fix or compare its answers; what that adds up to" },
     { "show", cmd_task_show, "what one task asks, grades and demands, and its baselines" },
     { "split", cmd_task_split, "holds cases back for measuring; the others may be shown in prompts" },
 };

@@ -18,6 +18,7 @@ int cmd_task_import(int argc, char **argv, const char *bin_dir);
 int cmd_task_lint(int argc, char **argv, const char *bin_dir);
 int cmd_task_list(int argc, char **argv, const char *bin_dir);
 int cmd_task_new(int argc, char **argv, const char *bin_dir);
+int cmd_task_review(int argc, char **argv, const char *bin_dir);
 int cmd_task_show(int argc, char **argv, const char *bin_dir);
 int cmd_task_split(int argc, char **argv, const char *bin_dir);
 

@@ -28,6 +28,7 @@ static const command commands[] = {
     { "quantize", cmd_quantize, "write a model file in another type of weights" },
     { "measure", cmd_measure, "run a task's cases on a provider and keep what came out" },
     { "route", cmd_route, "which task can stay on this machine, and why" },
+    { "ledger", cmd_ledger, "list, show, export, import, check and purge what was measured" },
     { "help", cmd_help, "this list, or the page of one command" },
     { "version", cmd_version, "version of the program" },
 };

@@ -41,13 +41,13 @@ static status claim_file(const char *path, ledger_mode mode, error *err)
     return OK;
 }
 
-enum { BUSY_MS_MAX = 10000, BUSY_STEP_MS = 5 };
+enum { BUSY_STEP_MS = 5 };
 
 /* The switch to a write-ahead log does not ask the busy handler: of several first openings all but one would fail. */
 static status use_write_ahead_log(ledger *l, error *err)
 {
     int rc = SQLITE_BUSY;
-    for (int waited_ms = 0; (rc & 0xff) == SQLITE_BUSY && waited_ms <= BUSY_MS_MAX; waited_ms += BUSY_STEP_MS) {
+    for (int waited_ms = 0; (rc & 0xff) == SQLITE_BUSY && waited_ms <= LEDGER_BUSY_MS; waited_ms += BUSY_STEP_MS) {
         if (waited_ms)
             sqlite3_sleep(BUSY_STEP_MS);
         rc = sqlite3_exec(l->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
@@ -61,7 +61,7 @@ static status open_database(ledger *l, ledger_mode mode, error *err)
     if (rc != SQLITE_OK)
         return sql_fail(l, rc, "opening it", err);
     sqlite3_extended_result_codes(l->db, 1);
-    sqlite3_busy_timeout(l->db, BUSY_MS_MAX);
+    sqlite3_busy_timeout(l->db, LEDGER_BUSY_MS);
     /* A ledger is data from a stranger as much as any file: its schema may call nothing. FULL: a case that was
      * appended survives a power cut, for one fsync a case. */
     static const char writing[] = "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON;"

@@ -79,6 +79,10 @@ typedef struct ledger_evidence {
 } ledger_evidence;
 /* SHA-256 of the fields above. */
 void ledger_evidence_id(const ledger_evidence *e, char out[DIGEST_HEX]);
+/* In words, what makes answers under `old` stale where `now` is asked for: "the model file changed, the KV type
+ * changed"; "" when they are equal. Returns text; LEDGER_DIFFERS_BYTES hold every difference at once. */
+enum { LEDGER_DIFFERS_BYTES = 256 };
+char *ledger_evidence_differs(const ledger_evidence *old, const ledger_evidence *now, char *text, size_t bytes);
 
 typedef enum ledger_outcome { LEDGER_PASS, LEDGER_WRONG, LEDGER_MALFORMED } ledger_outcome;
 const char *ledger_outcome_name(ledger_outcome o); /* "pass", "wrong", "malformed" */
@@ -121,6 +125,7 @@ status ledger_append_failure(ledger *l, const char *run, const char *case_id, co
 status ledger_append_fact(ledger *l, const char *run, const char *name, double value, const char *unit,
                           error *err) MUST_CHECK;
 
+/* ---- what was said of answers ---- */
 
 typedef enum ledger_verdict { LABEL_ACCEPT, LABEL_REJECT, LABEL_FIRST, LABEL_SECOND, LABEL_TIE } ledger_verdict;
 const char *ledger_verdict_name(ledger_verdict v); /* "accept", "reject", "first", "second", "tie" */
@@ -267,9 +272,11 @@ const ledger_machine *ledger_this_machine(void);
 
 /* ---- care ---- */
 
-/* Deletes the texts of one task (NULL: all). Digests, counts and grades stay. *n_deleted may be NULL. */
+/* Deletes the texts of one task (NULL: all), and overwrites them in the file. Digests, counts and grades stay.
+ * *n_deleted may be NULL. E_EXISTS: they are deleted, but another process reads the log that still holds them. */
 status ledger_purge_text(ledger *l, const char *task, uint64_t *n_deleted, error *err) MUST_CHECK;
-/* SQLite's own check, the foreign keys, and that every stored text has its digest. E_FORMAT with the first fault. */
+/* SQLite's own check, the foreign keys, that every table and guard is as schema.c makes it, that texts, evidence and
+ * machines have the ids that their fields give, and that scores are scores. E_FORMAT with the first fault. */
 status ledger_verify(ledger *l, error *err) MUST_CHECK;
 
 #endif

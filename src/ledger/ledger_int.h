@@ -12,6 +12,8 @@ struct ledger {
     char *path;
 };
 
+enum { LEDGER_BUSY_MS = 10000 }; /* how long a writer waits for another one */
+
 /* What the rows of a result borrow from. */
 struct ledger_memory {
     arena texts;

@@ -150,8 +150,8 @@ static status check_version(ledger *l, int64_t version, ledger_mode mode, error 
     if (mode == LEDGER_READ && version == 0)
         return fail(err, E_NOTFOUND, "%s: is empty: nothing was measured yet", l->path);
     if (mode == LEDGER_READ && version < LEDGER_VERSION)
-        return fail(err, E_UNSUPPORTED, "%s: has schema %lld: any `hearth measure` brings it to %d", l->path,
-                    (long long)version, LEDGER_VERSION);
+        return fail(err, E_UNSUPPORTED, "%s: has schema %lld: `hearth measure` or `hearth ledger list` brings it to %d",
+                    l->path, (long long)version, LEDGER_VERSION);
     return OK;
 }
 

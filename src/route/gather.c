@@ -89,24 +89,6 @@ static void add_stale(route_side *r, const char *why, uint32_t n)
     snprintf(r->stale + at, sizeof r->stale - at, "%s%s", at ? "; " : "", why);
 }
 
-static const char *what_differs(const ledger_evidence *old, const ledger_evidence *new)
-{
-    const struct {
-        const char *a, *b, *says;
-    } fields[] = {
-        { old->source, new->source, "its address changed" },
-        { old->model, new->model, "the model file changed" },
-        { old->numerics, new->numerics, "hearth's arithmetic changed" },
-        { old->kv_type, new->kv_type, "the KV type changed" },
-        { old->context_rule, new->context_rule, "the context limit changed" },
-        { old->sampling, new->sampling, "the sampling options changed" },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (strcmp(fields[i].a, fields[i].b) != 0)
-            return fields[i].says;
-    return "the output constraint changed";
-}
-
 /* ---- one source ---- */
 
 static void set_rates(route_side *r, const tally *t, const double *scores, size_t n_scores)
@@ -241,12 +223,12 @@ static status add_source(work *w, const ledger_source *src, const ledger_source 
         x = new_side(w, src->provider, place);
     if (!x)
         return OK; /* more than anybody measures by hand; the newest are in */
-    const char *why = newest ? what_differs(&src->evidence, &newest->evidence) : NULL;
-    if (!newest && strcmp(src->evidence.sampling, w->sampling) != 0)
-        why = "the sampling options changed";
-    if (!why)
+    ledger_evidence now = newest ? newest->evidence : src->evidence;
+    if (!newest)
+        now.sampling = w->sampling;
+    char why[LEDGER_DIFFERS_BYTES], text[LEDGER_DIFFERS_BYTES + 32];
+    if (!ledger_evidence_differs(&src->evidence, &now, why, sizeof why)[0])
         return fill_side(w, x, src, err);
-    char text[96];
     snprintf(text, sizeof text, "%s (%u answers)", why, src->n_answers);
     add_stale(&x->side, text, src->n_answers);
     return OK;
