@@ -26,6 +26,17 @@ typedef struct job {
     const char *fixed_to;
 } job;
 
+/* Looking comes first: a ledger that is not there is not made by asking for answers in it. One of an older schema is
+ * brought to this one. */
+static status open_ledger(ledger **l, bool write, error *err)
+{
+    status s = ledger_open(l, NULL, LEDGER_READ, err);
+    if (s != E_UNSUPPORTED && (s || !write))
+        return s;
+    ledger_close(l);
+    return ledger_open(l, NULL, LEDGER_WRITE, err);
+}
+
 static int run(const job *j, const char *name, const char *bin_dir)
 {
     error err = { 0 };
@@ -35,12 +46,8 @@ static int run(const job *j, const char *name, const char *bin_dir)
     status s = task_open(&t, name, bin_dir, &err);
     if (!s)
         s = task_load_cases(t, &err);
-    if (!s) /* first: a ledger that is not there is not made by looking for answers in it */
-        s = ledger_open(&l, NULL, LEDGER_READ, &err);
-    if (s == E_UNSUPPORTED || (!s && !j->summary && !j->fixed_to)) {
-        ledger_close(&l);
-        s = ledger_open(&l, NULL, LEDGER_WRITE, &err);
-    }
+    if (!s)
+        s = open_ledger(&l, !j->summary && !j->fixed_to, &err);
     if (!s && j->summary)
         s = review_summary(l, t, j->json, &err);
     else if (!s && j->fixed_to)

@@ -18,7 +18,7 @@ typedef enum column_kind {
     COLUMN_VALUE,   /* a number */
     COLUMN_UNSURE,  /* a number or NULL: not known */
 } column_kind;
-enum { WORD_BYTES_MAX = 1 << 20, BODY_BYTES_MAX = 16 << 20, COLUMNS_MAX = 17 };
+enum { WORD_BYTES_MAX = 1 << 20, BODY_BYTES_MAX = 16 << 20, COLUMNS_MAX = 18 };
 
 typedef struct table_column {
     const char *name;

@@ -11,6 +11,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from replayed import FOLDER, HOME, LEDGER, run, write_answers, write_task  # noqa: E402
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 N = 12
 ON = "replay:a.jsonl"
 
@@ -152,6 +153,16 @@ assert json.loads(run("ledger", "purge", "--all", "--json").out) == {"texts": 0}
 assert "c10" in run("ledger", "export", "--format", "csv").out
 # what was purged here comes back from an export: the user has been told (docs/LEDGER.md)
 assert f"{n} of them new" in run("ledger", "import", whole).out
+
+# ---- a ledger of an older schema: `route` only reads and says what to do; looking at it brings it to this one ----
+old = FOLDER / "old-home"
+old.mkdir()
+db = sqlite3.connect(old / "ledger.db")
+db.executescript((ROOT / "tests/ledger/version1.sql").read_text())
+db.close()
+run("route", home=old, code=3, says="`hearth ledger list` brings it to 2")
+assert len(run("ledger", "list", home=old).out.splitlines()) == 3
+assert "6 answer" in run("ledger", "verify", home=old).out
 
 # ---- usage ----
 for args in ([], ["lst"], ["list", "a", "b"], ["list", "--to", "x"], ["show"], ["show", "demo", "--all"], ["import"],
