@@ -26,6 +26,7 @@ static const command commands[] = {
     { "perplexity", cmd_perplexity, "how well a model foretells a text" },
     { "measure", cmd_measure, "run a task's cases on a provider and keep what came out" },
     { "route", cmd_route, "which task can stay on this machine, and why" },
+    { "report", cmd_report, "what was measured of each task: in the terminal, as a page, as data" },
     { "help", cmd_help, "this list, or the page of one command" },
     { "version", cmd_version, "version of the program" },
 };
