@@ -80,7 +80,7 @@ static status keep_answer(report_work *w, const ledger_row *row, report_text *ou
 
 /* ---- what the graders said ---- */
 
-/* The detail is JSON of whoever wrote it: a list of graders (or an object that holds one), each with name and reason. */
+/* The detail is JSON of whoever wrote it: a list of graders (or an object with one), each with name and reason. */
 static void add_reasons(const js *v, buf *out)
 {
     if (js_is(v, JS_OBJECT) && !js_text(js_get(v, "reason")))

@@ -1,6 +1,6 @@
 /* diff.c: a word diff: the longest common subsequence of two lists of words (Wagner and Fischer 1974, whole table). A
- * word is a run of letters, digits and bytes beyond ASCII, or one other character; white space belongs to the word before
- * it and plays no part in the comparison. */
+ * word is a run of letters, digits and bytes beyond ASCII, or one other character; white space belongs to the word
+ * before it and plays no part in the comparison. */
 #include <string.h>
 
 #include "base/mem.h"

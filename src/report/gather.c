@@ -1,5 +1,5 @@
-/* gather.c: one task's facts, drawn together: what was concluded and since when, the two sides, what the suite can show.
- * The conclusion itself is route's; the arms are arms.c's, history history.c's, cases cases.c's. */
+/* gather.c: one task's facts, drawn together: what was concluded and since when, the two sides, what the suite can
+ * show. The conclusion itself is route's; the arms are arms.c's, history history.c's, cases cases.c's. */
 #include <math.h>
 #include <string.h>
 
@@ -71,9 +71,8 @@ static status set_task(report_work *w, error *err)
     o->description = report_keep(w, t->description);
     o->privacy = privacy_class_name(t->privacy);
     o->output = task_output_name(t->output);
-    o->text_policy = !privacy_keeps_text(t->privacy)                                            ? "secret"
-                     : privacy_class_may_leave(t->privacy) || w->o->with_text ? "shown"
-                                                                                                : "withheld";
+    bool open = privacy_class_may_leave(t->privacy) || w->o->with_text;
+    o->text_policy = !privacy_keeps_text(t->privacy) ? "secret" : open ? "shown" : "withheld";
     o->synthetic = t->synthetic;
     o->suite = report_keep(w, suite);
     o->n_cases = t->n_cases;
@@ -95,6 +94,35 @@ static int64_t find_arm(const report_task *o, const route_side *side)
         if (strcmp(o->arms[i].evidence, side->evidence) == 0 && strcmp(o->arms[i].provider, side->provider) == 0)
             return (int64_t)i;
     return -1;
+}
+
+static void swap_arms(report_work *w, size_t a, size_t b)
+{
+    report_arm arm = w->out->arms[a];
+    struct arm_work work = w->arms[a];
+    w->out->arms[a] = w->out->arms[b];
+    w->out->arms[b] = arm;
+    w->arms[a] = w->arms[b];
+    w->arms[b] = work;
+}
+
+/* The sides of the decision come first: local, then cloud. */
+static void set_sides(report_work *w, const route_input *in)
+{
+    report_task *o = w->out;
+    size_t at = 0;
+    o->local = find_arm(o, &in->local);
+    if (o->local >= 0) {
+        swap_arms(w, at, (size_t)o->local);
+        o->arms[at].role = "local";
+        o->local = (int64_t)at++;
+    }
+    o->cloud = find_arm(o, &in->cloud);
+    if (o->cloud >= 0) {
+        swap_arms(w, at, (size_t)o->cloud);
+        o->arms[at].role = "cloud";
+        o->cloud = (int64_t)at;
+    }
 }
 
 static void set_pairs(report_task *o, const route_input *in)
@@ -139,16 +167,11 @@ static status set_decision(report_work *w, error *err)
     o->met_bar = d.met_bar;
     o->met_margin = d.met_margin;
     o->met_limits = d.met_limits;
-    o->local = find_arm(o, &in.local);
-    o->cloud = find_arm(o, &in.cloud);
+    set_sides(w, &in);
     o->local_name = in.local.present ? report_keep(w, in.local.provider) : "";
     o->cloud_name = in.cloud.present ? report_keep(w, in.cloud.provider) : "";
     o->baseline_majority = in.majority;
     o->baseline_rules = in.regex;
-    if (o->local >= 0)
-        o->arms[o->local].role = "local";
-    if (o->cloud >= 0)
-        o->arms[o->cloud].role = "cloud";
     set_pairs(o, &in);
     return o->provider && o->reason && o->local_name && o->cloud_name ? OK : report_no_memory(err);
 }

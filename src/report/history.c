@@ -168,6 +168,24 @@ static void say_changes(const history *h, const series *s, buf *changed, buf *ma
         buf_str(changed, "asked again, nothing changed");
 }
 
+/* Whether a point is of an arm's evidence and its answers are to today's prompts. */
+static bool is_todays(const history *h, const series *s)
+{
+    report_work *w = h->w;
+    for (size_t i = 0; i < w->out->n_arms; i++) {
+        size_t match = 0;
+        if (strcmp(w->out->arms[i].evidence, s->point->evidence) != 0 ||
+            strcmp(w->out->arms[i].provider, s->provider) != 0)
+            continue;
+        for (size_t k = 0; k < s->now.n; k++) {
+            const task_case *c = task_find_case(w->t, s->now.e[k].row->case_id);
+            match += c && strcmp(w->arms[i].keys[c - w->t->cases].prompt, s->now.e[k].row->prompt) == 0;
+        }
+        return 2 * match > s->now.n;
+    }
+    return false;
+}
+
 /* Says what changed, now that the point has all its answers. */
 static status close_point(history *h, series *s, error *err)
 {
@@ -176,6 +194,7 @@ static status close_point(history *h, series *s, error *err)
     if (!p)
         return OK;
     count_cases(&s->now, p);
+    p->counts = is_todays(h, s);
     if (s->before.n)
         say_changes(h, s, &changed, &marks);
     p->changed = report_keep(h->w, buf_text(&changed));
@@ -294,23 +313,6 @@ static status add_run(history *h, const ledger_run_row *r, error *err)
 
 /* ---- all runs ---- */
 
-/* The last point of a provider counts when it is an arm's evidence and its answers are to today's prompts. */
-static void mark_current(history *h, const series *s)
-{
-    report_work *w = h->w;
-    for (size_t i = 0; i < w->out->n_arms; i++) {
-        size_t match = 0;
-        if (strcmp(w->out->arms[i].evidence, s->point->evidence) != 0 ||
-            strcmp(w->out->arms[i].provider, s->provider) != 0)
-            continue;
-        for (size_t k = 0; k < s->now.n; k++) {
-            const task_case *c = task_find_case(w->t, s->now.e[k].row->case_id);
-            match += c && strcmp(w->arms[i].keys[c - w->t->cases].prompt, s->now.e[k].row->prompt) == 0;
-        }
-        s->point->counts = 2 * match > s->now.n;
-    }
-}
-
 static status walk(history *h, error *err)
 {
     report_work *w = h->w;
@@ -324,10 +326,7 @@ static status walk(history *h, error *err)
         if (h->runs.rows[i].n_answers)
             s = add_run(h, &h->runs.rows[i], err);
     for (size_t i = 0; !s && i < h->n_series; i++)
-        if (h->series[i].point) {
-            s = close_point(h, &h->series[i], err);
-            mark_current(h, &h->series[i]);
-        }
+        s = close_point(h, &h->series[i], err);
     return s;
 }
 
@@ -335,6 +334,15 @@ static int by_time(const void *a, const void *b)
 {
     const report_point *x = a, *y = b;
     return (x->at_us > y->at_us) - (x->at_us < y->at_us);
+}
+
+/* Of a provider's points only the newest that can count does: what it did not ask again it took over. */
+static void keep_newest(report_task *o)
+{
+    for (size_t i = 0; i < o->n_points; i++)
+        for (size_t k = i + 1; o->points[i].counts && k < o->n_points; k++)
+            if (o->points[k].counts && strcmp(o->points[i].provider, o->points[k].provider) == 0)
+                o->points[i].counts = false;
 }
 
 status report_gather_history(report_work *w, error *err)
@@ -352,6 +360,7 @@ status report_gather_history(report_work *w, error *err)
     }
     if (!s)
         qsort(w->out->points, w->out->n_points, sizeof *w->out->points, by_time);
+    keep_newest(w->out);
     for (size_t i = 0; i < h->n_series; i++) {
         mem_free(h->series[i].before.e);
         mem_free(h->series[i].now.e);

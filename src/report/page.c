@@ -150,7 +150,8 @@ static void put_head(const report_data *r, buf *out)
     put_digest(&web_report_js, out);
     buf_str(out, "; base-uri 'none'; form-action 'none'\">\n"
                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                 "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n"
+                 "<meta name=\"color-scheme\" content=\"light dark\">\n"
+                 "<meta name=\"referrer\" content=\"no-referrer\">\n"
                  "<title>hearth report: what can stay on this machine</title>\n<style>");
     buf_add(out, web_report_css.text, web_report_css.n);
     buf_str(out, "</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#tasks\">Skip to the tasks</a>\n<header>\n"
@@ -194,9 +195,9 @@ static void put_side(const report_data *r, size_t i, int64_t arm, buf *out)
     buf_str(out, " right, ");
     page_figure(out, &at, "rate", AS_PERCENT);
     buf_str(out, " (");
-    page_figure(out, &at, "rate_low", AS_PERCENT);
+    page_figure(out, &at, "rate_low", AS_RATE);
     buf_str(out, " to ");
-    page_figure(out, &at, "rate_high", AS_PERCENT);
+    page_figure(out, &at, "rate_high", AS_RATE);
     buf_char(out, ')');
 }
 
@@ -221,11 +222,11 @@ static void put_sentence(const report_data *r, size_t i, buf *out)
         buf_str(out, " cases: ");
         page_figure(out, &at, "difference", AS_POINTS);
         buf_str(out, " (");
-        page_figure(out, &at, "difference_low", AS_POINTS);
+        page_figure(out, &at, "difference_low", AS_SIGNED);
         buf_str(out, " to ");
-        page_figure(out, &at, "difference_high", AS_POINTS);
-        buf_str(out, t->met_margin ? "), within the margin of " : "), not within the margin of ");
-        page_figure(out, &at, "margin", AS_PERCENT);
+        page_figure(out, &at, "difference_high", AS_SIGNED);
+        buf_printf(out, "), %swithin the margin of ", t->difference_bound > -t->margin ? "" : "not proven ");
+        page_figure(out, &at, "margin", AS_MARGIN);
         buf_char(out, '.');
     }
 }
@@ -311,8 +312,8 @@ static void put_facts(const report_data *r, size_t i, buf *out)
     }
     fact(out, "Cases", &at, "n_cases", AS_COUNT);
     fact(out, "Bar for local", &at, "bar", AS_PERCENT);
-    fact(out, "Margin to the cloud", &at, "margin", AS_PERCENT);
-    fact(out, "Limit: slowest of 95 %", &at, "limit_latency_p95_ms", AS_MS);
+    fact(out, "Margin to the cloud", &at, "margin", AS_MARGIN);
+    fact(out, "Limit: 95 % within", &at, "limit_latency_p95_ms", AS_MS);
     fact(out, "Limit: cost of an answer", &at, "limit_cost_usd", AS_USD);
     fact(out, "Limit: malformed", &at, "limit_malformed", AS_PERCENT);
     buf_str(out, "</dl>\n");

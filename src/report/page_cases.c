@@ -99,8 +99,8 @@ static bool is_like_an_answer(const report_task *t, const report_text *expected)
 
 static void answer_diff(buf *out, const report_task *t, const report_case *c, const report_answer *a)
 {
-    diff_writer w = { out, "<p class=\"meta\">Against what was expected (<del>struck: missing</del>, <ins>underlined: not "
-                           "expected</ins>):</p><div class=\"said\" dir=\"auto\">", "missing", "not expected" };
+    diff_writer w = { out, "<p class=\"meta\">Against what was expected (<del>struck: missing</del>, <ins>underlined: "
+                           "not expected</ins>):</p><div class=\"said\" dir=\"auto\">", "missing", "not expected" };
     if (can_diff(&c->expected, &a->text) && is_like_an_answer(t, &c->expected) &&
         report_diff(c->expected.text, a->text.text, write_diff, &w))
         buf_str(out, "</div>");
@@ -129,7 +129,10 @@ static void sides_diff(buf *out, const report_task *t, const report_case *c)
 static const struct {
     const char *outcome, *class_name, *sign;
 } outcomes[] = {
-    { "pass", "pass", "✓" }, { "wrong", "wrong", "✗" }, { "malformed", "malformed", "▲" }, { "open", "unanswered", "–" },
+    { "pass", "pass", "✓" },
+    { "wrong", "wrong", "✗" },
+    { "malformed", "malformed", "▲" },
+    { "open", "unanswered", "–" },
 };
 
 static void mark(buf *out, const report_answer *a)
@@ -254,10 +257,11 @@ void page_cases(const report_data *r, size_t i, buf *out)
     spot at = spot_task(r, i);
     size_t n = t->n_listed < CASES_SHOWN_MAX ? t->n_listed : CASES_SHOWN_MAX;
     buf_str(out, "<div class=\"block\"><h3>Case by case</h3>\n<p class=\"soft\">");
+    buf_str(out, "In ");
     page_figure(out, &at, "n_not_pass", AS_COUNT);
     buf_str(out, " of ");
     page_figure(out, &at, "n_cases", AS_COUNT);
-    buf_str(out, " cases were not answered right by every model");
+    buf_str(out, " cases some model was not right");
     if (t->local >= 0 && t->cloud >= 0) {
         buf_str(out, "; in ");
         page_figure(out, &at, "n_differ", AS_COUNT);

@@ -1,6 +1,6 @@
-/* page_int.h: between the files that write the page. Every figure and every stranger's word is written through a spot: a
- * row, its columns and where it is in the JSON (a JSON pointer, RFC 6901). It carries that place as data-key, and how it
- * is written as data-as, so that a test (and a reader's script) can find each in the JSON. */
+/* page_int.h: between the files that write the page. Every figure and every stranger's word is written through a spot:
+ * a row, its columns and where it is in the JSON (a JSON pointer, RFC 6901). It carries that place as data-key, and how
+ * it is written as data-as, so that a test (and a reader's script) can find each in the JSON. */
 #ifndef REPORT_PAGE_INT_H
 #define REPORT_PAGE_INT_H
 
@@ -33,7 +33,9 @@ void page_escape(buf *out, const char *s);
 const char *page_class_of(const char *place, const char *provider);
 /* A mark of its class at x percent, y pixels. */
 void picture_mark(buf *out, const char *class_name, double x, double y);
-/* The same in a legend. */
+/* x in percent, y in pixels. */
+void picture_line(buf *out, const char *class_name, double x1, double x2, double y1, double y2);
+/* A mark in a legend. */
 void picture_key(buf *out, const char *class_name);
 
 /* pictures: each one <svg role="img"> with title and description, whose ids begin with "tI-". */
@@ -41,8 +43,13 @@ void picture_crossing(const report_data *r, size_t i, buf *out);
 void picture_history(const report_data *r, size_t i, buf *out);
 void picture_models(const report_data *r, size_t i, buf *out);
 void picture_reliability(const report_data *r, size_t i, size_t arm, buf *out);
-/* "A" … for the arms in the picture of models; 0: the arm is not in it. */
-char picture_letter(const report_arm *a, size_t arm);
+/* "A" … of an arm, and of the arm that a provider's points belong to (0: none). */
+char picture_letter(size_t arm);
+char picture_letter_of(const report_task *t, const char *provider);
+/* Whether the arm is in the picture of models. */
+bool picture_has(const report_arm *a);
+/* A legend of letters: the arms that are drawn (models), or those with points (history). */
+void page_letters(const report_data *r, size_t i, bool models, buf *out);
 enum { PICTURE_POINTS_MAX = 24 }; /* the newest points of the history that are drawn */
 
 /* page_*.c: parts of a task's section. */

@@ -50,6 +50,29 @@ static const char *named(const char *what, const report_task *t, char text[192])
     return text;
 }
 
+static bool has_points(const report_task *t, size_t arm)
+{
+    for (size_t k = 0; k < t->n_points; k++)
+        if (strcmp(t->points[k].provider, t->arms[arm].provider) == 0)
+            return true;
+    return false;
+}
+
+void page_letters(const report_data *r, size_t i, bool models, buf *out)
+{
+    const report_task *t = &r->tasks[i];
+    buf_str(out, "<ul class=\"legend\">");
+    for (size_t k = 0; k < t->n_arms; k++) {
+        spot at = spot_arm(r, i, k);
+        if (!(models ? picture_has(&t->arms[k]) : has_points(t, k)))
+            continue;
+        buf_printf(out, "<li><strong>%c</strong> ", picture_letter(k));
+        page_words(out, &at, "provider");
+        buf_str(out, "</li>");
+    }
+    buf_str(out, "</ul>");
+}
+
 /* ---- quality ---- */
 
 static void quality_legend(const report_task *t, buf *out)
@@ -64,8 +87,8 @@ static void quality_legend(const report_task *t, buf *out)
     }
     if (t->n_pairs)
         buf_str(out, "<li><svg viewBox=\"-10 -10 20 20\" class=\"band\" aria-hidden=\"true\">"
-                     "<path d=\"M-10-10h20v20h-20z\"/></svg>above: no more than the margin below the cloud; below: worse "
-                     "than the margin allows</li>");
+                     "<path d=\"M-10-10h20v20h-20z\"/></svg>above: below the cloud by no more than the margin; below: "
+                     "worse than that</li>");
     buf_str(out, "</ul>");
 }
 
@@ -94,9 +117,9 @@ static void resolution(const report_data *r, size_t i, buf *out)
     buf_str(out, "<p><strong>What this suite can show.</strong> ");
     page_figure(out, &at, t->n_pairs ? "n_pairs" : "n_cases", AS_COUNT);
     buf_str(out, t->n_pairs ? " paired cases can prove a margin of " : " cases could prove a margin to a cloud of ");
-    page_figure(out, &at, "resolution_margin", AS_PERCENT);
+    page_figure(out, &at, "resolution_margin", AS_MARGIN);
     buf_str(out, ", no less; one pass rate is known to ±");
-    page_figure(out, &at, "resolution_rate", AS_PERCENT);
+    page_figure(out, &at, "resolution_rate", AS_MARGIN);
     buf_str(out, " at worst.</p>\n");
 }
 
@@ -233,8 +256,9 @@ void page_history(const report_data *r, size_t i, buf *out)
     }
     buf_str(out, "<figure><div class=\"frame\">");
     picture_history(r, i, out);
-    buf_str(out, "</div><figcaption><p>Pass rate of each measurement, oldest first, judged by today's graders. The latest "
-                 "points are drawn.</p>");
+    buf_str(out, "</div><figcaption><p>Pass rate of each measurement, oldest first, judged by today's graders. Filled "
+                 "marks count today, hollow ones do not any more.</p>");
+    page_letters(r, i, false, out);
     changes_list(r, i, out);
     buf_str(out, "</figcaption></figure>\n<details class=\"data\"><summary>All measurements</summary>");
     points_table(r, i, out);
@@ -266,12 +290,9 @@ static void cost_cell(const spot *at, buf *out)
 
 static void models_row(const report_data *r, size_t i, size_t k, buf *out)
 {
-    const report_arm *a = &r->tasks[i].arms[k];
-    char letter = picture_letter(a, k);
     spot at = spot_arm(r, i, k);
     buf_str(out, "<tr><th scope=\"row\">");
-    if (letter)
-        buf_printf(out, "%c ", letter);
+    buf_printf(out, "%c ", picture_letter(k));
     page_words(out, &at, "model");
     buf_str(out, "</th><td>");
     page_words(out, &at, "provider");
@@ -294,13 +315,13 @@ static void models_table(const report_data *r, size_t i, buf *out)
 {
     char text[192];
     named("Models tried", &r->tasks[i], text);
-    buf_printf(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table><caption>%s</caption>"
-               "<thead><tr><th scope=\"col\">Model</th><th scope=\"col\">Provider</th>", text, text);
+    buf_printf(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table><caption>%s"
+               "</caption><thead><tr><th scope=\"col\">Model</th><th scope=\"col\">Provider</th>", text, text);
     for (size_t c = 0; c < ARRAY_LEN(quality_cells); c++)
         buf_printf(out, "<th scope=\"col\"%s>%s</th>", quality_cells[c].text ? "" : " class=\"num\"",
                    quality_cells[c].title);
-    buf_str(out, "<th scope=\"col\" class=\"num\">Cost of an answer</th><th scope=\"col\">Does not count</th></tr></thead>"
-                 "<tbody>");
+    buf_str(out, "<th scope=\"col\" class=\"num\">Cost of an answer</th><th scope=\"col\">Does not count</th></tr>"
+                 "</thead><tbody>");
     for (size_t k = 0; k < r->tasks[i].n_arms; k++)
         models_row(r, i, k, out);
     table_end(out);
@@ -318,7 +339,7 @@ void page_models(const report_data *r, size_t i, buf *out)
         return;
     }
     for (size_t k = 0; k < t->n_arms; k++)
-        n += picture_letter(&t->arms[k], k) != 0;
+        n += picture_has(&t->arms[k]);
     if (n) {
         buf_str(out, "<figure><div class=\"frame\">");
         picture_models(r, i, out);
@@ -326,15 +347,9 @@ void page_models(const report_data *r, size_t i, buf *out)
         picture_key(out, "local");
         buf_str(out, "local</li><li>");
         picture_key(out, "cloud");
-        buf_str(out, "elsewhere</li><li>area: memory; a dashed circle: memory not known</li></ul><ul class=\"legend\">");
-        for (size_t k = 0; k < t->n_arms; k++)
-            if (picture_letter(&t->arms[k], k)) {
-                spot at = spot_arm(r, i, k);
-                buf_printf(out, "<li><strong>%c</strong> ", picture_letter(&t->arms[k], k));
-                page_words(out, &at, "provider");
-                buf_str(out, "</li>");
-            }
-        buf_str(out, "</ul></figcaption></figure>\n");
+        buf_str(out, "elsewhere</li><li>area: memory; a dashed circle: memory not known</li></ul>");
+        page_letters(r, i, true, out);
+        buf_str(out, "</figcaption></figure>\n");
     }
     models_table(r, i, out);
     buf_str(out, "</div>\n");
@@ -361,7 +376,8 @@ static void confidence_one(const report_data *r, size_t i, size_t k, buf *out)
     page_figure(out, &at, "ece", AS_PERCENT);
     buf_str(out, "; of a right and a wrong answer the right one is the more confident in ");
     page_figure(out, &at, "auroc", AS_PERCENT);
-    buf_str(out, " (AUROC).</figcaption></figure><details class=\"data\"><summary>The figures of this picture</summary>");
+    buf_str(out, " (AUROC).</figcaption></figure><details class=\"data\"><summary>The figures of this picture"
+                 "</summary>");
     snprintf(title, sizeof title, "Confidence of model %zu", k + 1);
     table_begin(out, named(title, &r->tasks[i], text), "Mean confidence", cells, ARRAY_LEN(cells));
     for (size_t b = 0; b < r->tasks[i].arms[k].n_bins; b++) {

@@ -10,8 +10,8 @@
  *   public, internal  in the report
  *   private           left out, unless options say with_text: a report may be mailed
  *   secret            never
- * Shares are 0 … 1, differences of shares -1 … 1, times UTC microseconds, 0: never. NAN: not known. Strings are never
- * NULL and belong to the data. */
+ * Shares are 0 … 1, differences of shares -1 … 1, times UTC microseconds, 0: never. NAN: not known. Strings are
+ * never NULL and belong to the data. */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
@@ -61,8 +61,8 @@ typedef struct report_arm {
     report_bin bins[REPORT_BINS_MAX];
 } report_arm;
 
-/* One measurement: runs in a row of one provider under one evidence and prompt, as long as no case is asked twice. It is
- * judged by today's graders and expectations, so that points can be compared. */
+/* One measurement: runs in a row of one provider under one evidence and prompt, as long as no case is asked twice. It
+ * is judged by today's graders and expectations, so that points can be compared. */
 typedef struct report_point {
     int64_t at_us, last_us;
     const char *provider, *model, *place, *evidence, *run, *version;
@@ -118,7 +118,7 @@ typedef struct report_task {
     const char *choice, *state, *provider, *reason;
     bool complete, met_bar, met_margin, met_limits;
     int64_t since_us;     /* 0: nothing was measured */
-    const char *since_of; /* "decision": so long the ledger's decisions say the same; "measurement": the newest answer */
+    const char *since_of; /* "decision": so long the ledger's decisions say the same; "measurement": newest answer */
     int64_t local, cloud; /* arms; -1: none measured */
     const char *local_name, *cloud_name; /* providers, also of sides that were not measured; "" */
     /* pairs: cases that both sides answered */

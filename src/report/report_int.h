@@ -73,7 +73,10 @@ void report_reliability(report_sure *x, size_t n, report_arm *out);
 
 typedef enum report_as {
     AS_PERCENT,  /* 0.1234: 12.3 % */
-    AS_POINTS,   /* -0.041: -4.1 points */
+    AS_RATE,     /* 0.1234: 12.3, inside of an interval whose unit stands outside */
+    AS_POINTS,   /* -0.041: −4.1 points */
+    AS_SIGNED,   /* -0.041: −4.1 */
+    AS_MARGIN,   /* 0.05: 5.0 points */
     AS_COUNT, AS_MS, AS_SECONDS_US, AS_PER_S, AS_BYTES, AS_USD, AS_TOKENS,
     AS_SHARE,    /* 0.123 */
     AS_DAY, AS_MINUTE /* 2026-11-23; 2026-11-23 07:08 UTC */
@@ -83,7 +86,6 @@ enum { REPORT_SHOWN_BYTES = 40 };
 /* "–" where it is not known. Returns text. */
 char *report_show(double v, report_as as, char text[REPORT_SHOWN_BYTES]);
 
-/* "34 of 60 right, 56.7 % (43.2 to 69.4 %); …": without markup, for the terminal. */
 const char *report_verdict_word(const report_task *t); /* "Local", "Cloud", "Not proven" */
 
 /* escape.c. In HTML: & < > " ' and what no reader can see: control, direction and other invisible characters become

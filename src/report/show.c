@@ -8,8 +8,8 @@
 
 const char *report_as_name(report_as as)
 {
-    static const char *const names[] = { "percent", "points", "count", "ms", "us",   "per-s",
-                                         "bytes",   "usd",    "tokens", "share", "day", "minute" };
+    static const char *const names[] = { "percent", "rate", "points", "signed", "margin", "count", "ms", "us",
+                                         "per-s",   "bytes", "usd",    "tokens", "share",  "day",   "minute" };
     return names[as];
 }
 
@@ -30,11 +30,12 @@ static char *show_ms(double ms, char text[REPORT_SHOWN_BYTES])
     return text;
 }
 
-static char *show_signed(double v, char text[REPORT_SHOWN_BYTES])
+static char *show_signed(double v, const char *unit, char text[REPORT_SHOWN_BYTES])
 {
     char digits[16];
     snprintf(digits, sizeof digits, "%.1f", fmin(fabs(v), 999));
-    snprintf(text, REPORT_SHOWN_BYTES, "%s%s points", strcmp(digits, "0.0") == 0 ? "±" : v < 0 ? "−" : "+", digits);
+    snprintf(text, REPORT_SHOWN_BYTES, "%s%s%s", strcmp(digits, "0.0") == 0 ? "±" : v < 0 ? "−" : "+", digits,
+             unit);
     return text;
 }
 
@@ -47,7 +48,10 @@ char *report_show(double v, report_as as, char text[REPORT_SHOWN_BYTES])
     }
     switch (as) {
     case AS_PERCENT: snprintf(text, REPORT_SHOWN_BYTES, "%.1f %%", 100 * v); return text;
-    case AS_POINTS: return show_signed(100 * v, text);
+    case AS_RATE: snprintf(text, REPORT_SHOWN_BYTES, "%.1f", 100 * v); return text;
+    case AS_POINTS: return show_signed(100 * v, " points", text);
+    case AS_SIGNED: return show_signed(100 * v, "", text);
+    case AS_MARGIN: snprintf(text, REPORT_SHOWN_BYTES, "%.1f points", 100 * v); return text;
     case AS_COUNT:
     case AS_TOKENS: snprintf(text, REPORT_SHOWN_BYTES, "%.0f", v); return text;
     case AS_MS: return show_ms(v, text);

@@ -60,19 +60,20 @@ static void line_of(buf *out, const char *s, size_t room)
     buf_clear(&text);
 }
 
-/* Words into lines of the terminal's width, all `indent` deep. */
-static void wrap(const terminal *w, const char *text, size_t indent)
+/* Words into lines of the terminal's width, all `indent` deep; the first begins with a label. */
+static void wrap(const terminal *w, const char *label, const char *text, size_t indent)
 {
     buf line = BUF_INIT(1 << 20);
     report_escape_line(&line, text, strlen(text));
     const char *p = buf_text(&line);
-    size_t used = 0;
+    size_t used = indent;
+    buf_printf(w->out, "%*s%-*s", indent ? 2 : 0, "", indent ? (int)indent - 2 : 0, label);
     while (*p) {
         size_t n = strcspn(p, " "), wide = utf8_count(p, n);
-        if (used == 0 || used + 1 + wide > w->columns) {
-            buf_printf(w->out, "%s%*s", used ? "\n" : "", (int)indent, "");
+        if (used > indent && used + 1 + wide > w->columns) {
+            buf_printf(w->out, "\n%*s", (int)indent, "");
             used = indent;
-        } else {
+        } else if (used > indent) {
             buf_char(w->out, ' ');
             used++;
         }
@@ -82,7 +83,7 @@ static void wrap(const terminal *w, const char *text, size_t indent)
         while (*p == ' ')
             p++;
     }
-    buf_str(w->out, used ? "\n" : "");
+    buf_char(w->out, '\n');
     buf_clear(&line);
 }
 
@@ -141,8 +142,8 @@ static void put_side(const terminal *w, const char *role, int64_t arm, const cha
     interval(&a, x->rate_low, x->rate, x->rate_high, mark);
     put_axis(w, role, role, &a);
     buf_printf(w->out, "%s (%s to %s)\n", figure(&report_columns_arm, x, "rate", AS_PERCENT, rate),
-               figure(&report_columns_arm, x, "rate_low", AS_PERCENT, low),
-               figure(&report_columns_arm, x, "rate_high", AS_PERCENT, high));
+               figure(&report_columns_arm, x, "rate_low", AS_RATE, low),
+               figure(&report_columns_arm, x, "rate_high", AS_RATE, high));
 }
 
 static void put_scale(const terminal *w)
@@ -166,7 +167,8 @@ static void put_pairs(const terminal *w)
     char d[REPORT_SHOWN_BYTES], low[REPORT_SHOWN_BYTES], high[REPORT_SHOWN_BYTES], margin[REPORT_SHOWN_BYTES];
     if (t->n_pairs == 0)
         return;
-    double reach = fmin(1, ceil(10 * fmax(fmax(fabs(t->difference_low), fabs(t->difference_high)), 1.6 * t->margin)) / 10);
+    double widest = fmax(fmax(fabs(t->difference_low), fabs(t->difference_high)), 1.6 * t->margin);
+    double reach = fmin(1, ceil(10 * widest) / 10);
     axis a = empty(w);
     a.cell[place(&a, 0.5)] = "│";
     a.cell[place(&a, 0.5 - t->margin / reach / 2)] = "┊";
@@ -174,26 +176,35 @@ static void put_pairs(const terminal *w)
              0.5 + t->difference_high / reach / 2, "●");
     put_axis(w, "paired", "local", &a);
     buf_printf(w->out, "%s (%s to %s)\n", figure(&report_columns_task, t, "difference", AS_POINTS, d),
-               figure(&report_columns_task, t, "difference_low", AS_POINTS, low),
-               figure(&report_columns_task, t, "difference_high", AS_POINTS, high));
-    buf_printf(w->out, "  %*slocal minus cloud on %llu cases: only local right %llu, same %llu, only cloud %llu; ┊ margin "
-               "%s\n", LABEL, "", (unsigned long long)t->n_pairs, (unsigned long long)t->only_local,
+               figure(&report_columns_task, t, "difference_low", AS_SIGNED, low),
+               figure(&report_columns_task, t, "difference_high", AS_SIGNED, high));
+    buf note = BUF_INIT(1 << 12);
+    buf_printf(&note, "local minus cloud on %llu cases: only local right %llu, same %llu, only cloud %llu; ┊ "
+               "margin %s", (unsigned long long)t->n_pairs, (unsigned long long)t->only_local,
                (unsigned long long)t->same, (unsigned long long)t->only_cloud,
-               figure(&report_columns_task, t, "margin", AS_PERCENT, margin));
+               figure(&report_columns_task, t, "margin", AS_MARGIN, margin));
+    wrap(w, "", buf_text(&note), LABEL + 2);
+    buf_clear(&note);
 }
 
 static void put_resolution(const terminal *w)
 {
     const report_task *t = w->t;
     char a[REPORT_SHOWN_BYTES], b[REPORT_SHOWN_BYTES];
-    if (isfinite(t->baseline_majority) || isfinite(t->baseline_rules))
-        buf_printf(w->out, "  %-*salways the same answer %s, rules %s\n", LABEL, "no model",
+    buf note = BUF_INIT(1 << 12);
+    if (isfinite(t->baseline_majority) || isfinite(t->baseline_rules)) {
+        buf_printf(&note, "always the same answer %s, rules %s",
                    figure(&report_columns_task, t, "baseline_majority", AS_PERCENT, a),
                    figure(&report_columns_task, t, "baseline_rules", AS_PERCENT, b));
-    buf_printf(w->out, "  %-*s%llu %s can prove a margin of %s, no less; a rate is known to ±%s at worst\n", LABEL, "suite",
+        wrap(w, "no model", buf_text(&note), LABEL + 2);
+        buf_reset(&note);
+    }
+    buf_printf(&note, "%llu %s can prove a margin of %s, no less; a rate is known to ±%s at worst",
                (unsigned long long)(t->n_pairs ? t->n_pairs : t->n_cases), t->n_pairs ? "pairs" : "cases",
-               figure(&report_columns_task, t, "resolution_margin", AS_PERCENT, a),
-               figure(&report_columns_task, t, "resolution_rate", AS_PERCENT, b));
+               figure(&report_columns_task, t, "resolution_margin", AS_MARGIN, a),
+               figure(&report_columns_task, t, "resolution_rate", AS_MARGIN, b));
+    wrap(w, "suite", buf_text(&note), LABEL + 2);
+    buf_clear(&note);
 }
 
 /* ---- tables ---- */
@@ -249,7 +260,7 @@ static void put_table(const terminal *w, const char *title, const column *c, siz
             wide[k] = chars > wide[k] ? chars : wide[k];
         }
         used += wide[k] + 2;
-        if (used > w->columns + 2)
+        if (used > w->columns + 2 && k > 1)
             n = k;
     }
     for (size_t i = 0; i <= n_rows; i++) {
@@ -266,10 +277,10 @@ static void put_table(const terminal *w, const char *title, const column *c, siz
 static void put_tables(const terminal *w)
 {
     static const column points[] = {
-        { "begun", "begun", AS_MINUTE, false, 0 }, { "provider", "provider", AS_COUNT, true, 26 },
+        { "begun", "begun", AS_DAY, false, 0 }, { "provider", "provider", AS_COUNT, true, 24 },
         { "right", "n_pass", AS_COUNT, false, 0 }, { "of", "n", AS_COUNT, false, 0 },
-        { "rate", "rate", AS_PERCENT, false, 0 }, { "from", "rate_low", AS_PERCENT, false, 0 },
-        { "to", "rate_high", AS_PERCENT, false, 0 }, { "changed", "changed", AS_COUNT, true, 40 },
+        { "rate", "rate", AS_PERCENT, false, 0 }, { "from", "rate_low", AS_RATE, false, 0 },
+        { "to", "rate_high", AS_RATE, false, 0 }, { "changed", "marks", AS_COUNT, true, 30 },
     };
     static const column arms[] = {
         { "provider", "provider", AS_COUNT, true, 34 }, { "role", "role", AS_COUNT, true, 10 },
@@ -333,9 +344,10 @@ static void put_cases(const terminal *w)
     size_t shown = 0, wanted = (size_t)(t->n_differ ? t->n_differ : t->n_not_pass);
     if (wanted == 0)
         return;
-    buf_printf(w->out, "\n  %s%s%s (%zu of %llu cases; --html has all of them)\n", code(w, "\033[1m"),
-               t->n_differ ? "Cases in which only one side is right" : "Cases that some model did not get right", plain(w),
-               wanted, (unsigned long long)t->n_cases);
+    const char *more = wanted > CASES_LISTED ? "; --html shows them all" : "";
+    buf_printf(w->out, "\n  %s%s%s: %zu of %llu%s\n", code(w, "\033[1m"),
+               t->n_differ ? "Cases in which only one side is right" : "Cases that some model did not get right",
+               plain(w), wanted, (unsigned long long)t->n_cases, more);
     for (size_t k = 0; k < t->n_listed && shown < CASES_LISTED; k++) {
         const report_case *c = &t->cases[k];
         if (t->n_differ ? !c->differs : !(c->wrong || c->malformed))
@@ -358,7 +370,7 @@ static void put_title(const terminal *w)
         buf_printf(w->out, ", %s %s", t->since_of[0] == 'd' ? "since" : "as measured",
                    figure(&report_columns_task, t, "since", AS_DAY, since));
     buf_char(w->out, '\n');
-    wrap(w, t->reason, 2);
+    wrap(w, "", t->reason, 2);
     buf_char(w->out, '\n');
 }
 
