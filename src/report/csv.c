@@ -135,6 +135,17 @@ static void put_text(buf *out, const char *s)
     buf_char(out, '"');
 }
 
+/* As JSON writes it. js_write_double would write `null` without memory; here that is a failure. */
+static void put_real(buf *out, double v)
+{
+    js *number = isfinite(v) ? js_new_double(v) : NULL;
+    if (number)
+        js_write(number, JS_COMPACT, out);
+    else if (isfinite(v))
+        out->failed = true;
+    js_free(number);
+}
+
 static void put_value(buf *out, const report_column *c, const void *row)
 {
     const char *at = (const char *)row + c->offset;
@@ -142,9 +153,7 @@ static void put_value(buf *out, const report_column *c, const void *row)
     if (c->kind == COLUMN_TEXT) {
         put_text(out, *(const char *const *)(const void *)at);
     } else if (c->kind == COLUMN_REAL) {
-        double v = *(const double *)(const void *)at;
-        if (isfinite(v))
-            js_write_double(out, v);
+        put_real(out, *(const double *)(const void *)at);
     } else if (c->kind == COLUMN_COUNT) {
         buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)(const void *)at);
     } else if (c->kind == COLUMN_FLAG) {

@@ -260,6 +260,7 @@ static status set_head(report_data *r, ledger *l, const report_options *o, error
     machine_system(system, sizeof system);
     const char *cpu = ledger_this_machine()->cpu;
     r->at_us = o->at_us ? o->at_us : clock_utc_us();
+    r->format = REPORT_FORMAT;
     r->version = HEARTH_VERSION;
     r->with_text = o->with_text;
     r->cpu = arena_strndup(&r->texts, cpu, strlen(cpu));

@@ -24,6 +24,7 @@
 #include "task/task.h"
 
 enum {
+    REPORT_FORMAT = 1,
     REPORT_ARMS_MAX = 24,       /* of one task; the newest are in */
     REPORT_BINS_MAX = 10,
     REPORT_TEXT_BYTES_MAX = 64 << 10,     /* of one text that is kept; the rest is counted */
@@ -140,6 +141,7 @@ typedef struct report_task {
 } report_task;
 
 typedef struct report_data {
+    uint64_t format;      /* REPORT_FORMAT: raised when a column changes its meaning or goes */
     int64_t at_us;
     const char *version, *cpu, *system, *ledger;
     bool with_text;

@@ -57,6 +57,7 @@ static void line_of(buf *out, const char *s, size_t room)
     } else {
         buf_add(out, p, at);
     }
+    out->failed |= text.failed;
     buf_clear(&text);
 }
 
@@ -84,6 +85,7 @@ static void wrap(const terminal *w, const char *label, const char *text, size_t 
             p++;
     }
     buf_char(w->out, '\n');
+    w->out->failed |= line.failed;
     buf_clear(&line);
 }
 
@@ -184,6 +186,7 @@ static void put_pairs(const terminal *w)
                (unsigned long long)t->same, (unsigned long long)t->only_cloud,
                figure(&report_columns_task, t, "margin", AS_MARGIN, margin));
     wrap(w, "", buf_text(&note), LABEL + 2);
+    w->out->failed |= note.failed;
     buf_clear(&note);
 }
 
@@ -197,6 +200,7 @@ static void put_resolution(const terminal *w)
                    figure(&report_columns_task, t, "baseline_majority", AS_PERCENT, a),
                    figure(&report_columns_task, t, "baseline_rules", AS_PERCENT, b));
         wrap(w, "no model", buf_text(&note), LABEL + 2);
+        w->out->failed |= note.failed;
         buf_reset(&note);
     }
     buf_printf(&note, "%llu %s can prove a margin of %s, no less; a rate is known to ±%s at worst",
@@ -204,6 +208,7 @@ static void put_resolution(const terminal *w)
                figure(&report_columns_task, t, "resolution_margin", AS_MARGIN, a),
                figure(&report_columns_task, t, "resolution_rate", AS_MARGIN, b));
     wrap(w, "suite", buf_text(&note), LABEL + 2);
+    w->out->failed |= note.failed;
     buf_clear(&note);
 }
 
@@ -216,12 +221,13 @@ typedef struct column {
     size_t most; /* of a text's characters */
 } column;
 
-static void fill_cell(const column *c, const report_columns *t, const void *row, char text[CELL_BYTES])
+/* false: no memory. */
+static bool fill_cell(const column *c, const report_columns *t, const void *row, char text[CELL_BYTES])
 {
     char shown[REPORT_SHOWN_BYTES];
     if (!c->text) {
         snprintf(text, CELL_BYTES, "%s", figure(t, row, c->name, c->as, shown));
-        return;
+        return true;
     }
     buf words = BUF_INIT(CELL_BYTES * 4);
     line_of(&words, *(const char *const *)(const void *)((const char *)row + report_find_column(t, c->name)->offset),
@@ -230,7 +236,9 @@ static void fill_cell(const column *c, const report_columns *t, const void *row,
     size_t n = utf8_complete(p, strnlen(p, CELL_BYTES - 1));
     memcpy(text, p, n);
     text[n] = 0;
+    bool ok = !words.failed;
     buf_clear(&words);
+    return ok;
 }
 
 static void pad(buf *out, const char *text, size_t to, bool right)
@@ -255,7 +263,7 @@ static void put_table(const terminal *w, const char *title, const column *c, siz
     for (size_t k = 0; k < n; k++) {
         wide[k] = utf8_count(c[k].title, strlen(c[k].title));
         for (size_t i = 0; i < n_rows; i++) {
-            fill_cell(&c[k], t, (const char *)rows + i * size, text);
+            w->out->failed |= !fill_cell(&c[k], t, (const char *)rows + i * size, text);
             size_t chars = utf8_count(text, strlen(text));
             wide[k] = chars > wide[k] ? chars : wide[k];
         }
@@ -267,7 +275,7 @@ static void put_table(const terminal *w, const char *title, const column *c, siz
         buf_str(w->out, "  ");
         for (size_t k = 0; k < n; k++) {
             if (i)
-                fill_cell(&c[k], t, (const char *)rows + (i - 1) * size, text);
+                w->out->failed |= !fill_cell(&c[k], t, (const char *)rows + (i - 1) * size, text);
             pad(w->out, i ? text : c[k].title, wide[k], !c[k].text);
             buf_str(w->out, k + 1 < n ? "  " : "\n");
         }

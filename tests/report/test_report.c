@@ -504,6 +504,30 @@ static void no_memory_is_an_error(void **state)
     }
 }
 
+/* A document that wanted memory says so: it is never shorter than it should be and taken for whole. */
+static void a_writer_without_memory_says_so(void **state)
+{
+    world *w = *state;
+    documents whole;
+    write_all(w->r, &whole);
+    for (uint64_t n = 1; n < 400; n += 1 + n / 5) {
+        buf text = BUF_INIT(1 << 26), csv = BUF_INIT(1 << 26);
+        mem_fail_at(n);
+        report_text_tasks(w->r, &(report_terminal){ 100, true }, &text);
+        mem_fail_at(n);
+        report_csv(w->r, &csv);
+        mem_fail_at(n);
+        js *doc = report_to_js(w->r);
+        mem_fail_at(0);
+        assert_true(text.failed || strcmp(text.data, whole.text.data) == 0);
+        assert_true(csv.failed || strcmp(csv.data, whole.csv.data) == 0);
+        assert_true(doc == NULL);
+        buf_clear(&text);
+        buf_clear(&csv);
+    }
+    clear_all(&whole);
+}
+
 static void leave(const char *folder, const char *name, const buf *text)
 {
     char file[512];
@@ -563,7 +587,8 @@ int main(void)
         cmocka_unit_test(confidence_is_what_its_definition_says), cmocka_unit_test(reliability_of_few_or_equal),
         cmocka_unit_test(private_and_secret_texts_stay), cmocka_unit_test(hostile_text_is_only_text),
         cmocka_unit_test(a_diff_holds_both_texts), cmocka_unit_test(a_file_is_whole_and_its_owners),
-        cmocka_unit_test(no_memory_is_an_error), cmocka_unit_test(documents_for_the_other_test),
+        cmocka_unit_test(no_memory_is_an_error), cmocka_unit_test(a_writer_without_memory_says_so),
+        cmocka_unit_test(documents_for_the_other_test),
         cmocka_unit_test(nothing_at_all), cmocka_unit_test(a_long_text_is_cut_and_said),
         cmocka_unit_test(suite_changes_are_counted), cmocka_unit_test(purged_is_said),
     };
