@@ -16,7 +16,8 @@
 #define TABLE(variable, title, rows) const report_columns variable = { title, ARRAY_LEN(rows), rows }
 
 static const report_column doc[] = {
-    COUNT(report_data, format), TIME("made", report_data, at_us), TEXT(report_data, version), TEXT(report_data, cpu), TEXT(report_data, system),
+    COUNT(report_data, format), TIME("made", report_data, at_us), TEXT(report_data, version), TEXT(report_data, cpu),
+    TEXT(report_data, system),
     TEXT(report_data, ledger), FLAG(report_data, with_text), COUNT(report_data, n_local), COUNT(report_data, n_cloud),
     COUNT(report_data, n_unproven),
 };
