@@ -84,10 +84,18 @@ static void write_diff(void *user, diff_kind kind, const char *p, size_t n)
         buf_printf(w->out, "<span class=\"vh\">]</span></%s>", tags[kind]);
 }
 
+static void count_shared(void *user, diff_kind kind, const char *p, size_t n)
+{
+    (void)p;
+    *(size_t *)user += kind == DIFF_SAME ? n : 0;
+}
+
+/* Two texts without a word in common stand one beside the other as well. */
 static bool can_diff(const report_text *a, const report_text *b)
 {
+    size_t shared = 0;
     return !absent(a) && !absent(b) && strlen(a->text) <= TEXT_SHOWN_MAX && strlen(b->text) <= TEXT_SHOWN_MAX &&
-           strcmp(a->text, b->text) != 0;
+           strcmp(a->text, b->text) != 0 && report_diff(a->text, b->text, count_shared, &shared) && shared > 0;
 }
 
 /* A fraction of what is expected is a list of facts, or any JSON: words of an answer are compared only with what an
@@ -99,8 +107,8 @@ static bool is_like_an_answer(const report_task *t, const report_text *expected)
 
 static void answer_diff(buf *out, const report_task *t, const report_case *c, const report_answer *a)
 {
-    diff_writer w = { out, "<p class=\"meta\">Against what was expected (<del>struck: missing</del>, <ins>underlined: "
-                           "not expected</ins>):</p><div class=\"said\" dir=\"auto\">", "missing", "not expected" };
+    diff_writer w = { out, "<p class=\"meta\">Against what was expected: <del>missing</del> <ins>not expected"
+                           "</ins></p><div class=\"said\" dir=\"auto\">", "missing", "not expected" };
     if (can_diff(&c->expected, &a->text) && is_like_an_answer(t, &c->expected) &&
         report_diff(c->expected.text, a->text.text, write_diff, &w))
         buf_str(out, "</div>");
@@ -117,8 +125,8 @@ static const report_answer *answer_of(const report_case *c, int64_t arm)
 static void sides_diff(buf *out, const report_task *t, const report_case *c)
 {
     const report_answer *a = answer_of(c, t->local), *b = answer_of(c, t->cloud);
-    diff_writer w = { out, "<div class=\"across\"><h4>From local to cloud</h4><p class=\"meta\"><del>struck: only local"
-                           "</del>, <ins>underlined: only the cloud</ins></p><div class=\"said\" dir=\"auto\">",
+    diff_writer w = { out, "<div class=\"across\"><h4>From local to cloud</h4><p class=\"meta\"><del>only local</del> "
+                           "<ins>only the cloud</ins></p><div class=\"said\" dir=\"auto\">",
                       "local", "cloud" };
     if (a && b && can_diff(&a->text, &b->text) && report_diff(a->text.text, b->text.text, write_diff, &w))
         buf_str(out, "</div></div>");

@@ -43,7 +43,7 @@ void picture_crossing(const report_data *r, size_t i, buf *out);
 void picture_history(const report_data *r, size_t i, buf *out);
 void picture_models(const report_data *r, size_t i, buf *out);
 void picture_reliability(const report_data *r, size_t i, size_t arm, buf *out);
-/* "A" … of an arm, and of the arm that a provider's points belong to (0: none). */
+/* "A" … "z", then "*", of an arm, and of the arm that a provider's points belong to (0: none). */
 char picture_letter(size_t arm);
 char picture_letter_of(const report_task *t, const char *provider);
 /* Whether the arm is in the picture of models. */

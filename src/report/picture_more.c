@@ -54,7 +54,7 @@ static void bar_line(const report_task *t, buf *out)
 
 char picture_letter(size_t arm)
 {
-    return (char)('A' + arm); /* REPORT_ARMS_MAX is below 26 */
+    return arm < 26 ? (char)('A' + arm) : arm < 52 ? (char)('a' + (arm - 26)) : '*';
 }
 
 char picture_letter_of(const report_task *t, const char *provider)

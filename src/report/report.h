@@ -25,7 +25,7 @@
 
 enum {
     REPORT_FORMAT = 1,
-    REPORT_ARMS_MAX = 24,       /* of one task; the newest are in */
+    REPORT_ARMS_MAX = 64,       /* of one task: as many as route looks at; the newest are in */
     REPORT_BINS_MAX = 10,
     REPORT_TEXT_BYTES_MAX = 64 << 10,     /* of one text that is kept; the rest is counted */
     REPORT_TEXTS_BYTES_MAX = 256 << 20,   /* of all texts together */
