@@ -91,7 +91,7 @@ static void wrap(const terminal *w, const char *label, const char *text, size_t 
 
 /* ---- the picture ---- */
 
-enum { AXIS_MAX = 61, LABEL = 9 };
+enum { AXIS_MAX = 61, LABEL = 9, FIGURES = 32 }; /* "  …  +12.3 points (−10.1 to +18.2)" */
 
 typedef struct axis {
     const char *cell[AXIS_MAX];
@@ -106,7 +106,8 @@ static size_t place(const axis *a, double share)
 
 static axis empty(const terminal *w)
 {
-    axis a = { .n = w->columns > 60 + LABEL + 24 ? AXIS_MAX : w->columns > 31 + LABEL + 24 ? 41 : 21 };
+    size_t room = w->columns > LABEL + FIGURES + 21 ? w->columns - LABEL - FIGURES : 21;
+    axis a = { .n = room > AXIS_MAX ? AXIS_MAX : (room - 1) / 4 * 4 + 1 }; /* four equal parts */
     for (size_t i = 0; i < a.n; i++)
         a.cell[i] = i % ((a.n - 1) / 4) == 0 ? "·" : " ";
     return a;
@@ -276,7 +277,7 @@ static void put_table(const terminal *w, const char *title, const column *c, siz
         for (size_t k = 0; k < n; k++) {
             if (i)
                 w->out->failed |= !fill_cell(&c[k], t, (const char *)rows + (i - 1) * size, text);
-            pad(w->out, i ? text : c[k].title, wide[k], !c[k].text);
+            pad(w->out, i ? text : c[k].title, k + 1 == n && c[k].text ? 0 : wide[k], !c[k].text);
             buf_str(w->out, k + 1 < n ? "  " : "\n");
         }
     }
@@ -314,6 +315,34 @@ static void put_tables(const terminal *w)
     put_table(w, "Models tried", arms, ARRAY_LEN(arms), &report_columns_arm, t->arms, t->n_arms, sizeof *t->arms);
     put_table(w, "Is it right when it is sure?", sure, ARRAY_LEN(sure), &report_columns_arm, t->arms, t->n_arms,
               sizeof *t->arms);
+}
+
+/* ---- confidence: a line a group of answers ---- */
+
+static void put_bins(const terminal *w, const report_arm *arm)
+{
+    char sure[REPORT_SHOWN_BYTES], rate[REPORT_SHOWN_BYTES];
+    buf_str(w->out, "\n  ");
+    line_of(w->out, arm->provider, w->columns > 60 ? w->columns - 40 : 20);
+    buf_str(w->out, ": confidence, and how many were right\n");
+    for (size_t i = 0; i < arm->n_bins; i++) {
+        const report_bin *b = &arm->bins[i];
+        axis a = empty(w);
+        a.cell[place(&a, b->confidence)] = "┊";
+        interval(&a, b->rate_low, b->rate, b->rate_high, "●");
+        put_axis(w, figure(&report_columns_bin, b, "confidence", AS_PERCENT, sure), arm->role, &a);
+        buf_printf(w->out, "%s, %llu of %llu\n", figure(&report_columns_bin, b, "rate", AS_PERCENT, rate),
+                   (unsigned long long)b->n_pass, (unsigned long long)b->n);
+    }
+}
+
+/* Of the two sides; without any, of the first model. JSON and CSV have all. */
+static void put_confidence(const terminal *w)
+{
+    const report_task *t = w->t;
+    for (size_t k = 0; k < t->n_arms; k++)
+        if (t->arms[k].n_bins && (k == 0 || (int64_t)k == t->local || (int64_t)k == t->cloud))
+            put_bins(w, &t->arms[k]);
 }
 
 /* ---- cases ---- */
@@ -397,6 +426,7 @@ void report_text_tasks(const report_data *r, const report_terminal *how, buf *ou
         put_pairs(&w);
         put_resolution(&w);
         put_tables(&w);
+        put_confidence(&w);
         put_cases(&w);
     }
 }
