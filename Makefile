@@ -95,6 +95,14 @@ $(BUILD)/gen/build_number.h: FORCE
 $(BUILD)/src/plat/build_id.o: $(BUILD)/gen/build_number.h
 FORCE:
 
+# Files of web pages become numbers between commas: src/web/NAME -> gen/NAME.inc, included by src/web/web.c. Signed,
+# since they are char.
+WEB_INC := $(patsubst src/web/%,$(BUILD)/gen/%.inc,$(wildcard src/web/*.css src/web/*.js))
+$(BUILD)/gen/%.inc: src/web/%
+	@mkdir -p $(@D)
+	$(Q)od -An -v -td1 $< | sed 's/\(-\{0,1\}[0-9]\{1,\}\)/\1,/g' >$@
+$(BUILD)/src/web/web.o: $(WEB_INC)
+
 # One object in which only hearth_* is global: a program's own gguf_open or fail meets nothing of the same name.
 $(BUILD)/hearth.o: $(call obj,$(LIB_SRC)) Makefile
 	@$(if $(Q),echo "  LD    $@")

@@ -23,14 +23,11 @@ status review_side_open(ledger *l, const task *t, const ledger_source *src, revi
 {
     review_side s = { src->provider, src->evidence_id, { 0 }, { 0 } };
     task_case_key *by_task = NULL;
-    size_t n = 0;
     tally_key *keys = mem_array(t->n_cases + 1, sizeof *keys);
-    status st = keys ? task_case_keys(t, src->provider, &by_task, &n, err)
+    status st = keys ? task_keys_by_case(t, src->provider, &by_task, err)
                      : fail(err, E_NOMEM, "no memory for %zu cases", t->n_cases);
-    for (size_t i = 0; !st && i < t->n_cases; i++) /* slots are by case: those that are not measured match nothing */
-        keys[i] = (tally_key){ t->cases[i].id, "", "" };
-    for (size_t i = 0; !st && i < n; i++)
-        keys[by_task[i].c - t->cases] = (tally_key){ by_task[i].c->id, by_task[i].prompt, by_task[i].grader };
+    for (size_t i = 0; !st && i < t->n_cases; i++)
+        keys[i] = (tally_key){ by_task[i].c->id, by_task[i].prompt, by_task[i].grader };
     if (!st)
         st = ledger_find_answers(l, t->id, src->evidence_id, &s.rows, err);
     if (!st)

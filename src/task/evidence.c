@@ -31,11 +31,10 @@ static status prompt_key(const task *t, const task_prompt *prompt, const task_ca
     return task_tools_digest(t, out, err);
 }
 
-status task_case_keys(const task *t, const char *provider, task_case_key **out, size_t *n, error *err)
+status task_keys_by_case(const task *t, const char *provider, task_case_key **out, error *err)
 {
     const task_prompt *prompt = task_prompt_for(t, provider);
     char graders[DIGEST_HEX];
-    size_t done = 0;
     status s = task_grader_digest(t, graders, err);
     if (s)
         return s;
@@ -43,20 +42,29 @@ status task_case_keys(const task *t, const char *provider, task_case_key **out, 
     if (!keys)
         return fail(err, E_NOMEM, "no memory for the keys of %zu cases", t->n_cases);
     for (size_t i = 0; !s && i < t->n_cases; i++) {
-        if (!task_is_measured(t, &t->cases[i]))
+        keys[i].c = &t->cases[i];
+        if (!task_is_measured(t, keys[i].c))
             continue;
-        task_case_key *key = &keys[done++];
-        key->c = &t->cases[i];
-        s = prompt_key(t, prompt, key->c, key->prompt, err);
+        s = prompt_key(t, prompt, keys[i].c, keys[i].prompt, err);
         if (!s)
-            s = grader_key(graders, key->c, key->grader, err);
+            s = grader_key(graders, keys[i].c, keys[i].grader, err);
     }
-    if (s) {
+    if (s)
         mem_free(keys);
+    else
+        *out = keys;
+    return s;
+}
+
+status task_case_keys(const task *t, const char *provider, task_case_key **out, size_t *n, error *err)
+{
+    status s = task_keys_by_case(t, provider, out, err);
+    if (s)
         return s;
-    }
-    *out = keys;
-    *n = done;
+    *n = 0;
+    for (size_t i = 0; i < t->n_cases; i++)
+        if (task_is_measured(t, &t->cases[i]))
+            (*out)[(*n)++] = (*out)[i];
     return OK;
 }
 

@@ -15,6 +15,10 @@ typedef struct task_case_key {
  * of them (task_measured). Free with mem_free. */
 status task_case_keys(const task *t, const char *provider, task_case_key **out, size_t *n, error *err) MUST_CHECK;
 
+/* The same with a place for each of the task's cases, in file order; of those that are not measured the digests are "",
+ * which no answer has. */
+status task_keys_by_case(const task *t, const char *provider, task_case_key **out, error *err) MUST_CHECK;
+
 /* What drawing depends on, as canonical JSON: temperature, max_tokens, stop, and the seed where it plays a part
  * (temperature > 0; repeat r of a case draws with seed + r). Free with mem_free. */
 status task_sampling_key(const task *t, char **out, error *err) MUST_CHECK;
