@@ -62,7 +62,7 @@ static void put(ledger *l, const task *t, answers a)
 {
     task_case_key *keys = NULL;
     char *sampling = NULL, run[UUID_TEXT], id[UUID_TEXT];
-    assert_ok(task_case_keys(t, a.provider, &keys, err));
+    assert_ok(task_keys_by_case(t, a.provider, &keys, err));
     assert_ok(task_sampling_key(t, &sampling, err));
     ledger_evidence e = { a.source, a.model, "1", "f16", "", false, sampling };
     ledger_run r = { .machine = *ledger_this_machine(), .task = t->id, .provider = a.provider, .place = a.place,
@@ -380,7 +380,7 @@ static void a_long_text_is_cut_and_said(void **state)
     char *sampling = NULL, run[UUID_TEXT], id[UUID_TEXT];
     for (size_t i = 0; i < n; i += 2)
         memcpy(text + i, "\xc3\xa9", 3);
-    assert_ok(task_case_keys(w->tasks[0], "local:z", &keys, err));
+    assert_ok(task_keys_by_case(w->tasks[0], "local:z", &keys, err));
     assert_ok(task_sampling_key(w->tasks[0], &sampling, err));
     ledger_evidence e = { "local", "wz", "1", "f16", "", false, sampling };
     ledger_run r = { .machine = *ledger_this_machine(), .task = "colours", .provider = "local:z", .place = "local" };
