@@ -34,8 +34,14 @@ static bool next_line(buf *out)
     return true;
 }
 
+static void show(const char *question)
+{
+    fputs(question, stdout);
+    fflush(stdout);
+}
+
 /* Without Enter and without echo, for one key only: whatever else happens finds the terminal as it was. */
-static int pressed(void)
+static int pressed(const char *question)
 {
     struct termios was, now;
     if (tcgetattr(STDIN_FILENO, &was) != 0)
@@ -44,15 +50,17 @@ static int pressed(void)
     now.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
     now.c_cc[VMIN] = 1;
     now.c_cc[VTIME] = 0;
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &now); /* first: a Ctrl-C in answer to the question is a key, not a signal */
+    show(question);
     int c = next_byte();
     tcsetattr(STDIN_FILENO, TCSADRAIN, &was);
     return c == CTRL_C || c == CTRL_D ? 'q' : c;
 }
 
 /* A line of one character; anything else is no key (0). */
-static int typed(void)
+static int typed(const char *question)
 {
+    show(question);
     buf line = BUF_INIT(1 << 16);
     int c = !next_line(&line) ? -1 : line.len == 1 ? (unsigned char)line.data[0] : 0;
     buf_clear(&line);
@@ -63,9 +71,7 @@ char review_key(const char *question, const char *keys)
 {
     bool terminal = cli_is_terminal(STDIN_FILENO);
     for (;;) {
-        fputs(question, stdout);
-        fflush(stdout);
-        int c = terminal ? pressed() : typed();
+        int c = terminal ? pressed(question) : typed(question);
         bool known = c > 0 && strchr(keys, c);
         if (terminal || known)
             printf("%c\n", c > ' ' && c < 0x7f ? c : '?');
