@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/measure_print.h"
 #include "measure/measure.h"
+#include "measure/tools.h"
 #include "plat/machine.h"
 #include "task/task.h"
 
@@ -136,8 +137,9 @@ static int tell_end(status s, const error *err)
 }
 
 /* One task on all providers of this round that may see its cases. */
-static int measure_one(job *j, ledger *l, const task *t, bool chosen)
+static int measure_one(job *j, ledger *l, task *t, bool chosen)
 {
+    measure_tools *tools = NULL;
     measure_arm arms[MEASURE_ARMS_MAX];
     measure_result results[MEASURE_ARMS_MAX] = { 0 };
     measure_outcome outcome = { 0 };
@@ -152,12 +154,15 @@ static int measure_one(job *j, ledger *l, const task *t, bool chosen)
     }
     if (n == 0)
         return EXIT_OK;
+    if (measure_tools_open(&tools, t, j->cfg, &err))
+        return report("measure", &err);
     measure_options o = { .fresh = j->fresh, .limit = (uint32_t)j->limit, .stop = &stop_asked,
                           .case_timeout_ms = (uint32_t)(j->timeout_s * 1000), .parallel = (uint32_t)j->parallel,
                           .max_cost_usd = j->max_cost, .max_seconds = j->max_time_s, .until_decided = j->until_decided,
-                          .alpha = j->alpha, .progress = cli_is_terminal(2) ? draw_bar : NULL };
+                          .alpha = j->alpha, .tools = tools, .progress = cli_is_terminal(2) ? draw_bar : NULL };
     status s = measure_arms(l, t, arms, n, &o, results, &outcome, &err);
     bool failed = false;
+    measure_tools_close(&tools);
     for (size_t i = 0; i < n; i++) {
         if (s == OK || results[i].evidence[0])
             tell_result(j, t, arms[i].who, &results[i]);

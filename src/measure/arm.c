@@ -1,5 +1,6 @@
 /* arm.c: one arm of a run: what the ledger holds of it already, and keeping each case as soon as it is finished. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -45,17 +46,54 @@ static status read_keys(arm *s, error *err)
 
 /* ---- grading ---- */
 
-static status grade_text(arm *s, size_t key, const char *text, size_t n, ledger_grade *out, error *err)
+static char *detail_of(const task *t, const grade *parts)
 {
-    grade g = { 0 };
-    status st = grade_answer(s->t, s->by_task[key].c, text, n, &g, err);
-    if (st)
-        return fail_prefix(err, st, "task %s, case %s: ", s->t->id, s->by_task[key].c->id);
-    *out = (ledger_grade){ .grader = s->by_task[key].grader, .score = g.score,
-                           .outcome = g.outcome == GRADE_PASS        ? LEDGER_PASS
-                                      : g.outcome == GRADE_MALFORMED ? LEDGER_MALFORMED
-                                                                     : LEDGER_WRONG };
-    return OK;
+    js *list = js_array();
+    buf text = BUF_INIT(1 << 20);
+    bool ok = list;
+    for (size_t i = 0; ok && i < t->n_graders; i++) {
+        js *one = js_object();
+        ok = one && js_set(one, "grader", js_new_string(grade_name(t, i))) &&
+             js_set(one, "score", js_new_double(parts[i].score)) &&
+             js_set(one, "outcome", js_new_string(grade_outcome_name(parts[i].outcome))) &&
+             js_set(one, "reason", js_new_string(parts[i].reason));
+        if (ok)
+            ok = js_push(list, one);
+        else
+            js_free(one);
+    }
+    if (ok)
+        js_write(list, JS_COMPACT, &text);
+    js_free(list);
+    if (!ok || text.failed) {
+        buf_clear(&text);
+        return NULL;
+    }
+    return buf_take(&text);
+}
+
+void arm_judge(const arm *s, size_t key, const char *text, size_t n, const grade_facts *facts, verdict *out)
+{
+    const task_case *c = s->by_task[key].c;
+    const grade_with with = { facts, measure_tools_get(s->o->tools) };
+    grade whole = { 0 }, parts[TASK_GRADERS_MAX] = { 0 };
+    *out = (verdict){ .graded = OK };
+    status st = grade_all(s->t, c, text, n, &with, &whole, parts, &out->why);
+    if (!st)
+        st = grade_refuses(text, n, &out->refused, &out->why);
+    if (!st && !(out->detail = detail_of(s->t, parts)))
+        st = fail(&out->why, E_NOMEM, "no memory for what the graders say");
+    out->graded = st ? fail_prefix(&out->why, st, "task %s, case %s: ", s->t->id, c->id) : OK;
+    out->grade = (ledger_grade){ .grader = s->by_task[key].grader, .score = whole.score, .detail = out->detail,
+                                 .outcome = whole.outcome == GRADE_PASS        ? LEDGER_PASS
+                                            : whole.outcome == GRADE_MALFORMED ? LEDGER_MALFORMED
+                                                                               : LEDGER_WRONG };
+}
+
+/* A judge that is silent, or a fact that nobody knows: the answer is kept, and graded another time. */
+static bool graded_later(const verdict *v)
+{
+    return v->graded == E_PROVIDER || v->graded == E_UNSUPPORTED;
 }
 
 /* An old answer under new graders. A text that was purged, or never kept, leaves the slot to be asked again. */
@@ -63,6 +101,7 @@ static status regrade(arm *s, size_t key, tally_slot *slot, error *err)
 {
     char *text = NULL;
     error none;
+    verdict v;
     status st = slot->row->text[0] ? ledger_find_text(s->l, slot->row->text, &text, &none) : E_NOTFOUND;
     if (st == E_NOTFOUND) {
         slot->row = NULL;
@@ -70,13 +109,19 @@ static status regrade(arm *s, size_t key, tally_slot *slot, error *err)
     }
     if (st)
         return fail(err, st, "%s", none.text);
-    st = grade_text(s, key, text, strlen(text), &slot->grade, err);
-    if (!st)
-        st = ledger_append_grade(s->l, slot->row->id, &slot->grade, err);
-    if (!st) {
+    grade_facts facts = measure_facts_kept(slot->row, s->who);
+    arm_judge(s, key, text, strlen(text), &facts, &v);
+    if (!v.graded)
+        st = ledger_append_grade(s->l, slot->row->id, &v.grade, err);
+    else if (!graded_later(&v))
+        st = fail(err, v.graded, "%s", v.why.text);
+    if (!st && !v.graded) {
+        slot->grade = v.grade;
+        slot->grade.detail = NULL;
         slot->graded = true;
         s->n_regraded++;
     }
+    mem_free(v.detail);
     mem_free(text);
     return st;
 }
@@ -94,10 +139,12 @@ static status keep_what_is_there(arm *s, error *err)
         if (slot->row && slot->graded) {
             s->n_kept++;
             s->n_alone += slot->row->concurrency <= 1;
-            s->passed += slot->graded && slot->grade.outcome == LEDGER_PASS;
+            s->passed += slot->grade.outcome == LEDGER_PASS;
+        } else if (slot->row) {
+            s->n_ungraded++;
         }
     }
-    s->total = (uint32_t)n - s->n_kept;
+    s->total = (uint32_t)n - s->n_kept - s->n_ungraded;
     tally_sum(&s->tally);
     return st;
 }
@@ -163,31 +210,32 @@ bool arm_failed(const arm *s, size_t key)
     return false;
 }
 
-status arm_keep_answer(arm *s, size_t key, uint32_t repeat, uint32_t concurrency, reply *r,
-                           const char *prompt_text, error *err)
+status arm_keep_answer(arm *s, size_t key, uint32_t repeat, reply *r, const verdict *v, const char *prompt_text,
+                       error *err)
 {
-    ledger_grade g;
     char id[UUID_TEXT];
-    status st = grade_text(s, key, buf_text(&r->text), r->text.len, &g, err);
-    if (st)
-        return st;
+    if (v->graded && !graded_later(v))
+        return fail(err, v->graded, "%s", v->why.text);
     r->row.case_id = s->by_task[key].c->id;
     r->row.repeat = repeat;
-    r->row.concurrency = concurrency;
     r->row.prompt = s->by_task[key].prompt;
     r->row.text = buf_text(&r->text);
     r->row.prompt_text = prompt_text;
     r->row.keep_text = privacy_keeps_text(s->t->privacy);
-    st = ledger_append_answer(s->l, s->run, &r->row, &g, id, err);
+    status st = ledger_append_answer(s->l, s->run, &r->row, v->graded ? NULL : &v->grade, id, err);
     if (st)
         return st;
     s->n_asked++;
+    s->n_ungraded += v->graded != OK;
+    s->n_refused += v->refused;
     s->failures_in_row = 0;
-    s->passed += g.outcome == LEDGER_PASS;
+    s->passed += !v->graded && v->grade.outcome == LEDGER_PASS;
     s->cost_usd += arm_cost(s, &r->row);
     if (r->peak_bytes && !(s->peak_bytes > (double)r->peak_bytes))
         s->peak_bytes = (double)r->peak_bytes;
-    tally_put(&s->tally, key, repeat, &added, &g);
+    if (v->graded)
+        snprintf(s->ungraded_why, sizeof s->ungraded_why, "%.159s", v->why.text);
+    tally_put(&s->tally, key, repeat, v->graded ? &failed : &added, v->graded ? NULL : &v->grade);
     return OK;
 }
 

@@ -78,6 +78,11 @@ static void check_arm(const arm *s, const measure_result *r, bool reference, mea
     if (r->n && r->n_malformed > r->n / 5)
         find(o, "malformed", reference, "%s: %u of %u answers are malformed: it is measured on the form of its answers "
              "more than on their content; see what they look like", s->who->name, r->n_malformed, r->n);
+    if (r->n_ungraded)
+        find(o, "ungraded", true, "%s: %u answers could not be graded and are left out: %.160s", s->who->name,
+             r->n_ungraded, s->ungraded_why);
+    if (r->n_refused * 20 > r->n_asked)
+        find(o, "refusals", false, "%s declined to answer %u of %u cases", s->who->name, r->n_refused, r->n_asked);
     uint32_t tried = r->n_asked + r->n_failed;
     if (r->n_failed && r->n_failed * 20 > tried)
         find(o, "failures", true, "%s gave no answer to %u of %u cases (%u of them in time): those left out may be the "

@@ -33,6 +33,7 @@ static void done_free(crew_done *d)
 {
     buf_clear(&d->r.text);
     mem_free(d->prompt_text);
+    mem_free(d->v.detail);
     mem_free(d);
 }
 
@@ -111,8 +112,12 @@ static void *work(void *at)
         }
         d->item = *i;
         d->r.text = (buf)BUF_INIT(ANSWER_BYTES_MAX);
-        d->concurrency = i->alone ? 1 : l->line.threads;
         d->asked = ask_case(i->s, c, i->s->by_task[i->key].c, i->repeat, &d->r, &d->prompt_text, &d->why);
+        d->r.row.concurrency = i->alone ? 1 : l->line.threads;
+        if (!d->asked) {
+            grade_facts facts = measure_facts(&d->r.row, i->s->who);
+            arm_judge(i->s, i->key, buf_text(&d->r.text), d->r.text.len, &facts, &d->v);
+        }
         give(c, l, d);
     }
 }

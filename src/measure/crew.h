@@ -33,10 +33,10 @@ typedef struct crew_done {
     struct lane *lane;
     crew_item item;
     double reserved_usd;
-    uint32_t concurrency;
     status asked;
     reply r;
     error why;
+    verdict v;         /* of an answer */
     char *prompt_text;
 } crew_done;
 

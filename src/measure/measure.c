@@ -263,7 +263,7 @@ static status settle(crew_done *d, double *spent, error *err)
     double cost = arm_cost(s, &d->r.row);
     if (!isnan(cost))
         *spent = cost;
-    return arm_keep_answer(s, d->item.key, d->item.repeat, d->concurrency, &d->r, d->prompt_text, err);
+    return arm_keep_answer(s, d->item.key, d->item.repeat, &d->r, &d->v, d->prompt_text, err);
 }
 
 /* A look costs time that grows with the cases. Looking less often costs a few cases and no validity. */
@@ -338,6 +338,8 @@ static status open_arms(whole *w, ledger *l, const struct task *t, const measure
     status st = OK;
     for (size_t i = 0; !st && i < w->n_arms; i++)
         st = measure_allowed(t, arms[i].who->name, arms[i].who->kind, arms[i].who->place, err);
+    for (size_t i = 0; !st && w->o->tools && i < w->n_arms; i++)
+        st = measure_tools_check(w->o->tools, arms[i].who, err);
     for (size_t i = 0; !st && i < w->n_arms; i++) {
         w->arms[i] = (arm){ .l = l, .t = t, .who = arms[i].who, .ask = arms[i].ask, .user = arms[i].user,
                                 .o = w->o };

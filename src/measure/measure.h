@@ -26,7 +26,8 @@
 #include "ledger/tally.h"
 #include "provider/provider.h"
 
-struct task; /* task/task.h */
+struct task;          /* task/task.h */
+struct measure_tools; /* tools.h */
 
 /* E_DENIED with the user's sentence when the task's class forbids this place and its cases are not synthetic. A
  * recording (replay) sends nothing and is always allowed. */
@@ -66,6 +67,7 @@ typedef struct measure_options {
     bool until_decided;        /* ends when the question is decided at `alpha`, however often one looks (decide.h);
                                   cases are then taken in the order of their ids' digests */
     double alpha;              /* 0: .05 */
+    const struct measure_tools *tools; /* what the task's graders need, opened for this task; NULL: they need none */
     void (*progress)(void *user, const measure_progress *p); /* NULL: none. Called a few times a second at most */
     void *progress_user;
     const volatile int *stop;  /* NULL, or nonzero asks to end after what is finished: E_CANCELLED */
@@ -81,7 +83,8 @@ typedef struct measure_result {
     uint32_t n_cases;          /* of the suite */
     uint32_t n_asked, n_kept, n_regraded, n_failed;
     uint32_t n_timeout;        /* of n_failed: no answer in time */
-    uint32_t n_refused;        /* of n: answers that decline to answer; they count as wrong or malformed */
+    uint32_t n_refused;        /* of n_asked: answers that decline to answer; they are graded like any other */
+    uint32_t n_ungraded;       /* answers whose judge or model gave nothing that can be used: graded by the next run */
     uint32_t n, n_pass, n_wrong, n_malformed; /* the matching set: n = n_pass + n_wrong + n_malformed */
     double pass, pass_lower, pass_upper;      /* rate; Clopper-Pearson, 95 % */
     double score, score_lower, score_upper;   /* mean of scores, 95 % */

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "measure/measure.h"
 #include "task/evidence.h"
+#include "measure/tools.h"
 #include "task/grade.h"
 
 enum { ANSWER_BYTES_MAX = 8 << 20 };
@@ -35,13 +36,13 @@ typedef struct arm {
     tally tally;
     char run[UUID_TEXT];
     uint32_t n_asked, n_kept, n_regraded, n_failed, failures_in_row, passed;
-    uint32_t n_timeout, n_alone;
+    uint32_t n_timeout, n_refused, n_ungraded, n_alone;
     uint32_t total;        /* to ask in this run */
     uint64_t began_us;
     double peak_bytes, cost_usd;
     double dearest_usd;    /* the crew's: what one answer cost at most so far */
     uint64_t throttled;    /* machine_throttles() at the beginning */
-    char ended[96];
+    char ended[96], ungraded_why[160];
     atomic_uint prefill_done, prefill_total; /* of the newest case in flight that said so */
 } arm;
 
@@ -61,10 +62,19 @@ status ask_case(arm *s, const struct crew *c, const task_case *what, uint32_t re
 status arm_open(arm *s, error *err) MUST_CHECK; /* what is there already is kept and graded again */
 void arm_close(arm *s);
 status arm_begin(arm *s, error *err) MUST_CHECK; /* the run's row */
-/* Grades and appends an answer, or appends a failure; E_PROVIDER when that was one too many, E_DENIED, and what the
- * ledger says. The slot of the tally is filled in. */
-status arm_keep_answer(arm *s, size_t key, uint32_t repeat, uint32_t concurrency, reply *r,
-                           const char *prompt_text, error *err) MUST_CHECK;
+/* What graders say of an answer. Any thread. grade.detail is of `detail`. */
+typedef struct verdict {
+    status graded;   /* OK; E_PROVIDER and E_UNSUPPORTED: not now, the answer stays ungraded; else the task's fault */
+    error why;
+    ledger_grade grade;
+    char *detail;    /* JSON (mem_free) */
+    bool refused;
+} verdict;
+void arm_judge(const arm *s, size_t key, const char *text, size_t n, const grade_facts *facts, verdict *out);
+/* Appends an answer with its verdict, or a failure; E_PROVIDER when that was one too many, and what the ledger says. The
+ * slot of the tally is filled in. */
+status arm_keep_answer(arm *s, size_t key, uint32_t repeat, reply *r, const verdict *v, const char *prompt_text,
+                       error *err) MUST_CHECK;
 status arm_keep_failure(arm *s, size_t key, uint32_t repeat, const reply *r, const error *why,
                             error *err) MUST_CHECK;
 /* This case was asked in this run and got no answer. */

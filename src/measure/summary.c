@@ -127,6 +127,8 @@ status measure_summary(arm *s, measure_result *out, error *err)
     r.n_regraded = s->n_regraded;
     r.n_failed = s->n_failed;
     r.n_timeout = s->n_timeout;
+    r.n_refused = s->n_refused;
+    r.n_ungraded = s->n_ungraded;
     r.cost_usd = s->n_asked ? s->cost_usd : NAN;
     memcpy(r.ended, s->ended, sizeof r.ended);
     r.seconds = (double)(clock_mono_us() - s->began_us) / 1e6;

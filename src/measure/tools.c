@@ -281,6 +281,7 @@ grade_facts measure_facts(const ledger_answer *row, const provider_info *who)
 grade_facts measure_facts_kept(const ledger_row *row, const provider_info *who)
 {
     const ledger_answer a = { .finish = row->finish, .n_prompt = row->n_prompt, .n_output = row->n_output,
-                              .ttft_us = row->ttft_us, .total_us = row->total_us, .mean_logprob = NAN };
+                              .ttft_us = row->ttft_us, .total_us = row->total_us,
+                              .mean_logprob = row->mean_logprob };
     return measure_facts(&a, who);
 }

@@ -93,6 +93,9 @@ status grade_one(const task *t, size_t grader, const task_case *c, const char *a
  * baseline. *out = NULL with OK when no grader can say (a regex alone). */
 status grade_ideal(const task *t, const task_case *c, char **out, error *err) MUST_CHECK;
 
+/* Whether the beginning of an answer declines to answer, by the phrases of the grader `refusal`. E_NOMEM. */
+status grade_refuses(const char *answer, size_t n, bool *out, error *err) MUST_CHECK;
+
 /* Names of a task's graders, and of all there are (for help and errors). */
 const char *grade_name(const task *t, size_t grader);
 size_t grade_types(const char *const **names);

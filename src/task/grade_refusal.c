@@ -148,6 +148,12 @@ static status refuses(const task_grader *g, const char *answer, size_t n, bool *
     return s;
 }
 
+status grade_refuses(const char *answer, size_t n, bool *out, error *err)
+{
+    static const task_grader plain = { .fold = FOLD_CASE | FOLD_SPACE };
+    return refuses(&plain, answer, n, out, err);
+}
+
 /* What the case expects: "refusal", "no-refusal", true or false. */
 static bool expectation(const js *v, bool *out)
 {
