@@ -23,12 +23,13 @@ static const char NUMBER_MARK = '\x01', STRING_MARK = '\x02';
 
 /* jansson does not look at every allocation: without memory a string may lose characters in its middle, and the error,
  * if there is one, is of any kind. So it is remembered here. */
-static _Thread_local bool starved;
+static _Thread_local bool starved, lost;
 
 static void *watched_alloc(size_t bytes)
 {
     void *p = mem_alloc(bytes);
     starved = starved || !p;
+    lost = lost || !p;
     return p;
 }
 
@@ -155,6 +156,16 @@ static void make_presentable(char *text)
             text[i] = '?';
         i += len ? len : 1;
     }
+}
+
+void js_begin(void)
+{
+    lost = false;
+}
+
+bool js_lost(void)
+{
+    return lost;
 }
 
 status js_parse(js **out, const char *text, size_t n, const char *where, int first_line, error *err)

@@ -54,6 +54,10 @@ js *js_new_string(const char *s);
 js *js_new_stringn(const char *s, size_t n); /* bytes that are not UTF-8 become U+FFFD */
 js *js_array(void);
 js *js_object(void);
+/* A document of many values need not look at each of its calls: what was built since js_begin is whole unless js_lost,
+ * which says that some value found no memory. Of the calling thread. */
+void js_begin(void);
+bool js_lost(void);
 bool js_push(js *array, js *v);             /* false: no memory, or v was NULL */
 bool js_set(js *object, const char *key, js *v); /* replaces */
 bool js_remove(js *object, const char *key);

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/candidates.h"
 #include "cli/cli.h"
 #include "cli/measure_print.h"
 #include "measure/measure.h"
@@ -127,6 +128,26 @@ static status allowed(const job *j, const char *spec, const task *t, error *err)
     return s ? s : measure_allowed(t, spec, kind_of(j, spec), place, err);
 }
 
+/* What follows for the task from all that is known of it now; kept with its date. */
+static status conclude(job *j, ledger *l, const task *t, error *err)
+{
+    route_candidate list[CANDIDATES_MAX];
+    route_settings settings;
+    candidates_read(j->cfg, list, &settings);
+    route_input *in = mem_zero(sizeof *in);
+    route_decision *d = mem_zero(sizeof *d);
+    status s = in && d ? route_gather(l, t, &settings, in, err) : fail(err, E_NOMEM, "no memory for a decision");
+    if (!s) {
+        route_decide(in, d);
+        s = route_record(l, t, in, d, NULL, err);
+    }
+    if (!s && !j->json)
+        printf("  route      %s (%s): %s\n", route_choice_name(d->choice), route_state_name(d->state), d->reason);
+    mem_free(in);
+    mem_free(d);
+    return s;
+}
+
 static int tell_end(status s, const error *err)
 {
     if (s == E_CANCELLED)
@@ -170,6 +191,8 @@ static int measure_one(job *j, ledger *l, task *t, bool chosen)
     }
     if (results[0].evidence[0])
         tell_outcome(j, t, arms, &outcome);
+    if (!s)
+        s = conclude(j, l, t, &err);
     int code = tell_end(s, &err);
     return code ? code : failed ? EXIT_PROVIDER : EXIT_OK;
 }

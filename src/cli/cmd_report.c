@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/candidates.h"
 #include "cli/cli.h"
+#include "measure/tools.h"
 #include "plat/machine.h"
 #include "plat/paths.h"
 #include "provider/provider.h"
@@ -23,7 +25,7 @@ static const usage help = {
     "example: hearth report ticket-class --html report.html\n",
 };
 
-enum { CANDIDATES_MAX = 64, CSV_MAX = 512 << 20 };
+enum { CSV_MAX = 512 << 20 };
 
 typedef struct job {
     const char *html, *csv;
@@ -36,26 +38,6 @@ typedef struct job {
     size_t n;
     report_data *data;
 } job;
-
-static void set_candidates(job *j)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < j->cfg->n_providers && n < CANDIDATES_MAX; i++) {
-        const config_provider *c = &j->cfg->providers[i];
-        provider_place place = PLACE_REMOTE;
-        error none;
-        if (provider_place_of(c->name, j->cfg, &place, &none))
-            place = PLACE_REMOTE;
-        j->candidates[n++] = (route_candidate){ c->name, privacy_place_of(provider_place_name(place)),
-                                                strcmp(c->kind, "replay") == 0, c->price_input, c->price_output };
-    }
-    machine_memory m;
-    machine_read_memory(&m);
-    uint64_t most = m.limit_bytes && m.limit_bytes < m.total_bytes ? m.limit_bytes : m.total_bytes;
-    if (j->cfg->mem_bytes && (!most || j->cfg->mem_bytes < most))
-        most = j->cfg->mem_bytes;
-    j->settings = (route_settings){ j->candidates, n, NULL, most };
-}
 
 /* ---- the tasks ---- */
 
@@ -77,6 +59,8 @@ static int open_tasks(job *j, char **words, size_t n_words)
         status s = task_open(&t, n_words ? words[i] : names.names[i], dir, &err);
         if (!s)
             s = task_load_cases(t, &err);
+        if (!s)
+            s = measure_tools_bind(t, j->cfg, &err);
         if (s) {
             code = report("report", &err);
             task_close(&t);
@@ -210,7 +194,7 @@ int cmd_report(int argc, char **argv)
     if (s && s != E_NOTFOUND) /* no ledger: nothing is measured, which is an answer too */
         code = report("report", &err);
     if (code == EXIT_OK) {
-        set_candidates(&j);
+        candidates_read(j.cfg, j.candidates, &j.settings);
         code = open_tasks(&j, argv + 1, n_words);
     }
     if (code == EXIT_OK || (!n_words && j.n)) {

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/candidates.h"
 #include "cli/cli.h"
+#include "measure/tools.h"
 #include "plat/machine.h"
 #include "provider/provider.h"
 #include "route/route.h"
@@ -20,7 +22,6 @@ static const usage help = {
     "example: hearth route ticket-class --explain\n",
 };
 
-enum { CANDIDATES_MAX = 64 };
 
 typedef struct job {
     bool explain, json;
@@ -33,26 +34,6 @@ typedef struct job {
     size_t n;
 } job;
 
-static void set_candidates(job *j)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < j->cfg->n_providers && n < CANDIDATES_MAX; i++) {
-        const config_provider *c = &j->cfg->providers[i];
-        provider_place place = PLACE_REMOTE;
-        error none;
-        if (provider_place_of(c->name, j->cfg, &place, &none))
-            place = PLACE_REMOTE;
-        j->candidates[n++] = (route_candidate){ c->name, privacy_place_of(provider_place_name(place)),
-                                                strcmp(c->kind, "replay") == 0, c->price_input, c->price_output };
-    }
-    machine_memory m;
-    machine_read_memory(&m);
-    uint64_t most = m.limit_bytes && m.limit_bytes < m.total_bytes ? m.limit_bytes : m.total_bytes;
-    if (j->cfg->mem_bytes && (!most || j->cfg->mem_bytes < most))
-        most = j->cfg->mem_bytes;
-    j->settings = (route_settings){ j->candidates, n, NULL, most };
-}
-
 static int decide(job *j, const char *name, const char *dir)
 {
     task *t = NULL;
@@ -60,6 +41,8 @@ static int decide(job *j, const char *name, const char *dir)
     status s = task_open(&t, name, dir, &err);
     if (!s)
         s = task_load_cases(t, &err);
+    if (!s)
+        s = measure_tools_bind(t, j->cfg, &err);
     if (!s)
         s = route_gather(j->l, t, &j->settings, &j->in[j->n], &err);
     if (!s) {
@@ -168,7 +151,7 @@ int cmd_route(int argc, char **argv)
     if (s && s != E_NOTFOUND) /* no ledger: nothing is measured, which is an answer too */
         code = report("route", &err);
     if (code == EXIT_OK) {
-        set_candidates(&j);
+        candidates_read(j.cfg, j.candidates, &j.settings);
         code = decide_all(&j, argv + 1, n_words);
     }
     mem_free(j.in);

@@ -96,7 +96,8 @@ js *measure_result_js(const task *t, const provider_info *who, const measure_res
         { "ttft_p95_ms", r->speed.ttft_p95_ms }, { "answer_p50_ms", r->speed.answer_p50_ms },
         { "answer_p95_ms", r->speed.answer_p95_ms }, { "speed_answers", r->speed.n },
         { "speed_concurrency", r->speed.concurrency }, { "peak_bytes", r->peak_bytes },
-        { "timeouts", r->n_timeout }, { "refused", r->n_refused }, { "ungraded", r->n_ungraded }, { "cost_usd", r->cost_usd },
+        { "timeouts", r->n_timeout }, { "refused", r->n_refused }, { "ungraded", r->n_ungraded },
+        { "cost_usd", r->cost_usd },
         { "cost_per_answer_usd", r->cost_per_answer }, { "decided_after", r->decided_after }, { "seconds", r->seconds },
     };
     bool ok = o && js_set(o, "task", js_new_string(t->id)) && js_set(o, "provider", js_new_string(who->name)) &&

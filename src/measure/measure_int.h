@@ -71,8 +71,8 @@ typedef struct verdict {
     bool refused;
 } verdict;
 void arm_judge(const arm *s, size_t key, const char *text, size_t n, const grade_facts *facts, verdict *out);
-/* Appends an answer with its verdict, or a failure; E_PROVIDER when that was one too many, and what the ledger says. The
- * slot of the tally is filled in. */
+/* Appends an answer with its verdict, or a failure; E_PROVIDER when that was one too many, and what the ledger says.
+ * The slot of the tally is filled in. */
 status arm_keep_answer(arm *s, size_t key, uint32_t repeat, reply *r, const verdict *v, const char *prompt_text,
                        error *err) MUST_CHECK;
 status arm_keep_failure(arm *s, size_t key, uint32_t repeat, const reply *r, const error *why,

@@ -35,7 +35,8 @@ status measure_tools_check(const measure_tools *tools, const provider_info *cont
 /* Live until measure_tools_close. tools NULL: tools that only run programs. */
 const grade_tools *measure_tools_get(const measure_tools *tools);
 
-/* The facts of an answer as it is written to the ledger, and of one that is read from it; the cost at the provider's prices of now. Borrow row->finish. */
+/* The facts of an answer as it is written to the ledger, and of one that is read from it; the cost at the provider's
+ * prices of now. Borrow row->finish. */
 grade_facts measure_facts(const ledger_answer *row, const provider_info *who);
 grade_facts measure_facts_kept(const ledger_row *row, const provider_info *who);
 

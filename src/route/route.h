@@ -115,6 +115,11 @@ typedef struct route_settings {
  * first allowed configured one with evidence, else the first allowed. */
 status route_gather(ledger *l, const struct task *t, const route_settings *s, route_input *out, error *err) MUST_CHECK;
 
+/* Keeps a decision in the ledger, with the counts and evidence that it rests on, when it differs from the task's newest
+ * one: its verdict is the state's name. *written may be NULL. */
+status route_record(ledger *l, const struct task *t, const route_input *in, const route_decision *d, bool *written,
+                    error *err) MUST_CHECK;
+
 /* ---- words ---- */
 
 /* The whole argument, a few lines of plain text: counts, interval, bar, margin, limits, what is stale and why, ids. */

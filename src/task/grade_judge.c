@@ -230,20 +230,23 @@ static js *verdict_schema(const judge_rules *j)
 /* ---- the verdict ---- */
 
 /* Which of the scale's verdicts the judge gave; -1: none. */
-static int verdict_of(judge_scale scale, const char *answer)
+static status verdict_of(judge_scale scale, const char *answer, int *out, error *err)
 {
     js *v = NULL;
     int found = -1;
     span text = grade_json_text(span_of(answer));
-    if (js_parse(&v, text.p, text.n, "verdict", 1, NULL) != OK)
-        return -1;
+    status s = js_parse(&v, text.p, text.n, "verdict", 1, NULL);
+    *out = -1;
+    if (s)
+        return s == E_NOMEM ? task_no_memory(err) : OK;
     const js *said = js_get(v, "verdict");
     const char *word = js_is(said, JS_STRING) || js_is(said, JS_NUMBER) ? js_text(said) : "";
     for (int i = 0; scales[scale].verdicts[i] && found < 0; i++)
         if (!strcasecmp(scales[scale].verdicts[i], word))
             found = i;
     js_free(v);
-    return found;
+    *out = found;
+    return OK;
 }
 
 /* One question, asked once more after an answer without verdict. */
@@ -258,7 +261,7 @@ static status ask(const asking *x, const grade_tools *tools, bool swapped, int *
         grade_question q = { buf_text(&text), form, i };
         s = tools->judge(tools->user, x->j->model, &q, &answer, x->err);
         if (!s)
-            *verdict = verdict_of(x->j->scale, answer);
+            s = verdict_of(x->j->scale, answer, verdict, x->err);
         mem_free(answer);
     }
     if (!s && *verdict < 0)

@@ -313,11 +313,12 @@ js *suite_json(suite *s)
 {
     const suite_table *tables = NULL;
     size_t n = suite_tables(s, &tables);
+    js_begin();
     js *list = js_array();
-    bool ok = list != NULL;
-    for (size_t i = 0; i < n && ok; i++)
-        ok = js_push(list, table_json(s, &tables[i]));
-    if (!ok)
-        js_free(list);
-    return ok ? list : NULL;
+    for (size_t i = 0; i < n; i++)
+        js_push(list, table_json(s, &tables[i]));
+    if (!js_lost())
+        return list;
+    js_free(list);
+    return NULL;
 }

@@ -299,9 +299,11 @@ static void facts(void **state)
     assert_true(fabs(measure_facts(&row, &who).cost_usd - 0.0009) < 1e-12);
     who.price_output = NAN;
     assert_true(isnan(measure_facts(&row, &who).cost_usd));
-    ledger_row kept = { .finish = "length", .n_prompt = 3, .n_output = 4, .ttft_us = -1, .total_us = 5000 };
+    ledger_row kept = { .finish = "length", .n_prompt = 3, .n_output = 4, .ttft_us = -1, .total_us = 5000,
+                        .mean_logprob = -0.5 };
     f = measure_facts_kept(&kept, &local_info);
-    assert_true(f.latency_ms == 5 && isnan(f.ttft_ms) && f.n_output == 4 && f.cost_usd == 0 && isnan(f.mean_logprob));
+    assert_true(f.latency_ms == 5 && isnan(f.ttft_ms) && f.n_output == 4 && f.cost_usd == 0);
+    assert_true(f.mean_logprob == -0.5);
     who.kind = PROVIDER_REPLAY;
     row.total_us = row.ttft_us = -1;
     f = measure_facts(&row, &who);
