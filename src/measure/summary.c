@@ -21,19 +21,13 @@ status measure_read(arm *s, error *err)
 
 static status sum_scores(arm *s, measure_result *r, error *err)
 {
-    const tally *t = &s->tally;
-    double *scores = mem_array(t->n_keys + 1, sizeof *scores), sum = 0;
-    size_t n = 0;
-    if (!scores)
-        return fail(err, E_NOMEM, "no memory for %zu scores", t->n_keys);
-    for (size_t k = 0; k < t->n_keys; k++)
-        if (t->outcome[k] != TALLY_OPEN)
-            sum += scores[n++] = t->score[k];
-    stat_interval i = stat_mean_interval(scores, n, 0.95);
-    r->score = n ? sum / (double)n : NAN;
-    r->score_lower = i.low;
-    r->score_upper = i.high;
-    mem_free(scores);
+    task_mean m;
+    status st = task_mean_score(s->by_task, s->tally.score, s->tally.n_keys, &m, err);
+    if (st)
+        return st;
+    r->score = m.mean;
+    r->score_lower = m.low;
+    r->score_upper = m.high;
     return OK;
 }
 

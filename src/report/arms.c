@@ -24,33 +24,28 @@ static status read_arm(report_work *w, struct arm_work *a, const ledger_source *
 
 /* ---- quality ---- */
 
-static status set_rates(report_arm *o, const tally *t, error *err)
+static status set_rates(report_arm *o, const struct arm_work *a, error *err)
 {
-    double *scores = mem_array(t->n_keys + 1, sizeof *scores), sum = 0;
-    size_t n = 0;
-    if (!scores)
-        return report_no_memory(err);
-    for (size_t k = 0; k < t->n_keys; k++)
-        if (t->outcome[k] != TALLY_OPEN)
-            sum += scores[n++] = t->score[k];
+    const tally *t = &a->tally;
+    task_mean m;
+    status s = task_mean_score(a->by_task, t->score, t->n_keys, &m, err);
+    if (s)
+        return s;
     o->n = t->n;
     o->n_pass = t->n_pass;
     o->n_wrong = t->n_wrong;
     o->n_malformed = t->n_malformed;
     o->rate = o->rate_low = o->rate_high = o->score = o->score_low = o->score_high = o->malformed_share = NAN;
-    if (n) {
-        stat_interval i = stat_clopper_pearson(t->n_pass, t->n, 0.95), m = stat_mean_interval(scores, n, 0.95);
+    if (t->n) {
+        stat_interval i = stat_clopper_pearson(t->n_pass, t->n, 0.95);
         o->rate = (double)t->n_pass / t->n;
         o->rate_low = i.low;
         o->rate_high = i.high;
         o->malformed_share = (double)t->n_malformed / t->n;
-        o->score = sum / (double)n;
-        if (m.low <= o->score && o->score <= m.high) { /* the order of the cases can empty this interval */
-            o->score_low = m.low;
-            o->score_high = m.high;
-        }
+        o->score = m.mean;
+        o->score_low = m.low;
+        o->score_high = m.high;
     }
-    mem_free(scores);
     return OK;
 }
 
@@ -168,7 +163,7 @@ static status add_arm(report_work *w, const ledger_source *src, const ledger_run
     if (!s)
         s = read_arm(w, a, src, err);
     if (!s)
-        s = set_rates(o, &a->tally, err);
+        s = set_rates(o, a, err);
     if (!s)
         s = set_speed(w, o, &a->tally, src, err);
     if (!s)

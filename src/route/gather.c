@@ -91,9 +91,9 @@ static void add_stale(route_side *r, const char *why, uint32_t n)
 
 /* ---- one source ---- */
 
-static void set_rates(route_side *r, const tally *t, const double *scores, size_t n_scores)
+static void set_rates(route_side *r, const tally *t, const task_mean *score)
 {
-    stat_interval i = stat_clopper_pearson(t->n_pass, t->n, 0.95), m = stat_mean_interval(scores, n_scores, 0.95);
+    stat_interval i = stat_clopper_pearson(t->n_pass, t->n, 0.95);
     r->n = t->n;
     r->n_pass = t->n_pass;
     r->n_wrong = t->n_wrong;
@@ -103,12 +103,9 @@ static void set_rates(route_side *r, const tally *t, const double *scores, size_
     r->pass = (double)t->n_pass / t->n;
     r->lower = i.low;
     r->upper = i.high;
-    double sum = 0;
-    for (size_t k = 0; k < n_scores; k++)
-        sum += scores[k];
-    r->score = sum / (double)n_scores;
-    r->score_lower = m.low;
-    r->score_upper = m.high;
+    r->score = score->mean;
+    r->score_lower = score->low;
+    r->score_upper = score->high;
 }
 
 static void set_speed(route_side *r, const tally_speed *here)
@@ -157,21 +154,19 @@ static status fill_speed(work *w, side_work *x, const tally *t, const ledger_sou
     return ledger_count_failures(w->l, w->t->id, src->evidence_id, &r->n_failed, err);
 }
 
-static status fill_tally(work *w, side_work *x, const ledger_source *src, const tally_key *keys, error *err)
+static status fill_tally(work *w, side_work *x, const ledger_source *src, const task_case_key *by_task,
+                         const tally_key *keys, error *err)
 {
     ledger_rows rows = { 0 };
     tally t = { 0 };
-    size_t n_cases = w->n_cases, n_scores = 0;
-    double *scores = mem_array(n_cases + 1, sizeof *scores);
-    status s = scores ? ledger_find_answers(w->l, w->t->id, src->evidence_id, &rows, err)
-                      : fail(err, E_NOMEM, "no memory for %zu scores", n_cases);
+    task_mean score;
+    status s = ledger_find_answers(w->l, w->t->id, src->evidence_id, &rows, err);
     if (!s)
-        s = tally_make(w->l, &rows, keys, n_cases, (uint32_t)w->t->sampling.repeats, &t, err);
+        s = tally_make(w->l, &rows, keys, w->n_cases, (uint32_t)w->t->sampling.repeats, &t, err);
+    if (!s)
+        s = task_mean_score(by_task, t.score, w->n_cases, &score, err);
     if (!s) {
-        for (size_t k = 0; k < n_cases; k++)
-            if (t.outcome[k] != TALLY_OPEN)
-                scores[n_scores++] = t.score[k];
-        set_rates(&x->side, &t, scores, n_scores);
+        set_rates(&x->side, &t, &score);
         set_cost(x, &t);
         char why[ROUTE_NAME_BYTES];
         if (tally_stale_text(&t, why, sizeof why)[0])
@@ -184,7 +179,6 @@ static status fill_tally(work *w, side_work *x, const ledger_source *src, const 
     }
     tally_clear(&t);
     ledger_rows_close(&rows);
-    mem_free(scores);
     return s;
 }
 
@@ -202,7 +196,7 @@ static status fill_side(work *w, side_work *x, const ledger_source *src, error *
         copy_name(x->side.run, sizeof x->side.run, src->run);
         copy_name(x->side.model, sizeof x->side.model, src->model_name);
         x->side.measured_us = src->last_us;
-        s = fill_tally(w, x, src, keys, err);
+        s = fill_tally(w, x, src, by_task, keys, err);
     }
     mem_free(by_task);
     mem_free(keys);

@@ -19,6 +19,14 @@ status task_case_keys(const task *t, const char *provider, task_case_key **out, 
  * which no answer has. */
 status task_keys_by_case(const task *t, const char *provider, task_case_key **out, error *err) MUST_CHECK;
 
+/* The mean of scores with its 95 % interval (stat_mean_interval). score[i] is of keys[i]; NAN: it does not count. Cases
+ * of one cluster are one observation, their mean. n = 0: mean NAN, [0, 1]. */
+typedef struct task_mean {
+    size_t n; /* observations */
+    double mean, low, high;
+} task_mean;
+status task_mean_score(const task_case_key *keys, const double *score, size_t n, task_mean *out, error *err) MUST_CHECK;
+
 /* What drawing depends on, as canonical JSON: temperature, max_tokens, stop, and the seed where it plays a part
  * (temperature > 0; repeat r of a case draws with seed + r). Free with mem_free. */
 status task_sampling_key(const task *t, char **out, error *err) MUST_CHECK;
