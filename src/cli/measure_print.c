@@ -49,6 +49,8 @@ void measure_print_result(const task *t, const provider_info *who, const measure
                r->score_upper, r->n_malformed, 100.0 * r->n_malformed / r->n);
     else
         printf("  quality    no answers\n");
+    if (!isnan(r->macro_f1))
+        printf("  F1         macro %.3f, micro %.3f\n", r->macro_f1, r->micro_f1);
     printf("  baselines ");
     if (!isnan(r->majority))
         printf(" always the same answer %.1f %%", 100 * r->majority);
@@ -90,7 +92,8 @@ js *measure_result_js(const task *t, const provider_info *who, const measure_res
         { "failed", r->n_failed }, { "answered", r->n }, { "pass", r->n_pass }, { "wrong", r->n_wrong },
         { "malformed", r->n_malformed }, { "rate", r->pass }, { "rate_lower", r->pass_lower },
         { "rate_upper", r->pass_upper }, { "score", r->score }, { "score_lower", r->score_lower },
-        { "score_upper", r->score_upper }, { "baseline_majority", r->majority }, { "baseline_rules", r->regex },
+        { "score_upper", r->score_upper }, { "macro_f1", r->macro_f1 }, { "micro_f1", r->micro_f1 },
+        { "baseline_majority", r->majority }, { "baseline_rules", r->regex },
         { "resolution", r->resolution }, { "prefill_tokens_per_s", r->speed.prefill_per_s },
         { "decode_tokens_per_s", r->speed.decode_per_s }, { "ttft_p50_ms", r->speed.ttft_p50_ms },
         { "ttft_p95_ms", r->speed.ttft_p95_ms }, { "answer_p50_ms", r->speed.answer_p50_ms },

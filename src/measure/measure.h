@@ -88,6 +88,7 @@ typedef struct measure_result {
     uint32_t n, n_pass, n_wrong, n_malformed; /* the matching set: n = n_pass + n_wrong + n_malformed */
     double pass, pass_lower, pass_upper;      /* rate; Clopper-Pearson, 95 % */
     double score, score_lower, score_upper;   /* mean of scores, 95 % */
+    double macro_f1, micro_f1; /* by label or field, of the first grader that has them (suite.h); NAN: none */
     double majority, regex;    /* baselines' pass rates on the same cases; NAN: the task has none */
     double resolution;         /* half width of the interval that this many cases give at worst */
     tally_speed speed;         /* on this machine, in the setting of the newest answer */

@@ -8,6 +8,7 @@
 #include "plat/clock.h"
 #include "plat/machine.h"
 #include "stat/stat.h"
+#include "task/suite.h"
 
 status measure_read(arm *s, error *err)
 {
@@ -29,6 +30,42 @@ static status sum_scores(arm *s, measure_result *r, error *err)
     r->score_lower = m.low;
     r->score_upper = m.high;
     return OK;
+}
+
+/* Every answer that counts and whose text is kept. */
+static status add_texts(arm *s, suite *figures, error *err)
+{
+    status st = OK;
+    for (size_t i = 0; !st && i < s->tally.n_keys * s->repeats; i++) {
+        const tally_slot *slot = &s->tally.slots[i];
+        char *text = NULL;
+        error none;
+        if (!slot->graded || !slot->row->text[0])
+            continue;
+        st = ledger_find_text(s->l, slot->row->text, &text, &none);
+        if (!st)
+            st = suite_add(figures, s->by_task[i / s->repeats].c, text, strlen(text), err);
+        else
+            st = st == E_NOTFOUND ? OK : fail(err, st, "%s", none.text);
+        mem_free(text);
+    }
+    return st;
+}
+
+static status sum_figures(arm *s, measure_result *r, error *err)
+{
+    suite *figures = NULL;
+    const suite_table *tables = NULL;
+    r->macro_f1 = r->micro_f1 = NAN;
+    status st = suite_open(&figures, s->t, err);
+    if (!st && suite_tables(figures, &tables) > 0)
+        st = add_texts(s, figures, err);
+    if (!st && suite_tables(figures, &tables) > 0 && tables[0].answers) {
+        r->macro_f1 = tables[0].macro_f1 >= 0 ? tables[0].macro_f1 : NAN;
+        r->micro_f1 = tables[0].micro_f1 >= 0 ? tables[0].micro_f1 : NAN;
+    }
+    suite_close(&figures);
+    return st;
 }
 
 static void sum_rates(const tally *t, measure_result *r)
@@ -132,6 +169,8 @@ status measure_summary(arm *s, measure_result *out, error *err)
         r.cost_per_answer = mean_cost(s);
         st = sum_scores(s, &r, err);
     }
+    if (!st)
+        st = sum_figures(s, &r, err);
     if (!st)
         st = sum_baselines(s->t, &r, err);
     if (!st)
