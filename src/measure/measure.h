@@ -68,6 +68,7 @@ typedef struct measure_options {
     double alpha;              /* 0: .05 */
     void (*progress)(void *user, const measure_progress *p); /* NULL: none. Called a few times a second at most */
     void *progress_user;
+    const char *powercap;      /* where the energy counters lie; NULL: the system's (plat/energy.h) */
     const volatile int *stop;  /* NULL, or nonzero asks to end after what is finished: E_CANCELLED */
 } measure_options;
 

@@ -41,6 +41,7 @@ typedef struct arm {
     double peak_bytes, cost_usd;
     double dearest_usd;    /* the crew's: what one answer cost at most so far */
     uint64_t throttled;    /* machine_throttles() at the beginning */
+    double energy_j, energy_s; /* of the processor while this arm asked, and for how long; NAN: not known */
     char ended[96];
     atomic_uint prefill_done, prefill_total; /* of the newest case in flight that said so */
 } arm;

@@ -194,7 +194,7 @@ static void slips(void **state)
           "output: 1, as_of: now}}\n", "2026-11-01", ":3" },
         { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", price: {input: 1, "
           "output: 1, cached: 1}}\n", "unknown key 'cached'", ":3" },
-        { "version: 1\nmachine: {usd_per_year: 1}\n", "usd_per_month", ":2" },
+        { "version: 1\nmachine: {usd_per_year: 1}\n", "unknown key 'usd_per_year'", ":2" },
         { "version: 1\nmachine: {watts_busy: -1}\n", "negative", ":2" },
         { "version: 1\nproviders: {a: b}\n", "a list", ":2" },
         { "version: 1\nkeys:\n  - {name: a}\n", "exactly one", ":3" },
