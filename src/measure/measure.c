@@ -191,7 +191,7 @@ static status make_lanes(whole *w, error *err)
 {
     arm *local[MEASURE_ARMS_MAX];
     size_t n = 0;
-    status st = w->o->until_decided ? decide_order(&w->arms[0], &w->order, err) : OK;
+    status st = w->o->until_decided ? decide_order(w->arms[0].t, &w->order, err) : OK;
     for (size_t i = 0; i < w->n_arms; i++)
         if (w->arms[i].local)
             local[n++] = &w->arms[i];

@@ -82,7 +82,7 @@ void decide_pairs(const arm *local, const arm *reference, const uint32_t *order,
 /* One arm against the task's bar. */
 void decide_bar(const arm *s, const uint32_t *order, double alpha, measure_result *out);
 /* The keys in the order of the digests of their ids: as good as random, and the same every time. mem_free. */
-status decide_order(const arm *s, uint32_t **out, error *err) MUST_CHECK;
+status decide_order(const task *t, uint32_t **out, error *err) MUST_CHECK;
 
 /* checks.c: what speaks against trusting the results. */
 status checks_run(const arm *arms, size_t n_arms, const measure_result *results, measure_outcome *out,
