@@ -25,6 +25,7 @@ static const command commands[] = {
     { "tokenize", cmd_tokenize, "what a model sees of a text" },
     { "perplexity", cmd_perplexity, "how well a model foretells a text" },
     { "measure", cmd_measure, "run a task's cases on a provider and keep what came out" },
+    { "choose", cmd_choose, "which model and prompt does a task best here" },
     { "route", cmd_route, "which task can stay on this machine, and why" },
     { "help", cmd_help, "this list, or the page of one command" },
     { "version", cmd_version, "version of the program" },

@@ -297,11 +297,16 @@ static void mark_tied(choosing *c)
     c->out->n_tied = choose_ties(&c->table, c->seen, &c->rules, c->rows);
 }
 
+static void mark_among(const choosing *c, bool *among)
+{
+    for (size_t i = 0; i < c->n; i++)
+        among[i] = c->rows[i].tied && c->seen > 0;
+}
+
 static size_t prefer(const choosing *c)
 {
     bool among[CHOOSE_MAX];
-    for (size_t i = 0; i < c->n; i++)
-        among[i] = c->rows[i].tied && c->seen > 0;
+    mark_among(c, among);
     return choose_preferred(c->rows, c->n, &c->t->limits, c->o->prefer, among);
 }
 
@@ -332,7 +337,9 @@ static status judge(choosing *c, error *err)
     mark_tied(c);
     size_t left = count_left(c), best = prefer(c);
     bool open = best != SIZE_MAX && has_bar(c) && c->rows[best].bar == MEASURE_OPEN;
-    if (left == 0 || (left == 1 && !open && c->rules.m > 1))
+    if (left == 0)
+        end_all(c, "none-left");
+    else if (left == 1 && !open && c->rules.m > 1)
         end_all(c, "one-left");
     else if (c->seen == c->table.n_cases)
         end_all(c, "suite");
@@ -416,31 +423,46 @@ static status sum_savings(choosing *c, error *err)
     return st;
 }
 
+/* "; it is proven to reach the bar of 80 %; …" */
+static void say_limits(const choosing *c, const choose_row *r, char *out, size_t bytes)
+{
+    out[0] = 0;
+    if (has_bar(c) && r->bar == MEASURE_PROVEN)
+        snprintf(out, bytes, "; it is proven to reach the bar of %.0f %%", 100 * c->rules.bar);
+    else if (has_bar(c))
+        snprintf(out, bytes, "; that it reaches the bar of %.0f %% is not proven: its rate is between %.1f and %.1f %%",
+                 100 * c->rules.bar, 100 * r->low, 100 * r->high);
+    size_t at = strlen(out);
+    if (choose_exceeds(r, &c->t->limits))
+        snprintf(out + at, bytes - at, "; what was seen of it is over a limit of the task, though that is not proven");
+}
+
 static void say_why(choosing *c)
 {
     static const char *const most[CHOOSE_PREFERS] = { "fastest", "smallest", "cheapest", "most frugal" };
     choose_outcome *o = c->out;
-    char bar[160] = "";
+    char limits[256];
+    bool among[CHOOSE_MAX];
     if (o->chosen == SIZE_MAX) {
         snprintf(o->why, sizeof o->why, "%s",
                  c->seen ? "no candidate is left" : "nothing was measured, so nothing is chosen");
         return;
     }
     const choose_row *r = &c->rows[o->chosen];
-    if (has_bar(c))
-        snprintf(bar, sizeof bar, r->bar == MEASURE_PROVEN
-                     ? "; it is proven to reach the bar of %.0f %%"
-                     : "; that it reaches the bar of %.0f %% is not proven: its rate is between %.1f and %.1f %%",
-                 100 * c->rules.bar, 100 * r->low, 100 * r->high);
-    if (o->n_tied > 1)
-        snprintf(o->why, sizeof o->why, "these %zu cannot be told apart with %zu cases; the %s of them that keeps the "
-                 "limits best is %.100s (prompt %.60s)%s", o->n_tied, c->seen, most[o->prefer], r->name, r->prompt,
-                 bar);
+    mark_among(c, among);
+    say_limits(c, r, limits, sizeof limits);
+    if (o->n_tied > 1 && choose_is_first(c->rows, c->n, o->prefer, among, o->chosen))
+        snprintf(o->why, sizeof o->why, "these %zu cannot be told apart with %zu cases; the %s of them is %.100s "
+                 "(prompt %.60s)%s", o->n_tied, c->seen, most[o->prefer], r->name, r->prompt, limits);
+    else if (o->n_tied > 1)
+        snprintf(o->why, sizeof o->why, "these %zu cannot be told apart with %zu cases; %.100s (prompt %.60s) comes "
+                 "first by what is proven, the limits, or the next preference, though it is not shown to be the "
+                 "%s%s", o->n_tied, c->seen, r->name, r->prompt, most[o->prefer], limits);
     else
         snprintf(o->why, sizeof o->why, "%.100s (prompt %.60s) is %s, after %zu cases%s", r->name, r->prompt,
-                 o->m == 1     ? "the only one that could be asked"
+                 o->m == 1       ? "the only one that could be asked"
                  : o->n_left > 1 ? "shown to be better than the others that are left"
-                                 : "the only one left", c->seen, bar);
+                                 : "the only one left", c->seen, limits);
 }
 
 static status finish(choosing *c, error *err)

@@ -111,8 +111,8 @@ typedef struct choose_outcome {
     const char *power;         /* now */
     char governor[32];
     uint64_t throttled;
-    char ended[32];            /* "one-left", "decided", "suite", "max-cost", "max-time", "stopped" */
-    char why[600];             /* the choice and its reason, in a sentence */
+    char ended[32];            /* "one-left", "none-left", "decided", "suite", "max-cost", "max-time", "stopped" */
+    char why[700];             /* the choice and its reason, in a sentence */
 } choose_outcome;
 
 /* rows has n. What was found is in rows and *out also when E_CANCELLED ends it. The task's cases are loaded. No

@@ -34,6 +34,10 @@ bool choose_is_enough(const choose_table *t, size_t seen, const choose_rules *r,
 /* The row that the user prefers among those for which `among` is set; SIZE_MAX: none. */
 size_t choose_preferred(const choose_row *rows, size_t n, const task_limits *limits, choose_prefer prefer,
                         const bool *among);
+/* i is known to be the fastest (smallest, …) of those, whatever else put it first. */
+bool choose_is_first(const choose_row *rows, size_t n, choose_prefer prefer, const bool *among, size_t i);
+/* How many of the task's limits what was seen of a row is over, proven or not. */
+int choose_exceeds(const choose_row *row, const task_limits *limits);
 
 /* ---- choose_read.c: what the ledger holds of one candidate ---- */
 /* asked: the task as this candidate is asked, its cases in order. Fills row i of the table and the row's facts.

@@ -286,8 +286,7 @@ static int compare(double a, double b)
     return x || y ? x - y : (a > b) - (a < b);
 }
 
-/* Whether what was seen lies within the task's limits, proven or not: 0 it does. */
-static int exceeds(const choose_row *row, const task_limits *l)
+int choose_exceeds(const choose_row *row, const task_limits *l)
 {
     return (l->latency_p95_ms >= 0 && row->speed.answer_p95_ms > l->latency_p95_ms) +
            (l->cost_usd >= 0 && row->cost.mean > l->cost_usd) +
@@ -301,7 +300,7 @@ static int order_of(const choose_row *a, const choose_row *b, const task_limits 
 {
     int c = (b->bar == MEASURE_PROVEN) - (a->bar == MEASURE_PROVEN);
     if (!c)
-        c = exceeds(a, limits) - exceeds(b, limits);
+        c = choose_exceeds(a, limits) - choose_exceeds(b, limits);
     if (!c)
         c = compare(measure_of(a, prefer, one_power), measure_of(b, prefer, one_power));
     for (int p = 0; !c && p < CHOOSE_PREFERS; p++)
@@ -309,17 +308,33 @@ static int order_of(const choose_row *a, const choose_row *b, const task_limits 
     return c;
 }
 
+static bool on_one_power(const choose_row *rows, size_t n, const bool *among)
+{
+    const char *power = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (among[i] && rows[i].power[0]) {
+            if (power && strcmp(power, rows[i].power) != 0)
+                return false;
+            power = rows[i].power;
+        }
+    return true;
+}
+
+bool choose_is_first(const choose_row *rows, size_t n, choose_prefer prefer, const bool *among, size_t i)
+{
+    bool one_power = on_one_power(rows, n, among);
+    double mine = measure_of(&rows[i], prefer, one_power);
+    for (size_t j = 0; j < n; j++)
+        if (among[j] && compare(measure_of(&rows[j], prefer, one_power), mine) < 0)
+            return false;
+    return !isnan(mine);
+}
+
 size_t choose_preferred(const choose_row *rows, size_t n, const task_limits *limits, choose_prefer prefer,
                         const bool *among)
 {
     size_t best = SIZE_MAX;
-    bool one_power = true;
-    const char *power = NULL;
-    for (size_t i = 0; i < n; i++)
-        if (among[i] && rows[i].power[0]) {
-            one_power = one_power && (!power || strcmp(power, rows[i].power) == 0);
-            power = rows[i].power;
-        }
+    bool one_power = on_one_power(rows, n, among);
     for (size_t i = 0; i < n; i++)
         if (among[i] && (best == SIZE_MAX || order_of(&rows[i], &rows[best], limits, prefer, one_power) < 0))
             best = i;

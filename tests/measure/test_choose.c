@@ -210,8 +210,12 @@ static void preference_decides_among_equals(void **state)
     assert_int_equal(choose_preferred(rows, 3, &none, CHOOSE_CHEAP, among), 0);
     assert_int_equal(choose_preferred(rows, 3, &none, CHOOSE_ENERGY, among), 2);
     assert_int_equal(choose_preferred(rows, 3, &quick, CHOOSE_SMALL, among), 1); /* c is over the limit */
+    assert_true(choose_exceeds(&rows[2], &quick) == 1 && choose_exceeds(&rows[1], &quick) == 0);
     rows[0].bar = MEASURE_PROVEN;
     assert_int_equal(choose_preferred(rows, 3, &none, CHOOSE_SMALL, among), 0);
+    assert_false(choose_is_first(rows, 3, CHOOSE_SMALL, among, 0)); /* and is not called the smallest for that */
+    assert_true(choose_is_first(rows, 3, CHOOSE_SMALL, among, 2));
+    assert_false(choose_is_first(rows, 3, CHOOSE_CHEAP, among, 1)); /* not known */
     rows[0].bar = MEASURE_OPEN;
     strcpy(rows[2].power, "battery"); /* speeds cannot be compared: the next preference, small */
     assert_int_equal(choose_preferred(rows, 3, &none, CHOOSE_FAST, among), 2);
