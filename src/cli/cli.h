@@ -20,6 +20,7 @@ typedef struct command {
 } command;
 
 int cmd_bench(int argc, char **argv);
+int cmd_choose(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_fit(int argc, char **argv);

@@ -27,6 +27,7 @@ static const command commands[] = {
     { "compare", cmd_compare, "how far another file of a model is from it, token by token" },
     { "quantize", cmd_quantize, "write a model file in another type of weights" },
     { "measure", cmd_measure, "run a task's cases on a provider and keep what came out" },
+    { "choose", cmd_choose, "which model and prompt does a task best here" },
     { "route", cmd_route, "which task can stay on this machine, and why" },
     { "ledger", cmd_ledger, "list, show, export, import, check and purge what was measured" },
     { "report", cmd_report, "what was measured of each task: in the terminal, as a page, as data" },

@@ -154,7 +154,7 @@ status arm_open(arm *s, error *err)
     s->repeats = s->t->sampling.repeats > 0 ? (uint32_t)s->t->sampling.repeats : 1;
     s->prompt = task_prompt_for(s->t, s->who->name);
     s->local = s->who->kind == PROVIDER_LOCAL;
-    s->peak_bytes = NAN;
+    s->peak_bytes = s->energy_j = s->energy_s = NAN;
     s->cost_usd = s->local ? NAN : 0;
     s->began_us = clock_mono_us();
     s->throttled = machine_throttles();
@@ -195,7 +195,10 @@ double arm_cost(const arm *s, const ledger_answer *a)
 {
     if (s->local || a->n_prompt < 0 || a->n_output < 0)
         return NAN;
-    return ((double)a->n_prompt * s->who->price_input + (double)a->n_output * s->who->price_output) / 1e6;
+    double cached = a->n_cached > 0 && a->n_cached <= a->n_prompt ? (double)a->n_cached : 0;
+    double cached_price = isnan(s->who->price_cached) ? s->who->price_input : s->who->price_cached;
+    return (((double)a->n_prompt - cached) * s->who->price_input + (cached > 0 ? cached * cached_price : 0) +
+            (double)a->n_output * s->who->price_output) / 1e6;
 }
 
 /* The tally borrows rows of the ledger. What this run adds is read from there at its end; until then only the grades

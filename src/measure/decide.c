@@ -28,22 +28,22 @@ static const char *cluster_of(const task_case *c)
     return c->cluster ? c->cluster : c->id;
 }
 
-status decide_order(const arm *s, uint32_t **out, error *err)
+status decide_order(const task *t, uint32_t **out, error *err)
 {
-    place *places = mem_array(s->n_keys + 1, sizeof *places);
-    uint32_t *order = mem_array(s->n_keys + 1, sizeof *order);
+    place *places = mem_array(t->n_cases + 1, sizeof *places);
+    uint32_t *order = mem_array(t->n_cases + 1, sizeof *order);
     if (!places || !order) {
         mem_free(places);
         mem_free(order);
-        return fail(err, E_NOMEM, "no memory for the order of %zu cases", s->n_keys);
+        return fail(err, E_NOMEM, "no memory for the order of %zu cases", t->n_cases);
     }
-    for (size_t i = 0; i < s->n_keys; i++) {
-        const char *name = cluster_of(s->by_task[i].c);
+    for (size_t i = 0; i < t->n_cases; i++) {
+        const char *name = cluster_of(&t->cases[i]);
         digest_of(name, strlen(name), places[i].digest);
         places[i].key = (uint32_t)i;
     }
-    qsort(places, s->n_keys, sizeof *places, by_digest);
-    for (size_t i = 0; i < s->n_keys; i++)
+    qsort(places, t->n_cases, sizeof *places, by_digest);
+    for (size_t i = 0; i < t->n_cases; i++)
         order[i] = places[i].key;
     mem_free(places);
     *out = order;

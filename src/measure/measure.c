@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "measure/crew.h"
 #include "plat/clock.h"
+#include "plat/energy.h"
 #include "privacy/privacy.h"
 
 enum { TELL_MS = 200, BLOCK_CASES = 8, REMOTE_PARALLEL = 4 };
@@ -32,6 +33,9 @@ typedef struct whole {
     uint64_t began_us, told_us;
     uint32_t looked_at;   /* cases that were answered at the last look at what is decided */
     bool stopped;         /* the caller asked to */
+    energy_meter *meter;  /* NULL: nobody's energy is counted */
+    arm *metered;         /* whose it is */
+    uint64_t metered_us;  /* since when */
 } whole;
 
 status measure_allowed(const struct task *t, const char *provider_name, provider_kind kind, provider_place place,
@@ -187,7 +191,7 @@ static status make_lanes(whole *w, error *err)
 {
     arm *local[MEASURE_ARMS_MAX];
     size_t n = 0;
-    status st = w->o->until_decided ? decide_order(&w->arms[0], &w->order, err) : OK;
+    status st = w->o->until_decided ? decide_order(w->arms[0].t, &w->order, err) : OK;
     for (size_t i = 0; i < w->n_arms; i++)
         if (w->arms[i].local)
             local[n++] = &w->arms[i];
@@ -297,6 +301,34 @@ static bool look_at_limits(whole *w, measure_result *results)
     return false;
 }
 
+/* ---- energy ---- */
+
+/* Energy is of the whole processor: an arm's own only where no other arm computes here. */
+static void begin_energy(whole *w)
+{
+    arm *found = NULL;
+    for (size_t i = 0; i < w->n_arms; i++)
+        if (w->arms[i].local) {
+            if (found)
+                return;
+            found = &w->arms[i];
+        }
+    if (!found || !found->total || !(w->meter = energy_open(w->o->powercap)))
+        return;
+    w->metered = found;
+    w->metered_us = clock_mono_us();
+}
+
+/* At every turn, since a counter that is read too seldom turns unseen; what counts is up to the arm's last case. */
+static void look_at_energy(whole *w, const crew_done *d)
+{
+    double joules = energy_read(w->meter);
+    if (!d || d->item.s != w->metered)
+        return;
+    w->metered->energy_j = joules;
+    w->metered->energy_s = isnan(joules) ? NAN : (double)(clock_mono_us() - w->metered_us) / 1e6;
+}
+
 static double budget_of(const measure_options *o)
 {
     return o->max_cost_usd > 0 ? o->max_cost_usd : INFINITY;
@@ -305,6 +337,8 @@ static double budget_of(const measure_options *o)
 static status ask_the_rest(whole *w, measure_result *results, error *err)
 {
     bool halted = look_at_limits(w, results); /* perhaps nothing need be asked at all */
+    if (!halted)
+        begin_energy(w);
     status st = halted ? OK : crew_open(&w->crew, w->lanes, w->n_lanes, budget_of(w->o), err);
     while (w->crew) {
         crew_done *d = crew_wait(w->crew, TELL_MS);
@@ -314,6 +348,7 @@ static status ask_the_rest(whole *w, measure_result *results, error *err)
             error why = { 0 };
             double spent;
             status now = settle(d, &spent, &why);
+            look_at_energy(w, d);
             if (now && !st)
                 st = fail(err, now, "%s", why.text);
             if (now == E_PROVIDER) /* the others go on */
@@ -321,6 +356,8 @@ static status ask_the_rest(whole *w, measure_result *results, error *err)
             else if (now)
                 crew_halt(w->crew, true);
             crew_kept(w->crew, d, spent);
+        } else {
+            look_at_energy(w, NULL);
         }
         if (!halted && (!st || st == E_PROVIDER))
             halted = look_at_limits(w, results);
@@ -369,6 +406,7 @@ static status sum_up(whole *w, measure_result *results, error *err)
 static void close_all(whole *w)
 {
     crew_close(&w->crew);
+    energy_close(&w->meter);
     for (size_t i = 0; i < w->n_arms; i++)
         arm_close(&w->arms[i]);
     for (size_t i = 0; i < w->n_lanes; i++)

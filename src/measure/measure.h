@@ -70,6 +70,7 @@ typedef struct measure_options {
     const struct measure_tools *tools; /* what the task's graders need, opened for this task; NULL: they need none */
     void (*progress)(void *user, const measure_progress *p); /* NULL: none. Called a few times a second at most */
     void *progress_user;
+    const char *powercap;      /* where the energy counters lie; NULL: the system's (plat/energy.h) */
     const volatile int *stop;  /* NULL, or nonzero asks to end after what is finished: E_CANCELLED */
 } measure_options;
 

@@ -42,6 +42,7 @@ typedef struct arm {
     double peak_bytes, cost_usd;
     double dearest_usd;    /* the crew's: what one answer cost at most so far */
     uint64_t throttled;    /* machine_throttles() at the beginning */
+    double energy_j, energy_s; /* of the processor while this arm asked, and for how long; NAN: not known */
     char ended[96], ungraded_why[160];
     atomic_uint prefill_done, prefill_total; /* of the newest case in flight that said so */
 } arm;
@@ -91,7 +92,7 @@ void decide_pairs(const arm *local, const arm *reference, const uint32_t *order,
 /* One arm against the task's bar. */
 void decide_bar(const arm *s, const uint32_t *order, double alpha, measure_result *out);
 /* The keys in the order of the digests of their ids: as good as random, and the same every time. mem_free. */
-status decide_order(const arm *s, uint32_t **out, error *err) MUST_CHECK;
+status decide_order(const task *t, uint32_t **out, error *err) MUST_CHECK;
 
 /* checks.c: what speaks against trusting the results. */
 status checks_run(const arm *arms, size_t n_arms, const measure_result *results, measure_outcome *out,

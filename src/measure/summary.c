@@ -106,7 +106,8 @@ static double mean_cost(const arm *s)
         const ledger_row *r = s->tally.slots[i].row;
         if (!r)
             continue;
-        sum += arm_cost(s, &(ledger_answer){ .n_prompt = r->n_prompt, .n_output = r->n_output });
+        sum += arm_cost(s, &(ledger_answer){ .n_prompt = r->n_prompt, .n_output = r->n_output,
+                                             .n_cached = r->n_cached });
         n++;
     }
     return n ? sum / (double)n : NAN;
@@ -129,6 +130,9 @@ static status append_facts(arm *s, const measure_result *r, error *err)
         { "price_output", "USD per million tokens", s->local ? NAN : s->who->price_output },
         { "throttled", "times", (double)(machine_throttles() - s->throttled) },
         { "peak_bytes", "bytes", s->peak_bytes > 0 ? s->peak_bytes : NAN },
+        { "energy_j", "J", s->energy_j }, /* gross: of all that ran on the processor in energy_s seconds */
+        { "energy_s", "s", s->energy_s },
+        { "energy_j_per_answer", "J", s->n_asked ? s->energy_j / s->n_asked : NAN },
     };
     status st = OK;
     for (size_t i = 0; !st && s->n_asked && i < ARRAY_LEN(facts); i++)

@@ -121,26 +121,6 @@ static status read_keep_alive(config_reader *r, const yaml *node)
     return s;
 }
 
-static status read_price(config_reader *r, const yaml *node, config_provider *p)
-{
-    static const char *const known[] = { "input", "output" };
-    double *const to[] = { &p->price_input, &p->price_output };
-    if (!node)
-        return OK;
-    if (node->kind != YAML_MAP)
-        return yaml_error(r->f, node, r->err, "price: write {input: N, output: N}, US dollars per million tokens");
-    status s = yaml_known_keys(r->f, node, known, ARRAY_LEN(known), r->err);
-    for (size_t i = 0; i < ARRAY_LEN(known) && !s; i++) {
-        const yaml *field = yaml_get(node, known[i]);
-        if (!field)
-            return yaml_error(r->f, node, r->err, "price: '%s' is missing", known[i]);
-        s = yaml_f64(r->f, field, to[i], r->err);
-        if (!s && !(*to[i] >= 0))
-            s = yaml_error(r->f, field, r->err, "price: %s is negative", known[i]);
-    }
-    return s;
-}
-
 /* ---- one provider ---- */
 
 static status read_place(config_reader *r, const yaml *map, config_provider *p)
@@ -215,7 +195,7 @@ static status read_provider(config_reader *r, const yaml *map, config_provider *
                                          "place", "key_file", "key_env", "price" };
     if (map->kind != YAML_MAP)
         return yaml_error(r->f, map, r->err, "providers: each entry is a map {name, kind, ...}");
-    *p = (config_provider){ "", "", "", "", "", PLACE_REMOTE, "", "", NAN, NAN };
+    *p = (config_provider){ "", "", "", "", "", PLACE_REMOTE, "", "", NAN, NAN, NAN, "", "" };
     const struct {
         const char *key;
         const char **to;
@@ -236,7 +216,7 @@ static status read_provider(config_reader *r, const yaml *map, config_provider *
         s = read_place(r, map, p);
     if (!s)
         s = check_url(r, map, p);
-    return s ? s : read_price(r, yaml_get(map, "price"), p);
+    return s ? s : config_price_of(r, yaml_get(map, "price"), p);
 }
 
 /* ---- the whole file ---- */
@@ -263,7 +243,7 @@ static status read_root(config_reader *r, const yaml *root)
 {
     static const char *const known[] = { "version", "listen",   "tls",   "plaintext",  "origins",       "limits", "mem",
                                          "kv",      "parallel", "queue", "keep_alive", "default_class", "keys",
-                                         "providers", "snapshots" };
+                                         "providers", "snapshots", "machine" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -290,6 +270,8 @@ static status read_root(config_reader *r, const yaml *root)
         s = config_class(r, yaml_get(root, "default_class"), &r->c->default_class);
     if (!s)
         s = config_serve(r, root);
+    if (!s)
+        s = config_machine_of(r, yaml_get(root, "machine"));
     if (!s)
         s = config_list(r, root, "providers", CONFIG_PROVIDERS_MAX, sizeof *r->c->providers, &node, &r->c->providers);
     for (; !s && node; node = node->next)
@@ -318,6 +300,8 @@ static config *config_default(error *err)
     c->tls_cert = c->tls_key = "";
     c->limits.drain_seconds = CONFIG_DRAIN_SECONDS;
     c->keep_alive_s = NAN;
+    c->machine = (config_machine){ NAN, NAN, NAN };
+    c->prices_as_of = c->prices_source = "";
     return c;
 }
 
@@ -347,24 +331,46 @@ status config_parse(config **out, const char *text, size_t n, const char *name, 
     return s;
 }
 
+/* A file that may be missing: *out stays NULL then. Without a home there is no file either. */
+static status load_usual(yaml_file **out, const char *name, char **path, error *err)
+{
+    error why = { 0 };
+    status s = path_of(path, PATH_CONFIG, name, &why);
+    if (s == E_NOTFOUND || (!s && access(*path, F_OK) != 0 && errno == ENOENT))
+        return OK;
+    return s ? fail(err, s, "%s", why.text) : yaml_load(out, *path, err);
+}
+
+static status open_prices(config *c, error *err)
+{
+    char *path = NULL;
+    yaml_file *f = NULL;
+    status s = load_usual(&f, "prices.yaml", &path, err);
+    if (!s && f) {
+        config_reader r = { f, c, err };
+        s = config_prices(&r, f->root);
+    }
+    yaml_close(&f);
+    mem_free(path);
+    return s;
+}
+
 status config_open(config **out, const char *path, error *err)
 {
     char *usual = NULL;
     yaml_file *f = NULL;
-    status s = path ? OK : path_of(&usual, PATH_CONFIG, "config.yaml", err);
-    /* without a home there is no file either */
-    if (!path && (s == E_NOTFOUND || (!s && access(usual, F_OK) != 0 && errno == ENOENT))) {
-        mem_free(usual);
-        config *c = config_default(err);
-        if (!c)
-            return E_NOMEM;
+    config *c = NULL;
+    status s = path ? yaml_load(&f, path, err) : load_usual(&f, "config.yaml", &usual, err);
+    if (!s && f)
+        s = config_read(&c, f, path ? path : usual, err);
+    else if (!s && !(c = config_default(err)))
+        s = E_NOMEM;
+    if (!s)
+        s = open_prices(c, err);
+    if (s)
+        config_close(&c);
+    else
         *out = c;
-        return OK;
-    }
-    if (!s)
-        s = yaml_load(&f, path ? path : usual, err);
-    if (!s)
-        s = config_read(out, f, path ? path : usual, err);
     yaml_close(&f);
     mem_free(usual);
     return s;

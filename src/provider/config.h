@@ -19,9 +19,16 @@
  *        concurrency: 4}
  *   providers:
  *     - {name: cloud, kind: openai, url: "https://api.openai.com/v1", model: gpt-4o-mini, key_env: OPENAI_API_KEY,
- *        price: {input: 0.15, output: 0.6}}        # US dollars per million tokens
+ *        price: {input: 0.15, output: 0.6, as_of: 2026-11-01}} # US dollars per million tokens; cached_input: optional
  *     - {name: rack, kind: openai, url: "http://10.0.0.7:8000/v1", model: qwen, place: on-premises}
  *     - {name: small, kind: local, model: SmolLM2-135M-Instruct.Q4_1}
+ *   machine: {usd_per_month: 40, usd_per_kwh: 0.32, watts_busy: 65}  # what answering here costs; each is optional
+ *
+ * Beside it may lie prices.yaml, a table for remote providers that have no price of their own:
+ *   as_of: 2026-11-01
+ *   source: the provider's price page
+ *   models:
+ *     gpt-4o-mini: {input: 0.15, output: 0.6, cached_input: 0.075}
  *
  * Unknown keys are errors that name the nearest known one. A key itself is never in the file. No file is a config of
  * defaults. */
@@ -49,8 +56,24 @@ typedef struct config_provider {
     const char *file;     /* replay */
     provider_place place;
     const char *key_file, *key_env; /* at most one is set */
-    double price_input, price_output; /* NAN: not given */
+    double price_input, price_output; /* NAN: not given, here and in prices.yaml */
+    double price_cached;  /* of input that was cached; NAN: as other input */
+    const char *price_as_of; /* "2026-11-01"; "": undated */
+    const char *price_source; /* "config.yaml", or the table's `source`; "" without a price */
 } config_provider;
+
+/* A row of prices.yaml: US dollars per million tokens. */
+typedef struct config_price {
+    const char *model;
+    double input, output, cached; /* NAN: cached as other input */
+} config_price;
+
+/* What answering on this machine costs. NAN: not given. */
+typedef struct config_machine {
+    double usd_per_month; /* bought, rented: whatever is paid though nothing is asked */
+    double usd_per_kwh;
+    double watts_busy;    /* while it answers; stands in where the processor does not say (plat/energy.h) */
+} config_machine;
 
 typedef struct config_key {
     const char *name;
@@ -90,6 +113,10 @@ typedef struct config {
     size_t n_keys;
     config_provider *providers;
     size_t n_providers;
+    config_machine machine;
+    config_price *prices;    /* prices.yaml */
+    size_t n_prices;
+    const char *prices_as_of, *prices_source;
 
     /* Not in the file: a command sets them from its options before provider_open. 0: the engine's default. */
     uint32_t context;
@@ -104,6 +131,11 @@ typedef struct config {
  * a path given it is E_NOTFOUND. */
 status config_open(config **out, const char *path, error *err) MUST_CHECK;
 status config_parse(config **out, const char *text, size_t n, const char *name, error *err) MUST_CHECK;
+/* prices.yaml: its table becomes c's, and fills in what c's remote providers lack. config_open does it for the file
+ * beside config.yaml, if there is one. Once a config. */
+status config_parse_prices(config *c, const char *text, size_t n, const char *name, error *err) MUST_CHECK;
+/* The table's price for a remote provider that has none. What stands on-premises has nobody's list price. */
+void config_set_price(const config *c, config_provider *p);
 void config_close(config **c);
 
 const config_provider *config_find(const config *c, const char *name); /* NULL: none of that name */

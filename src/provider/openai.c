@@ -237,6 +237,8 @@ status openai_open(provider *p, const config_provider *c, error *err)
     p->info.place = c->place == PLACE_ON_PREMISES ? PLACE_ON_PREMISES : PLACE_REMOTE; /* never local */
     p->info.price_input = c->price_input;
     p->info.price_output = c->price_output;
+    p->info.price_cached = c->price_cached;
+    p->info.price_as_of = isnan(c->price_input) ? NULL : provider_keep(p, c->price_as_of);
     p->info.has_template = true;
     o->vendor = strcmp(u.host, "api.openai.com") == 0;
     lanes_init(&o->egress, "hearth-egress", o->keep);

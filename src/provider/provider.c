@@ -73,7 +73,8 @@ static status target_openai(target *t, const char *rest, error *err)
                     "or configure it with place: on-premises", rest);
     /* a key is only sent to whom it was meant for */
     const char *key = strcmp(u.host, "api.openai.com") == 0 ? "OPENAI_API_KEY" : "HEARTH_API_KEY";
-    t->made = (config_provider){ t->name, "openai", t->url, hash + 1, "", PLACE_REMOTE, "", key, NAN, NAN };
+    t->made = (config_provider){ t->name, "openai", t->url, hash + 1, "", PLACE_REMOTE, "", key, NAN, NAN, NAN,
+                                 "", "" };
     t->row = &t->made;
     t->place = PLACE_REMOTE;
     return OK;
@@ -115,7 +116,10 @@ static status target_find(target *t, const char *spec, const config *cfg, error 
         if (strlen(kinds[i]) == (size_t)(colon - spec) && strncmp(spec, kinds[i], (size_t)(colon - spec)) == 0) {
             t->kind = (provider_kind)i;
             t->what = colon + 1;
-            return t->kind == PROVIDER_OPENAI ? target_openai(t, colon + 1, err) : OK;
+            status s = t->kind == PROVIDER_OPENAI ? target_openai(t, colon + 1, err) : OK;
+            if (!s && cfg && t->kind == PROVIDER_OPENAI)
+                config_set_price(cfg, &t->made);
+            return s;
         }
     return fail(err, E_FORMAT, "provider '%.200s': the kinds are local:MODEL, openai:URL#MODEL and replay:FILE", spec);
 }

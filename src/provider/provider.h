@@ -43,6 +43,8 @@ typedef struct provider_info {
     bool has_template;        /* messages can be rendered */
     bool is_encoder;          /* it makes vectors and continues no text */
     double price_input, price_output; /* US dollars per million tokens; NAN when not known (local: 0) */
+    double price_cached;              /* of input that was cached; NAN: as other input */
+    const char *price_as_of;          /* "2026-11-01"; "": undated; NULL: no price */
 } provider_info;
 
 status provider_open(provider **out, const char *spec, const config *cfg, error *err) MUST_CHECK;

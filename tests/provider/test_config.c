@@ -91,6 +91,61 @@ static void how_it_is_reached(void **state)
     config_close(&c);
 }
 
+static void what_it_costs(void **state)
+{
+    (void)state;
+    config *c = NULL;
+    assert_ok(parse(&c,
+                    "version: 1\nmachine: {usd_per_month: 40, usd_per_kwh: 0.32}\n"
+                    "providers:\n"
+                    "  - {name: own, kind: openai, url: \"https://h/v1\", model: big, price: {input: 1, output: 2, "
+                    "cached_input: 0.5, as_of: 2026-11-01}}\n"
+                    "  - {name: old, kind: openai, url: \"https://h/v1\", model: big, price: {input: 3, output: 4}}\n"
+                    "  - {name: none, kind: openai, url: \"https://h/v1\", model: big}\n"
+                    "  - {name: other, kind: openai, url: \"https://h/v1\", model: bigger}\n"
+                    "  - {name: rack, kind: openai, url: \"http://10.0.0.7/v1\", model: big, place: on-premises}\n",
+                    err));
+    assert_true(c->machine.usd_per_month == 40 && c->machine.usd_per_kwh == 0.32 && isnan(c->machine.watts_busy));
+    assert_true(isnan(config_find(c, "none")->price_input) && c->n_prices == 0);
+    static const char table[] = "as_of: 2026-10-31\nsource: a page\nmodels:\n"
+                                "  big: {input: 0.15, output: 0.6, cached_input: 0.075}\n"
+                                "  small: {input: 0.1, output: 0.2}\n";
+    assert_ok(config_parse_prices(c, table, sizeof table - 1, "prices.yaml", err));
+    const config_provider *own = config_find(c, "own"), *old = config_find(c, "old"), *none = config_find(c, "none");
+    assert_true(own->price_input == 1 && own->price_cached == 0.5);
+    assert_string_equal(own->price_as_of, "2026-11-01");
+    assert_true(old->price_output == 4 && isnan(old->price_cached)); /* its own, undated as it is */
+    assert_string_equal(old->price_as_of, "");
+    assert_true(none->price_input == 0.15 && none->price_output == 0.6 && none->price_cached == 0.075);
+    assert_string_equal(none->price_as_of, "2026-10-31");
+    assert_string_equal(none->price_source, "a page");
+    assert_true(isnan(config_find(c, "other")->price_input));
+    assert_true(isnan(config_find(c, "rack")->price_input)); /* the name of a model is not who serves it */
+    config_close(&c);
+    static const struct {
+        const char *text, *says, *line;
+    } rows[] = {
+        { "source: x\nmodels:\n  a: {input: 1, output: 1}\n", "as_of", ":1" },
+        { "as_of: yesterday\nmodels:\n  a: {input: 1, output: 1}\n", "2026-11-01", ":1" },
+        { "as_of: 2026-13-01\nmodels:\n  a: {input: 1, output: 1}\n", "2026-11-01", ":1" },
+        { "as_of: 2026-11-01\nmodel:\n  a: {input: 1, output: 1}\n", "models", ":3" },
+        { "as_of: 2026-11-01\nmodels: {}\n", "1 to", ":2" },
+        { "as_of: 2026-11-01\nmodels:\n  a: {input: 1}\n", "'output' is missing", ":3" },
+        { "as_of: 2026-11-01\nmodels:\n  a: {input: 1, output: -1}\n", "negative", ":3" },
+        { "as_of: 2026-11-01\nmodels:\n  a: {input: 1, output: 1, as_of: 2026-11-01}\n", "as_of", ":3" },
+        { "as_of: 2026-11-01\n", "'models' is missing", ":1" },
+        { "- a\n", "not a map", "" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        error e = { 0 };
+        assert_ok(parse(&c, "version: 1\n", err));
+        status s = config_parse_prices(c, rows[i].text, strlen(rows[i].text), "prices.yaml", &e);
+        if (s != E_FORMAT || !strstr(e.text, rows[i].says) || !strstr(e.text, rows[i].line))
+            fail_msg("row %zu: status %d: %s", i, (int)s, e.text);
+        config_close(&c);
+    }
+}
+
 static void slips(void **state)
 {
     (void)state;
@@ -135,6 +190,12 @@ static void slips(void **state)
         { "version: 1\nproviders:\n  - {name: \"a b\", kind: local, model: m}\n", "letters", ":3" },
         { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", price: {input: -1, "
           "output: 1}}\n", "negative", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", price: {input: 1, "
+          "output: 1, as_of: now}}\n", "2026-11-01", ":3" },
+        { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", price: {input: 1, "
+          "output: 1, cached: 1}}\n", "unknown key 'cached'", ":3" },
+        { "version: 1\nmachine: {usd_per_year: 1}\n", "unknown key 'usd_per_year'", ":2" },
+        { "version: 1\nmachine: {watts_busy: -1}\n", "negative", ":2" },
         { "version: 1\nproviders: {a: b}\n", "a list", ":2" },
         { "version: 1\nkeys:\n  - {name: a}\n", "exactly one", ":3" },
         { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", key: sk-123}\n",
@@ -211,7 +272,8 @@ static void specs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(whole),
-        cmocka_unit_test(how_it_is_reached), cmocka_unit_test(slips), cmocka_unit_test(urls),
+        cmocka_unit_test(how_it_is_reached), cmocka_unit_test(what_it_costs),
+        cmocka_unit_test(slips), cmocka_unit_test(urls),
                                         cmocka_unit_test(specs) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
