@@ -66,14 +66,16 @@ static status order_cases(choosing *c, error *err)
     c->units = mem_array(c->t->n_cases + 1, sizeof *c->units);
     if (!st && (!c->cases || !c->units))
         st = fail(err, E_NOMEM, "no memory for the order of %zu cases", c->t->n_cases);
-    size_t n = 0;
-    for (int rest = 0; !st && rest < 2; rest++) {
-        for (size_t i = 0; i < c->t->n_cases; i++)
-            if (task_is_measured(c->t, &c->t->cases[order[i]]) == !rest)
-                c->cases[n++] = c->t->cases[order[i]];
-        if (!rest)
-            c->table.n_cases = n;
-    }
+    size_t n = 0, rest = 0;
+    for (size_t i = 0; !st && i < c->t->n_cases; i++) /* those that are measured first, still as in the file */
+        if (task_is_measured(c->t, &c->t->cases[i]))
+            c->units[n++] = (uint32_t)i;
+    for (size_t i = 0; !st && i < n; i++)
+        c->cases[i] = c->t->cases[c->units[order[i]]];
+    for (size_t i = 0; !st && i < c->t->n_cases; i++)
+        if (!task_is_measured(c->t, &c->t->cases[i]))
+            c->cases[n + rest++] = c->t->cases[i];
+    c->table.n_cases = n;
     for (size_t i = 0; !st && i < c->table.n_cases; i++)
         c->units[i] = i == 0 ? 0
                              : c->units[i - 1] + (strcmp(unit_name(&c->cases[i]), unit_name(&c->cases[i - 1])) != 0);

@@ -37,13 +37,17 @@ status decide_order(const task *t, uint32_t **out, error *err)
         mem_free(order);
         return fail(err, E_NOMEM, "no memory for the order of %zu cases", t->n_cases);
     }
+    size_t n = 0;
     for (size_t i = 0; i < t->n_cases; i++) {
         const char *name = cluster_of(&t->cases[i]);
-        digest_of(name, strlen(name), places[i].digest);
-        places[i].key = (uint32_t)i;
+        if (!task_is_measured(t, &t->cases[i]))
+            continue;
+        digest_of(name, strlen(name), places[n].digest);
+        places[n].key = (uint32_t)n;
+        n++;
     }
-    qsort(places, t->n_cases, sizeof *places, by_digest);
-    for (size_t i = 0; i < t->n_cases; i++)
+    qsort(places, n, sizeof *places, by_digest);
+    for (size_t i = 0; i < n; i++)
         order[i] = places[i].key;
     mem_free(places);
     *out = order;

@@ -91,7 +91,8 @@ void decide_pairs(const arm *local, const arm *reference, const uint32_t *order,
                   measure_outcome *out);
 /* One arm against the task's bar. */
 void decide_bar(const arm *s, const uint32_t *order, double alpha, measure_result *out);
-/* The keys in the order of the digests of their ids: as good as random, and the same every time. mem_free. */
+/* The keys (the cases that are measured, numbered in file order) in the order of the digests of their clusters: as good
+ * as random, and the same every time. mem_free. */
 status decide_order(const task *t, uint32_t **out, error *err) MUST_CHECK;
 
 /* checks.c: what speaks against trusting the results. */

@@ -342,6 +342,26 @@ static void graders_that_reject_their_own_answers(void **state)
     task_close(&t);
 }
 
+/* With a split only the cases held back are asked, in every order, and they alone make the suite. */
+static void only_held_back_cases_are_asked(void **state)
+{
+    (void)state;
+    task *t = make_task(100, 1, "split: {held_back: 0.4, salt: x}\n");
+    asker a[2] = { { .right = three_of_four }, { .right = three_of_four } };
+    measure_result r[2] = { 0 };
+    measure_outcome o;
+    size_t measured = task_measured(t), right = 0;
+    assert_in_range(measured, 25, 55);
+    for (size_t i = 0; i < t->n_cases; i++)
+        right += task_is_measured(t, &t->cases[i]) && i % 4 != 0;
+    assert_ok(run(t, a, both, 2, (measure_options){ .until_decided = true, .alpha = 1e-9 }, r, &o, err));
+    assert_int_equal(a[0].calls, measured);
+    assert_int_equal(r[0].n_cases, measured);
+    assert_int_equal(r[0].n_pass, right);
+    assert_int_equal(o.n_pairs, measured);
+    task_close(&t);
+}
+
 static void one_draw_is_refused(void **state)
 {
     (void)state;
@@ -363,6 +383,7 @@ int main(void)
         TEST(clusters_are_one_observation_each), TEST(one_arm_is_held_against_the_bar), TEST(a_budget_is_kept),
         TEST(time_is_kept), TEST(one_fails_the_other_goes_on), TEST(doubts_come_first),
         TEST(graders_that_reject_their_own_answers), TEST(one_draw_is_refused),
+        TEST(only_held_back_cases_are_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

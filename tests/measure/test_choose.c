@@ -582,7 +582,7 @@ static void battery_is_kept_apart(void **state)
     task_case_key *keys = NULL;
     assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
     assert_ok(measure_evidence(t, &a->who, &keep, &evidence, err));
-    assert_ok(task_case_keys(t, a->who.name, &keys, err));
+    assert_ok(task_keys_by_case(t, a->who.name, &keys, err));
     const char *powers[] = { "mains", "battery" };
     for (size_t p = 0; p < 2; p++) { /* twelve cases each; on battery they took ten times as long */
         ledger_run row = { .machine = *ledger_this_machine(), .task = t->id, .provider = a->who.name,
