@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/choose_print.h"
 #include "cli/cli.h"
+#include "measure/tools.h"
 #include "plat/machine.h"
 #include "provider/models.h"
 
@@ -304,12 +305,17 @@ static int run_job(job *j)
     if (j->n == 0)
         return usage_error("choose", "among what? there is no model in the models directory and no provider is "
                            "configured: name some, as in --on local:MODEL");
-    if (ledger_open(&l, NULL, LEDGER_WRITE, &err))
+    measure_tools *tools = NULL;
+    if (measure_tools_open(&tools, j->t, j->cfg, &err))
         return report("choose", &err);
+    if (ledger_open(&l, NULL, LEDGER_WRITE, &err)) {
+        measure_tools_close(&tools);
+        return report("choose", &err);
+    }
     warn_of_power();
     const measure_options m = { .case_timeout_ms = (uint32_t)(j->timeout_s * 1000), .parallel = (uint32_t)j->parallel,
                                 .max_cost_usd = j->max_cost, .max_seconds = j->max_time_s, .alpha = j->alpha,
-                                .progress = cli_is_terminal(2) ? progress : NULL, .stop = &stop_asked };
+                                .tools = tools, .progress = cli_is_terminal(2) ? progress : NULL, .stop = &stop_asked };
     const choose_options o = { .measure = &m, .prefer = j->prefer, .until_decided = j->until_decided,
                                .usd_per_month = j->cfg->machine.usd_per_month,
                                .usd_per_kwh = j->cfg->machine.usd_per_kwh, .watts_busy = j->cfg->machine.watts_busy,
@@ -318,6 +324,7 @@ static int run_job(job *j)
     status s = measure_choose(l, j->t, j->candidates, j->n, &door, &o, j->rows, &j->outcome, &err);
     int code = tell_end(j, s, &err);
     ledger_close(&l);
+    measure_tools_close(&tools);
     return code;
 }
 
