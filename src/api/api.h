@@ -19,6 +19,8 @@ typedef struct api api;
 struct key_ring;
 struct journal;
 
+struct task;
+
 typedef struct api_options {
     const config *config;    /* borrowed, outlives the api */
     const char *model;       /* default MODEL of requests that name none that exists; NULL: none */
@@ -29,6 +31,9 @@ typedef struct api_options {
     double keep_s;           /* how long a provider without work stays open; 0: 300; negative: for ever */
     struct key_ring *keys;   /* who may ask; borrowed (api/keys.h) */
     struct journal *journal; /* one line for each request; borrowed; NULL: none (api/journal.h) */
+    /* Says what stands behind the models that a task's graders name, without which their grades are not found
+     * (measure/tools.h, which is not below this module). NULL: tasks with such graders have no evidence. */
+    status (*bind_task)(struct task *t, const config *c, error *err);
     bool log_prompts;        /* the lines hold what was asked and answered, but for secret requests */
 } api_options;
 

@@ -103,7 +103,8 @@ static bool target_task(api *a, const char *name, const js *input, const request
     snprintf(out->task, sizeof out->task, "%s", name);
     if (strchr(name, '/') || strchr(name, '.'))
         return api_refuse(f, FAULT_INVALID, "model", "'%s' is not the name of a task", name);
-    if (task_open(&out->t, name, a->options.bin_dir, &e) || task_load_cases(out->t, &e))
+    if (task_open(&out->t, name, a->options.bin_dir, &e) || task_load_cases(out->t, &e) ||
+        (a->options.bind_task && a->options.bind_task(out->t, a->options.config, &e)))
         return api_refuse_status(f, "model", &e);
     out->privacy = privacy_class_join(out->t->privacy, label);
     if (decide(a, out->t, out->privacy, &out->decision, &e))

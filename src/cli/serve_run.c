@@ -14,6 +14,7 @@
 #include "api/keys.h"
 #include "cli/cli.h"
 #include "cli/serve.h"
+#include "measure/tools.h"
 #include "plat/clock.h"
 #include "plat/machine.h"
 #include "plat/service.h"
@@ -146,6 +147,7 @@ static status open_all(serving *s, error *err)
     if (!st && logged)
         st = journal_open(&s->journal, p->log, err);
     o.keys = s->keys;
+    o.bind_task = measure_tools_bind;
     o.journal = s->journal;
     if (!st)
         st = api_open(&s->api, &o, err);
