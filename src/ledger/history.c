@@ -1,5 +1,6 @@
 /* history.c: what happened, in the order in which it did: runs with their facts, labels, decisions. Every reader here
  * is one statement and one function that fills a row from it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "ledger/ledger_int.h"
@@ -194,6 +195,25 @@ void ledger_decisions_close(ledger_decisions *r)
 {
     close_many(r->rows, &r->memory);
     *r = (ledger_decisions){ 0 };
+}
+
+status ledger_find_verdict(ledger *l, const char *task, char *out, size_t bytes, error *err)
+{
+    static const char doing[] = "reading the newest decision";
+    sqlite3_stmt *st = NULL;
+    bool more = false;
+    status s = sql_open(l, &st, doing, err, "SELECT verdict FROM decision WHERE task = ? ORDER BY id DESC LIMIT 1", "t",
+                        task);
+    if (!s)
+        s = sql_next(l, st, &more, doing, err);
+    if (!s && !more)
+        s = fail(err, E_NOTFOUND, "nothing was decided of task %s yet", task);
+    if (!s) {
+        const char *word = (const char *)sqlite3_column_text(st, 0);
+        snprintf(out, bytes, "%s", word ? word : "");
+    }
+    sqlite3_finalize(st);
+    return s;
 }
 
 /* ---- a grade's detail ---- */

@@ -222,6 +222,9 @@ typedef struct ledger_decisions {
 status ledger_find_decisions(ledger *l, const char *task, ledger_decisions *out, error *err) MUST_CHECK;
 void ledger_decisions_close(ledger_decisions *r);
 
+/* The verdict of a task's newest decision into out. E_NOTFOUND: none was made. */
+status ledger_find_verdict(ledger *l, const char *task, char *out, size_t bytes, error *err) MUST_CHECK;
+
 /* The runs of a task (NULL: of all), oldest first, each with what it appended. */
 typedef struct ledger_run_row {
     const char *id, *task, *provider, *place, *model_name, *version, *isa, *power, *governor;

@@ -43,6 +43,14 @@ const char *route_state_name(route_state s)
     return (unsigned)s < ARRAY_LEN(names) ? names[s] : names[0];
 }
 
+route_state route_state_of(const char *name)
+{
+    for (int i = ROUTE_UNPROVEN; i <= ROUTE_STATE_CLOUD; i++)
+        if (name && strcmp(name, route_state_name((route_state)i)) == 0)
+            return (route_state)i;
+    return ROUTE_UNPROVEN;
+}
+
 static privacy_class class_of(const route_input *in)
 {
     return in->class_known && (unsigned)in->privacy <= PRIVACY_SECRET ? in->privacy : PRIVACY_PRIVATE;

@@ -337,6 +337,17 @@ static status set_task(const task *t, route_input *out, error *err)
     return OK;
 }
 
+static status read_previous(work *w, route_input *in, error *err)
+{
+    char word[32];
+    error none;
+    status s = ledger_find_verdict(w->l, w->t->id, word, sizeof word, &none);
+    if (s && s != E_NOTFOUND)
+        return fail(err, s, "%s", none.text);
+    in->previous = s ? ROUTE_UNPROVEN : route_state_of(word);
+    return OK;
+}
+
 status route_gather(ledger *l, const struct task *t, const route_settings *settings, route_input *out, error *err)
 {
     route_input in = { 0 };
@@ -351,6 +362,8 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
     add_candidates(w);
     if (!s && l)
         s = add_sources(w, err);
+    if (!s && l)
+        s = read_previous(w, &in, err);
     if (!s)
         s = set_task(t, &in, err);
     if (!s) {

@@ -35,6 +35,7 @@ typedef enum route_state {
     ROUTE_UNPROVEN, ROUTE_CANDIDATE, ROUTE_STATE_LOCAL, ROUTE_SUSPECT, ROUTE_STATE_CLOUD
 } route_state;
 const char *route_state_name(route_state s); /* "unproven", "candidate", "local", "suspect", "cloud" */
+route_state route_state_of(const char *name); /* UNPROVEN for any other word */
 
 enum { ROUTE_NAME_BYTES = 256, ROUTE_REASON_BYTES = 768 };
 
@@ -73,7 +74,7 @@ typedef struct route_input {
     bool clustered;            /* cases share source documents: a part of the suite proves nothing by itself */
     uint32_t paired_w, paired_t, paired_l; /* cases both answered: only local right, same, only cloud right */
     uint64_t memory_limit_bytes; /* what may be used; 0: not known */
-    route_state previous;
+    route_state previous;      /* of the task's newest decision that was kept */
     double majority, regex;    /* baselines; NAN: none */
 } route_input;
 

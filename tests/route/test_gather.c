@@ -170,6 +170,38 @@ static void what_changed_is_named_and_never_pooled(void **state)
     task_close(&warmer);
 }
 
+/* A decision that was kept is where the next one begins: what was local stays so in doubt, and says that. */
+static void what_was_decided_is_remembered(void **state)
+{
+    world *w = *state;
+    bool written = false;
+    put(w->l, w->t, local_good);
+    decide(w, w->t, NULL, 0);
+    assert_int_equal(w->in.previous, ROUTE_UNPROVEN);
+    assert_ok(route_record(w->l, w->t, &w->in, &w->d, &written, err));
+    assert_true(written);
+    assert_ok(route_record(w->l, w->t, &w->in, &w->d, &written, err));
+    assert_false(written); /* the same again is no news */
+    answers newer = local_good;
+    newer.model = "w2";
+    newer.n = 10;
+    newer.n_pass = 8; /* proves nothing either way */
+    put(w->l, w->t, newer);
+    decide(w, w->t, NULL, 0);
+    assert_int_equal(w->in.previous, ROUTE_STATE_LOCAL);
+    assert_int_equal(w->d.choice, ROUTE_LOCAL);
+    assert_int_equal(w->d.state, ROUTE_SUSPECT);
+    newer.model = "w3"; /* refuted: doubt ends */
+    newer.n = CASES;
+    newer.n_pass = 5;
+    put(w->l, w->t, newer);
+    decide(w, w->t, NULL, 0);
+    assert_int_equal(w->d.choice, ROUTE_REFUSE);
+    assert_ok(route_record(w->l, w->t, &w->in, &w->d, &written, err));
+    decide(w, w->t, NULL, 0);
+    assert_int_equal(w->in.previous, ROUTE_CANDIDATE);
+}
+
 static void a_recording_is_no_place_to_go(void **state)
 {
     world *w = *state;
@@ -297,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_measured), TEST(good_evidence_is_local), TEST(what_changed_is_named_and_never_pooled),
+        TEST(what_was_decided_is_remembered),
         TEST(a_recording_is_no_place_to_go), TEST(speed_of_another_machine_is_not_ours),
         TEST(the_two_sides_are_paired_case_by_case), TEST(the_better_local_model_is_taken), TEST(the_table_is_aligned),
         TEST(every_allocation_may_fail),
