@@ -30,6 +30,7 @@ int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
+int cmd_reassess(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_ps(int argc, char **argv);

@@ -30,6 +30,7 @@ static const command commands[] = {
     { "choose", cmd_choose, "which model and prompt does a task best here" },
     { "route", cmd_route, "which task can stay on this machine, and why" },
     { "ledger", cmd_ledger, "list, show, export, import, check and purge what was measured" },
+    { "reassess", cmd_reassess, "what is due to be measured again, and which tasks changed sides" },
     { "report", cmd_report, "what was measured of each task: in the terminal, as a page, as data" },
     { "help", cmd_help, "this list, or the page of one command" },
     { "version", cmd_version, "version of the program" },
