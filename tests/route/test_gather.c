@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "plat/clock.h"
+#include "route/plan.h"
 #include "route/route.h"
 #include "task/evidence.h"
 
@@ -202,6 +204,52 @@ static void what_was_decided_is_remembered(void **state)
     assert_int_equal(w->in.previous, ROUTE_CANDIDATE);
 }
 
+/* What is due to be measured again, each reason for itself. */
+static void what_is_due_is_named(void **state)
+{
+    world *w = *state;
+    static const plan_offer offers[] = { { "local:m.gguf", "w1" }, { "local:other.gguf", "w9" }, { "cloud", "" } };
+    plan_item items[3];
+    int64_t day = 86400000000, now;
+    answers cloud = { "cloud", "remote", "openai:https://x/v1#big", "", NULL, CASES, 50 };
+    put(w->l, w->t, local_good);
+    put(w->l, w->t, cloud);
+    now = clock_utc_us();
+    assert_ok(plan_make(w->l, w->t, offers, 3, now, 90 * day, items, err));
+    assert_int_equal(items[0].reason, PLAN_CURRENT);
+    assert_int_equal(items[0].n_kept, CASES);
+    assert_int_equal(items[1].reason, PLAN_NEW);
+    assert_int_equal(items[2].reason, PLAN_CURRENT);
+    assert_ok(plan_make(w->l, w->t, offers, 3, now + 91 * day, 90 * day, items, err));
+    assert_int_equal(items[0].reason, PLAN_CURRENT); /* weights do not age */
+    assert_int_equal(items[2].reason, PLAN_OLD);
+    assert_non_null(strstr(items[2].why, "91 days"));
+    assert_ok(plan_make(w->l, w->t, offers, 3, now + 91 * day, 0, items, err));
+    assert_int_equal(items[2].reason, PLAN_CURRENT);
+    plan_offer changed = { "local:m.gguf", "w2" }, renamed = { "local:copy.gguf", "w1" };
+    assert_ok(plan_make(w->l, w->t, &changed, 1, now, 0, items, err));
+    assert_int_equal(items[0].reason, PLAN_MODEL);
+    assert_int_equal(items[0].n_kept, 0);
+    assert_ok(plan_make(w->l, w->t, &renamed, 1, now, 0, items, err));
+    assert_int_equal(items[0].reason, PLAN_CURRENT); /* the same weights under another name */
+    task *prompted = make_task("public", "which colour has", "0"), *warmer = make_task("public", "colour of", "0.5");
+    assert_ok(plan_make(w->l, prompted, offers, 1, now, 0, items, err));
+    assert_int_equal(items[0].reason, PLAN_STALE);
+    assert_non_null(strstr(items[0].why, "the prompt"));
+    assert_ok(plan_make(w->l, warmer, offers, 1, now, 0, items, err));
+    assert_int_equal(items[0].reason, PLAN_STALE);
+    answers part = { "local:part.gguf", "local", "local", "w5", NULL, 12, 12 };
+    plan_offer partly = { "local:part.gguf", "w5" };
+    put(w->l, w->t, part);
+    assert_ok(plan_make(w->l, w->t, &partly, 1, now, 0, items, err));
+    assert_int_equal(items[0].reason, PLAN_INCOMPLETE);
+    assert_int_equal(items[0].n_kept, 12);
+    assert_ok(plan_make(NULL, w->t, offers, 2, now, 0, items, err)); /* no ledger yet */
+    assert_int_equal(items[0].reason, PLAN_NEW);
+    task_close(&prompted);
+    task_close(&warmer);
+}
+
 static void a_recording_is_no_place_to_go(void **state)
 {
     world *w = *state;
@@ -329,7 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_measured), TEST(good_evidence_is_local), TEST(what_changed_is_named_and_never_pooled),
-        TEST(what_was_decided_is_remembered),
+        TEST(what_was_decided_is_remembered), TEST(what_is_due_is_named),
         TEST(a_recording_is_no_place_to_go), TEST(speed_of_another_machine_is_not_ours),
         TEST(the_two_sides_are_paired_case_by_case), TEST(the_better_local_model_is_taken), TEST(the_table_is_aligned),
         TEST(every_allocation_may_fail),
