@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from terminal import Terminal  # noqa: E402
@@ -73,6 +74,7 @@ def at_a_terminal(folder):
     assert "prompt: |-\n  Read this.\n  {{input}}\n" in text and "type: json-fields" in text, text
     with Terminal([HEARTH, "task", "new", str(folder / "not"), "--privacy", "public"]) as t:
         t.expect("output.*?> ")
+        time.sleep(1)  # libedit shows its prompt before it takes the terminal: a key in between is the terminal's
         t.type("\x04")
         t.expect("nothing was written")
         assert t.ended() == 1
