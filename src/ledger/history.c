@@ -5,44 +5,6 @@
 
 #include "ledger/ledger_int.h"
 
-typedef bool fill_row(struct ledger_memory *m, sqlite3_stmt *st, void *row);
-
-typedef struct many {
-    void *rows;
-    size_t n;
-    struct ledger_memory *memory;
-} many;
-
-/* All rows of a statement, each of `size` bytes. */
-static status read_many(ledger *l, sqlite3_stmt *st, const char *doing, size_t size, fill_row *fill, many *out,
-                        error *err)
-{
-    many got = { NULL, 0, rows_memory() };
-    size_t room = 0;
-    bool more = false;
-    status s = got.memory ? OK : rows_no_memory(err);
-    while (!s && !(s = sql_next(l, st, &more, doing, err)) && more) {
-        void *row = rows_grow(&got.rows, got.n, &room, size);
-        if (!row || !fill(got.memory, st, row))
-            s = rows_no_memory(err);
-        else
-            got.n++;
-    }
-    if (s) {
-        mem_free(got.rows);
-        rows_forget(&got.memory);
-        return s;
-    }
-    *out = got;
-    return OK;
-}
-
-static void close_many(void *rows, struct ledger_memory **memory)
-{
-    mem_free(rows);
-    rows_forget(memory);
-}
-
 /* ---- runs ---- */
 
 static bool fill_run(struct ledger_memory *m, sqlite3_stmt *st, void *row)
@@ -73,10 +35,10 @@ status ledger_find_runs(ledger *l, const char *task, ledger_runs *out, error *er
         " FROM run r JOIN machine m ON m.id = r.machine JOIN evidence e ON e.id = r.evidence"
         " WHERE (? = '' OR r.task = ?) ORDER BY r.id";
     sqlite3_stmt *st = NULL;
-    many got;
+    rows_many got;
     status s = sql_open(l, &st, doing, err, sql, "tt", task, task);
     if (!s)
-        s = read_many(l, st, doing, sizeof *out->rows, fill_run, &got, err);
+        s = rows_read(l, st, doing, sizeof *out->rows, fill_run, &got, err);
     sqlite3_finalize(st);
     if (!s)
         *out = (ledger_runs){ got.rows, got.n, got.memory };
@@ -85,7 +47,7 @@ status ledger_find_runs(ledger *l, const char *task, ledger_runs *out, error *er
 
 void ledger_runs_close(ledger_runs *r)
 {
-    close_many(r->rows, &r->memory);
+    rows_close(r->rows, &r->memory);
     *r = (ledger_runs){ 0 };
 }
 
@@ -103,10 +65,10 @@ status ledger_find_facts(ledger *l, const char *run, ledger_facts *out, error *e
 {
     static const char doing[] = "reading the facts of a run";
     sqlite3_stmt *st = NULL;
-    many got;
+    rows_many got;
     status s = sql_open(l, &st, doing, err, "SELECT name, unit, value FROM fact WHERE run = ? ORDER BY id", "t", run);
     if (!s)
-        s = read_many(l, st, doing, sizeof *out->rows, fill_fact, &got, err);
+        s = rows_read(l, st, doing, sizeof *out->rows, fill_fact, &got, err);
     sqlite3_finalize(st);
     if (!s)
         *out = (ledger_facts){ got.rows, got.n, got.memory };
@@ -115,7 +77,7 @@ status ledger_find_facts(ledger *l, const char *run, ledger_facts *out, error *e
 
 void ledger_facts_close(ledger_facts *r)
 {
-    close_many(r->rows, &r->memory);
+    rows_close(r->rows, &r->memory);
     *r = (ledger_facts){ 0 };
 }
 
@@ -144,10 +106,10 @@ status ledger_find_labels(ledger *l, const char *task, ledger_labels *out, error
     static const char sql[] = "SELECT id, task, case_id, answer, other, fixed, who, verdict, at_us FROM label"
                               " WHERE (? = '' OR task = ?) ORDER BY id";
     sqlite3_stmt *st = NULL;
-    many got;
+    rows_many got;
     status s = sql_open(l, &st, doing, err, sql, "tt", task, task);
     if (!s)
-        s = read_many(l, st, doing, sizeof *out->rows, fill_label, &got, err);
+        s = rows_read(l, st, doing, sizeof *out->rows, fill_label, &got, err);
     sqlite3_finalize(st);
     if (!s)
         *out = (ledger_labels){ got.rows, got.n, got.memory };
@@ -156,7 +118,7 @@ status ledger_find_labels(ledger *l, const char *task, ledger_labels *out, error
 
 void ledger_labels_close(ledger_labels *r)
 {
-    close_many(r->rows, &r->memory);
+    rows_close(r->rows, &r->memory);
     *r = (ledger_labels){ 0 };
 }
 
@@ -181,10 +143,10 @@ status ledger_find_decisions(ledger *l, const char *task, ledger_decisions *out,
     static const char sql[] = "SELECT id, task, verdict, local_evidence, cloud_evidence, suite, detail, n_win, n_tie,"
                               " n_loss, n_case, n_pass, at_us FROM decision WHERE (? = '' OR task = ?) ORDER BY id";
     sqlite3_stmt *st = NULL;
-    many got;
+    rows_many got;
     status s = sql_open(l, &st, doing, err, sql, "tt", task, task);
     if (!s)
-        s = read_many(l, st, doing, sizeof *out->rows, fill_decision, &got, err);
+        s = rows_read(l, st, doing, sizeof *out->rows, fill_decision, &got, err);
     sqlite3_finalize(st);
     if (!s)
         *out = (ledger_decisions){ got.rows, got.n, got.memory };
@@ -193,7 +155,7 @@ status ledger_find_decisions(ledger *l, const char *task, ledger_decisions *out,
 
 void ledger_decisions_close(ledger_decisions *r)
 {
-    close_many(r->rows, &r->memory);
+    rows_close(r->rows, &r->memory);
     *r = (ledger_decisions){ 0 };
 }
 

@@ -46,6 +46,17 @@ void rows_forget(struct ledger_memory **m);
 /* Room for one more row of `size` bytes in *rows (n are there, *room fit). The new row is cleared. NULL: no memory. */
 void *rows_grow(void **rows, size_t n, size_t *room, size_t size);
 status rows_no_memory(error *err);
+/* Fills one cleared row; false without memory. */
+typedef bool rows_fill(struct ledger_memory *m, sqlite3_stmt *st, void *row);
+typedef struct rows_many {
+    void *rows;
+    size_t n;
+    struct ledger_memory *memory;
+} rows_many;
+/* All rows of a statement, each of `size` bytes. */
+status rows_read(ledger *l, sqlite3_stmt *st, const char *doing, size_t size, rows_fill *fill, rows_many *out,
+                 error *err) MUST_CHECK;
+void rows_close(void *rows, struct ledger_memory **memory);
 /* Reads the text columns from `first` on into the n places of a row. */
 bool rows_texts(struct ledger_memory *m, sqlite3_stmt *st, int first, const char **const *to, size_t n);
 

@@ -48,10 +48,40 @@ bool rows_texts(struct ledger_memory *m, sqlite3_stmt *st, int first, const char
     return true;
 }
 
+status rows_read(ledger *l, sqlite3_stmt *st, const char *doing, size_t size, rows_fill *fill, rows_many *out,
+                 error *err)
+{
+    rows_many got = { NULL, 0, rows_memory() };
+    size_t room = 0;
+    bool more = false;
+    status s = got.memory ? OK : rows_no_memory(err);
+    while (!s && !(s = sql_next(l, st, &more, doing, err)) && more) {
+        void *row = rows_grow(&got.rows, got.n, &room, size);
+        if (!row || !fill(got.memory, st, row))
+            s = rows_no_memory(err);
+        else
+            got.n++;
+    }
+    if (s) {
+        mem_free(got.rows);
+        rows_forget(&got.memory);
+        return s;
+    }
+    *out = got;
+    return OK;
+}
+
+void rows_close(void *rows, struct ledger_memory **memory)
+{
+    mem_free(rows);
+    rows_forget(memory);
+}
+
 /* ---- sources ---- */
 
-static bool read_source(struct ledger_memory *m, sqlite3_stmt *st, ledger_source *r)
+static bool read_source(struct ledger_memory *m, sqlite3_stmt *st, void *row)
 {
+    ledger_source *r = row;
     const char **const texts[] = { &r->evidence_id, &r->evidence.source, &r->evidence.model, &r->evidence.numerics,
                                    &r->evidence.kv_type, &r->evidence.context_rule, &r->evidence.sampling, &r->run,
                                    &r->provider, &r->place, &r->model_name, &r->version };
@@ -72,40 +102,29 @@ status ledger_find_sources(ledger *l, const char *task, ledger_sources *out, err
         " JOIN evidence e ON e.id = n.evidence"
         " JOIN run r ON r.id = (SELECT MAX(r2.id) FROM run r2 WHERE r2.evidence = n.evidence AND r2.task = n.task)"
         " ORDER BY r.id DESC";
-    ledger_sources got = { NULL, 0, rows_memory() };
     sqlite3_stmt *st = NULL;
-    size_t room = 0;
-    bool more = false;
-    void *rows = NULL;
-    status s = got.memory ? sql_open(l, &st, doing, err, sql, "tt", task, task) : rows_no_memory(err);
-    while (!s && !(s = sql_next(l, st, &more, doing, err)) && more) {
-        ledger_source *r = rows_grow(&rows, got.n, &room, sizeof *r);
-        if (!r || !read_source(got.memory, st, r))
-            s = rows_no_memory(err);
-        else
-            got.n++;
-    }
+    rows_many got;
+    status s = sql_open(l, &st, doing, err, sql, "tt", task, task);
+    if (!s)
+        s = rows_read(l, st, doing, sizeof *out->rows, read_source, &got, err);
     sqlite3_finalize(st);
-    got.rows = rows;
-    if (s)
-        ledger_sources_close(&got);
-    else
-        *out = got;
+    if (!s)
+        *out = (ledger_sources){ got.rows, got.n, got.memory };
     return s;
 }
 
 void ledger_sources_close(ledger_sources *r)
 {
-    mem_free(r->rows);
-    rows_forget(&r->memory);
+    rows_close(r->rows, &r->memory);
     r->rows = NULL;
     r->n = 0;
 }
 
 /* ---- answers ---- */
 
-static bool read_answer(struct ledger_memory *m, sqlite3_stmt *st, ledger_row *r)
+static bool read_answer(struct ledger_memory *m, sqlite3_stmt *st, void *row)
 {
+    ledger_row *r = row;
     const char **const texts[] = { &r->id, &r->run, &r->case_id, &r->prompt, &r->text, &r->finish, &r->machine, &r->isa,
                                    &r->power, &r->prompt_text };
     int64_t *const numbers[] = { &r->at_us, &r->n_prompt, &r->n_output, &r->n_cached, &r->prefill_us, &r->decode_us,
@@ -127,32 +146,20 @@ status ledger_find_answers(ledger *l, const char *task, const char *evidence_id,
         " a.n_prompt, a.n_output, a.n_cached, a.prefill_us, a.decode_us, a.ttft_us, a.total_us, a.repeat_no, r.threads,"
         " a.mean_logprob, a.concurrency"
         " FROM answer a JOIN run r ON r.id = a.run WHERE r.task = ? AND r.evidence = ? ORDER BY a.id";
-    ledger_rows got = { NULL, 0, rows_memory() };
     sqlite3_stmt *st = NULL;
-    size_t room = 0;
-    bool more = false;
-    void *rows = NULL;
-    status s = got.memory ? sql_open(l, &st, doing, err, sql, "tt", task, evidence_id) : rows_no_memory(err);
-    while (!s && !(s = sql_next(l, st, &more, doing, err)) && more) {
-        ledger_row *r = rows_grow(&rows, got.n, &room, sizeof *r);
-        if (!r || !read_answer(got.memory, st, r))
-            s = rows_no_memory(err);
-        else
-            got.n++;
-    }
+    rows_many got;
+    status s = sql_open(l, &st, doing, err, sql, "tt", task, evidence_id);
+    if (!s)
+        s = rows_read(l, st, doing, sizeof *out->rows, read_answer, &got, err);
     sqlite3_finalize(st);
-    got.rows = rows;
-    if (s)
-        ledger_rows_close(&got);
-    else
-        *out = got;
+    if (!s)
+        *out = (ledger_rows){ got.rows, got.n, got.memory };
     return s;
 }
 
 void ledger_rows_close(ledger_rows *r)
 {
-    mem_free(r->rows);
-    rows_forget(&r->memory);
+    rows_close(r->rows, &r->memory);
     r->rows = NULL;
     r->n = 0;
 }
