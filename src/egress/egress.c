@@ -1,29 +1,31 @@
 /* egress.c: the loop: HELLO, one OPEN (then the sandbox), then exchanges one after another. */
 #include "egress/egress.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/privacy_class.h"
+#include "egress/key.h"
 #include "egress/transfer.h"
 #include "plat/build_id.h"
 #include "plat/msg.h"
 #include "plat/sandbox.h"
 
-enum { KEY_MAX = 4096, URL_MAX = 2048, BODY_MAX = 16 << 20 };
+enum { URL_MAX = 2048, BODY_MAX = 16 << 20 };
 
 typedef struct egress {
     msg_link link;
     transfer *curl;
     char url[URL_MAX];     /* base, without a slash at the end */
+    char proxy[URL_MAX];   /* "": none */
     char key[KEY_MAX];
     bool open, on_premises;
+    stream_dialect dialect;
+    privacy_class class_max;
+    address_rule rule;
     uint32_t request;      /* the running one */
     bool cancelled, over;
     status broken;
@@ -46,9 +48,14 @@ static bool send_js(egress *e, msg_type type, uint32_t id, js *payload)
     return s == OK;
 }
 
-static void send_error(egress *e, uint32_t id, status code, const transfer_fault *f, const char *text)
+static void send_error(egress *e, uint32_t id, status code, const transfer_fault *f, const rates *said, char *text)
 {
-    js *j = js_object();
+    js *j = js_object(), *limits = said ? rates_to_js(said) : NULL;
+    key_hide(text, e->key);
+    if (limits)
+        js_set(j, "limits", limits);
+    js_set(j, "again", js_new_bool(f->again));
+    js_set(j, "sent", js_new_bool(f->sent));
     js_set(j, "status", js_new_string(status_name(code)));
     js_set(j, "kind", js_new_string(f->kind));
     js_set(j, "text", js_new_string(text));
@@ -91,63 +98,6 @@ static bool on_token(void *user, js *token)
 
 /* ---- OPEN ---- */
 
-/* Takes white space off the end; false for what cannot be in a header. */
-static bool key_clean(char *key)
-{
-    size_t n = strlen(key);
-    while (n > 0 && (unsigned char)key[n - 1] <= ' ')
-        key[--n] = 0;
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)key[i] <= ' ' || (unsigned char)key[i] > '~')
-            return false;
-    return true;
-}
-
-static status read_key(egress *e, const char *file, const char *env, error *err)
-{
-    if (env && env[0]) {
-        const char *value = getenv(env);
-        if (value && strlen(value) >= KEY_MAX)
-            return fail(err, E_RANGE, "the key in %s is too long", env);
-        snprintf(e->key, sizeof e->key, "%s", value ? value : "");
-        if (!key_clean(e->key))
-            return fail(err, E_FORMAT, "the key in %s has blanks or control characters", env);
-        return OK;
-    }
-    if (!file || !file[0])
-        return OK;
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail(err, E_NOTFOUND, "key file %s: %s", file, strerror(errno));
-    ssize_t n = read(fd, e->key, sizeof e->key);
-    int why = errno;
-    close(fd);
-    if (n < 0)
-        return fail(err, E_IO, "key file %s: %s", file, strerror(why));
-    if (n == (ssize_t)sizeof e->key) {
-        memset(e->key, 0, sizeof e->key);
-        return fail(err, E_RANGE, "key file %s is too long for a key", file);
-    }
-    e->key[n] = 0;
-    if (n == 0 || strlen(e->key) != (size_t)n || !key_clean(e->key) || !e->key[0])
-        return fail(err, E_FORMAT, "key file %s: one line with the key is expected", file);
-    return OK;
-}
-
-/* The port a URL means. The front has checked its form. */
-static uint16_t port_of(const char *url)
-{
-    const char *host = strstr(url, "://"), *end, *colon = NULL;
-    if (!host)
-        return 0;
-    host += 3;
-    end = host + strcspn(host, "/");
-    for (const char *p = host; p < end; p++)
-        colon = *p == ':' ? p : *p == ']' ? NULL : colon;
-    long port = colon ? strtol(colon + 1, NULL, 10) : strncasecmp(url, "https", 5) == 0 ? 443 : 80;
-    return port > 0 && port < 65536 ? (uint16_t)port : 0;
-}
-
 static js *describe_sandbox(const sandbox_report *r)
 {
     js *j = js_object(), *checks = js_array();
@@ -170,7 +120,7 @@ static status enter_sandbox(egress *e, sandbox_report *report, error *err)
     sandbox_options o = { .kind = SANDBOX_NETWORK,
                           .read_paths = { "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf",
                                           "/dev/null", "/dev/urandom" },
-                          .n_read_paths = 8, .ports = { port_of(e->url), 53 }, .n_ports = 2 };
+                          .n_read_paths = 8, .ports = { e->rule.port, 53 }, .n_ports = 2 };
     static const char *const more[] = { "SSL_CERT_FILE", "SSL_CERT_DIR" };
     for (size_t i = 0; i < ARRAY_LEN(more); i++)
         if (getenv(more[i]) && getenv(more[i])[0])
@@ -186,15 +136,27 @@ static status open_settings(egress *e, const msg *m, error *err)
     js *j = NULL;
     status s = js_parse(&j, m->data, m->length, "open", 1, err);
     const char *url = js_text(js_get(j, "url")), *place = js_text(js_get(j, "place"));
+    const char *proxy = js_text(js_get(j, "proxy")), *dialect = js_text(js_get(j, "dialect"));
+    const key_source from = { js_text(js_get(j, "key_file")), js_text(js_get(j, "key_env")),
+                              js_text(js_get(j, "key_credential")) };
     if (!s && (!url || strlen(url) >= URL_MAX ||
                (strncasecmp(url, "https://", 8) != 0 && strncasecmp(url, "http://", 7) != 0)))
         s = fail(err, E_FORMAT, "egress: no url");
+    if (!s && proxy && strlen(proxy) >= URL_MAX)
+        s = fail(err, E_FORMAT, "egress: the proxy's url is too long");
+    if (!s && !privacy_class_parse(js_text(js_get(j, "class_max")), &e->class_max))
+        e->class_max = PRIVACY_INTERNAL;
     if (!s) {
         memcpy(e->url, url, strlen(url) + 1);
         for (size_t n = strlen(e->url); n > 0 && e->url[n - 1] == '/'; n--)
             e->url[n - 1] = 0;
         e->on_premises = place && strcmp(place, "on-premises") == 0;
-        s = read_key(e, js_text(js_get(j, "key_file")), js_text(js_get(j, "key_env")), err);
+        e->dialect = dialect && strcmp(dialect, "anthropic") == 0 ? STREAM_ANTHROPIC : STREAM_OPENAI;
+        if (proxy)
+            memcpy(e->proxy, proxy, strlen(proxy) + 1);
+        e->rule = address_rule_of(e->proxy[0] ? e->proxy : e->url, e->on_premises);
+        e->rule.named = e->rule.named || e->proxy[0]; /* what the host's name means is the proxy's to say */
+        s = key_read(e->key, &from, err);
     }
     js_free(j);
     return s;
@@ -210,7 +172,7 @@ static void handle_open(egress *e, const msg *m)
     if (!s)
         s = enter_sandbox(e, &report, &err);
     if (s) {
-        send_error(e, 0, s, &(transfer_fault){ .kind = "invalid" }, err.text);
+        send_error(e, 0, s, &(transfer_fault){ .kind = "invalid" }, NULL, err.text);
         e->over = true;
         return;
     }
@@ -254,7 +216,7 @@ static uint32_t milliseconds(const js *j, const char *key, uint32_t otherwise)
 static bool may_leave(const egress *e, const js *j)
 {
     privacy_class c;
-    if (!privacy_class_parse(js_text(js_get(j, "privacy")), &c))
+    if (!privacy_class_parse(js_text(js_get(j, "privacy")), &c) || c > e->class_max)
         return false;
     return c == PRIVACY_PUBLIC || (c == PRIVACY_INTERNAL && e->on_premises);
 }
@@ -265,6 +227,26 @@ static bool path_ok(const char *path)
     return path && path[0] == '/' && strspn(path, good) == strlen(path) && strlen(path) < 128;
 }
 
+static void stream_begin(egress *e, stream *s, const js *body)
+{
+    stream_init(s, js_bool(js_get(body, "logprobs"), false), js_get(body, "tools") != NULL);
+    s->dialect = e->dialect;
+    s->stops = e->dialect == STREAM_ANTHROPIC ? js_get(body, "stop_sequences") : NULL;
+    s->text = on_text;
+    s->reasoning = on_reasoning;
+    s->token = on_token;
+    s->call = on_call;
+    s->user = e;
+}
+
+static void send_done(egress *e, uint32_t id, const stream *s, bool cancelled, const rates *said)
+{
+    js *j = stream_done(s, cancelled), *limits = rates_to_js(said);
+    if (limits)
+        js_set(j, "limits", limits);
+    send_js(e, MSG_DONE, id, j);
+}
+
 static void exchange(egress *e, uint32_t id, const js *j)
 {
     buf body = BUF_INIT(BODY_MAX);
@@ -273,33 +255,31 @@ static void exchange(egress *e, uint32_t id, const js *j)
     transfer_fault fault = { .kind = "internal" };
     error err = { 0 };
     stream s;
-    stream_init(&s, js_bool(js_get(js_get(j, "body"), "logprobs"), false), js_get(js_get(j, "body"), "tools") != NULL);
-    s.text = on_text;
-    s.reasoning = on_reasoning;
-    s.token = on_token;
-    s.call = on_call;
-    s.user = e;
+    rates said;
+    rates_init(&said);
+    stream_begin(e, &s, js_get(j, "body"));
     js_write(js_get(j, "body"), JS_COMPACT, &body);
     status r = buf_ok(&body, "a request", &err);
     if (!r && !path_ok(path))
         r = fail(&err, E_FORMAT, "egress: a path that is none");
     if (!r) {
         snprintf(url, sizeof url, "%s%s", e->url, path);
-        transfer_job job = { .url = url, .key = e->key, .body = body.data, .body_bytes = body.len,
+        transfer_job job = { .url = url, .key = e->key, .proxy = e->proxy, .rule = &e->rule, .body = body.data,
+                             .body_bytes = body.len,
                              .connect_ms = milliseconds(j, "connect_ms", 10000),
                              .first_ms = milliseconds(j, "first_ms", 600000),
                              .idle_ms = milliseconds(j, "idle_ms", 60000),
                              .timeout_ms = milliseconds(j, "timeout_ms", 600000),
                              .watch_fd = e->link.fd, .interrupted = interrupted, .user = e };
-        r = transfer_run(e->curl, &job, &s, &fault, &err);
+        r = transfer_run(e->curl, &job, &s, &said, &fault, &err);
     }
     buf_clear(&body);
     if (e->over || e->broken)
         return;
     if (r == OK || r == E_CANCELLED)
-        send_js(e, MSG_DONE, id, stream_done(&s, r == E_CANCELLED));
+        send_done(e, id, &s, r == E_CANCELLED, &said);
     else
-        send_error(e, id, r, &fault, err.text);
+        send_error(e, id, r, &fault, &said, err.text);
 }
 
 static void handle_complete(egress *e, const msg *m)
@@ -310,8 +290,8 @@ static void handle_complete(egress *e, const msg *m)
     e->cancelled = false;
     e->broken = js_parse(&j, m->data, m->length, "complete", 1, &err);
     if (!e->broken && !may_leave(e, j))
-        send_error(e, m->request, E_DENIED, &(transfer_fault){ .kind = "denied" },
-                   "egress: a request of this class does not leave");
+        send_error(e, m->request, E_DENIED, &(transfer_fault){ .kind = "denied" }, NULL,
+                   (char[]){ "egress: a request of this class does not leave" });
     else if (!e->broken)
         exchange(e, e->request, j);
     js_free(j);
@@ -355,7 +335,7 @@ status egress_serve(int fd, error *err)
         s = serve(e, err);
     transfer_close(&e->curl);
     msg_link_close(&e->link);
-    memset(e->key, 0, sizeof e->key);
+    explicit_bzero(e->key, sizeof e->key);
     mem_free(e);
     return s;
 }

@@ -1,5 +1,5 @@
 /* stream.c: see the header. Strict: what is not understood is an error of the provider, never a shorter answer. */
-#include "egress/stream.h"
+#include "egress/stream_int.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 void stream_init(stream *s, bool want_tokens, bool want_calls)
 {
-    *s = (stream){ .want_tokens = want_tokens, .want_calls = want_calls,
+    *s = (stream){ .want_tokens = want_tokens, .want_calls = want_calls, .stop = -1,
                    .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1 };
 }
 
@@ -25,9 +25,9 @@ static void read_usage(stream *s, const js *chunk)
         s->cached_tokens = v;
 }
 
-static void read_model(stream *s, const js *chunk)
+void stream_model(stream *s, const js *name)
 {
-    const char *m = js_text(js_get(chunk, "model"));
+    const char *m = js_text(name);
     size_t n = m ? strlen(m) : 0;
     if (n > 0 && n < sizeof s->model && !s->model[0])
         memcpy(s->model, m, n + 1);
@@ -35,7 +35,7 @@ static void read_model(stream *s, const js *chunk)
 
 /* ---- calls: {index, id, function: {name, arguments}}; name and id once, arguments in pieces ---- */
 
-static const char calls_unasked[] = "the provider answered with tool calls, which were not asked for";
+const char stream_calls_unasked[] = "the provider answered with tool calls, which were not asked for";
 
 static status give_call(stream *s, stream_call what, js *j, error *err)
 {
@@ -49,9 +49,8 @@ static js *call_js(uint32_t index)
     return j;
 }
 
-static status begin_call(stream *s, const js *call, error *err)
+status stream_begin_call(stream *s, const js *id, const js *name, error *err)
 {
-    const js *id = js_get(call, "id"), *name = js_get(js_get(call, "function"), "name");
     char own[32];
     if (!js_is(name, JS_STRING) || !js_len(name) || s->calls == STREAM_CALLS_MAX)
         return fail(err, E_PROVIDER, "the provider sent a tool call without a name, or too many of them");
@@ -62,7 +61,7 @@ static status begin_call(stream *s, const js *call, error *err)
     return give_call(s, STREAM_CALL, j, err);
 }
 
-static status add_arguments(stream *s, uint32_t index, const js *arguments, error *err)
+status stream_arguments(stream *s, uint32_t index, const js *arguments, error *err)
 {
     if (!arguments || js_is(arguments, JS_NULL) || (js_is(arguments, JS_STRING) && !js_len(arguments)))
         return OK;
@@ -80,22 +79,22 @@ static status read_calls(stream *s, const js *list, error *err)
 {
     status r = OK;
     if (js_len(list) && !s->want_calls)
-        return fail(err, E_PROVIDER, "%s", calls_unasked);
+        return fail(err, E_PROVIDER, "%s", stream_calls_unasked);
     for (size_t i = 0; i < js_len(list) && !r; i++) {
         const js *call = js_at(list, i), *index = js_get(call, "index");
         int64_t at = (int64_t)i; /* a whole answer's calls have no index */
         if ((index && !js_int(index, &at)) || at < 0 || at > s->calls)
             return fail(err, E_PROVIDER, "the provider sent tool calls out of order");
         if (at == s->calls)
-            r = begin_call(s, call, err);
+            r = stream_begin_call(s, js_get(call, "id"), js_get(js_get(call, "function"), "name"), err);
         if (!r)
-            r = add_arguments(s, (uint32_t)at, js_get(js_get(call, "function"), "arguments"), err);
+            r = stream_arguments(s, (uint32_t)at, js_get(js_get(call, "function"), "arguments"), err);
     }
     return r;
 }
 
 /* Arguments are whole when the answer ended by itself; who reads them looks at them anyway. */
-static status end_calls(stream *s, error *err)
+status stream_end_calls(stream *s, error *err)
 {
     status r = OK;
     for (uint32_t i = 0; i < s->calls && !r; i++) {
@@ -115,7 +114,7 @@ static status read_finish(stream *s, const js *choice, error *err)
         { "length", "length", NULL },
         { "eos", "stop", NULL },
         { "content_filter", NULL, "the provider's content filter stopped the answer" },
-        { "tool_calls", "tool_calls", calls_unasked },
+        { "tool_calls", "tool_calls", stream_calls_unasked },
         { "function_call", NULL, "the provider answered with a function call, which was not asked for" },
     };
     const js *f = js_get(choice, "finish_reason");
@@ -127,7 +126,7 @@ static status read_finish(stream *s, const js *choice, error *err)
                 return fail(err, E_PROVIDER, "%s", reasons[i].refusal);
             s->finish = reasons[i].ours;
             s->finished = true;
-            return end_calls(s, err);
+            return stream_end_calls(s, err);
         }
     return fail(err, E_PROVIDER, "the provider ended with an unknown finish_reason");
 }
@@ -184,7 +183,7 @@ static status read_logprobs(stream *s, const js *choice, error *err)
     return OK;
 }
 
-static status emit_text(stream *s, bool reasoning, const js *content, error *err)
+status stream_text(stream *s, bool reasoning, const js *content, error *err)
 {
     if (!content || js_is(content, JS_NULL))
         return OK;
@@ -201,8 +200,7 @@ static status emit_text(stream *s, bool reasoning, const js *content, error *err
     return OK;
 }
 
-/* A document that is an error instead of an answer. */
-static status check_error(const js *doc, const char *data, size_t n, error *err)
+status stream_check_error(const js *doc, const char *data, size_t n, error *err)
 {
     char text[300];
     const js *e = js_get(doc, "error");
@@ -219,13 +217,13 @@ static status read_document(stream *s, const char *data, size_t n, const char *p
     error why;
     if (js_parse(&doc, data, n, "answer", 1, &why) != OK)
         return fail(err, E_PROVIDER, "the provider sent what is no JSON (%.200s)", why.text);
-    status r = check_error(doc, data, n, err);
+    status r = stream_check_error(doc, data, n, err);
     const js *choices = js_get(doc, "choices");
     if (!r && (!js_is(doc, JS_OBJECT) || !js_is(choices, JS_ARRAY)))
         r = fail(err, E_PROVIDER, "the provider sent JSON without choices");
     if (!r) {
         read_usage(s, doc);
-        read_model(s, doc);
+        stream_model(s, js_get(doc, "model"));
     }
     for (size_t i = 0; i < js_len(choices) && !r; i++) {
         const js *choice = js_at(choices, i), *body = js_get(choice, part);
@@ -238,11 +236,11 @@ static status read_document(stream *s, const char *data, size_t n, const char *p
         if (!js_is(thought, JS_STRING))
             thought = js_get(body, "reasoning");
         if (!r)
-            r = emit_text(s, true, js_is(thought, JS_STRING) ? thought : NULL, err);
+            r = stream_text(s, true, js_is(thought, JS_STRING) ? thought : NULL, err);
         if (!r)
             r = read_logprobs(s, choice, err);
         if (!r)
-            r = emit_text(s, false, js_get(body, "content"), err);
+            r = stream_text(s, false, js_get(body, "content"), err);
         if (!r)
             r = read_calls(s, js_get(body, "tool_calls"), err);
         if (!r)
@@ -254,6 +252,8 @@ static status read_document(stream *s, const char *data, size_t n, const char *p
 
 status stream_event(stream *s, const char *data, size_t n, error *err)
 {
+    if (s->dialect == STREAM_ANTHROPIC)
+        return stream_anthropic_event(s, data, n, err);
     if (s->ended)
         return OK; /* some servers add an empty event */
     if (n == 6 && memcmp(data, "[DONE]", 6) == 0) {
@@ -265,7 +265,8 @@ status stream_event(stream *s, const char *data, size_t n, error *err)
 
 status stream_whole(stream *s, const char *data, size_t n, error *err)
 {
-    return read_document(s, data, n, "message", err);
+    return s->dialect == STREAM_ANTHROPIC ? stream_anthropic_whole(s, data, n, err)
+                                          : read_document(s, data, n, "message", err);
 }
 
 status stream_end(const stream *s, error *err)
@@ -285,6 +286,8 @@ js *stream_done(const stream *s, bool cancelled)
     js_set(j, "completion_tokens", js_new_int(s->completion_tokens));
     js_set(j, "mean_logprob", s->n_logprobs ? js_new_double(s->sum_logprob / (double)s->n_logprobs) : js_null());
     js_set(j, "model", js_new_string(s->model));
+    js_set(j, "stop", js_new_int(s->stop));
+    js_set(j, "context_full", js_new_bool(s->context_full));
     return j;
 }
 

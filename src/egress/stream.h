@@ -1,6 +1,7 @@
-/* stream.h: an OpenAI chat completion, streamed or whole, to hearth's events. Owner thread.
+/* stream.h: an answer in a provider's dialect, streamed or whole, to hearth's events. Owner thread.
  *
  *   bytes -> stream_event (one chunk) ... -> stream_end
+ * stream.c reads OpenAI's chat completions, stream_anthropic.c Anthropic's messages; stream_init begins with OpenAI's.
  * Calls are taken only when tools were offered. The text goes to `text` as it comes; stream_end says whether it was a
  * complete answer. */
 #ifndef EGRESS_STREAM_H
@@ -17,6 +18,8 @@ enum {
 
 typedef enum stream_call { STREAM_CALL, STREAM_ARGUMENTS, STREAM_CALL_END } stream_call;
 
+typedef enum stream_dialect { STREAM_OPENAI, STREAM_ANTHROPIC } stream_dialect;
+
 typedef struct stream {
     /* false: nobody wants more */
     bool (*text)(void *user, const char *text, size_t n);
@@ -24,10 +27,18 @@ typedef struct stream {
     bool (*token)(void *user, js *token); /* takes the JSON of a TOKEN message */
     bool (*call)(void *user, stream_call what, js *call); /* takes the JSON of CALL, ARGUMENTS, CALL_END */
     void *user;
+    stream_dialect dialect;
     bool want_tokens, want_calls;
+    const js *stops;       /* the texts that were asked to end it, where the dialect says which of them did; borrowed */
 
     bool finished;         /* a finish reason came */
-    bool ended;            /* [DONE] came */
+    bool ended;            /* [DONE] or message_stop came */
+    const char *fault;     /* a fault's kind that the provider named in the middle of its answer; NULL: none */
+    int stop;              /* which of `stops` matched; -1: none, or nobody says */
+    bool context_full;
+    int block;             /* Anthropic: what kind of block is open */
+    int64_t block_index;
+    bool block_empty;
     const char *finish;    /* "stop", "length" or "tool_calls" */
     uint32_t calls;        /* begun so far */
     int64_t prompt_tokens, cached_tokens, completion_tokens; /* -1: not said */
@@ -38,7 +49,8 @@ typedef struct stream {
 } stream;
 
 void stream_init(stream *s, bool want_tokens, bool want_calls);
-/* The data of one event: a chunk, or "[DONE]". E_PROVIDER: it makes no sense; E_CANCELLED: nobody wants more. */
+/* The data of one event: a chunk, "[DONE]", or an event of Anthropic's. E_PROVIDER: it makes no sense; E_CANCELLED:
+ * nobody wants more. */
 status stream_event(stream *s, const char *data, size_t n, error *err) MUST_CHECK;
 /* A whole answer that was not streamed. */
 status stream_whole(stream *s, const char *data, size_t n, error *err) MUST_CHECK;

@@ -1,6 +1,7 @@
 /* transfer.c: see the header. */
 #include "egress/transfer.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -12,7 +13,7 @@
 #include "hearth.h"
 #include "plat/clock.h"
 
-enum { ERROR_BODY_MAX = 64 << 10, TOTAL_MAX = 64 << 20, TICK_MS = 200 };
+enum { ERROR_BODY_MAX = 64 << 10, TOTAL_MAX = 64 << 20, HEADER_MAX = 64 << 10, TICK_MS = 200 };
 
 struct transfer {
     CURL *easy;
@@ -29,7 +30,10 @@ typedef struct exchange {
     sse events;
     body_kind kind;
     buf body;        /* WHOLE, ERROR */
-    size_t total;
+    size_t total, header_bytes;
+    rates *said;
+    const transfer_job *job;
+    const char *refused; /* why an address was not connected to */
     uint64_t last_us;
     bool any;
     status failed;   /* in the write callback */
@@ -122,7 +126,29 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
     return x->failed ? 0 : n;
 }
 
+static size_t on_header(char *bytes, size_t size, size_t count, void *user)
+{
+    exchange *x = user;
+    size_t n = size * count;
+    x->header_bytes += n;
+    if (x->header_bytes > HEADER_MAX) {
+        x->failed = fail(&x->why, E_PROVIDER, "the provider's header is over %d bytes", (int)HEADER_MAX);
+        return 0;
+    }
+    rates_header(x->said, bytes, n, clock_utc_us());
+    return n;
+}
+
 /* ---- asking ---- */
+
+/* curl resolved a name just now, and would connect to what came out. */
+static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    exchange *x = user;
+    (void)purpose;
+    x->refused = address_refusal(x->job->rule, &a->addr);
+    return x->refused ? CURL_SOCKET_BAD : socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
 
 static bool add_header(struct curl_slist **list, const char *line)
 {
@@ -132,19 +158,29 @@ static bool add_header(struct curl_slist **list, const char *line)
     return more != NULL;
 }
 
-static bool make_headers(struct curl_slist **list, const char *key)
+static bool make_headers(struct curl_slist **list, const char *key, stream_dialect dialect)
 {
     buf line = BUF_INIT(8192);
     bool ok = add_header(list, "Content-Type: application/json") &&
               add_header(list, "Accept: text/event-stream, application/json") && add_header(list, "Expect:");
+    if (dialect == STREAM_ANTHROPIC)
+        ok = ok && add_header(list, "anthropic-version: 2023-06-01");
     if (key[0]) {
-        buf_printf(&line, "Authorization: Bearer %s", key);
+        buf_printf(&line, dialect == STREAM_ANTHROPIC ? "x-api-key: %s" : "Authorization: Bearer %s", key);
         ok = ok && !line.failed && add_header(list, line.data);
     }
     if (line.data)
-        memset(line.data, 0, line.len);
+        explicit_bzero(line.data, line.len);
     buf_clear(&line);
     return ok;
+}
+
+/* One of the lines holds the key. */
+static void free_headers(struct curl_slist *list)
+{
+    for (struct curl_slist *at = list; at; at = at->next)
+        explicit_bzero(at->data, strlen(at->data));
+    curl_slist_free_all(list);
 }
 
 static bool prepare(exchange *x, const transfer_job *job, struct curl_slist *headers)
@@ -156,9 +192,14 @@ static bool prepare(exchange *x, const transfer_job *job, struct curl_slist *hea
         curl_easy_setopt(e, CURLOPT_URL, job->url),
         curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https"),
         curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L),
-        curl_easy_setopt(e, CURLOPT_PROXY, ""),
+        curl_easy_setopt(e, CURLOPT_PROXY, job->proxy),
+        curl_easy_setopt(e, CURLOPT_NOPROXY, ""),
+        curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L),
         curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED),
         curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L),
+        curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket),
+        curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, (void *)x),
+        curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2),
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L),
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L),
         curl_easy_setopt(e, CURLOPT_POST, 1L),
@@ -168,6 +209,8 @@ static bool prepare(exchange *x, const transfer_job *job, struct curl_slist *hea
         curl_easy_setopt(e, CURLOPT_USERAGENT, "hearth/" HEARTH_VERSION),
         curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)job->connect_ms),
         curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->t->curl_text),
+        curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header),
+        curl_easy_setopt(e, CURLOPT_HEADERDATA, (void *)x),
         curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body),
         curl_easy_setopt(e, CURLOPT_WRITEDATA, (void *)x),
         curl_easy_setopt(e, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)TOTAL_MAX),
@@ -220,17 +263,55 @@ static status drive(exchange *x, const transfer_job *job, CURLcode *code, transf
 
 /* ---- judging ---- */
 
+typedef struct http_meaning {
+    long first, last;
+    const char *kind;
+    bool again;
+} http_meaning;
+
+/* What of HTTP's errors is whose, and whether the same request may succeed a little later. */
+static const http_meaning *meaning_of(long http)
+{
+    static const http_meaning all[] = {
+        { 400, 400, "invalid", false },   { 404, 404, "not-found", false },  { 408, 408, "upstream", true },
+        { 409, 409, "upstream", true },   { 413, 413, "invalid", false },    { 422, 422, "invalid", false },
+        { 429, 429, "rate-limited", true }, { 503, 503, "busy", true },      { 529, 529, "busy", true },
+        { 500, 599, "upstream", true },   { 0, LONG_MAX, "upstream", false },
+    };
+    size_t i = 0;
+    while (http < all[i].first || http > all[i].last)
+        i++;
+    return &all[i];
+}
+
 static status judge_status(exchange *x, long http, transfer_fault *fault, error *err)
 {
     char text[300];
     curl_off_t wait = 0;
+    const http_meaning *m = meaning_of(http);
     stream_error_text(buf_text(&x->body), x->body.len, text, sizeof text);
     curl_easy_getinfo(x->t->easy, CURLINFO_RETRY_AFTER, &wait);
-    fault->retry_after_s = wait > 0 ? (double)wait : 0;
-    fault->kind = http == 429 ? "rate-limited" : "upstream";
+    fault->retry_after_s = x->said->retry_after_s > 0 ? x->said->retry_after_s : wait > 0 ? (double)wait : 0;
+    fault->kind = m->kind;
+    fault->again = x->said->should_retry < 0 ? m->again : x->said->should_retry;
     if (http >= 300 && http < 400)
         return fail(err, E_PROVIDER, "the provider redirects (HTTP %ld): hearth does not follow; check the url", http);
     return fail(err, E_PROVIDER, "the provider answered HTTP %ld%s%s", http, text[0] ? ": " : "", text);
+}
+
+/* No answer came at all. */
+static status judge_silence(exchange *x, CURLcode code, const char *why, transfer_fault *fault, error *err)
+{
+    if (x->refused) {
+        fault->kind = "denied";
+        return fail(err, E_DENIED, "the provider's host %s", x->refused);
+    }
+    fault->kind = code == CURLE_OPERATION_TIMEDOUT ? "timeout" : "unreachable";
+    /* what failed before anything was sent; a certificate is as wrong the next time */
+    fault->again = !fault->sent && (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+                                    code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_OPERATION_TIMEDOUT ||
+                                    code == CURLE_SSL_CONNECT_ERROR);
+    return fail(err, E_PROVIDER, "the provider cannot be reached: %s", why);
 }
 
 static status judge(exchange *x, CURLcode code, transfer_fault *fault, error *err)
@@ -238,8 +319,10 @@ static status judge(exchange *x, CURLcode code, transfer_fault *fault, error *er
     long http = 0;
     curl_easy_getinfo(x->t->easy, CURLINFO_RESPONSE_CODE, &http);
     fault->http_status = http;
-    if (x->failed)
+    if (x->failed) {
+        fault->kind = x->s->fault ? x->s->fault : fault->kind;
         return fail(err, x->failed, "%s", x->why.text);
+    }
     if (http != 0 && http != 200)
         return judge_status(x, http, fault, err);
     if (code == CURLE_OK && x->kind == BODY_NOT_YET)
@@ -255,29 +338,32 @@ static status judge(exchange *x, CURLcode code, transfer_fault *fault, error *er
     const char *why = x->t->curl_text[0] ? x->t->curl_text : curl_easy_strerror(code);
     if (x->any)
         return fail(err, E_PROVIDER, "the provider's answer broke off: %s", why);
-    fault->kind = code == CURLE_OPERATION_TIMEDOUT ? "timeout" : "unreachable";
-    return fail(err, E_PROVIDER, "the provider cannot be reached: %s", why);
+    return judge_silence(x, code, why, fault, err);
 }
 
-status transfer_run(transfer *t, const transfer_job *job, stream *s, transfer_fault *fault, error *err)
+status transfer_run(transfer *t, const transfer_job *job, stream *s, rates *said, transfer_fault *fault, error *err)
 {
-    exchange x = { .t = t, .s = s, .body = BUF_INIT(2 * (size_t)STREAM_ANSWER_MAX) };
+    exchange x = { .t = t, .s = s, .said = said, .job = job, .body = BUF_INIT(2 * (size_t)STREAM_ANSWER_MAX) };
     struct curl_slist *headers = NULL;
     CURLcode code = CURLE_OK;
     *fault = (transfer_fault){ .kind = "upstream" };
     t->curl_text[0] = 0;
+    rates_init(said);
     sse_init(&x.events, on_event, &x);
-    status r = make_headers(&headers, job->key) && prepare(&x, job, headers) &&
+    status r = make_headers(&headers, job->key, s->dialect) && prepare(&x, job, headers) &&
                        curl_multi_add_handle(t->multi, t->easy) == CURLM_OK
                    ? OK
                    : fail(err, E_NOMEM, "egress: no memory for an exchange");
     if (!r) {
+        long left = 0;
         r = drive(&x, job, &code, fault, err);
+        curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &left);
+        fault->sent = left > 0;
         if (!r)
             r = judge(&x, code, fault, err);
         curl_multi_remove_handle(t->multi, t->easy);
     }
-    curl_slist_free_all(headers);
+    free_headers(headers);
     sse_clear(&x.events);
     buf_clear(&x.body);
     return r;

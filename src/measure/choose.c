@@ -409,7 +409,7 @@ static status sum_savings(choosing *c, error *err)
     const choose_table *t = &c->table;
     size_t ref = SIZE_MAX;
     for (size_t i = c->n; i-- > 0;)
-        if (c->rows[i].who && c->rows[i].who->kind == PROVIDER_OPENAI && !isnan(c->rows[i].cost.mean))
+        if (c->rows[i].who && provider_is_server(c->rows[i].who->kind) && !isnan(c->rows[i].cost.mean))
             ref = i;
     c->out->reference = ref;
     status st = OK;

@@ -24,7 +24,7 @@ static bool same(const char *a, const char *b)
 status judge_is_another(const task *t, const provider_info *who, const provider_info *contestant, error *err)
 {
     bool weights = same(who->model_digest, contestant->model_digest);
-    bool server = who->kind == PROVIDER_OPENAI && contestant->kind == PROVIDER_OPENAI &&
+    bool server = provider_is_server(who->kind) && provider_is_server(contestant->kind) &&
                   same(who->url, contestant->url) && same(who->model, contestant->model);
     bool recording = who->kind == PROVIDER_REPLAY && contestant->kind == PROVIDER_REPLAY &&
                      same(who->name, contestant->name);

@@ -60,8 +60,8 @@ static void put_source(const provider_info *who, buf *out)
 {
     if (who->kind == PROVIDER_LOCAL)
         buf_str(out, "local");
-    else if (who->kind == PROVIDER_OPENAI)
-        buf_printf(out, "openai:%s#%s", who->url, who->model);
+    else if (provider_is_server(who->kind))
+        buf_printf(out, "%s:%s#%s", provider_kind_name(who->kind), who->url, who->model);
     else
         buf_printf(out, "%s%s", str_starts(who->name, "replay:") ? "" : "replay:", who->name);
 }

@@ -105,8 +105,8 @@ static void put_identity(buf *out, const grade_model *m, const provider_info *wh
     buf_printf(out, "%s ", m->judge ? "judge" : "vectors");
     if (who->kind == PROVIDER_LOCAL)
         buf_printf(out, "local:%s numerics %s kv %s", weights, who->numerics, who->kv_type);
-    else if (who->kind == PROVIDER_OPENAI)
-        buf_printf(out, "openai:%s#%s", who->url, who->model);
+    else if (provider_is_server(who->kind))
+        buf_printf(out, "%s:%s#%s", provider_kind_name(who->kind), who->url, who->model);
     else
         buf_str(out, who->name);
     buf_char(out, '\n');
@@ -269,7 +269,7 @@ static double milliseconds(int64_t us)
 
 grade_facts measure_facts(const ledger_answer *row, const provider_info *who)
 {
-    bool counted = row->n_prompt >= 0 && row->n_output >= 0 && who->kind == PROVIDER_OPENAI;
+    bool counted = row->n_prompt >= 0 && row->n_output >= 0 && provider_is_server(who->kind);
     double cost = who->kind == PROVIDER_LOCAL ? 0 : NAN; /* what a recording cost nobody wrote down */
     if (counted)
         cost = ((double)row->n_prompt * who->price_input + (double)row->n_output * who->price_output) / 1e6;

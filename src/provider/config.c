@@ -8,16 +8,8 @@
 #include "base/str.h"
 #include "plat/paths.h"
 #include "provider/config_int.h"
-#include "provider/url.h"
 
 enum { CONFIG_PROVIDERS_MAX = 64, CONFIG_ARENA = 4 << 20 };
-
-static const char *const place_names[] = { "local", "on-premises", "remote" };
-
-const char *provider_place_name(provider_place p)
-{
-    return (size_t)p < ARRAY_LEN(place_names) ? place_names[p] : "remote";
-}
 
 /* ---- reading fields ---- */
 
@@ -121,104 +113,6 @@ static status read_keep_alive(config_reader *r, const yaml *node)
     return s;
 }
 
-/* ---- one provider ---- */
-
-static status read_place(config_reader *r, const yaml *map, config_provider *p)
-{
-    const char *text;
-    const yaml *node = yaml_get(map, "place");
-    bool weights = strcmp(p->kind, "openai") != 0;
-    p->place = weights ? PLACE_LOCAL : PLACE_REMOTE;
-    if (!node)
-        return OK;
-    status s = yaml_str(r->f, node, &text, r->err);
-    if (s)
-        return s;
-    for (size_t i = 0; i < ARRAY_LEN(place_names); i++)
-        if (strcmp(text, place_names[i]) == 0) {
-            if ((i == PLACE_LOCAL) != weights)
-                return yaml_error(r->f, node, r->err, "place '%s' does not go with kind '%s': %s", text, p->kind,
-                                  "local means weights in a worker of hearth, a URL is on-premises or remote");
-            p->place = (provider_place)i;
-            return OK;
-        }
-    return yaml_error(r->f, node, r->err, "place '%.80s' is none of on-premises, remote", text);
-}
-
-/* Which fields a kind needs and which it may have. */
-static status check_fields(config_reader *r, const yaml *map, const config_provider *p)
-{
-    static const struct {
-        const char *kind, *needs[3], *may_not[6];
-    } rules[] = {
-        { "local", { "model" }, { "url", "file", "key_file", "key_env", "price" } },
-        { "openai", { "url", "model" }, { "file" } },
-        { "replay", { "file" }, { "url", "model", "key_file", "key_env", "price" } },
-    };
-    for (size_t k = 0; k < ARRAY_LEN(rules); k++) {
-        if (strcmp(p->kind, rules[k].kind) != 0)
-            continue;
-        for (size_t i = 0; i < ARRAY_LEN(rules[k].needs) && rules[k].needs[i]; i++)
-            if (!yaml_get(map, rules[k].needs[i]))
-                return yaml_error(r->f, map, r->err, "provider '%s': kind %s needs '%s'", p->name, p->kind,
-                                  rules[k].needs[i]);
-        for (size_t i = 0; i < ARRAY_LEN(rules[k].may_not) && rules[k].may_not[i]; i++)
-            if (yaml_get(map, rules[k].may_not[i]))
-                return yaml_error(r->f, yaml_get(map, rules[k].may_not[i]), r->err,
-                                  "provider '%s': kind %s has no '%s'", p->name, p->kind, rules[k].may_not[i]);
-        return OK;
-    }
-    return yaml_error(r->f, yaml_get(map, "kind"), r->err,
-                      "provider '%s': kind '%.80s' is none of local, openai, replay", p->name, p->kind);
-}
-
-static status check_url(config_reader *r, const yaml *map, const config_provider *p)
-{
-    url u;
-    error why;
-    const yaml *node = yaml_get(map, "url");
-    if (!node)
-        return OK;
-    if (url_parse(p->url, &u, &why) != OK)
-        return yaml_error(r->f, node, r->err, "provider '%s': %s", p->name, why.text);
-    if (!u.tls && !u.loopback && p->place == PLACE_REMOTE)
-        return yaml_error(r->f, node, r->err, "provider '%s': http:// would send prompts and key in clear text: %s",
-                          p->name, "use https://, or say place: on-premises if this is your own network");
-    if (p->key_file[0] && p->key_env[0])
-        return yaml_error(r->f, map, r->err, "provider '%s': key_file or key_env, not both", p->name);
-    return OK;
-}
-
-static status read_provider(config_reader *r, const yaml *map, config_provider *p)
-{
-    static const char *const known[] = { "name", "kind",     "url",     "model", "file",
-                                         "place", "key_file", "key_env", "price" };
-    if (map->kind != YAML_MAP)
-        return yaml_error(r->f, map, r->err, "providers: each entry is a map {name, kind, ...}");
-    *p = (config_provider){ "", "", "", "", "", PLACE_REMOTE, "", "", NAN, NAN, NAN, "", "" };
-    const struct {
-        const char *key;
-        const char **to;
-    } texts[] = { { "kind", &p->kind }, { "url", &p->url },           { "model", &p->model },
-                  { "file", &p->file }, { "key_file", &p->key_file }, { "key_env", &p->key_env } };
-    status s = yaml_known_keys(r->f, map, known, ARRAY_LEN(known), r->err);
-    if (!s)
-        s = config_name(r, map, &p->name);
-    if (!s && config_find(r->c, p->name))
-        s = yaml_error(r->f, map, r->err, "provider '%s' is there twice", p->name);
-    if (!s && !yaml_get(map, "kind"))
-        s = yaml_error(r->f, map, r->err, "provider '%s': 'kind' is missing (local, openai or replay)", p->name);
-    for (size_t i = 0; i < ARRAY_LEN(texts) && !s; i++)
-        s = config_text(r, yaml_get(map, texts[i].key), texts[i].to);
-    if (!s)
-        s = check_fields(r, map, p);
-    if (!s)
-        s = read_place(r, map, p);
-    if (!s)
-        s = check_url(r, map, p);
-    return s ? s : config_price_of(r, yaml_get(map, "price"), p);
-}
-
 /* ---- the whole file ---- */
 
 status config_list(config_reader *r, const yaml *root, const char *key, size_t max, size_t size, const yaml **first,
@@ -275,7 +169,7 @@ static status read_root(config_reader *r, const yaml *root)
     if (!s)
         s = config_list(r, root, "providers", CONFIG_PROVIDERS_MAX, sizeof *r->c->providers, &node, &r->c->providers);
     for (; !s && node; node = node->next)
-        if (!(s = read_provider(r, node, &r->c->providers[r->c->n_providers])))
+        if (!(s = config_provider_of(r, node, &r->c->providers[r->c->n_providers])))
             r->c->n_providers++;
     return s;
 }

@@ -16,10 +16,13 @@
  *   default_class: private    # of a fully understood request without a label
  *   keys:                     # who may ask, when bound wider than loopback
  *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal, rate: 60/min, burst: 20,
- *        concurrency: 4}
+ *        concurrency: 4, budget: {usd_per_day: 2}}
  *   providers:
  *     - {name: cloud, kind: openai, url: "https://api.openai.com/v1", model: gpt-4o-mini, key_env: OPENAI_API_KEY,
  *        price: {input: 0.15, output: 0.6, as_of: 2026-11-01}} # US dollars per million tokens; cached_input: optional
+ *        # and for every server: class_max, key_file or key_credential, proxy, timeouts: {connect, first, idle, total},
+ *        # retries, retry_share, max_tokens, budget: {usd_per_day, usd_per_month}. docs/PROVIDERS.md explains them
+ *     - {name: claude, kind: anthropic, url: "https://api.anthropic.com/v1", model: claude-haiku, key_env: KEY}
  *     - {name: rack, kind: openai, url: "http://10.0.0.7:8000/v1", model: qwen, place: on-premises}
  *     - {name: small, kind: local, model: SmolLM2-135M-Instruct.Q4_1}
  *   machine: {usd_per_month: 40, usd_per_kwh: 0.32, watts_busy: 65}  # what answering here costs; each is optional
@@ -47,15 +50,32 @@ enum { CONFIG_PARALLEL_MAX = 256, CONFIG_QUEUE_MAX = 65536 };
 typedef enum provider_place { PLACE_LOCAL, PLACE_ON_PREMISES, PLACE_REMOTE } provider_place;
 const char *provider_place_name(provider_place p); /* "local", "on-premises", "remote" */
 
+/* The highest class that may go there at all: secret, internal, public. */
+privacy_class provider_place_ceiling(provider_place p);
+
+/* Most US dollars of calendar days and months (UTC). NAN: no limit. */
+typedef struct config_budget {
+    double usd_per_day, usd_per_month;
+} config_budget;
+
+enum { CONFIG_RETRIES = 2, CONFIG_RETRIES_MAX = 10 };
+
 /* Strings are never NULL; "" when absent. */
 typedef struct config_provider {
     const char *name;     /* [A-Za-z0-9._-]{1,64} */
-    const char *kind;     /* "local", "openai", "replay" */
-    const char *url;      /* openai: http(s)://host[:port][/path] */
+    const char *kind;     /* "local", "openai", "replay", "anthropic" */
+    const char *url;      /* openai, anthropic: http(s)://host[:port][/path] */
     const char *model;
     const char *file;     /* replay */
     provider_place place;
-    const char *key_file, *key_env; /* at most one is set */
+    privacy_class class_max; /* what it is never sent more than; at most provider_place_ceiling(place) */
+    const char *key_file, *key_env, *key_credential; /* at most one is set */
+    const char *proxy;    /* http(s)://host:port */
+    uint32_t connect_ms, first_ms, idle_ms, timeout_ms; /* 0: not said (provider.h, provider_limits) */
+    uint32_t retries;     /* of one request, at most */
+    double retry_share;   /* of all requests, at most: 0.1 is one retry in ten */
+    uint32_t max_tokens;  /* of an answer to a request that says none; 0: not said */
+    config_budget budget;
     double price_input, price_output; /* NAN: not given, here and in prices.yaml */
     double price_cached;  /* of input that was cached; NAN: as other input */
     const char *price_as_of; /* "2026-11-01"; "": undated */
@@ -82,6 +102,7 @@ typedef struct config_key {
     double rate_per_second;  /* 0: no limit */
     double burst;            /* requests at once; at least 1 where there is a rate */
     unsigned concurrency;    /* 0: no limit */
+    config_budget budget;    /* of all providers that have a price, together */
 } config_key;
 
 /* 0: not given (but for drain_seconds); what is then done is http.h's. */
@@ -136,6 +157,10 @@ status config_parse(config **out, const char *text, size_t n, const char *name, 
 status config_parse_prices(config *c, const char *text, size_t n, const char *name, error *err) MUST_CHECK;
 /* The table's price for a remote provider that has none. What stands on-premises has nobody's list price. */
 void config_set_price(const config *c, config_provider *p);
+/* It is asked through a URL. */
+bool config_is_server(const config_provider *p);
+/* What an entry is that says nothing: remote, for public requests. */
+void config_provider_init(config_provider *p, const char *name, const char *kind);
 void config_close(config **c);
 
 const config_provider *config_find(const config *c, const char *name); /* NULL: none of that name */

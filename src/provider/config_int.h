@@ -23,8 +23,12 @@ status config_count(config_reader *r, const yaml *map, const char *name, int64_t
 status config_list(config_reader *r, const yaml *root, const char *key, size_t max, size_t size, const yaml **first,
                    void *out) MUST_CHECK;
 
-/* config_price.c: a provider's price, machine, and the table beside the file. */
+/* config_provider.c: an entry of `providers`. */
+status config_provider_of(config_reader *r, const yaml *map, config_provider *p) MUST_CHECK;
+
+/* config_price.c: a provider's price, a budget, machine, and the table beside the file. */
 status config_price_of(config_reader *r, const yaml *node, config_provider *p) MUST_CHECK;
+status config_budget_of(config_reader *r, const yaml *node, config_budget *out) MUST_CHECK;
 status config_machine_of(config_reader *r, const yaml *node) MUST_CHECK;
 status config_prices(config_reader *r, const yaml *root) MUST_CHECK;
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "provider/config_int.h"
 
-enum { CONFIG_PRICES_MAX = 4096 };
+enum { CONFIG_PRICES_MAX = 4096, CONFIG_BUDGET_MAX = 100000000 };
 
 /* "2026-11-01": the shape, and a month and a day that exist somewhere. */
 static bool is_date(const char *s)
@@ -77,6 +77,23 @@ status config_price_of(config_reader *r, const yaml *node, config_provider *p)
     p->price_cached = rates.cached;
     p->price_source = "config.yaml";
     return OK;
+}
+
+status config_budget_of(config_reader *r, const yaml *node, config_budget *out)
+{
+    static const char *const known[] = { "usd_per_day", "usd_per_month" };
+    double *const to[] = { &out->usd_per_day, &out->usd_per_month };
+    if (!node)
+        return OK;
+    if (node->kind != YAML_MAP || !yaml_count(node))
+        return yaml_error(r->f, node, r->err, "budget: a map {usd_per_day: N, usd_per_month: N}, or one of them");
+    status s = yaml_known_keys(r->f, node, known, ARRAY_LEN(known), r->err);
+    for (size_t i = 0; i < ARRAY_LEN(known) && !s; i++) {
+        s = read_amount(r, node, "budget", known[i], to[i]);
+        if (!s && *to[i] > CONFIG_BUDGET_MAX)
+            s = yaml_error(r->f, node, r->err, "budget: %s is over %d", known[i], CONFIG_BUDGET_MAX);
+    }
+    return s;
 }
 
 status config_machine_of(config_reader *r, const yaml *node)
@@ -154,7 +171,7 @@ status config_parse_prices(config *c, const char *text, size_t n, const char *na
 
 void config_set_price(const config *c, config_provider *p)
 {
-    if (!isnan(p->price_input) || p->place != PLACE_REMOTE || strcmp(p->kind, "openai") != 0)
+    if (!isnan(p->price_input) || p->place != PLACE_REMOTE || !config_is_server(p))
         return;
     for (size_t i = 0; i < c->n_prices; i++) {
         const config_price *row = &c->prices[i];

@@ -1,4 +1,5 @@
 /* config_serve.c: the part of config.yaml that says how hearth is reached, by whom, and what it keeps. */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -154,10 +155,11 @@ static status read_key_limits(config_reader *r, const yaml *map, config_key *k)
 static status read_key(config_reader *r, const yaml *map, config_key *k)
 {
     static const char *const known[] = { "name", "key_file", "key_env", "default_class", "rate", "burst",
-                                         "concurrency" };
+                                         "concurrency", "budget" };
     if (map->kind != YAML_MAP)
         return yaml_error(r->f, map, r->err, "keys: each entry is a map {name, key_file | key_env, default_class}");
-    *k = (config_key){ .name = "", .key_file = "", .key_env = "", .default_class = r->c->default_class };
+    *k = (config_key){ .name = "", .key_file = "", .key_env = "", .default_class = r->c->default_class,
+                        .budget = { NAN, NAN } };
     status s = yaml_known_keys(r->f, map, known, ARRAY_LEN(known), r->err);
     if (!s)
         s = config_name(r, map, &k->name);
@@ -172,6 +174,8 @@ static status read_key(config_reader *r, const yaml *map, config_key *k)
         s = yaml_error(r->f, map, r->err, "key '%s': exactly one of key_file and key_env", k->name);
     if (!s)
         s = config_class(r, yaml_get(map, "default_class"), &k->default_class);
+    if (!s)
+        s = config_budget_of(r, yaml_get(map, "budget"), &k->budget);
     return s ? s : read_key_limits(r, map, k);
 }
 

@@ -137,9 +137,17 @@ static bool text_event(call *c, const helper_message *m)
     return true;
 }
 
+static void read_limits(call *c, const js *limits)
+{
+    c->requests_left = real(limits, "requests_left");
+    c->tokens_left = real(limits, "tokens_left");
+    c->limit_s = real(limits, "wait_s");
+}
+
 static bool done_event(call *c, const js *j)
 {
     event_done *e = &c->end;
+    read_limits(c, js_get(j, "limits"));
     const char *model = js_text(js_get(j, "model"));
     if (model && model[0] && strlen(model) < CALL_MODEL_MAX) {
         memcpy(c->model, model, strlen(model) + 1);
@@ -166,6 +174,9 @@ static status error_event(call *c, const js *j, error *err)
     if (!fault_kind_parse(js_text(js_get(j, "kind")), &c->fault.kind))
         c->fault.kind = FAULT_UPSTREAM;
     c->fault_set = true;
+    c->again = js_bool(js_get(j, "again"), false);
+    c->sent = js_bool(js_get(j, "sent"), true);
+    read_limits(c, js_get(j, "limits"));
     c->fault.n_prompt = whole(j, "n_prompt", 0);
     c->fault.n_context = whole(j, "n_context", 0);
     c->fault.upstream_status = (int)whole(j, "upstream_status", 0);

@@ -208,7 +208,7 @@ static int local_process(const provider *p)
     return helper_process(&l->worker);
 }
 
-static const provider_ops ops = { local_complete, local_close, local_process, true };
+static const provider_ops ops = { local_complete, local_close, local_process, NULL, true };
 
 /* Copies what OPENED says; false without memory. */
 static bool describe(provider *p, const js *opened)

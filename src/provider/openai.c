@@ -1,204 +1,301 @@
-/* openai.c: an OpenAI-compatible server, through egress. The request's dialect is written here; the answer's is read
- * in egress, so that nothing from the network is parsed in this process. */
+/* openai.c: a server behind a URL, through egress: OpenAI-compatible ones and Anthropic's (dialect.h writes the
+ * request's words). The answer is read in egress, so that nothing from the network is parsed in this process.
+ *
+ *   class, dialect -> reservation (budget.h) -> attempt, pause, attempt ... (health.h) -> settled
+ *
+ * Another attempt is made only when egress says that nothing of an answer came and the same request may be sent again,
+ * within the request's own deadline, and out of the server's bucket of retries. */
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
+#include "plat/clock.h"
+#include "plat/random.h"
+#include "provider/budget.h"
+#include "provider/dialect.h"
+#include "provider/health.h"
 #include "provider/lanes.h"
 #include "provider/url.h"
 
-enum { OPENAI_TOP_LOGPROBS = 20, OPENAI_STOPS = 4 };
+enum { PROMPT_MARGIN = 1024, BUDGET_MAX_TOKENS = 4096, KEEP_MAX = 4, BODY_BYTES_MAX = 16 << 20, TICK_MS = 50 };
+static const double BACKOFF_S = 0.5, BACKOFF_MAX_S = 8, WAIT_MAX_S = 10; /* WAIT_MAX_S: of what a server asks for */
 
 typedef struct openai {
     lanes egress;
     js *settings;          /* of OPEN */
-    const char *keep[5];   /* environment of egress: its own key's variable and nobody else's */
-    bool vendor;           /* api.openai.com itself: newer names of fields */
+    const char *keep[KEEP_MAX + 1]; /* environment of egress: its own key's variable and nobody else's */
+    const dialect *dialect;
+    dialect_options options;
+    health health;
+    uint32_t retries;
+    budget *budget;        /* NULL: nobody has one */
+    budget_of own;
+    budget_of *keys;       /* of keys that have a budget */
+    size_t n_keys;
 } openai;
 
 /* ---- the request ---- */
 
-/* What would change the answer and cannot be said in this dialect is an error, never dropped. */
-static status check_fields(const request *r, error *err)
-{
-    const request_sampling *o = &r->sampling;
-    const struct {
-        bool bad;
-        const char *what;
-    } rules[] = {
-        { r->kind != REQUEST_CHAT, "raw text, token ids or vectors (use messages)" },
-        { o->top_k != 0, "top_k" },
-        { o->min_p != 0, "min_p" },
-        { o->repeat_penalty != 1, "repeat_penalty" },
-        { o->ignore_eos, "ignore_eos" },
-        { r->echo || r->score_only, "log-probabilities of the prompt" },
-        { r->prompt_only, "the prompt's tokens" },
-        { r->n_logprobs > OPENAI_TOP_LOGPROBS, "more than 20 alternatives with log-probabilities" },
-        { o->n_stops > OPENAI_STOPS, "more than 4 stop strings" },
-        { o->seed_set && o->seed > INT64_MAX, "a seed over 63 bits" },
-        { r->shape == SHAPE_GRAMMAR || r->shape == SHAPE_REGEX || r->shape == SHAPE_CHOICE,
-          "grammars, regular expressions or choices (use a JSON Schema)" },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
-        if (rules[i].bad)
-            return fail(err, E_UNSUPPORTED, "an openai provider does not take %s", rules[i].what);
-    return OK;
-}
-
-static bool add_sampling(js *j, const request *r, bool vendor)
-{
-    const request_sampling *o = &r->sampling;
-    bool ok = js_set(j, "temperature", js_new_double(o->temperature));
-    if (o->top_p != 1)
-        ok = js_set(j, "top_p", js_new_double(o->top_p)) && ok;
-    if (o->presence_penalty != 0)
-        ok = js_set(j, "presence_penalty", js_new_double(o->presence_penalty)) && ok;
-    if (o->frequency_penalty != 0)
-        ok = js_set(j, "frequency_penalty", js_new_double(o->frequency_penalty)) && ok;
-    if (o->max_tokens)
-        ok = js_set(j, vendor ? "max_completion_tokens" : "max_tokens", js_new_int(o->max_tokens)) && ok;
-    if (o->seed_set)
-        ok = js_set(j, "seed", js_new_int((int64_t)o->seed)) && ok;
-    if (js_len(o->bias))
-        ok = js_set(j, "logit_bias", js_copy(o->bias)) && ok;
-    if (r->logprobs)
-        ok = js_set(j, "logprobs", js_new_bool(true)) && ok;
-    if (r->logprobs && r->n_logprobs)
-        ok = js_set(j, "top_logprobs", js_new_int(r->n_logprobs)) && ok;
-    if (o->n_stops) {
-        js *stops = js_array();
-        for (size_t i = 0; i < o->n_stops; i++)
-            ok = js_push(stops, js_new_string(o->stops[i])) && ok;
-        ok = js_set(j, "stop", stops) && ok;
-    }
-    return ok;
-}
-
-/* Messages of roles and texts, or the caller's own. */
-static js *messages_of(const request *r)
-{
-    if (r->conversation)
-        return js_copy(r->conversation);
-    js *list = js_array();
-    bool ok = true;
-    for (size_t i = 0; i < r->n_messages; i++) {
-        js *m = js_object();
-        ok = js_set(m, "role", js_new_string(r->messages[i].role)) && ok;
-        ok = js_set(m, "content", js_new_string(r->messages[i].content)) && ok;
-        ok = js_push(list, m) && ok;
-    }
-    if (ok)
-        return list;
-    js_free(list);
-    return NULL;
-}
-
-static bool add_tools(js *j, const request *r)
-{
-    static const char *const names[] = { "auto", "none", "required" };
-    if (!js_len(r->tools))
-        return true;
-    bool ok = js_set(j, "tools", js_copy(r->tools));
-    if (r->tool_choice == TOOLS_NAMED) {
-        js *choice = js_object(), *function = js_object();
-        ok = js_set(function, "name", js_new_string(r->tool_name)) && ok;
-        ok = js_set(choice, "type", js_new_string("function")) && ok;
-        ok = js_set(choice, "function", function) && ok;
-        ok = js_set(j, "tool_choice", choice) && ok;
-    } else if (r->tool_choice != TOOLS_AUTO) {
-        ok = js_set(j, "tool_choice", js_new_string(names[r->tool_choice])) && ok;
-    }
-    return r->one_call ? js_set(j, "parallel_tool_calls", js_new_bool(false)) && ok : ok;
-}
-
-static bool add_shape(js *j, const request *r)
-{
-    if (r->shape == SHAPE_FREE)
-        return true;
-    js *format = js_object();
-    bool ok = js_set(format, "type", js_new_string(r->shape == SHAPE_JSON ? "json_object" : "json_schema"));
-    if (r->shape == SHAPE_SCHEMA) {
-        js *body = js_object();
-        ok = js_set(body, "name", js_new_string(r->shape_name ? r->shape_name : "answer")) && ok;
-        ok = js_set(body, "schema", js_copy(r->schema)) && ok;
-        ok = js_set(body, "strict", js_new_bool(!r->relaxed)) && ok;
-        ok = js_set(format, "json_schema", body) && ok;
-    }
-    return js_set(j, "response_format", format) && ok;
-}
-
-static js *body_of(const provider *p, const request *r, bool vendor)
-{
-    js *j = js_object(), *options = js_object();
-    bool ok = js_set(j, "model", js_new_string(p->info.model));
-    ok = js_set(j, "messages", messages_of(r)) && ok;
-    ok = add_tools(j, r) && ok;
-    ok = add_shape(j, r) && ok;
-    if (js_len(r->template_kwargs))
-        ok = js_set(j, "chat_template_kwargs", js_copy(r->template_kwargs)) && ok;
-    ok = add_sampling(j, r, vendor) && ok;
-    ok = js_set(j, "stream", js_new_bool(true)) && ok;
-    ok = js_set(options, "include_usage", js_new_bool(true)) && ok;
-    ok = js_set(j, "stream_options", options) && ok;
-    if (ok)
-        return j;
-    js_free(j);
-    return NULL;
-}
-
-static js *payload_of(const provider *p, const request *r, const provider_limits *l, bool vendor)
+static js *payload_of(const openai *o, const request *r)
 {
     js *j = js_object();
     bool ok = js_set(j, "privacy", js_new_string(privacy_class_name(r->privacy)));
-    ok = js_set(j, "path", js_new_string("/chat/completions")) && ok;
-    ok = js_set(j, "body", body_of(p, r, vendor)) && ok;
-    ok = js_set(j, "connect_ms", js_new_int(l->connect_ms)) && ok;
-    ok = js_set(j, "first_ms", js_new_int(l->first_ms)) && ok;
-    ok = js_set(j, "idle_ms", js_new_int(l->idle_ms)) && ok;
-    ok = js_set(j, "timeout_ms", js_new_int(l->timeout_ms)) && ok;
+    ok = js_set(j, "path", js_new_string(o->dialect->path)) && ok;
+    ok = js_set(j, "body", o->dialect->body(r, &o->options)) && ok;
     if (ok)
         return j;
     js_free(j);
     return NULL;
 }
 
-/* ---- running ---- */
+static uint32_t left_of(uint32_t ms, uint64_t passed_ms)
+{
+    return ms > passed_ms ? ms - (uint32_t)passed_ms : 1;
+}
+
+/* What is left of the deadlines. */
+static status set_deadlines(js *payload, const provider_limits *l, const call *c, error *err)
+{
+    uint64_t passed = (clock_mono_us() - c->start_us) / 1000;
+    bool ok = js_set(payload, "connect_ms", js_new_int(l->connect_ms));
+    ok = js_set(payload, "first_ms", js_new_int(left_of(l->first_ms, passed))) && ok;
+    ok = js_set(payload, "idle_ms", js_new_int(l->idle_ms)) && ok;
+    ok = js_set(payload, "timeout_ms", js_new_int(left_of(l->timeout_ms, passed))) && ok;
+    return ok ? OK : fail(err, E_NOMEM, "no memory for a request");
+}
+
+/* ---- money ---- */
+
+static const budget_of *budget_of_key(const openai *o, const char *scope)
+{
+    static const budget_of nobody = { "", { NAN, NAN } };
+    for (size_t i = 0; scope && i < o->n_keys; i++)
+        if (strcmp(o->keys[i].name, scope) == 0)
+            return &o->keys[i];
+    return &nobody;
+}
+
+/* In nano-dollars: the most that this body can cost. A token is at least a byte of it. */
+static status worst_case(const provider *p, const js *body, int64_t *out, error *err)
+{
+    buf text = BUF_INIT(BODY_BYTES_MAX);
+    int64_t max_tokens = 0;
+    js_write(body, JS_COMPACT, &text);
+    status s = buf_ok(&text, "a request", err);
+    double prompt = (double)(text.len + PROMPT_MARGIN);
+    buf_clear(&text);
+    if (!js_int(js_get(body, "max_tokens"), &max_tokens))
+        (void)js_int(js_get(body, "max_completion_tokens"), &max_tokens);
+    double nano = (prompt * p->info.price_input + (double)max_tokens * p->info.price_output) * 1000;
+    *out = (int64_t)ceil(fmin(nano, 1e18));
+    return s;
+}
+
+static status reserve(provider *p, const request *r, const js *body, call *c, budget_hold *hold, error *err)
+{
+    openai *o = p->own;
+    const budget_of *key = budget_of_key(o, r->scope);
+    int64_t amount = 0;
+    double wait = 0;
+    hold->amount = 0;
+    if (!o->budget || (!o->own.name[0] && !key->name[0]))
+        return OK;
+    if (isnan(p->info.price_input) && p->info.place == PLACE_REMOTE)
+        return call_fail(c, err, FAULT_DENIED, E_DENIED, "key %s has a budget, and what %s costs is not known: give it "
+                         "a price", key->name, p->info.name);
+    status s = worst_case(p, body, &amount, err);
+    if (s || isnan(p->info.price_input) || !amount)
+        return s;
+    s = budget_reserve(o->budget, &o->own, key, amount, clock_utc_us(), hold, &wait, err);
+    if (s) {
+        c->fault.kind = s == E_DENIED ? FAULT_RATE_LIMITED : FAULT_INTERNAL;
+        c->fault.retry_after_s = wait;
+        c->fault_set = true;
+        health_refused(&o->health, false);
+    }
+    return s;
+}
+
+/* After the last attempt. What may have been computed and was not counted stays reserved: it may be on the bill. */
+static void settle(provider *p, status s, const call *c, budget_hold *hold)
+{
+    openai *o = p->own;
+    const event_done *e = &c->end;
+    const provider_info *i = &p->info;
+    error why;
+    double nano = 0;
+    bool counted = !s && !c->cancelled && e->prompt_tokens >= 0 && e->completion_tokens >= 0;
+    bool refused = s && (!c->sent || (c->fault.upstream_status && c->fault.upstream_status != 200));
+    if (!hold->amount || (!counted && !refused))
+        return;
+    if (counted) {
+        double cached = e->cached_tokens > 0 ? (double)e->cached_tokens : 0;
+        double price = isnan(i->price_cached) ? i->price_input : i->price_cached;
+        nano = (((double)e->prompt_tokens - cached) * i->price_input + cached * price +
+                (double)e->completion_tokens * i->price_output) * 1000;
+    }
+    if (budget_settle(o->budget, hold, (int64_t)ceil(fmin(fmax(nano, 0), 1e18)), &why) != OK)
+        log_line(LOG_LEVEL_WARN, "%s: %s: a reservation stays as it is", i->name, why.text);
+}
+
+/* ---- attempts ---- */
+
+static double passed_s(const call *c)
+{
+    return (double)(clock_mono_us() - c->start_us) * 1e-6;
+}
+
+/* False: the caller left meanwhile. */
+static bool pause_for(call *c, double seconds)
+{
+    uint64_t until = clock_mono_us() + (uint64_t)(seconds * 1e6), now;
+    while (!c->cancelled && (now = clock_mono_us()) < until) {
+        uint64_t ms = (until - now) / 1000 + 1;
+        nanosleep(&(struct timespec){ 0, (long)(ms < TICK_MS ? ms : TICK_MS) * 1000000 }, NULL);
+        call_wait(c);
+    }
+    return !c->cancelled;
+}
+
+/* Would there be time left after waiting so long? */
+static bool has_time(const call *c, const provider_limits *l, double wait_s)
+{
+    uint32_t ms = l->first_ms < l->timeout_ms ? l->first_ms : l->timeout_ms;
+    return passed_s(c) + wait_s < ms / 1000.0;
+}
+
+/* Full jitter (Brooker, "Exponential Backoff And Jitter"): anything up to twice as long as the last time; after what
+ * the server asked for, if it did. */
+static double backoff(uint32_t tries, double asked_s)
+{
+    uint32_t random = 0;
+    error ignored;
+    if (random_bytes(&random, sizeof random, &ignored))
+        random = UINT32_MAX / 2;
+    double most = asked_s > 0 ? BACKOFF_S : fmin(BACKOFF_S * ldexp(1, (int)tries), BACKOFF_MAX_S);
+    return asked_s + most * ((double)random / UINT32_MAX);
+}
+
+static health_result result_of(status s, const call *c)
+{
+    if (!s)
+        return c->cancelled ? HEALTH_UNKNOWN : HEALTH_GOOD;
+    switch (c->fault.kind) {
+    case FAULT_UNREACHABLE:
+    case FAULT_TIMEOUT:
+    case FAULT_BUSY: return HEALTH_BAD;
+    case FAULT_INVALID:
+    case FAULT_NOTFOUND: return HEALTH_GOOD;
+    case FAULT_UPSTREAM: return c->fault.upstream_status >= 500 ? HEALTH_BAD : HEALTH_UNKNOWN;
+    default: return HEALTH_UNKNOWN;
+    }
+}
+
+/* Lets an attempt go: waits for a rate limit, if that is short; refuses where the circuit is open. */
+static status admit(provider *p, call *c, const provider_limits *l, error *err)
+{
+    openai *o = p->own;
+    bool circuit = false;
+    double wait;
+    while ((wait = health_enter(&o->health, clock_mono_us(), &circuit)) > 0) {
+        if (!circuit && wait <= WAIT_MAX_S && has_time(c, l, wait)) {
+            if (!pause_for(c, wait))
+                return OK;
+            continue;
+        }
+        health_refused(&o->health, circuit);
+        c->fault.retry_after_s = ceil(wait);
+        return circuit ? call_fail(c, err, FAULT_UNREACHABLE, E_PROVIDER, "too many of the last requests failed: the "
+                                   "next try is in %.0f s", ceil(wait))
+                       : call_fail(c, err, FAULT_RATE_LIMITED, E_PROVIDER, "its rate limit is used up: it comes back "
+                                   "in %.0f s", ceil(wait));
+    }
+    return OK;
+}
+
+static status attempt(provider *p, js *payload, call *c, const provider_limits *l, error *err)
+{
+    openai *o = p->own;
+    helper *egress = NULL;
+    c->fault = (event_error){ .code = OK };
+    c->fault_set = c->again = false;
+    c->sent = true;
+    c->requests_left = c->tokens_left = c->limit_s = NAN;
+    status s = lanes_take(&o->egress, &egress, err);
+    bool asked = !s;
+    if (s) {
+        c->fault.kind = FAULT_UNREACHABLE;
+        c->fault_set = true;
+        c->sent = false;
+    } else if ((s = set_deadlines(payload, l, c, err)) == OK) {
+        s = helper_complete(egress, payload, c, err);
+    }
+    lanes_give(&o->egress, egress);
+    uint64_t now = clock_mono_us();
+    bool limited = s && c->fault.kind == FAULT_RATE_LIMITED;
+    health_limits(&o->health, c->requests_left, c->tokens_left,
+                  limited ? fmax(c->fault.retry_after_s, isnan(c->limit_s) ? 0 : c->limit_s) : c->limit_s, now);
+    health_leave(&o->health, asked ? result_of(s, c) : HEALTH_UNKNOWN, now);
+    return s;
+}
+
+static status attempts(provider *p, js *payload, call *c, const provider_limits *l, error *err)
+{
+    openai *o = p->own;
+    health_request(&o->health);
+    for (uint32_t tries = 0;; tries++) {
+        status s = admit(p, c, l, err);
+        if (s || c->cancelled)
+            return s;
+        s = attempt(p, payload, c, l, err);
+        double asked = c->fault.retry_after_s, wait = backoff(tries, asked);
+        if (!s || !c->again || c->first_us || c->cancelled || tries == o->retries || asked > WAIT_MAX_S ||
+            !has_time(c, l, wait) || !health_retry(&o->health))
+            return s;
+        if (!pause_for(c, wait))
+            return OK;
+    }
+}
 
 static status openai_complete(provider *p, const request *r, call *c, error *err)
 {
     openai *o = p->own;
     provider_limits given = c->limits;
-    if (!provider_allows(PROVIDER_OPENAI, p->info.place, r->privacy)) /* asked before; asked here again, on purpose */
+    budget_hold hold;
+    if (!provider_allows(p->info.kind, p->info.place, r->privacy)) /* asked before; asked here again, on purpose */
         return fail(err, E_DENIED, "a request of class %s does not leave", privacy_class_name(r->privacy));
-    status s = check_fields(r, err);
+    status s = o->dialect->check(r, &o->options, err);
     if (s)
         return s;
-    js *payload = payload_of(p, r, &given, o->vendor);
+    js *payload = payload_of(o, r);
     if (!payload)
         return fail(err, E_NOMEM, "no memory for a request");
-    helper *egress = NULL;
-    if ((s = lanes_take(&o->egress, &egress, err)) != OK) {
-        c->fault.kind = FAULT_UNREACHABLE;
-        c->fault_set = true;
-    }
     /* egress keeps the finer deadlines; ours come a little later, for an egress that hangs itself */
     uint32_t *later[] = { &c->limits.timeout_ms, &c->limits.first_ms, &c->limits.idle_ms };
     for (size_t i = 0; i < ARRAY_LEN(later); i++)
         *later[i] += *later[i] < UINT32_MAX - 2000 ? 2000 : 0;
     if (c->limits.first_ms < given.connect_ms + 2000)
         c->limits.first_ms = given.connect_ms + 2000;
-    if (!s)
-        s = helper_complete(egress, payload, c, err);
-    lanes_give(&o->egress, egress);
+    s = reserve(p, r, js_get(payload, "body"), c, &hold, err);
+    if (!s) {
+        s = attempts(p, payload, c, &given, err);
+        settle(p, s, c, &hold);
+    }
     js_free(payload);
     return s ? fail_prefix(err, s, "%s: ", p->info.name) : s;
 }
+
+/* ---- opening ---- */
 
 static void openai_close(provider *p)
 {
     openai *o = p->own;
     lanes_clear(&o->egress);
+    health_clear(&o->health);
+    budget_close(&o->budget);
     js_free(o->settings);
+    mem_free(o->keys);
     mem_free(o);
 }
 
@@ -208,22 +305,79 @@ static int openai_process(const provider *p)
     return lanes_process(&o->egress);
 }
 
-static const provider_ops ops = { openai_complete, openai_close, openai_process, true };
-
-static js *settings_of(const config_provider *c)
+static bool openai_health(provider *p, provider_health *out)
 {
+    openai *o = p->own;
+    error ignored;
+    bool known = false;
+    health_tell(&o->health, out, clock_mono_us());
+    if (o->budget && o->own.name[0])
+        known = budget_spent(o->budget, o->own.name, clock_utc_us(), &out->usd_today, &out->usd_month, &ignored) == OK;
+    if (!known)
+        out->usd_today = out->usd_month = NAN;
+    return true;
+}
+
+static const provider_ops ops = { openai_complete, openai_close, openai_process, openai_health, true };
+
+static js *settings_of(const config_provider *c, const dialect *d)
+{
+    const struct {
+        const char *name, *value;
+    } rows[] = { { "url", c->url },
+                 { "dialect", d->name },
+                 { "place", provider_place_name(c->place) },
+                 { "class_max", privacy_class_name(c->class_max) },
+                 { "proxy", c->proxy },
+                 { "key_file", c->key_file },
+                 { "key_env", c->key_env },
+                 { "key_credential", c->key_credential } };
     js *j = js_object();
-    bool ok = js_set(j, "url", js_new_string(c->url));
-    ok = js_set(j, "place", js_new_string(provider_place_name(c->place))) && ok;
-    ok = js_set(j, "key_file", js_new_string(c->key_file)) && ok;
-    ok = js_set(j, "key_env", js_new_string(c->key_env)) && ok;
+    bool ok = true;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        ok = js_set(j, rows[i].name, js_new_string(rows[i].value)) && ok;
     if (ok)
         return j;
     js_free(j);
     return NULL;
 }
 
-status openai_open(provider *p, const config_provider *c, error *err)
+static bool has_limit(const config_budget *b)
+{
+    return !isnan(b->usd_per_day) || !isnan(b->usd_per_month);
+}
+
+/* Who has a budget here: the provider, and keys of the server's. */
+static status open_budget(provider *p, const config_provider *c, const config *cfg, error *err)
+{
+    openai *o = p->own;
+    size_t n = cfg ? cfg->n_keys : 0;
+    o->own = (budget_of){ "", c->budget };
+    if (has_limit(&c->budget)) {
+        o->own.name = p->info.name;
+        if (isnan(c->price_input))
+            return fail(err, E_FORMAT, "provider '%s' has a budget, but no price: give it `price`, or its model a row "
+                        "in prices.yaml", c->name);
+    }
+    if (n && !(o->keys = mem_array(n, sizeof *o->keys)))
+        return fail(err, E_NOMEM, "no memory for a provider");
+    for (size_t i = 0; i < n; i++) {
+        if (!has_limit(&cfg->keys[i].budget))
+            continue;
+        budget_of *k = &o->keys[o->n_keys];
+        k->limit = cfg->keys[i].budget;
+        if (!(k->name = provider_keep(p, cfg->keys[i].name)))
+            return fail(err, E_NOMEM, "no memory for a provider");
+        o->n_keys++;
+    }
+    if (!o->n_keys && !o->own.name[0])
+        return OK;
+    if (!o->options.max_tokens && !isnan(c->price_input))
+        o->options.max_tokens = BUDGET_MAX_TOKENS; /* an answer without an end has no price */
+    return budget_open(&o->budget, NULL, err);
+}
+
+status openai_open(provider *p, const config_provider *c, const config *cfg, error *err)
 {
     url u;
     status s = url_parse(c->url, &u, err);
@@ -240,17 +394,23 @@ status openai_open(provider *p, const config_provider *c, error *err)
     p->info.price_cached = c->price_cached;
     p->info.price_as_of = isnan(c->price_input) ? NULL : provider_keep(p, c->price_as_of);
     p->info.has_template = true;
-    o->vendor = strcmp(u.host, "api.openai.com") == 0;
+    p->limits = (provider_limits){ .timeout_ms = c->timeout_ms, .connect_ms = c->connect_ms, .first_ms = c->first_ms,
+                                   .idle_ms = c->idle_ms };
+    o->dialect = p->info.kind == PROVIDER_ANTHROPIC ? &dialect_anthropic : &dialect_openai;
+    o->retries = c->retries;
+    health_init(&o->health, c->retry_share);
     lanes_init(&o->egress, "hearth-egress", o->keep);
     o->keep[0] = "SSL_CERT_FILE";
     o->keep[1] = "SSL_CERT_DIR";
-    o->keep[2] = c->key_env[0] ? provider_keep(p, c->key_env) : NULL;
-    o->settings = settings_of(c);
+    o->keep[2] = c->key_env[0] ? provider_keep(p, c->key_env) : c->key_credential[0] ? "CREDENTIALS_DIRECTORY" : NULL;
+    o->settings = settings_of(c, o->dialect);
     o->egress.settings = o->settings;
     p->info.parallel = LANES_MAX;
     p->info.model = provider_keep(p, c->model);
     p->info.url = provider_keep(p, c->url);
+    o->options = (dialect_options){ .model = p->info.model, .max_tokens = c->max_tokens,
+                                    .vendor = strcmp(u.host, "api.openai.com") == 0 };
     if (!p->info.model || !p->info.url || !o->settings || (c->key_env[0] && !o->keep[2]))
         return fail(err, E_NOMEM, "no memory for a provider");
-    return OK;
+    return open_budget(p, c, cfg, err);
 }

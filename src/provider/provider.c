@@ -15,11 +15,27 @@
 
 enum { PROVIDER_ARENA = 1 << 20, ANSWER_BYTES_MAX = 16 << 20 };
 
-static const char *const kinds[] = { "local", "openai", "replay" };
+static const char *const kinds[] = { "local", "openai", "replay", "anthropic" };
 
 const char *provider_kind_name(provider_kind k)
 {
     return (size_t)k < ARRAY_LEN(kinds) ? kinds[k] : "local";
+}
+
+bool provider_is_server(provider_kind k)
+{
+    return k == PROVIDER_OPENAI || k == PROVIDER_ANTHROPIC;
+}
+
+const char *provider_circuit_name(provider_circuit c)
+{
+    static const char *const names[] = { "closed", "open", "half-open" };
+    return (size_t)c < ARRAY_LEN(names) ? names[c] : "open";
+}
+
+bool provider_get_health(provider *p, provider_health *out)
+{
+    return p->ops && p->ops->health && p->ops->health(p, out);
 }
 
 const provider_info *provider_get_info(const provider *p)
@@ -39,11 +55,7 @@ const char *provider_keep(provider *p, const char *text)
 
 bool provider_allows(provider_kind kind, provider_place place, privacy_class privacy)
 {
-    if (kind == PROVIDER_REPLAY || place == PLACE_LOCAL)
-        return true;
-    if (place == PLACE_ON_PREMISES)
-        return privacy == PRIVACY_PUBLIC || privacy == PRIVACY_INTERNAL;
-    return privacy == PRIVACY_PUBLIC;
+    return kind == PROVIDER_REPLAY || place == PLACE_LOCAL || privacy <= provider_place_ceiling(place);
 }
 
 /* ---- SPEC ---- */
@@ -58,23 +70,29 @@ typedef struct target {
     char url[1024];
 } target;
 
-static status target_openai(target *t, const char *rest, error *err)
+static status target_server(target *t, const char *rest, error *err)
 {
-    const char *hash = strchr(rest, '#');
+    static const struct {
+        const char *host, *env;
+    } vendors[] = { { "api.openai.com", "OPENAI_API_KEY" }, { "api.anthropic.com", "ANTHROPIC_API_KEY" } };
+    const char *hash = strchr(rest, '#'), *kind = kinds[t->kind];
     url u;
     if (!hash || !hash[1] || (size_t)(hash - rest) >= sizeof t->url)
-        return fail(err, E_FORMAT, "provider 'openai:%.200s': write openai:URL#MODEL", rest);
+        return fail(err, E_FORMAT, "provider '%s:%.200s': write %s:URL#MODEL", kind, rest, kind);
     memcpy(t->url, rest, (size_t)(hash - rest));
     status s = url_parse(t->url, &u, err);
     if (s)
         return fail_prefix(err, s, "provider: ");
     if (!u.tls && !u.loopback)
-        return fail(err, E_DENIED, "provider 'openai:%.200s': http:// would send prompts in clear text: use https://, "
-                    "or configure it with place: on-premises", rest);
-    /* a key is only sent to whom it was meant for */
-    const char *key = strcmp(u.host, "api.openai.com") == 0 ? "OPENAI_API_KEY" : "HEARTH_API_KEY";
-    t->made = (config_provider){ t->name, "openai", t->url, hash + 1, "", PLACE_REMOTE, "", key, NAN, NAN, NAN,
-                                 "", "" };
+        return fail(err, E_DENIED, "provider '%s:%.200s': http:// would send prompts in clear text: use https://, "
+                    "or configure it with place: on-premises", kind, rest);
+    config_provider_init(&t->made, t->name, kind);
+    t->made.url = t->url;
+    t->made.model = hash + 1;
+    t->made.key_env = "HEARTH_API_KEY"; /* a key is only sent to whom it was meant for */
+    for (size_t i = 0; i < ARRAY_LEN(vendors); i++)
+        if (strcmp(u.host, vendors[i].host) == 0)
+            t->made.key_env = vendors[i].env;
     t->row = &t->made;
     t->place = PLACE_REMOTE;
     return OK;
@@ -85,9 +103,10 @@ static void target_row(target *t, const config_provider *row)
     t->row = row;
     t->name = row->name;
     t->place = row->place;
-    t->kind = strcmp(row->kind, "openai") == 0   ? PROVIDER_OPENAI
-              : strcmp(row->kind, "replay") == 0 ? PROVIDER_REPLAY
-                                                 : PROVIDER_LOCAL;
+    t->kind = PROVIDER_LOCAL;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (strcmp(row->kind, kinds[i]) == 0)
+            t->kind = (provider_kind)i;
     t->what = t->kind == PROVIDER_REPLAY ? row->file : row->model;
 }
 
@@ -105,7 +124,8 @@ static status target_find(target *t, const char *spec, const config *cfg, error 
     const char *colon = strchr(spec, ':');
     *t = (target){ .name = spec, .what = spec, .kind = PROVIDER_LOCAL, .place = PLACE_LOCAL };
     if (!spec[0] || strlen(spec) > 4096)
-        return fail(err, E_FORMAT, "provider: a name from config.yaml, local:MODEL, openai:URL#MODEL or replay:FILE");
+        return fail(err, E_FORMAT, "provider: a name from config.yaml, local:MODEL, openai:URL#MODEL, "
+                    "anthropic:URL#MODEL or replay:FILE");
     if (row) {
         target_row(t, row);
         return OK;
@@ -116,12 +136,13 @@ static status target_find(target *t, const char *spec, const config *cfg, error 
         if (strlen(kinds[i]) == (size_t)(colon - spec) && strncmp(spec, kinds[i], (size_t)(colon - spec)) == 0) {
             t->kind = (provider_kind)i;
             t->what = colon + 1;
-            status s = t->kind == PROVIDER_OPENAI ? target_openai(t, colon + 1, err) : OK;
-            if (!s && cfg && t->kind == PROVIDER_OPENAI)
+            status s = provider_is_server(t->kind) ? target_server(t, colon + 1, err) : OK;
+            if (!s && cfg && provider_is_server(t->kind))
                 config_set_price(cfg, &t->made);
             return s;
         }
-    return fail(err, E_FORMAT, "provider '%.200s': the kinds are local:MODEL, openai:URL#MODEL and replay:FILE", spec);
+    return fail(err, E_FORMAT, "provider '%.200s': the kinds are local:MODEL, openai:URL#MODEL, "
+                "anthropic:URL#MODEL and replay:FILE", spec);
 }
 
 status provider_place_of(const char *spec, const config *cfg, provider_place *out, error *err)
@@ -174,13 +195,13 @@ status provider_open(provider **out, const char *spec, const config *cfg, error 
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->naming, NULL);
     p->info = (provider_info){ .name = provider_keep(p, t.name), .kind = t.kind, .place = t.place, .parallel = 1,
-                               .model = "",
+                               .model = "", .class_max = t.row ? t.row->class_max : PRIVACY_SECRET,
                                .url = "", .model_digest = "", .numerics = "", .kv_type = "", .isa = "", .arch = "",
                                .file_type = "", .chat_template = "" };
     if (!p->info.name)
         s = fail(err, E_NOMEM, "no memory for a provider");
-    else if (t.kind == PROVIDER_OPENAI)
-        s = openai_open(p, t.row, err);
+    else if (provider_is_server(t.kind))
+        s = openai_open(p, t.row, cfg, err);
     else if (t.kind == PROVIDER_REPLAY)
         s = replay_open(p, t.what, err);
     else if ((s = local_open(p, t.what, cfg, err)) == E_NOTFOUND && t.what == spec)
@@ -259,13 +280,18 @@ static fault_kind kind_of(status s)
     return (size_t)s < ARRAY_LEN(map) ? map[s] : FAULT_INTERNAL;
 }
 
-static provider_limits limits_with_defaults(const provider_limits *given)
+static uint32_t first_of(uint32_t a, uint32_t b, uint32_t c)
+{
+    return a ? a : b ? b : c;
+}
+
+static provider_limits limits_with_defaults(const provider_limits *given, const provider_limits *own)
 {
     provider_limits l = given ? *given : (provider_limits){ 0 };
-    l.timeout_ms = l.timeout_ms ? l.timeout_ms : 600000;
-    l.connect_ms = l.connect_ms ? l.connect_ms : 10000;
-    l.first_ms = l.first_ms ? l.first_ms : l.timeout_ms;
-    l.idle_ms = l.idle_ms ? l.idle_ms : 60000;
+    l.timeout_ms = first_of(l.timeout_ms, own->timeout_ms, 600000);
+    l.connect_ms = first_of(l.connect_ms, own->connect_ms, 10000);
+    l.first_ms = first_of(l.first_ms, own->first_ms, l.timeout_ms);
+    l.idle_ms = first_of(l.idle_ms, own->idle_ms, 60000);
     return l;
 }
 
@@ -277,6 +303,9 @@ static status run(provider *p, const request *r, call *c, error *err)
     if (!provider_allows(p->info.kind, p->info.place, r->privacy))
         return fail(err, E_DENIED, "%s is %s: a request of class %s does not go there", p->info.name,
                     provider_place_name(p->info.place), privacy_class_name(r->privacy));
+    if (r->privacy > p->info.class_max)
+        return fail(err, E_DENIED, "%s takes requests up to class %s (class_max): one of class %s does not go there",
+                    p->info.name, privacy_class_name(p->info.class_max), privacy_class_name(r->privacy));
     return p->ops->complete(p, r, c, err);
 }
 
@@ -313,7 +342,7 @@ status provider_complete(provider *p, const request *r, event_fn *fn, void *user
                          error *err)
 {
     error own = { 0 }, *e = err ? err : &own;
-    call c = { .fn = fn, .user = user, .limits = limits_with_defaults(limits) };
+    call c = { .fn = fn, .user = user, .limits = limits_with_defaults(limits, &p->limits) };
     c.end = (event_done){ .stop = -1, .prompt_tokens = -1, .cached_tokens = -1, .completion_tokens = -1,
                           .prefill_seconds = NAN, .decode_seconds = NAN, .mean_logprob = NAN };
     char model[CALL_MODEL_MAX];

@@ -1,9 +1,9 @@
 /* provider.h: one door to whoever answers: a local worker, a cloud or on-premises server (through egress), recorded
  * answers.
  *
- * SPEC is a name from config.yaml, or local:MODEL, openai:URL#MODEL, replay:FILE; a bare MODEL that is not a configured
- * name means local:MODEL. Opening a local provider starts its worker and loads the model; opening an openai provider
- * sends nothing.
+ * SPEC is a name from config.yaml, or local:MODEL, openai:URL#MODEL, anthropic:URL#MODEL,
+ * replay:FILE; a bare MODEL that is not a configured name means local:MODEL. Opening a local provider starts its worker
+ * and loads the model; opening a server sends nothing.
  *
  * provider_open and provider_close: one thread. provider_complete: any thread; `parallel` calls run
  * at once; what is more a local model refuses, others let it wait. Errors of the request leave the
@@ -17,8 +17,9 @@
 
 typedef struct provider provider;
 
-typedef enum provider_kind { PROVIDER_LOCAL, PROVIDER_OPENAI, PROVIDER_REPLAY } provider_kind;
-const char *provider_kind_name(provider_kind k); /* "local", "openai", "replay" */
+typedef enum provider_kind { PROVIDER_LOCAL, PROVIDER_OPENAI, PROVIDER_REPLAY, PROVIDER_ANTHROPIC } provider_kind;
+const char *provider_kind_name(provider_kind k); /* "local", "openai", "replay", "anthropic" */
+bool provider_is_server(provider_kind k);        /* asked through a URL: openai, anthropic */
 
 /* Strings are never NULL ("" when not known), numbers 0; borrowed, live until provider_close. */
 typedef struct provider_info {
@@ -26,7 +27,8 @@ typedef struct provider_info {
     provider_kind kind;
     provider_place place;     /* config.h; a loopback URL is remote unless config says on-premises, and never local */
     const char *model;        /* file name without folder, or the remote model's name */
-    const char *url;          /* openai: the address that is asked, without MODEL */
+    privacy_class class_max;  /* the highest class it is sent: config's class_max, else what the place allows */
+    const char *url;          /* openai, anthropic: the address that is asked, without MODEL */
     const char *model_digest; /* SHA-256 hex of the file; of split files: of their digests, in order. Local only */
     const char *numerics;     /* version of docs/NUMERICS.md */
     const char *kv_type;      /* "f16", "q8", "f32" */
@@ -60,7 +62,8 @@ status provider_key(const char *spec, const config *cfg, char **out, error *err)
  * recording counts as the place it was recorded from only in reports: it sends nothing, so it is always allowed. */
 bool provider_allows(provider_kind kind, provider_place place, privacy_class privacy);
 
-/* 0 takes the default in brackets. Times are milliseconds from the call, idle between two pieces. */
+/* 0 takes the default in brackets, or what config.yaml's timeouts say of a server. Times are milliseconds
+ * from the call, idle between two pieces. */
 typedef struct provider_limits {
     uint32_t timeout_ms; /* the whole answer [600000] */
     uint32_t connect_ms; /* remote: until connected [10000] */
@@ -78,6 +81,28 @@ status provider_complete(provider *p, const request *r, event_fn *fn, void *user
  * from the provider. */
 status provider_answer(provider *p, const request *r, char **answer, event_done *end, const provider_limits *limits,
                        error *err) MUST_CHECK;
+
+/* How a server does, for whoever shows it. Numbers since provider_open; a server's limits as it last told them. */
+typedef enum provider_circuit {
+    CIRCUIT_CLOSED,    /* requests go */
+    CIRCUIT_OPEN,      /* too many failed: requests are refused at once */
+    CIRCUIT_HALF_OPEN, /* one request tries whether it is well again */
+} provider_circuit;
+const char *provider_circuit_name(provider_circuit c); /* "closed", "open", "half-open" */
+
+typedef struct provider_health {
+    provider_circuit circuit;
+    double probe_s;             /* OPEN: until the next try */
+    uint64_t sent, failed;      /* attempts: all, and those that were the server's failure */
+    uint64_t retried;           /* attempts after the first of a request */
+    uint64_t refused;           /* requests that the circuit refused */
+    uint64_t limited;           /* requests that a rate limit or a budget refused */
+    double requests_left, tokens_left; /* NAN: not told */
+    double limit_s;             /* until something that is used up comes back; 0: nothing is */
+    double usd_today, usd_month; /* spent and reserved (UTC); NAN: without a budget */
+} provider_health;
+/* False: the kind is no server. Any thread. */
+bool provider_get_health(provider *p, provider_health *out);
 
 /* The process that answers (a worker or egress), 0 when none runs. For tests and `ps`. */
 int provider_process(const provider *p);

@@ -21,6 +21,9 @@ typedef struct call {
     uint32_t calls;         /* tool calls so far */
     event_done end;         /* filled by the kind before it returns OK */
     char *model;            /* CALL_MODEL_MAX bytes for a model's name from the answer */
+    bool again;             /* egress: nothing of an answer came, the same request may be sent once more */
+    bool sent;              /* egress: something of it left, or nobody knows */
+    double requests_left, tokens_left, limit_s; /* egress: what the server told of its limits; NAN: nothing */
     event_error fault;      /* kind and details before it fails; `text` is taken from err */
     bool fault_set;
 } call;
@@ -38,12 +41,14 @@ typedef struct provider_ops {
     status (*complete)(provider *p, const request *r, call *c, error *err);
     void (*close)(provider *p);
     int (*process)(const provider *p); /* NULL: never one */
+    bool (*health)(provider *p, provider_health *out); /* NULL: none */
     bool parallel; /* complete may run many times at once; else provider.c lets one in after another */
 } provider_ops;
 
 struct provider {
     const provider_ops *ops;
     provider_info info;
+    provider_limits limits; /* instead of the defaults; 0: those */
     void *own;            /* the kind's */
     const char *answered_by[PROVIDER_NAMES_MAX]; /* models' names from answers, with `naming`; in memory */
     size_t n_answered_by;
@@ -58,7 +63,7 @@ const char *provider_keep(provider *p, const char *text);
 /* Each fills p->ops, p->own and the rest of p->info. On failure provider_close(p) has still to be called. */
 status local_open(provider *p, const char *model, const config *cfg, error *err) MUST_CHECK;
 status replay_open(provider *p, const char *file, error *err) MUST_CHECK;
-status openai_open(provider *p, const config_provider *c, error *err) MUST_CHECK;
+status openai_open(provider *p, const config_provider *c, const config *cfg, error *err) MUST_CHECK;
 
 /* ---- a helper process on the other end of a link: worker or egress ----
  *
