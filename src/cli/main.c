@@ -31,6 +31,7 @@ static const command commands[] = {
     { "route", cmd_route, "which task can stay on this machine, and why" },
     { "ledger", cmd_ledger, "list, show, export, import, check and purge what was measured" },
     { "report", cmd_report, "what was measured of each task: in the terminal, as a page, as data" },
+    { "audit", cmd_audit, "what has left this machine, and whether that record is whole" },
     { "help", cmd_help, "this list, or the page of one command" },
     { "version", cmd_version, "version of the program" },
 };

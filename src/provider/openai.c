@@ -1,9 +1,15 @@
 /* openai.c: an OpenAI-compatible server, through egress. The request's dialect is written here; the answer's is read
- * in egress, so that nothing from the network is parsed in this process. */
+ * in egress, so that nothing from the network is parsed in this process.
+ *
+ * No record, no send: the payload for egress is made around a receipt of the audit log, of which there is one for each
+ * request that is sent. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "egress/release.h"
+#include "privacy/audit.h"
 #include "provider/lanes.h"
 #include "provider/url.h"
 
@@ -11,6 +17,8 @@ enum { OPENAI_TOP_LOGPROBS = 20, OPENAI_STOPS = 4 };
 
 typedef struct openai {
     lanes egress;
+    audit *log;
+    char host[URL_HOST_MAX + 24]; /* "https://host:port", as it is written down */
     js *settings;          /* of OPEN */
     const char *keep[5];   /* environment of egress: its own key's variable and nobody else's */
     bool vendor;           /* api.openai.com itself: newer names of fields */
@@ -146,12 +154,15 @@ static js *body_of(const provider *p, const request *r, bool vendor)
     return NULL;
 }
 
-static js *payload_of(const provider *p, const request *r, const provider_limits *l, bool vendor)
+/* Takes body. */
+static js *payload_of(const request *r, const provider_limits *l, js *body, const audit_receipt *receipt)
 {
+    release word = { receipt->chain, receipt->sequence, receipt->mac, receipt->body, receipt->body_bytes };
     js *j = js_object();
     bool ok = js_set(j, "privacy", js_new_string(privacy_class_name(r->privacy)));
     ok = js_set(j, "path", js_new_string("/chat/completions")) && ok;
-    ok = js_set(j, "body", body_of(p, r, vendor)) && ok;
+    ok = js_set(j, "body", body) && ok;
+    ok = js_set(j, "release", release_to_js(&word)) && ok;
     ok = js_set(j, "connect_ms", js_new_int(l->connect_ms)) && ok;
     ok = js_set(j, "first_ms", js_new_int(l->first_ms)) && ok;
     ok = js_set(j, "idle_ms", js_new_int(l->idle_ms)) && ok;
@@ -160,6 +171,32 @@ static js *payload_of(const provider *p, const request *r, const provider_limits
         return j;
     js_free(j);
     return NULL;
+}
+
+/* ---- the record ---- */
+
+/* Writes down what is about to leave. The bytes are those that egress will write from the same JSON. */
+static status write_down(const provider *p, const request *r, const js *body, audit_receipt *out, call *c, error *err)
+{
+    openai *o = p->own;
+    buf text = BUF_INIT(MSG_BYTES_MAX);
+    js_write(body, JS_COMPACT, &text);
+    status s = buf_ok(&text, "a request", err);
+    if (!s) {
+        audit_entry e = { .privacy = r->privacy, .place = p->info.place == PLACE_ON_PREMISES ? PRIVACY_ON_PREMISES
+                                                                                            : PRIVACY_REMOTE,
+                          .host = o->host, .model = p->info.model, .task = r->task, .caller = r->scope,
+                          .request = r->id, .policy = r->policy, .detectors = r->detectors,
+                          .body = text.data, .body_bytes = text.len };
+        s = audit_append(o->log, &e, out, err);
+        if (s) {
+            c->fault.kind = FAULT_DENIED;
+            c->fault_set = true;
+            s = fail_prefix(err, s, "nothing was sent, because it could not be written down: ");
+        }
+    }
+    buf_clear(&text);
+    return s;
 }
 
 /* ---- running ---- */
@@ -173,10 +210,11 @@ static status openai_complete(provider *p, const request *r, call *c, error *err
     status s = check_fields(r, err);
     if (s)
         return s;
-    js *payload = payload_of(p, r, &given, o->vendor);
-    if (!payload)
+    js *body = body_of(p, r, o->vendor), *payload = NULL;
+    if (!body)
         return fail(err, E_NOMEM, "no memory for a request");
     helper *egress = NULL;
+    audit_receipt receipt;
     if ((s = lanes_take(&o->egress, &egress, err)) != OK) {
         c->fault.kind = FAULT_UNREACHABLE;
         c->fault_set = true;
@@ -188,9 +226,15 @@ static status openai_complete(provider *p, const request *r, call *c, error *err
     if (c->limits.first_ms < given.connect_ms + 2000)
         c->limits.first_ms = given.connect_ms + 2000;
     if (!s)
-        s = helper_complete(egress, payload, c, err);
+        s = write_down(p, r, body, &receipt, c, err);
+    if (!s) {
+        payload = payload_of(r, &given, body, &receipt);
+        body = NULL;
+        s = payload ? helper_complete(egress, payload, c, err) : fail(err, E_NOMEM, "no memory for a request");
+    }
     lanes_give(&o->egress, egress);
     js_free(payload);
+    js_free(body);
     return s ? fail_prefix(err, s, "%s: ", p->info.name) : s;
 }
 
@@ -198,6 +242,7 @@ static void openai_close(provider *p)
 {
     openai *o = p->own;
     lanes_clear(&o->egress);
+    audit_close(&o->log);
     js_free(o->settings);
     mem_free(o);
 }
@@ -248,9 +293,11 @@ status openai_open(provider *p, const config_provider *c, error *err)
     o->settings = settings_of(c);
     o->egress.settings = o->settings;
     p->info.parallel = LANES_MAX;
+    snprintf(o->host, sizeof o->host, strchr(u.host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", u.tls ? "https" : "http",
+             u.host, u.port);
     p->info.model = provider_keep(p, c->model);
     p->info.url = provider_keep(p, c->url);
     if (!p->info.model || !p->info.url || !o->settings || (c->key_env[0] && !o->keep[2]))
         return fail(err, E_NOMEM, "no memory for a provider");
-    return OK;
+    return audit_open(&o->log, err);
 }
