@@ -135,14 +135,16 @@ static bool mac_fits(const audit_chain *c, const char *line, size_t n)
 }
 
 /* The line as a record of the number that comes next, or why it is none. */
-static js *accept(const audit_chain *c, const char *line, size_t n, bool keyed, char *why, size_t room)
+static js *accept(const audit_chain *c, const char *line, size_t n, bool keyed, audit_next *out)
 {
     js *j = NULL;
     int64_t v = 0, seq = 0, at_us;
     const char *what = NULL;
+    status parsed = E_FORMAT;
     bool form = n > MAC_TAIL && n < AUDIT_LINE_MAX &&
                 memcmp(line + n - MAC_TAIL, mac_begins, sizeof mac_begins - 1) == 0 &&
-                memcmp(line + n - 2, "\"}", 2) == 0 && js_parse(&j, line, n, "record", 1, NULL) == OK;
+                memcmp(line + n - 2, "\"}", 2) == 0 && (parsed = js_parse(&j, line, n, "record", 1, NULL)) == OK;
+    out->lost = out->lost || parsed == E_NOMEM;
     if (!form)
         what = "the line is no record";
     else if (!js_int(js_get(j, "v"), &v) || v != AUDIT_FORMAT)
@@ -150,7 +152,7 @@ static js *accept(const audit_chain *c, const char *line, size_t n, bool keyed, 
     else if (!js_int(js_get(j, "seq"), &seq) || !js_int(js_get(j, "at_us"), &at_us) || !js_text(js_get(j, "kind")))
         what = "the line is no record";
     if (!what && (seq < 1 || (uint64_t)seq != c->next)) {
-        snprintf(why, room, "a record with the number %lld is in its place", (long long)seq);
+        snprintf(out->why, sizeof out->why, "a record with the number %lld is in its place", (long long)seq);
         js_free(j);
         return NULL;
     }
@@ -161,7 +163,7 @@ static js *accept(const audit_chain *c, const char *line, size_t n, bool keyed, 
         what = "it is not what was written: its MAC does not fit";
     if (!what)
         return j;
-    snprintf(why, room, "%s", what);
+    snprintf(out->why, sizeof out->why, "%s", what);
     js_free(j);
     return NULL;
 }
@@ -173,14 +175,15 @@ static size_t line_end(const char *log, size_t from, size_t n)
 }
 
 /* A later line that is the next record and vouches for all bytes before it as torn. */
-static js *find_torn(const audit_chain *c, const char *log, size_t n, bool keyed, size_t *at)
+static js *find_torn(const audit_chain *c, const char *log, size_t n, bool keyed, size_t *at, audit_next *out)
 {
     static const char word[] = "\"kind\":\"torn\"";
-    char why[160];
+    audit_next x = { 0 };
     for (size_t from = line_end(log, (size_t)c->bytes, n) + 1; from < n;) {
         size_t end = line_end(log, from, n);
         const char *hit = memmem(log + from, end - from, word, sizeof word - 1);
-        js *j = hit && end < n ? accept(c, log + from, end - from, keyed, why, sizeof why) : NULL;
+        js *j = hit && end < n ? accept(c, log + from, end - from, keyed, &x) : NULL;
+        out->lost = out->lost || x.lost;
         int64_t bytes = -1;
         char sum[DIGEST_HEX];
         if (j && js_int(js_get(j, "bytes"), &bytes) && bytes >= 0 && (uint64_t)bytes == from - 1 - c->bytes) {
@@ -208,13 +211,13 @@ bool audit_find(audit_chain *c, const char *log, size_t n, bool keyed, audit_nex
     if (out->cut)
         snprintf(out->why, sizeof out->why, "the last line is cut off");
     else
-        out->record = accept(c, log + at, end - at, keyed, out->why, sizeof out->why);
+        out->record = accept(c, log + at, end - at, keyed, out);
     if (out->record && strcmp(js_text(js_get(out->record, "kind")), "torn") == 0) { /* it vouches for nothing */
         js_free(out->record);
         out->record = NULL;
         snprintf(out->why, sizeof out->why, "it speaks of torn bytes that are not there");
     }
-    if (!out->record && (out->record = find_torn(c, log, n, keyed, &at)) != NULL) {
+    if (!out->record && !out->lost && (out->record = find_torn(c, log, n, keyed, &at, out)) != NULL) {
         out->torn = at - c->bytes;
         c->bytes = at;
         end = line_end(log, at, n);

@@ -53,6 +53,7 @@ typedef struct audit_next {
     span line;       /* in the log, without its line break */
     uint64_t torn;   /* so many bytes that are no record came before it */
     uint8_t key[DIGEST_BYTES]; /* the key it was written under, if keys are known */
+    bool lost;       /* no memory to look */
     bool cut;        /* there is none: the last line has no end */
     char why[160];   /* there is none */
 } audit_next;

@@ -17,6 +17,7 @@ typedef struct walk {
     bool has_told, met_told;  /* met: at has passed it and was equal */
     bool needs_told;          /* the present log is nothing without it */
     bool keyed;               /* at.key is right */
+    bool lost;                /* there was no memory to look on */
     audit_anchor *anchors;    /* of all chains; sorted */
     size_t n_anchors, next_anchor;
     file_map log;
@@ -185,7 +186,8 @@ static void run(walk *w, audit_record_fn *fn, void *user)
         if (!more && w->v->holds)
             return; /* fn has seen enough */
     }
-    if (more && check_end(w, &x))
+    w->lost = x.lost;
+    if (more && !x.lost && check_end(w, &x))
         (void)check_last_anchors(w);
 }
 
@@ -247,6 +249,8 @@ status audit_verify(const audit_question *q, audit_record_fn *fn, void *user, au
         s = find_key(&w, &f, q, err);
     if (!s) {
         run(&w, fn, user);
+        if (w.lost)
+            s = fail(err, E_NOMEM, "no memory to check the audit log");
         if (v->holds && !q->log)
             (void)check_other_chains(&w, &f);
         digest_hex(w.at.head, v->head);
