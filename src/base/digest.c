@@ -62,10 +62,16 @@ void digest_hex(const uint8_t in[DIGEST_BYTES], char out[DIGEST_HEX])
     out[2 * DIGEST_BYTES] = '\0';
 }
 
+void digest_raw(const void *bytes, size_t n, uint8_t out[DIGEST_BYTES])
+{
+    memset(out, 0, DIGEST_BYTES);
+    EVP_Digest(bytes, n, out, NULL, EVP_sha256(), NULL);
+}
+
 void digest_of(const void *bytes, size_t n, char out[DIGEST_HEX])
 {
-    uint8_t raw[DIGEST_BYTES] = { 0 };
-    EVP_Digest(bytes, n, raw, NULL, EVP_sha256(), NULL);
+    uint8_t raw[DIGEST_BYTES];
+    digest_raw(bytes, n, raw);
     digest_hex(raw, out);
 }
 

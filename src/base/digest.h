@@ -19,6 +19,7 @@ void digest_close(digest **d, uint8_t out[DIGEST_BYTES]); /* out may be NULL */
 
 void digest_hex(const uint8_t in[DIGEST_BYTES], char out[DIGEST_HEX]);
 void digest_of(const void *bytes, size_t n, char out[DIGEST_HEX]);
+void digest_raw(const void *bytes, size_t n, uint8_t out[DIGEST_BYTES]);
 /* SHA-256 of a whole file, read in steps. */
 status digest_file(const char *path, char out[DIGEST_HEX], error *err) MUST_CHECK;
 

@@ -19,6 +19,7 @@ typedef struct command {
     const char *summary;               /* one line */
 } command;
 
+int cmd_audit(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_choose(int argc, char **argv);
 int cmd_compare(int argc, char **argv);

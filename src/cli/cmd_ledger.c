@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
+#include "cli/input.h"
 #include "cli/ledger_show.h"
 #include "ledger/exchange.h"
 #include "plat/clock.h"
@@ -413,23 +413,6 @@ static const struct {
     { "import", verb_import, 0 },       { "verify", verb_verify, 0 }, { "purge", verb_purge, TAKES_ALL },
 };
 
-/* "2026-11-23": its first moment, UTC. */
-static bool read_date(const char *text, int64_t *us)
-{
-    struct tm at = { 0 };
-    char again[16];
-    int end = 0;
-    if (sscanf(text, "%4d-%2d-%2d%n", &at.tm_year, &at.tm_mon, &at.tm_mday, &end) != 3 || text[end])
-        return false;
-    at.tm_year -= 1900;
-    at.tm_mon -= 1;
-    time_t t = timegm(&at);
-    if (t < 0 || strftime(again, sizeof again, "%Y-%m-%d", &at) == 0 || strcmp(again, text) != 0)
-        return false;
-    *us = (int64_t)t * 1000000;
-    return true;
-}
-
 int cmd_ledger(int argc, char **argv)
 {
     job j = { 0 };
@@ -446,7 +429,7 @@ int cmd_ledger(int argc, char **argv)
         return code;
     if (n == 0)
         return usage_error("ledger", "list, show, export, import, verify or purge?");
-    if (j.since && !read_date(j.since, &j.since_us))
+    if (j.since && !input_date(j.since, &j.since_us))
         return usage_error("ledger", "--since %s: must be a date such as 2026-11-23", j.since);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         if (strcmp(verbs[i].name, argv[1]) != 0)

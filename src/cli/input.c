@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 status input_read(int fd, const char *name, buf *out, error *err)
@@ -32,4 +34,20 @@ status input_read_file(const char *path, buf *out, error *err)
     status s = input_read(fd, path, out, err);
     close(fd);
     return s;
+}
+
+bool input_date(const char *text, int64_t *us)
+{
+    struct tm at = { 0 };
+    char again[16];
+    int end = 0;
+    if (sscanf(text, "%4d-%2d-%2d%n", &at.tm_year, &at.tm_mon, &at.tm_mday, &end) != 3 || text[end])
+        return false;
+    at.tm_year -= 1900;
+    at.tm_mon -= 1;
+    time_t t = timegm(&at);
+    if (t < 0 || strftime(again, sizeof again, "%Y-%m-%d", &at) == 0 || strcmp(again, text) != 0)
+        return false;
+    *us = (int64_t)t * 1000000;
+    return true;
 }

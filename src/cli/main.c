@@ -32,6 +32,7 @@ static const command commands[] = {
     { "ledger", cmd_ledger, "list, show, export, import, check and purge what was measured" },
     { "reassess", cmd_reassess, "what is due to be measured again, and which tasks changed sides" },
     { "report", cmd_report, "what was measured of each task: in the terminal, as a page, as data" },
+    { "audit", cmd_audit, "what has left this machine, and whether that record is whole" },
     { "help", cmd_help, "this list, or the page of one command" },
     { "version", cmd_version, "version of the program" },
 };

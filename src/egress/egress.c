@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/privacy_class.h"
 #include "egress/key.h"
+#include "egress/release.h"
 #include "egress/transfer.h"
 #include "plat/build_id.h"
 #include "plat/msg.h"
@@ -28,6 +29,7 @@ typedef struct egress {
     address_rule rule;
     uint32_t request;      /* the running one */
     bool cancelled, over;
+    release_used used;     /* the last record of the audit log that let something leave */
     status broken;
 } egress;
 
@@ -262,6 +264,8 @@ static void exchange(egress *e, uint32_t id, const js *j)
     status r = buf_ok(&body, "a request", &err);
     if (!r && !path_ok(path))
         r = fail(&err, E_FORMAT, "egress: a path that is none");
+    if (!r && (r = release_check(js_get(j, "release"), body.data, body.len, &e->used, &err)) != OK)
+        fault.kind = "denied";
     if (!r) {
         snprintf(url, sizeof url, "%s%s", e->url, path);
         transfer_job job = { .url = url, .key = e->key, .proxy = e->proxy, .rule = &e->rule, .body = body.data,

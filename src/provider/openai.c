@@ -4,14 +4,19 @@
  *   class, dialect -> reservation (budget.h) -> attempt, pause, attempt ... (health.h) -> settled
  *
  * Another attempt is made only when egress says that nothing of an answer came and the same request may be sent again,
- * within the request's own deadline, and out of the server's bucket of retries. */
+ * within the request's own deadline, and out of the server's bucket of retries.
+ *
+ * No record, no send: each attempt carries a receipt of the audit log of its own, without which egress sends nothing. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "egress/release.h"
 #include "plat/clock.h"
 #include "plat/random.h"
+#include "privacy/audit.h"
 #include "provider/budget.h"
 #include "provider/dialect.h"
 #include "provider/health.h"
@@ -23,6 +28,8 @@ static const double BACKOFF_S = 0.5, BACKOFF_MAX_S = 8, WAIT_MAX_S = 10; /* WAIT
 
 typedef struct openai {
     lanes egress;
+    audit *log;
+    char host[URL_HOST_MAX + 24]; /* "https://host:port", as it is written down */
     js *settings;          /* of OPEN */
     const char *keep[KEEP_MAX + 1]; /* environment of egress: its own key's variable and nobody else's */
     const dialect *dialect;
@@ -214,7 +221,40 @@ static status admit(provider *p, call *c, const provider_limits *l, error *err)
     return OK;
 }
 
-static status attempt(provider *p, js *payload, call *c, const provider_limits *l, error *err)
+/* ---- the record ---- */
+
+/* Writes down what is about to leave. The bytes are those that egress will write from the same JSON. */
+static status write_down(const provider *p, const request *r, js *payload, call *c, error *err)
+{
+    openai *o = p->own;
+    audit_receipt receipt;
+    buf text = BUF_INIT(MSG_BYTES_MAX);
+    js_write(js_get(payload, "body"), JS_COMPACT, &text);
+    status s = buf_ok(&text, "a request", err);
+    if (!s) {
+        audit_entry e = { .privacy = r->privacy, .place = p->info.place == PLACE_ON_PREMISES ? PRIVACY_ON_PREMISES
+                                                                                            : PRIVACY_REMOTE,
+                          .host = o->host, .model = p->info.model, .task = r->task, .caller = r->scope,
+                          .request = r->id, .policy = r->policy, .detectors = r->detectors,
+                          .body = text.data, .body_bytes = text.len };
+        s = audit_append(o->log, &e, &receipt, err);
+        if (s) {
+            c->fault.kind = FAULT_DENIED;
+            c->fault_set = true;
+            c->sent = false;
+            s = fail_prefix(err, s, "nothing was sent, because it could not be written down: ");
+        }
+    }
+    buf_clear(&text);
+    if (!s) {
+        release word = { receipt.chain, receipt.sequence, receipt.mac, receipt.body, receipt.body_bytes };
+        if (!js_set(payload, "release", release_to_js(&word)))
+            s = fail(err, E_NOMEM, "no memory for a request");
+    }
+    return s;
+}
+
+static status attempt(provider *p, const request *r, js *payload, call *c, const provider_limits *l, error *err)
 {
     openai *o = p->own;
     helper *egress = NULL;
@@ -228,7 +268,7 @@ static status attempt(provider *p, js *payload, call *c, const provider_limits *
         c->fault.kind = FAULT_UNREACHABLE;
         c->fault_set = true;
         c->sent = false;
-    } else if ((s = set_deadlines(payload, l, c, err)) == OK) {
+    } else if ((s = set_deadlines(payload, l, c, err)) == OK && (s = write_down(p, r, payload, c, err)) == OK) {
         s = helper_complete(egress, payload, c, err);
     }
     lanes_give(&o->egress, egress);
@@ -240,7 +280,7 @@ static status attempt(provider *p, js *payload, call *c, const provider_limits *
     return s;
 }
 
-static status attempts(provider *p, js *payload, call *c, const provider_limits *l, error *err)
+static status attempts(provider *p, const request *r, js *payload, call *c, const provider_limits *l, error *err)
 {
     openai *o = p->own;
     health_request(&o->health);
@@ -248,7 +288,7 @@ static status attempts(provider *p, js *payload, call *c, const provider_limits 
         status s = admit(p, c, l, err);
         if (s || c->cancelled)
             return s;
-        s = attempt(p, payload, c, l, err);
+        s = attempt(p, r, payload, c, l, err);
         double asked = c->fault.retry_after_s, wait = backoff(tries, asked);
         if (!s || !c->again || c->first_us || c->cancelled || tries == o->retries || asked > WAIT_MAX_S ||
             !has_time(c, l, wait) || !health_retry(&o->health))
@@ -279,7 +319,7 @@ static status openai_complete(provider *p, const request *r, call *c, error *err
         c->limits.first_ms = given.connect_ms + 2000;
     s = reserve(p, r, js_get(payload, "body"), c, &hold, err);
     if (!s) {
-        s = attempts(p, payload, c, &given, err);
+        s = attempts(p, r, payload, c, &given, err);
         settle(p, s, c, &hold);
     }
     js_free(payload);
@@ -294,6 +334,7 @@ static void openai_close(provider *p)
     lanes_clear(&o->egress);
     health_clear(&o->health);
     budget_close(&o->budget);
+    audit_close(&o->log);
     js_free(o->settings);
     mem_free(o->keys);
     mem_free(o);
@@ -406,11 +447,14 @@ status openai_open(provider *p, const config_provider *c, const config *cfg, err
     o->settings = settings_of(c, o->dialect);
     o->egress.settings = o->settings;
     p->info.parallel = LANES_MAX;
+    snprintf(o->host, sizeof o->host, strchr(u.host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", u.tls ? "https" : "http",
+             u.host, u.port);
     p->info.model = provider_keep(p, c->model);
     p->info.url = provider_keep(p, c->url);
     o->options = (dialect_options){ .model = p->info.model, .max_tokens = c->max_tokens,
                                     .vendor = strcmp(u.host, "api.openai.com") == 0 };
     if (!p->info.model || !p->info.url || !o->settings || (c->key_env[0] && !o->keep[2]))
         return fail(err, E_NOMEM, "no memory for a provider");
-    return open_budget(p, c, cfg, err);
+    s = audit_open(&o->log, err);
+    return s ? s : open_budget(p, c, cfg, err);
 }

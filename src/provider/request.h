@@ -85,6 +85,8 @@ typedef struct request {
                            /* are reused only by requests of an equal scope. NULL: a scope of its own, never reused */
     const char *task;      /* which task and case this is: replay finds its answer by them. NULL: none */
     const char *case_id;
+    const char *policy;    /* for the audit log: the rule that let it go where it goes. NULL: none but the class */
+    const char *detectors; /* and the version of the detectors that looked at it. NULL: none did */
 
     request_kind kind;
     const request_message *messages; /* CHAT: roles and texts */

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "egress/release.h"
 #include "plat/clock.h"
 #include "provider/provider.h"
 #include "provider/provider_int.h"
@@ -453,6 +454,64 @@ static void tls(void **state)
     }
 }
 
+/* What the audit log would have given for this body. */
+static js *release_of(const js *body, uint64_t sequence)
+{
+    static const char mac[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    char sum[DIGEST_HEX];
+    buf text = BUF_INIT(1 << 12);
+    js_write(body, JS_COMPACT, &text);
+    digest_of(text.data, text.len, sum);
+    js *j = release_to_js(&(release){ "01234567-89ab-7def-8123-456789abcdef", sequence, mac, sum, text.len });
+    buf_clear(&text);
+    return j;
+}
+
+static status send_to(helper *h, const char *privacy, const char *text, js *word, error *e, fault_kind *kind)
+{
+    call c = { .limits = { 5000, 5000, 5000, 5000 }, .start_us = clock_mono_us(), .last_us = clock_mono_us() };
+    char model[CALL_MODEL_MAX];
+    c.model = model;
+    js *payload = js_object();
+    if (privacy)
+        js_set(payload, "privacy", js_new_string(privacy));
+    js_set(payload, "path", js_new_string("/chat/completions"));
+    js_set(payload, "body", js_new_string(text));
+    if (word)
+        js_set(payload, "release", word);
+    status s = helper_complete(h, payload, &c, e);
+    *kind = c.fault.kind;
+    js_free(payload);
+    return s;
+}
+
+/* Without a word of the audit log for exactly this body, given once, nothing leaves. */
+static void egress_wants_a_record(helper *h)
+{
+    js *fine = js_new_string("fine"), *word;
+    fault_kind kind;
+    error e;
+    static const char *const needed[] = { "chain", "seq", "mac", "sha256", "bytes" };
+    assert_int_equal(send_to(h, "public", "CANARY", NULL, &e, &kind), E_DENIED);
+    assert_true(kind == FAULT_DENIED && strstr(e.text, "without a record"));
+    assert_int_equal(send_to(h, "public", "CANARY", js_new_string("yes"), &e, &kind), E_DENIED);
+    for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+        word = release_of(fine, 100 + i);
+        js_remove(word, needed[i]);
+        assert_int_equal(send_to(h, "public", "fine", word, &e, &kind), E_DENIED);
+        word = release_of(fine, 100 + i);
+        js_set(word, needed[i], js_new_string("x"));
+        assert_int_equal(send_to(h, "public", "fine", word, &e, &kind), E_DENIED);
+    }
+    assert_int_equal(send_to(h, "public", "CANARY", release_of(fine, 100), &e, &kind), E_DENIED); /* another body */
+    assert_non_null(strstr(e.text, "another request"));
+    assert_int_equal(send_to(h, "public", "fine", release_of(fine, 7), &e, &kind), OK);
+    assert_int_equal(send_to(h, "public", "fine", release_of(fine, 7), &e, &kind), E_DENIED); /* used */
+    assert_int_equal(send_to(h, "public", "fine", release_of(fine, 6), &e, &kind), E_DENIED);
+    assert_non_null(strstr(e.text, "used already"));
+    js_free(fine);
+}
+
 /* Egress does not trust the front: a private request that gets as far as its socket is refused there, and a message of
  * an unknown type ends it. */
 static void egress_itself(void **state)
@@ -460,7 +519,7 @@ static void egress_itself(void **state)
     (void)state;
     helper h;
     helper_init(&h, "hearth-egress", NULL);
-    js *settings = js_object(), *opened = NULL, *payload;
+    js *settings = js_object(), *opened = NULL;
     char url[100], line[8192];
     error e;
     snprintf(url, sizeof url, "http://127.0.0.1:%d/whole/", port);
@@ -472,19 +531,17 @@ static void egress_itself(void **state)
     js_free(settings);
     static const char *const said[] = { "private", "secret", "internal", "unheard-of", NULL, "public" };
     for (size_t i = 0; i < ARRAY_LEN(said); i++) {
-        call c = { .limits = { 5000, 5000, 5000, 5000 }, .start_us = clock_mono_us(), .last_us = clock_mono_us() };
-        char model[CALL_MODEL_MAX];
-        c.model = model;
-        payload = js_object();
-        if (said[i])
-            js_set(payload, "privacy", js_new_string(said[i]));
-        js_set(payload, "path", js_new_string("/chat/completions"));
-        js_set(payload, "body", js_new_string(i == 5 ? "fine" : "CANARY"));
-        status s = helper_complete(&h, payload, &c, &e);
+        const char *text = i == 5 ? "fine" : "CANARY";
+        js *body = js_new_string(text);
+        fault_kind kind;
+        status s = send_to(&h, said[i], text, release_of(body, i + 1), &e, &kind);
         assert_int_equal(s, i == 5 ? OK : E_DENIED);
-        assert_true(i == 5 || c.fault.kind == FAULT_DENIED);
-        js_free(payload);
+        assert_true(i == 5 || kind == FAULT_DENIED);
+        js_free(body);
     }
+    last_request(line, sizeof line);
+    assert_null(strstr(line, "CANARY"));
+    egress_wants_a_record(&h);
     last_request(line, sizeof line);
     assert_null(strstr(line, "CANARY"));
     assert_ok(msg_send_text(&h.link, (msg_type)999, 1, "", 100, err));
@@ -494,9 +551,25 @@ static void egress_itself(void **state)
     helper_clear(&h);
 }
 
+/* Its own audit log. */
+static char home[] = "/tmp/hearth-egress-XXXXXX";
+
+static void remove_home(void)
+{
+    static const char *const names[] = { "audit.log", "audit.state", "audit.key", "audit.anchors" };
+    char path[100];
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", home, names[i]);
+        unlink(path);
+    }
+    rmdir(home);
+}
+
 int main(void)
 {
     find_helpers();
+    if (!mkdtemp(home) || setenv("HEARTH_HOME", home, 1))
+        return 99;
     if (!start_server()) {
         printf("python3 is not there\n");
         return 77;
@@ -511,5 +584,6 @@ int main(void)
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     close(server_in);
     waitpid(server, NULL, 0);
+    remove_home();
     return failed;
 }
