@@ -17,7 +17,8 @@ static const usage page = {
     "hearth privacy check [OPTION]... FILE...",
     "What in FILE ('-': standard input) makes it more private than public: identity, card and account numbers,\n"
     "addresses, keys and passwords, the words of a dictionary, and with --tagger what a model takes for names and\n"
-    "places. Exit code 1 when something was found. Nothing found is no proof: docs/PRIVACY.md says how much is missed.\n\n"
+    "places. Exit code 1 when something was found. Nothing found is no proof: docs/PRIVACY.md says how much is\n"
+    "missed.\n\n"
     "examples:\n"
     "  hearth privacy check letter.txt\n"
     "  hearth privacy check --tagger rampart.gguf --dictionary clients.txt --json mail/*.txt\n",
@@ -107,8 +108,8 @@ static void print_findings(const checking *c, const char *name, const char *text
         char what[SHOWN_MAX * 4 + 8];
         advance(&at, text, f->begin);
         shown(what, text + f->begin, f->end - f->begin, c->o->show);
-        printf("%s:%zu:%zu: %s, %s (%.2f)%s: ", name, at.line, at.column, f->kind, privacy_class_name(f->raises), f->score,
-               f->decoded ? ", encoded" : "");
+        printf("%s:%zu:%zu: %s, %s (%.2f)%s: ", name, at.line, at.column, f->kind, privacy_class_name(f->raises),
+               f->score, f->decoded ? ", encoded" : "");
         cli_print_text(what, "");
         putchar('\n');
     }

@@ -1,7 +1,7 @@
 /* tag.c: spans of a text by the classes of its tokens. See tag.h.
  *
- * Tokens do not say where they come from. WordPiece cuts at white space and punctuation first and then knows only the word
- * at hand: so the text is cut here at ASCII's, each piece encoded alone, and the tokens are those of the whole. */
+ * Tokens do not say where they come from. WordPiece cuts at white space and punctuation first and then knows only the
+ * word at hand: so the text is cut here at ASCII's, each piece encoded alone, and the tokens are those of the whole. */
 #include "engine/tag.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* tag.h: which parts of a text are what, by an encoder that classifies tokens (BertForTokenClassification). For the owner
- * thread of the engine.
+/* tag.h: which parts of a text are what, by an encoder that classifies tokens (BertForTokenClassification). For the
+ * owner thread of the engine.
  *
  * A text of any length is read in overlapping windows; each token is judged where it has most text around it. Tokens
  * whose classes are of one kind (B-CITY, I-CITY: "CITY") and that follow each other make a span. One answer, as

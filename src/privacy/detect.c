@@ -105,8 +105,8 @@ static int by_place(const void *a, const void *b)
     return x->score > y->score ? -1 : x->score < y->score;
 }
 
-/* Sorted by begin, the longest first: what lies within one that is kept, and is not surer or more private, goes. Only the
- * latest few that are kept are asked, so that this stays linear. */
+/* Sorted by begin, the longest first: what lies within one that is kept, and is not surer or more private, goes. Only
+ * the latest few that are kept are asked, so that this stays linear. */
 static void settle(detect_report *r)
 {
     enum { BACK = 8 };
@@ -154,9 +154,11 @@ static status look_decoded(pass *p, view_decoder *decode, size_t begin, size_t e
     if (st || !is)
         return st;
     s->budget -= copy.n;
-    st = p->v->depth == DETECT_MAX_DEPTH
-             ? fail(err, E_RANGE, "byte %zu: encodings within encodings, %d deep", view_begin(p->v, begin), DETECT_MAX_DEPTH)
-             : look(s, &copy, err);
+    if (p->v->depth == DETECT_MAX_DEPTH)
+        st = fail(err, E_RANGE, "byte %zu: encodings within encodings, over %d deep", view_begin(p->v, begin),
+                  (int)DETECT_MAX_DEPTH);
+    else
+        st = look(s, &copy, err);
     view_clear(&copy);
     return st;
 }
@@ -300,7 +302,8 @@ static void take_span(void *to, const detect_span *span)
     keep(t->s, &f);
 }
 
-status detect_scan(const detector *d, const char *text, size_t n, const detect_options *o, detect_report *out, error *err)
+status detect_scan(const detector *d, const char *text, size_t n, const detect_options *o, detect_report *out,
+                   error *err)
 {
     static const detect_options none;
     detect_report report = { .raises = PRIVACY_PUBLIC };

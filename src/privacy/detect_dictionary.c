@@ -194,7 +194,7 @@ void dictionary_close(dictionary **d)
 
 /* ---- scanning ---- */
 
-/* Letters of scripts that write words apart, and digits. What is written without blanks (Han, Thai) has no boundaries. */
+/* Letters of scripts that write words apart, and digits. What is written without blanks (Han, Thai) has no bounds. */
 static bool joins(const char *p, size_t n)
 {
     uint32_t c;

@@ -33,7 +33,7 @@ typedef struct rule {
     double grouped;       /* written in one of its groupings of more than one group */
     const char *shape;    /* numbers: d digit, a letter, x either, one a character; NULL: `check` looks at that too */
     uint8_t least, most;  /* numbers without shape: characters */
-    const char *groups;   /* "324 9": lengths of its groups, base 36 digits; "*": any; NULL: no number */
+    const char *groups;   /* "324 9": lengths of its groups in base 36; "*": any; NULL: no number */
     number_check *check;
     const char *context;  /* words that make it likelier, folded, blanks between */
     const char *what;
@@ -45,9 +45,9 @@ bool sum_luhn(const char *digits, size_t n);
 bool sum_verhoeff(const char *digits, size_t n);
 int sum_weighted(const char *digits, const char *weights, size_t n); /* weights: characters whose code is the weight */
 bool date_valid(int month, int day);
-number_check number_card, number_card_other, number_iban, number_ssn, number_itin, number_aba, number_npi, number_dea, number_nhs,
-    number_nino, number_nif, number_nie, number_pesel, number_de_tax, number_rvnr, number_kvnr, number_it_code,
-    number_abn, number_tfn, number_acn, number_medicare, number_sin, number_pnr, number_pnr12, number_za,
+number_check number_card, number_card_other, number_iban, number_ssn, number_itin, number_aba, number_npi, number_dea,
+    number_nhs, number_nino, number_nif, number_nie, number_pesel, number_de_tax, number_rvnr, number_kvnr,
+    number_it_code, number_abn, number_tfn, number_acn, number_medicare, number_sin, number_pnr, number_pnr12, number_za,
     number_aadhaar, number_nin, number_rrn, number_tr, number_th, number_hetu, number_hetu_letter;
 bool bitcoin_address(const char *p, size_t n);
 uint32_t sum_crc32(const char *p, size_t n);

@@ -172,7 +172,9 @@ void colon_at(scan *s, const view *v, size_t at)
         begin--;
     if (begin > 0 && (is_word(v->p[begin - 1]) || v->p[begin - 1] == ':'))
         return;
-    for (; end < v->n && end - begin <= IPV6_MAX && (is_hex(v->p[end]) || v->p[end] == ':' || v->p[end] == '.'); end++) {
+    for (; end < v->n && end - begin <= IPV6_MAX; end++) {
+        if (!is_hex(v->p[end]) && v->p[end] != ':' && v->p[end] != '.')
+            break;
         colons += v->p[end] == ':';
         digits += is_digit(v->p[end]);
     }

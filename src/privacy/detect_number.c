@@ -1,8 +1,8 @@
 /* detect_number.c: numbers that people and firms are known by.
  *
- * From a word on, words that single separators join make a cluster of up to NUMBER_MAX characters and GROUPS_MAX groups.
- * Every beginning of it that ends with a group is tried against the rules of its length: shape, grouping, checksum. So a
- * text costs a bounded amount for each of its words. */
+ * From a word on, words that single separators join make a cluster of up to NUMBER_MAX characters and GROUPS_MAX
+ * groups. Every beginning of it that ends with a group is tried against the rules of its length: shape, grouping,
+ * checksum. So a text costs a bounded amount for each of its words. */
 #include <string.h>
 
 #include "privacy/detect_int.h"

@@ -151,8 +151,8 @@ static int names_secret(const char *name, size_t n)
     return 0;
 }
 
-/* A value, and not a word of a sentence or of a programming language. in_prose: after "is", anything of letters alone is
- * taken for a word. */
+/* A value, and not a word of a sentence or of a programming language. in_prose: after "is", anything of letters alone
+ * is taken for a word. */
 static bool is_value(const char *p, size_t n, bool quoted, bool in_prose, bool digits_only)
 {
     size_t letters = 0, digits = 0;
@@ -164,7 +164,8 @@ static bool is_value(const char *p, size_t n, bool quoted, bool in_prose, bool d
         return n >= 3 && n <= 8 && digits == n;
     if (n < VALUE_MIN || memchr("<${[(", p[0], 5) || (letters == n && in_prose) || p[n - 1] == '(')
         return false;
-    static const char *const words[] = { "null", "none", "true", "false", "undefined", "string", "required", "optional" };
+    static const char *const words[] = { "null",      "none",   "true",     "false",
+                                         "undefined", "string", "required", "optional" };
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (strlen(words[i]) == n && memcmp(words[i], p, n) == 0)
             return false;

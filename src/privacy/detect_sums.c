@@ -42,7 +42,7 @@ bool sum_luhn(const char *digits, size_t n)
     return sum % 10 == 0;
 }
 
-/* Verhoeff 1969: the dihedral group D5, and a permutation that is applied as often as a digit's place from the right. */
+/* Verhoeff 1969: the dihedral group D5, and a permutation applied as often as a digit's place from the right. */
 bool sum_verhoeff(const char *digits, size_t n)
 {
     static const uint8_t permutation[10] = { 1, 5, 7, 6, 2, 8, 3, 0, 9, 4 };

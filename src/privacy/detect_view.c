@@ -1,8 +1,8 @@
 /* detect_view.c: a text as the recognisers see it, and the way back.
  *
- * Folding: compatibility decomposition (NFKD) without the accents of U+0300..036F, foreign decimal digits as 0 to 9, every
- * dash '-', every blank ' ', quotes straight, letters beyond ASCII in lower case; what has no width or only a direction
- * goes. Bytes that are no UTF-8 stay. ASCII is left as it is, its case included. */
+ * Folding: compatibility decomposition (NFKD) without the accents of U+0300..036F, foreign decimal digits as 0 to 9,
+ * every dash '-', every blank ' ', quotes straight, letters beyond ASCII in lower case; what has no width or only a
+ * direction goes. Bytes that are no UTF-8 stay. ASCII is left as it is, its case included. */
 #include <string.h>
 #include <utf8proc.h>
 
@@ -90,9 +90,9 @@ enum { FOLD_GROWTH = 3 };
 
 /* The zeros of the decimal digits of Unicode 15 that are no compatibility forms. */
 static const uint32_t zeros[] = {
-    0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20, 0x1040,
-    0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0,
-    0xa9f0, 0xaa50, 0xabf0,
+    0x660,  0x6f0,  0x7c0,  0x966,  0x9e6,  0xa66,  0xae6,  0xb66,  0xbe6,  0xc66,  0xce6,  0xd66,
+    0xde6,  0xe50,  0xed0,  0xf20,  0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
+    0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0,
 };
 
 static bool is_accent(uint32_t c)
