@@ -9,7 +9,8 @@
 const char *report_as_name(report_as as)
 {
     static const char *const names[] = { "percent", "rate", "points", "signed", "margin", "count", "ms", "us",
-                                         "per-s",   "bytes", "usd",    "tokens", "share",  "day",   "minute" };
+                                         "per-s",   "bytes", "usd",    "tokens", "share",  "factor", "joules",
+                                         "day",     "minute" };
     return names[as];
 }
 
@@ -60,6 +61,8 @@ char *report_show(double v, report_as as, char text[REPORT_SHOWN_BYTES])
     case AS_BYTES: snprintf(text, REPORT_SHOWN_BYTES, "%s", str_human_bytes(bytes, (uint64_t)v)); return text;
     case AS_USD: snprintf(text, REPORT_SHOWN_BYTES, "$%.6f", v); return text;
     case AS_SHARE: snprintf(text, REPORT_SHOWN_BYTES, "%.3f", v); return text;
+    case AS_FACTOR: snprintf(text, REPORT_SHOWN_BYTES, "%.3g", v); return text;
+    case AS_JOULES: snprintf(text, REPORT_SHOWN_BYTES, "%.2f J", v); return text;
     case AS_DAY:
     case AS_MINUTE: return show_time(v, as, text);
     }
