@@ -299,7 +299,6 @@ static const page_cell quality_cells[] = {
     { "Where", "place", AS_COUNT, true }, { "Role", "role", AS_COUNT, true }, { "Right", "n_pass", AS_COUNT, false },
     { "of", "n", AS_COUNT, false }, { "Rate", "rate", AS_PERCENT, false }, { "Score", "score", AS_SHARE, false },
     { "Macro-F1", "macro_f1", AS_SHARE, false }, { "Micro-F1", "micro_f1", AS_SHARE, false },
-    { "Macro-F1", "macro_f1", AS_SHARE, false }, { "Micro-F1", "micro_f1", AS_SHARE, false },
     { "Malformed", "n_malformed", AS_COUNT, false }, { "No answer", "n_failed", AS_COUNT, false },
     { "Median time", "answer_p50_ms", AS_MS, false }, { "95 % within", "answer_p95_ms", AS_MS, false },
     { "First token", "ttft_p50_ms", AS_MS, false }, { "95 % within", "ttft_p95_ms", AS_MS, false },

@@ -95,7 +95,7 @@ typedef enum report_as {
     AS_MARGIN,   /* 0.05: 5.0 points */
     AS_COUNT, AS_MS, AS_SECONDS_US, AS_PER_S, AS_BYTES, AS_USD, AS_TOKENS,
     AS_SHARE,    /* 0.123 */
-    AS_FACTOR,   /* 99, 1.2e+05 */
+    AS_FACTOR,   /* 1.23, 99, 3360, 1.2e+07 */
     AS_JOULES,
     AS_DAY, AS_MINUTE /* 2026-11-23; 2026-11-23 07:08 UTC */
 } report_as;

@@ -151,11 +151,15 @@ def ms(v):
     return f"{v:.0f} ms" if v < 9999.5 else f"{v / 1000:.1f} s"
 
 
+def usd(v):
+    return ("−" if v < 0 else "") + (f"${abs(v):.9f}" if abs(v) < 1e-4 else f"${abs(v):.6f}")
+
+
 SHOW = {
     "percent": lambda v: f"{100 * v:.1f} %", "rate": lambda v: f"{100 * v:.1f}",
     "points": lambda v: signed(v, " points"), "signed": lambda v: signed(v, ""),
     "margin": lambda v: f"{100 * v:.1f} points", "count": lambda v: f"{v:.0f}", "tokens": str, "ms": ms, "us": lambda v: ms(v / 1000),
-    "per-s": lambda v: f"{v:.1f}/s", "bytes": human, "usd": lambda v: f"${v:.6f}", "share": lambda v: f"{v:.3f}", "factor": lambda v: f"{v:.3g}", "joules": lambda v: f"{v:.2f} J",
+    "per-s": lambda v: f"{v:.1f}/s", "bytes": human, "usd": usd, "share": lambda v: f"{v:.3f}", "factor": lambda v: f"{v:.0f}" if 100 <= v < 999999.5 else f"{v:.3g}", "joules": lambda v: f"{v:.2f} J",
     "day": lambda v: v[:10], "minute": lambda v: f"{v[:10]} {v[11:16]} UTC",
 }
 
