@@ -36,6 +36,7 @@ typedef struct job {
     route_settings settings;
     task **tasks;
     size_t n;
+    report_price *prices;
     report_data *data;
 } job;
 
@@ -158,11 +159,29 @@ static status print(const job *j, error *err)
     return s;
 }
 
+static status read_prices(job *j, report_options *o, error *err)
+{
+    j->prices = mem_array(j->cfg->n_providers + 1, sizeof *j->prices);
+    if (!j->prices)
+        return fail(err, E_NOMEM, "no memory for the prices");
+    for (size_t i = 0; i < j->cfg->n_providers; i++) {
+        const config_provider *p = &j->cfg->providers[i];
+        j->prices[i] = (report_price){ p->name, p->price_input, p->price_output, p->price_cached, p->price_as_of };
+    }
+    o->prices = j->prices;
+    o->n_prices = j->cfg->n_providers;
+    return OK;
+}
+
 static int make(job *j)
 {
     error err = { 0 };
-    report_options o = { .with_text = j->with_text };
-    status s = report_gather(j->l, j->tasks, j->n, &j->settings, &o, &j->data, &err);
+    const config_machine *m = &j->cfg->machine;
+    report_options o = { .with_text = j->with_text, .usd_per_month = m->usd_per_month, .usd_per_kwh = m->usd_per_kwh,
+                         .watts_busy = m->watts_busy };
+    status s = read_prices(j, &o, &err);
+    if (!s)
+        s = report_gather(j->l, j->tasks, j->n, &j->settings, &o, &j->data, &err);
     if (!s && j->html)
         s = write_html(j, &err);
     if (!s && j->csv)
@@ -205,6 +224,7 @@ int cmd_report(int argc, char **argv)
     for (size_t i = 0; i < j.n; i++)
         task_close(&j.tasks[i]);
     mem_free(j.tasks);
+    mem_free(j.prices);
     ledger_close(&j.l);
     config_close(&j.cfg);
     return code;

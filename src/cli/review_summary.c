@@ -1,7 +1,4 @@
-/* review_summary.c: what the labels add up to, with the statistics of stat.h.
- *
- * The unit is the answer (or the pair of answers to one case); of several labels of one the newest counts, whoever gave
- * it. Labels of answers that do not count today (another prompt, an older evidence) are counted apart. */
+/* review_summary.c: what the labels add up to (report/people.h), with the statistics of stat.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -13,28 +10,11 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/review.h"
+#include "report/people.h"
 #include "stat/stat.h"
 
 enum { SIDES_MAX = 16 };
 static const double confidence = 0.95;
-
-typedef struct place { /* where an answer stands */
-    const char *id;
-    size_t side, k;
-    const tally_slot *slot;
-    const ledger_label *label; /* the newest of it alone */
-} place;
-
-typedef struct pair_place {
-    size_t k;
-    const ledger_label *label;
-    size_t first, second; /* sides of answer and other */
-} pair_place;
-
-typedef struct one_rate {
-    uint64_t n, accepted, fixed;
-    uint64_t yes_yes, yes_no, no_yes, no_no; /* graders, people */
-} one_rate;
 
 typedef struct summary {
     const task *t;
@@ -42,108 +22,8 @@ typedef struct summary {
     ledger_labels labels;
     review_side sides[SIDES_MAX];
     size_t n_sides;
-    place *places;
-    size_t n_places;
-    pair_place *pairs;
-    size_t n_pairs, n_stale, n_people;
-    one_rate rates[SIDES_MAX];
+    people *people;
 } summary;
-
-static int by_id(const void *a, const void *b)
-{
-    return strcmp(((const place *)a)->id, ((const place *)b)->id);
-}
-
-static place *find_place(summary *s, const char *id)
-{
-    place want = { .id = id };
-    return s->n_places ? bsearch(&want, s->places, s->n_places, sizeof want, by_id) : NULL;
-}
-
-static status place_answers(summary *s, error *err)
-{
-    size_t room = 1;
-    for (size_t i = 0; i < s->n_sides; i++)
-        room += s->sides[i].tally.n_keys * s->sides[i].tally.repeats;
-    s->places = mem_array(room, sizeof *s->places);
-    s->pairs = mem_array(s->labels.n + 1, sizeof *s->pairs);
-    if (!s->places || !s->pairs)
-        return fail(err, E_NOMEM, "no memory for %zu answers", room);
-    for (size_t i = 0; i < s->n_sides; i++) {
-        const tally *t = &s->sides[i].tally;
-        for (size_t k = 0; k < t->n_keys * t->repeats; k++)
-            if (t->slots[k].row)
-                s->places[s->n_places++] = (place){ t->slots[k].row->id, i, k / t->repeats, &t->slots[k], NULL };
-    }
-    qsort(s->places, s->n_places, sizeof *s->places, by_id);
-    return OK;
-}
-
-static void put_pair(summary *s, const ledger_label *label, const place *a, const place *b)
-{
-    pair_place p = { a->k, label, a->side, b->side };
-    for (size_t i = 0; i < s->n_pairs; i++) {
-        pair_place *q = &s->pairs[i];
-        bool same = (q->first == p.first && q->second == p.second) || (q->first == p.second && q->second == p.first);
-        if (same && q->k == p.k) {
-            *q = p; /* labels come oldest first */
-            return;
-        }
-    }
-    s->pairs[s->n_pairs++] = p;
-}
-
-static void place_labels(summary *s)
-{
-    for (size_t i = 0; i < s->labels.n; i++) {
-        const ledger_label *label = &s->labels.rows[i];
-        place *a = find_place(s, label->answer), *b = label->other[0] ? find_place(s, label->other) : NULL;
-        bool known = false;
-        for (size_t k = 0; k < i && !known; k++)
-            known = strcmp(s->labels.rows[k].who, label->who) == 0;
-        s->n_people += !known;
-        if (!a || (label->other[0] && (!b || a->side == b->side || a->k != b->k)))
-            s->n_stale++;
-        else if (b)
-            put_pair(s, label, a, b);
-        else
-            a->label = label;
-    }
-}
-
-static void sum_rates(summary *s)
-{
-    for (size_t i = 0; i < s->n_places; i++) {
-        const place *p = &s->places[i];
-        one_rate *r = &s->rates[p->side];
-        if (!p->label)
-            continue;
-        bool yes = p->label->verdict == LABEL_ACCEPT, graded = p->slot->graded;
-        bool pass = graded && p->slot->grade.outcome == LEDGER_PASS;
-        r->n++;
-        r->accepted += yes;
-        r->fixed += p->label->fixed[0] != 0;
-        r->yes_yes += graded && pass && yes;
-        r->yes_no += graded && pass && !yes;
-        r->no_yes += graded && !pass && yes;
-        r->no_no += graded && !pass && !yes;
-    }
-}
-
-static stat_pairs sum_pairs(const summary *s, size_t a, size_t b)
-{
-    stat_pairs p = { 0, 0, 0 };
-    for (size_t i = 0; i < s->n_pairs; i++) {
-        const pair_place *q = &s->pairs[i];
-        bool straight = q->first == a && q->second == b, crossed = q->first == b && q->second == a;
-        if (!straight && !crossed)
-            continue;
-        p.t += q->label->verdict == LABEL_TIE;
-        p.w += q->label->verdict == (straight ? LABEL_FIRST : LABEL_SECOND);
-        p.l += q->label->verdict == (straight ? LABEL_SECOND : LABEL_FIRST);
-    }
-    return p;
-}
 
 static status gather(ledger *l, const task *t, summary *s, error *err)
 {
@@ -155,13 +35,10 @@ static status gather(ledger *l, const task *t, summary *s, error *err)
         st = review_side_open(l, t, &s->sources.rows[i], &s->sides[s->n_sides], err);
         s->n_sides += !st;
     }
-    if (!st)
-        st = place_answers(s, err);
-    if (st)
-        return st;
-    place_labels(s);
-    sum_rates(s);
-    return OK;
+    const tally *tallies[SIDES_MAX];
+    for (size_t i = 0; i < s->n_sides; i++)
+        tallies[i] = &s->sides[i].tally;
+    return st ? st : people_open(tallies, s->n_sides, &s->labels, &s->people, err);
 }
 
 static void clear(summary *s)
@@ -170,29 +47,17 @@ static void clear(summary *s)
         review_side_close(&s->sides[i]);
     ledger_sources_close(&s->sources);
     ledger_labels_close(&s->labels);
-    mem_free(s->places);
-    mem_free(s->pairs);
-}
-
-/* Cohen 1960: (observed - expected) / (1 - expected), expected = sum over yes and no of the product of both shares.
- * NAN where it is not defined (both always said the same). */
-static double kappa(const one_rate *r)
-{
-    double n = (double)(r->yes_yes + r->yes_no + r->no_yes + r->no_no);
-    double graders = (double)(r->yes_yes + r->yes_no) / n, people = (double)(r->yes_yes + r->no_yes) / n;
-    double observed = (double)(r->yes_yes + r->no_no) / n;
-    double expected = graders * people + (1 - graders) * (1 - people);
-    return n > 0 && expected < 1 ? (observed - expected) / (1 - expected) : NAN;
+    people_close(&s->people);
 }
 
 /* ---- as text, as JSON ---- */
 
 static void print_rate(const summary *s, size_t i)
 {
-    const one_rate *r = &s->rates[i];
-    uint64_t n = r->yes_yes + r->yes_no + r->no_yes + r->no_no, same = r->yes_yes + r->no_no;
+    const people_rate *r = people_rate_of(s->people, i);
+    uint64_t n = people_table_n(&r->graders), same = people_table_same(&r->graders);
     stat_interval v = stat_clopper_pearson(r->accepted, r->n, confidence);
-    double k = kappa(r);
+    double k = people_kappa(&r->graders, NULL);
     printf("  ");
     cli_print_text(s->sides[i].provider, "");
     printf(" (evidence %.12s)\n    accepted   %llu of %llu: %.1f %%, 95 %% interval %.1f to %.1f %%; %llu put right\n",
@@ -205,8 +70,8 @@ static void print_rate(const summary *s, size_t i)
            (unsigned long long)same, (unsigned long long)n, 100 * (double)same / (double)n, 100 * v.low, 100 * v.high);
     if (!isnan(k))
         printf("; kappa %.2f", k);
-    printf("\n               pass but rejected %llu, not passed but accepted %llu\n", (unsigned long long)r->yes_no,
-           (unsigned long long)r->no_yes);
+    printf("\n               pass but rejected %llu, not passed but accepted %llu\n",
+           (unsigned long long)r->graders.counts[2], (unsigned long long)r->graders.counts[1]);
 }
 
 static void print_pair(const summary *s, size_t a, size_t b, stat_pairs p)
@@ -224,8 +89,8 @@ static void print_pair(const summary *s, size_t a, size_t b, stat_pairs p)
 
 static js *rate_js(const summary *s, size_t i)
 {
-    const one_rate *r = &s->rates[i];
-    uint64_t n = r->yes_yes + r->yes_no + r->no_yes + r->no_no, same = r->yes_yes + r->no_no;
+    const people_rate *r = people_rate_of(s->people, i);
+    uint64_t n = people_table_n(&r->graders), same = people_table_same(&r->graders);
     stat_interval v = stat_clopper_pearson(r->accepted, r->n, confidence);
     stat_interval g = stat_clopper_pearson(same, n, confidence);
     js *o = js_object(), *graders = js_object();
@@ -233,9 +98,9 @@ static js *rate_js(const summary *s, size_t i)
     js_set(graders, "agree", js_new_int((int64_t)same));
     js_set(graders, "agree_lower", js_new_double(g.low));
     js_set(graders, "agree_upper", js_new_double(g.high));
-    js_set(graders, "kappa", js_new_double(kappa(r)));
-    js_set(graders, "pass_rejected", js_new_int((int64_t)r->yes_no));
-    js_set(graders, "not_passed_accepted", js_new_int((int64_t)r->no_yes));
+    js_set(graders, "kappa", js_new_double(people_kappa(&r->graders, NULL)));
+    js_set(graders, "pass_rejected", js_new_int((int64_t)r->graders.counts[2]));
+    js_set(graders, "not_passed_accepted", js_new_int((int64_t)r->graders.counts[1]));
     js_set(o, "provider", js_new_string(s->sides[i].provider));
     js_set(o, "evidence", js_new_string(s->sides[i].evidence));
     js_set(o, "n", js_new_int((int64_t)r->n));
@@ -268,13 +133,13 @@ static js *pair_js(const summary *s, size_t a, size_t b, stat_pairs p)
 static void tell(const summary *s, js *answers, js *pairs)
 {
     for (size_t i = 0; i < s->n_sides; i++)
-        if (s->rates[i].n && answers)
+        if (people_rate_of(s->people, i)->n && answers)
             js_push(answers, rate_js(s, i));
-        else if (s->rates[i].n)
+        else if (people_rate_of(s->people, i)->n)
             print_rate(s, i);
     for (size_t a = 0; a < s->n_sides; a++)
         for (size_t b = a + 1; b < s->n_sides; b++) {
-            stat_pairs p = sum_pairs(s, a, b);
+            stat_pairs p = people_pairs(s->people, a, b);
             if (p.w + p.t + p.l && pairs)
                 js_push(pairs, pair_js(s, a, b, p));
             else if (p.w + p.t + p.l)
@@ -289,8 +154,8 @@ static status tell_json(const summary *s, error *err)
     tell(s, answers, pairs);
     js_set(doc, "task", js_new_string(s->t->id));
     js_set(doc, "labels", js_new_int((int64_t)s->labels.n));
-    js_set(doc, "people", js_new_int((int64_t)s->n_people));
-    js_set(doc, "stale", js_new_int((int64_t)s->n_stale));
+    js_set(doc, "people", js_new_int((int64_t)people_count(s->people)));
+    js_set(doc, "stale", js_new_int((int64_t)people_stale(s->people)));
     js_set(doc, "answers", answers);
     js_set(doc, "pairs", pairs);
     js_write(doc, JS_PRETTY, &text);
@@ -310,11 +175,12 @@ status review_summary(ledger *l, const task *t, bool json, error *err)
         st = tell_json(&s, err);
     else if (!st) {
         printf("%s%s%s: %zu labels by %zu %s\n", cli_style(1, "\033[1m"), t->id, cli_style(1, "\033[0m"), s.labels.n,
-               s.n_people, s.n_people == 1 ? "person" : "people");
+               people_count(s.people), people_count(s.people) == 1 ? "person" : "people");
         tell(&s, NULL, NULL);
-        if (s.n_stale)
-            printf("  %zu label%s of answers that do not count today (another prompt, or an older evidence)\n",
-                   s.n_stale, s.n_stale == 1 ? " is" : "s are");
+        size_t stale = people_stale(s.people);
+        if (stale)
+            printf("  %zu label%s of answers that do not count today (another prompt, or an older evidence)\n", stale,
+                   stale == 1 ? " is" : "s are");
     }
     clear(&s);
     return st;

@@ -51,16 +51,6 @@ static status set_rates(report_arm *o, const struct arm_work *a, error *err)
 
 /* ---- speed, memory, cost ---- */
 
-static double price(const report_work *w, const report_arm *o)
-{
-    for (size_t i = 0; i < w->s->n_candidates; i++) {
-        const route_candidate *c = &w->s->candidates[i];
-        if (strcmp(c->name, o->provider) == 0 && c->place != PRIVACY_LOCAL)
-            return (o->tokens_in * c->price_input + o->tokens_out * c->price_output) / 1e6;
-    }
-    return NAN;
-}
-
 static void set_tokens(report_arm *o, const tally *t)
 {
     double in = 0, out = 0;
@@ -86,6 +76,7 @@ static status set_speed(report_work *w, report_arm *o, const tally *t, const led
     if (s)
         return s;
     o->n_timed = v.n;
+    o->concurrency = v.n ? v.concurrency > 1 ? v.concurrency : 1 : 0;
     o->prefill_per_s = v.prefill_per_s;
     o->decode_per_s = v.decode_per_s;
     o->ttft_p50_ms = v.ttft_p50_ms;
@@ -97,7 +88,6 @@ static status set_speed(report_work *w, report_arm *o, const tally *t, const led
     if (s && s != E_NOTFOUND)
         return fail(err, s, "%s", none.text);
     set_tokens(o, t);
-    o->cost_usd = price(w, o);
     s = ledger_count_failures(w->l, w->t->id, src->evidence_id, &n_failed, err);
     o->n_failed = n_failed;
     return s;
@@ -116,26 +106,44 @@ static status set_confidence(report_arm *o, const tally *t, error *err)
         if (slot->graded && isfinite(slot->row->mean_logprob) && slot->row->mean_logprob <= 0)
             x[n++] = (report_sure){ exp(slot->row->mean_logprob), slot->grade.outcome == LEDGER_PASS };
     }
-    report_reliability(x, n, o);
+    status s = report_reliability(x, n, o, err);
     mem_free(x);
-    return OK;
+    return s;
 }
 
 /* ---- one arm, all arms ---- */
 
-static status set_setting(report_work *w, report_arm *o, const ledger_runs *runs, error *err)
+/* The newest answer of those of the least concurrency: its setting is what the times are of (tally.h). */
+static const ledger_row *find_setting(const tally *t)
+{
+    const ledger_row *found = NULL;
+    for (size_t i = 0; i < t->n_keys * t->repeats; i++) {
+        const ledger_row *r = t->slots[i].row;
+        if (!r)
+            continue;
+        uint32_t now = r->concurrency > 1 ? r->concurrency : 1;
+        uint32_t least = !found || found->concurrency <= 1 ? 1 : found->concurrency;
+        if (!found || now < least || (now == least && r->at_us > found->at_us))
+            found = r;
+    }
+    return found;
+}
+
+static status set_setting(report_work *w, report_arm *o, const ledger_runs *runs, const ledger_row *setting,
+                          error *err)
 {
     for (size_t i = runs->n; i-- > 0;) {
         const ledger_run_row *r = &runs->rows[i];
-        if (strcmp(r->evidence_id, o->evidence) != 0)
+        if (setting ? strcmp(r->id, setting->run) != 0 : strcmp(r->evidence_id, o->evidence) != 0)
             continue;
         o->cpu = report_keep(w, r->cpu);
         o->isa = report_keep(w, r->isa);
         o->power = report_keep(w, r->power);
+        o->governor = report_keep(w, r->governor);
         o->threads = r->threads > 0 ? (uint64_t)r->threads : 0;
         break;
     }
-    return o->cpu && o->isa && o->power ? OK : report_no_memory(err);
+    return o->cpu && o->isa && o->power && o->governor ? OK : report_no_memory(err);
 }
 
 static status set_names(report_work *w, report_arm *o, const ledger_source *src, error *err)
@@ -146,7 +154,7 @@ static status set_names(report_work *w, report_arm *o, const ledger_source *src,
     o->place = report_keep(w, src->place);
     o->evidence = report_keep(w, src->evidence_id);
     o->run = report_keep(w, src->run);
-    o->cpu = o->isa = o->power = o->stale = "";
+    o->cpu = o->isa = o->power = o->governor = o->stale = "";
     o->measured_us = src->last_us;
     o->n_cases = task_measured(w->t);
     return o->provider && o->model && o->place && o->evidence && o->run ? OK : report_no_memory(err);
@@ -157,17 +165,24 @@ static status add_arm(report_work *w, const ledger_source *src, const ledger_run
     struct arm_work *a = &w->arms[w->out->n_arms];
     report_arm *o = &w->out->arms[w->out->n_arms];
     char stale[256];
+    const ledger_row *setting = NULL;
     status s = set_names(w, o, src, err);
     if (!s)
-        s = set_setting(w, o, runs, err);
-    if (!s)
         s = read_arm(w, a, src, err);
+    if (!s) {
+        setting = find_setting(&a->tally);
+        s = set_setting(w, o, runs, setting, err);
+    }
     if (!s)
         s = set_rates(o, a, err);
     if (!s)
         s = set_speed(w, o, &a->tally, src, err);
     if (!s)
         s = set_confidence(o, &a->tally, err);
+    if (!s)
+        s = report_gather_cost(w, w->out->n_arms, setting, err);
+    if (!s)
+        s = report_gather_figures(w, w->out->n_arms, err);
     if (s)
         return s;
     o->n_stale = (uint64_t)a->tally.stale_prompt + a->tally.stale_case + a->tally.ungraded;

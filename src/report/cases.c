@@ -80,43 +80,35 @@ static status keep_answer(report_work *w, const ledger_row *row, report_text *ou
 
 /* ---- what the graders said ---- */
 
-/* The detail is JSON of whoever wrote it: a list of graders (or an object with one), each with name and reason. */
-static void add_reasons(const js *v, buf *out)
+static void join_reasons(const report_part *parts, size_t n, buf *out)
 {
-    if (js_is(v, JS_OBJECT) && !js_text(js_get(v, "reason")))
-        v = js_is(js_get(v, "graders"), JS_ARRAY) ? js_get(v, "graders") : v;
-    size_t n = js_is(v, JS_ARRAY) ? js_len(v) : 1;
-    for (size_t i = 0; i < n; i++) {
-        const js *one = js_is(v, JS_ARRAY) ? js_at(v, i) : v;
-        const char *name = js_text(js_get(one, "name")), *reason = js_text(js_get(one, "reason"));
-        if (reason && *reason)
-            buf_printf(out, "%s%s%s%s", out->len ? "; " : "", name ? name : "", name ? ": " : "", reason);
-    }
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].reason[0])
+            buf_printf(out, "%s%s%s%s", out->len ? "; " : "", parts[i].grader, parts[i].grader[0] ? ": " : "",
+                       parts[i].reason);
 }
 
 /* From the ledger where a detail was kept; else, where the text is there and was not right, from the graders again. */
 static status keep_reason(report_work *w, const tally_slot *slot, const task_case *c, const char *grader,
                           report_answer *out, error *err)
 {
-    char *detail = NULL, *text = NULL;
-    js *v = NULL;
-    buf words = BUF_INIT(4096);
+    char *text = NULL;
+    buf words = BUF_INIT(1 << 16);
     error none;
     grade g;
-    status s = ledger_find_detail(w->l, slot->row->id, grader, &detail, &none);
-    if (s && s != E_NOTFOUND)
-        return fail(err, s, "%s", none.text);
-    if (!s && detail[0] && !js_parse(&v, detail, strlen(detail), "detail", 1, &none))
-        add_reasons(v, &words);
-    js_free(v);
+    status s = report_read_parts(w, slot->row->id, grader, &out->parts, &out->n_parts, err);
+    if (s)
+        return s;
+    join_reasons(out->parts, out->n_parts, &words);
+    if (out->n_parts == 1)
+        out->n_parts = 0; /* it is the grade itself */
     if (!words.len && slot->grade.outcome != LEDGER_PASS && slot->row->text[0] &&
         !ledger_find_text(w->l, slot->row->text, &text, &none)) {
         if (!grade_answer(w->t, c, text, strlen(text), &g, &none))
             buf_str(&words, g.reason);
         mem_free(text);
     }
-    mem_free(detail);
-    out->reason = report_keep(w, buf_text(&words));
+    out->reason = words.failed ? NULL : report_keep(w, buf_text(&words));
     buf_clear(&words);
     return out->reason ? OK : report_no_memory(err);
 }

@@ -19,7 +19,8 @@ static const report_column doc[] = {
     COUNT(report_data, format), TIME("made", report_data, at_us), TEXT(report_data, version), TEXT(report_data, cpu),
     TEXT(report_data, system),
     TEXT(report_data, ledger), FLAG(report_data, with_text), COUNT(report_data, n_local), COUNT(report_data, n_cloud),
-    COUNT(report_data, n_unproven),
+    COUNT(report_data, n_unproven), REAL(report_data, usd_per_month), REAL(report_data, usd_per_kwh),
+    REAL(report_data, watts_busy),
 };
 TABLE(report_columns_doc, "report", doc);
 
@@ -35,6 +36,11 @@ static const report_column tasks[] = {
     COUNT(report_task, n_pairs), COUNT(report_task, only_local), COUNT(report_task, same),
     COUNT(report_task, only_cloud), REAL(report_task, difference), REAL(report_task, difference_low),
     REAL(report_task, difference_high), REAL(report_task, difference_bound), REAL(report_task, discordance),
+    REAL(report_task, e_value), TEXT(report_task, e_verdict), REAL(report_task, sequence_low),
+    REAL(report_task, sequence_high), FLAG(report_task, judged), COUNT(report_task, n_labels),
+    COUNT(report_task, n_people), COUNT(report_task, n_labels_stale), REAL(report_task, saving_usd),
+    REAL(report_task, saving_low), REAL(report_task, saving_high), TEXT(report_task, break_even),
+    REAL(report_task, break_even_answers), REAL(report_task, break_even_low), REAL(report_task, break_even_high),
     REAL(report_task, resolution_margin), REAL(report_task, resolution_rate), REAL(report_task, baseline_majority),
     REAL(report_task, baseline_rules), COUNT(report_task, n_differ), COUNT(report_task, n_not_pass),
 };
@@ -43,15 +49,29 @@ TABLE(report_columns_task, "tasks", tasks);
 static const report_column arms[] = {
     TEXT(report_arm, role), TEXT(report_arm, provider), TEXT(report_arm, model), TEXT(report_arm, place),
     TEXT(report_arm, evidence), TEXT(report_arm, run), TEXT(report_arm, cpu), TEXT(report_arm, isa),
-    TEXT(report_arm, power), COUNT(report_arm, threads), TIME("measured", report_arm, measured_us),
-    COUNT(report_arm, n_cases), COUNT(report_arm, n), COUNT(report_arm, n_pass), COUNT(report_arm, n_wrong),
-    COUNT(report_arm, n_malformed), COUNT(report_arm, n_failed), COUNT(report_arm, n_stale), TEXT(report_arm, stale),
+    TEXT(report_arm, power), TEXT(report_arm, governor), COUNT(report_arm, threads),
+    TIME("measured", report_arm, measured_us), COUNT(report_arm, n_cases), COUNT(report_arm, n),
+    COUNT(report_arm, n_pass), COUNT(report_arm, n_wrong), COUNT(report_arm, n_malformed), COUNT(report_arm, n_failed),
+    COUNT(report_arm, n_stale), TEXT(report_arm, stale),
     REAL(report_arm, rate), REAL(report_arm, rate_low), REAL(report_arm, rate_high), REAL(report_arm, score),
     REAL(report_arm, score_low), REAL(report_arm, score_high), REAL(report_arm, malformed_share),
     REAL(report_arm, prefill_per_s), REAL(report_arm, decode_per_s), REAL(report_arm, ttft_p50_ms),
     REAL(report_arm, ttft_p95_ms), REAL(report_arm, answer_p50_ms), REAL(report_arm, answer_p95_ms),
-    COUNT(report_arm, n_timed), REAL(report_arm, peak_bytes), REAL(report_arm, cost_usd), REAL(report_arm, tokens_in),
+    COUNT(report_arm, n_timed), COUNT(report_arm, concurrency), REAL(report_arm, peak_bytes),
+    REAL(report_arm, cost_usd), REAL(report_arm, cost_low), REAL(report_arm, cost_high), TEXT(report_arm, cost_of),
+    REAL(report_arm, price_input), REAL(report_arm, price_output), TEXT(report_arm, price_as_of),
+    REAL(report_arm, energy_j), REAL(report_arm, energy_low), REAL(report_arm, energy_high),
+    TEXT(report_arm, energy_of), COUNT(report_arm, n_figures), REAL(report_arm, macro_f1), REAL(report_arm, micro_f1),
+    COUNT(report_arm, n_labelled), COUNT(report_arm, n_accepted), REAL(report_arm, accepted),
+    REAL(report_arm, accepted_low), REAL(report_arm, accepted_high), COUNT(report_arm, n_agreement),
+    COUNT(report_arm, n_agree), REAL(report_arm, agreement), REAL(report_arm, agreement_low),
+    REAL(report_arm, agreement_high), REAL(report_arm, kappa), REAL(report_arm, kappa_low),
+    REAL(report_arm, kappa_high), COUNT(report_arm, n_judged), COUNT(report_arm, n_judge_agree),
+    REAL(report_arm, judge_agreement), REAL(report_arm, judge_agreement_low), REAL(report_arm, judge_agreement_high),
+    REAL(report_arm, judge_kappa), REAL(report_arm, judge_kappa_low), REAL(report_arm, judge_kappa_high),
+    REAL(report_arm, tokens_in),
     REAL(report_arm, tokens_out), COUNT(report_arm, n_confident), REAL(report_arm, ece), REAL(report_arm, auroc),
+    REAL(report_arm, auroc_low), REAL(report_arm, auroc_high),
 };
 TABLE(report_columns_arm, "arms", arms);
 
@@ -60,6 +80,32 @@ static const report_column bins[] = {
     COUNT(report_bin, n_pass), REAL(report_bin, rate), REAL(report_bin, rate_low), REAL(report_bin, rate_high),
 };
 TABLE(report_columns_bin, "reliability", bins);
+
+static const report_column classes[] = {
+    TEXT(report_class, grader), TEXT(report_class, kind), TEXT(report_class, name), COUNT(report_class, tp),
+    COUNT(report_class, fp), COUNT(report_class, fn), REAL(report_class, precision), REAL(report_class, recall),
+    REAL(report_class, f1),
+};
+TABLE(report_columns_class, "classes", classes);
+
+static const report_column confusion[] = {
+    TEXT(report_confusion, grader), NAMED("expected_label", COLUMN_TEXT, report_confusion, expected),
+    NAMED("answered_label", COLUMN_TEXT, report_confusion, answered), COUNT(report_confusion, n),
+};
+TABLE(report_columns_confusion, "confusion", confusion);
+
+static const report_column preferences[] = {
+    COUNT(report_preference, a), COUNT(report_preference, b), COUNT(report_preference, win),
+    COUNT(report_preference, tie), COUNT(report_preference, loss), COUNT(report_preference, n),
+    REAL(report_preference, difference), NAMED("difference_low", COLUMN_REAL, report_preference, low),
+    NAMED("difference_high", COLUMN_REAL, report_preference, high),
+};
+TABLE(report_columns_preference, "preferences", preferences);
+
+static const report_column parts[] = {
+    TEXT(report_part, grader), REAL(report_part, score), TEXT(report_part, outcome), TEXT(report_part, reason),
+};
+TABLE(report_columns_part, "graders", parts);
 
 static const report_column points[] = {
     TIME("begun", report_point, at_us), TIME("last", report_point, last_us), TEXT(report_point, provider),

@@ -3,10 +3,14 @@
  *   tasks        task
  *   arms         task, arm
  *   reliability  task, arm, bin
+ *   classes      task, arm
+ *   confusion    task, arm
  *   history      task, point
  *   decisions    task, decision
  *   cases        task, case
  *   answers      task, case, arm
+ *   graders      task, case, arm
+ *   preferences  task
  *
  * Numbers are JSON's, what is not known is empty. Text that a spreadsheet would run as a formula (= + - @, tab, return)
  * begins with an apostrophe (OWASP, CSV injection). */
@@ -63,6 +67,35 @@ static void walk_bins(const report_data *r, each_row *each, void *user)
             }
 }
 
+static void walk_classes(const report_data *r, each_row *each, void *user)
+{
+    char at[24];
+    for (size_t i = 0; i < r->n_tasks; i++)
+        for (size_t k = 0; k < r->tasks[i].n_arms; k++)
+            for (size_t c = 0; c < r->tasks[i].arms[k].n_classes; c++) {
+                number(at, k);
+                each(user, (const char *[]){ r->tasks[i].id, at }, &r->tasks[i].arms[k].classes[c]);
+            }
+}
+
+static void walk_confusion(const report_data *r, each_row *each, void *user)
+{
+    char at[24];
+    for (size_t i = 0; i < r->n_tasks; i++)
+        for (size_t k = 0; k < r->tasks[i].n_arms; k++)
+            for (size_t c = 0; c < r->tasks[i].arms[k].n_confusion; c++) {
+                number(at, k);
+                each(user, (const char *[]){ r->tasks[i].id, at }, &r->tasks[i].arms[k].confusion[c]);
+            }
+}
+
+static void walk_preferences(const report_data *r, each_row *each, void *user)
+{
+    for (size_t i = 0; i < r->n_tasks; i++)
+        for (size_t k = 0; k < r->tasks[i].n_preferences; k++)
+            each(user, (const char *[]){ r->tasks[i].id }, &r->tasks[i].preferences[k]);
+}
+
 static void walk_points(const report_data *r, each_row *each, void *user)
 {
     char at[24];
@@ -100,15 +133,33 @@ static void walk_answers(const report_data *r, each_row *each, void *user)
         }
 }
 
+static void walk_parts(const report_data *r, each_row *each, void *user)
+{
+    char at[24];
+    for (size_t i = 0; i < r->n_tasks; i++)
+        for (size_t k = 0; k < r->tasks[i].n_listed; k++) {
+            const report_case *c = &r->tasks[i].cases[k];
+            for (size_t a = 0; a < c->n_answers; a++)
+                for (size_t p = 0; p < c->answers[a].n_parts; p++) {
+                    number(at, (size_t)c->answers[a].arm);
+                    each(user, (const char *[]){ r->tasks[i].id, c->id, at }, &c->answers[a].parts[p]);
+                }
+        }
+}
+
 static const csv_table tables[] = {
     { &report_columns_doc, { NULL }, walk_doc },
     { &report_columns_task, { NULL }, walk_tasks },
     { &report_columns_arm, { "task", "arm" }, walk_arms },
     { &report_columns_bin, { "task", "arm", "bin" }, walk_bins },
+    { &report_columns_class, { "task", "arm" }, walk_classes },
+    { &report_columns_confusion, { "task", "arm" }, walk_confusion },
     { &report_columns_point, { "task", "point" }, walk_points },
     { &report_columns_change, { "task", "decision" }, walk_changes },
     { &report_columns_case, { "task" }, walk_cases },
     { &report_columns_answer, { "task", "case" }, walk_answers },
+    { &report_columns_part, { "task", "case", "arm" }, walk_parts },
+    { &report_columns_preference, { "task" }, walk_preferences },
 };
 const size_t report_n_tables = ARRAY_LEN(tables);
 
@@ -171,7 +222,7 @@ static void put_value(buf *out, const report_column *c, const void *row)
 
 /* The columns of all tables, each name once: the headings of the single file. */
 typedef struct headings {
-    const char *names[160];
+    const char *names[256];
     size_t n;
 } headings;
 

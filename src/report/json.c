@@ -57,7 +57,11 @@ static bool put_arms(js *o, const report_task *t)
     for (size_t i = 0; ok && i < t->n_arms; i++) {
         js *arm = row_js(&report_columns_arm, &t->arms[i]);
         ok = arm && put_rows(arm, "reliability", &report_columns_bin, t->arms[i].bins, t->arms[i].n_bins,
-                             sizeof *t->arms[i].bins);
+                             sizeof *t->arms[i].bins) &&
+             put_rows(arm, "classes", &report_columns_class, t->arms[i].classes, t->arms[i].n_classes,
+                      sizeof *t->arms[i].classes) &&
+             put_rows(arm, "confusion", &report_columns_confusion, t->arms[i].confusion, t->arms[i].n_confusion,
+                      sizeof *t->arms[i].confusion);
         if (ok)
             ok = js_push(list, arm);
         else
@@ -69,6 +73,25 @@ static bool put_arms(js *o, const report_task *t)
     return false;
 }
 
+static bool put_answers(js *o, const report_case *c)
+{
+    js *list = js_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; ok && i < c->n_answers; i++) {
+        const report_answer *a = &c->answers[i];
+        js *one = row_js(&report_columns_answer, a);
+        ok = one && put_rows(one, "graders", &report_columns_part, a->parts, a->n_parts, sizeof *a->parts);
+        if (ok)
+            ok = js_push(list, one);
+        else
+            js_free(one);
+    }
+    if (ok)
+        return js_set(o, "answers", list);
+    js_free(list);
+    return false;
+}
+
 static bool put_cases(js *o, const report_task *t)
 {
     js *list = js_array();
@@ -76,7 +99,7 @@ static bool put_cases(js *o, const report_task *t)
     for (size_t i = 0; ok && i < t->n_listed; i++) {
         const report_case *c = &t->cases[i];
         js *one = row_js(&report_columns_case, c);
-        ok = one && put_rows(one, "answers", &report_columns_answer, c->answers, c->n_answers, sizeof *c->answers);
+        ok = one && put_answers(one, c);
         if (ok)
             ok = js_push(list, one);
         else
@@ -94,6 +117,8 @@ static js *task_js(const report_task *t)
     bool ok = o && put_arms(o, t) &&
               put_rows(o, "history", &report_columns_point, t->points, t->n_points, sizeof *t->points) &&
               put_rows(o, "decisions", &report_columns_change, t->changes, t->n_changes, sizeof *t->changes) &&
+              put_rows(o, "preferences", &report_columns_preference, t->preferences, t->n_preferences,
+                       sizeof *t->preferences) &&
               put_cases(o, t);
     if (ok)
         return o;

@@ -61,6 +61,30 @@ spot spot_case(const report_data *r, size_t i, size_t k)
     return below(&up, &report_columns_case, &r->tasks[i].cases[k], "cases", k);
 }
 
+spot spot_class(const report_data *r, size_t i, size_t arm, size_t k)
+{
+    spot up = spot_arm(r, i, arm);
+    return below(&up, &report_columns_class, &r->tasks[i].arms[arm].classes[k], "classes", k);
+}
+
+spot spot_confusion(const report_data *r, size_t i, size_t arm, size_t k)
+{
+    spot up = spot_arm(r, i, arm);
+    return below(&up, &report_columns_confusion, &r->tasks[i].arms[arm].confusion[k], "confusion", k);
+}
+
+spot spot_preference(const report_data *r, size_t i, size_t k)
+{
+    spot up = spot_task(r, i);
+    return below(&up, &report_columns_preference, &r->tasks[i].preferences[k], "preferences", k);
+}
+
+spot spot_part(const report_data *r, size_t i, size_t k, size_t answer, size_t part)
+{
+    spot up = spot_answer(r, i, k, answer);
+    return below(&up, &report_columns_part, &r->tasks[i].cases[k].answers[answer].parts[part], "graders", part);
+}
+
 spot spot_answer(const report_data *r, size_t i, size_t k, size_t answer)
 {
     spot up = spot_case(r, i, k);
@@ -339,6 +363,8 @@ static void put_task(const report_data *r, size_t i, buf *out)
     page_history(r, i, out);
     buf_str(out, "</div>\n");
     page_models(r, i, out);
+    page_costs(r, i, out);
+    page_people(r, i, out);
     page_confidence(r, i, out);
     page_cases(r, i, out);
     buf_str(out, "</section>\n");
@@ -348,7 +374,7 @@ static void put_foot(const report_data *r, buf *out)
 {
     spot at = make(&report_columns_doc, r, "");
     buf_str(out, "<footer>\n<p>Intervals hold with 95 % confidence: Clopper and Pearson for rates, Tango for paired "
-                 "differences. Made by hearth <span class=\"n\">");
+                 "differences, the bootstrap over cases for costs. Made by hearth <span class=\"n\">");
     page_words(out, &at, "version");
     buf_str(out, "</span> on ");
     page_words(out, &at, "cpu");

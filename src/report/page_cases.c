@@ -172,6 +172,28 @@ static void marks(const report_data *r, size_t i, const report_case *c, buf *out
     buf_str(out, "</span>");
 }
 
+/* Grader by grader, where there is more than one. */
+static void graders(const report_data *r, size_t i, size_t k, size_t n, buf *out)
+{
+    const report_answer *a = &r->tasks[i].cases[k].answers[n];
+    buf_str(out, "<ul class=\"meta graders\">");
+    for (size_t p = 0; p < a->n_parts; p++) {
+        spot at = spot_part(r, i, k, n, p);
+        buf_str(out, "<li>");
+        page_words(out, &at, "grader");
+        buf_str(out, ": ");
+        page_words(out, &at, "outcome");
+        buf_str(out, ", score ");
+        page_figure(out, &at, "score", AS_SHARE);
+        if (a->parts[p].reason[0]) {
+            buf_str(out, "; ");
+            page_words(out, &at, "reason");
+        }
+        buf_str(out, "</li>");
+    }
+    buf_str(out, "</ul>");
+}
+
 static void answer(const report_data *r, size_t i, size_t k, size_t n, buf *out)
 {
     const report_task *t = &r->tasks[i];
@@ -186,7 +208,9 @@ static void answer(const report_data *r, size_t i, size_t k, size_t n, buf *out)
     mark(out, a);
     buf_str(out, "</h4>");
     said(out, &at, "text", &a->text);
-    if (a->reason[0]) {
+    if (a->n_parts) {
+        graders(r, i, k, n, out);
+    } else if (a->reason[0]) {
         buf_str(out, "<p class=\"meta\">Graders: ");
         page_words(out, &at, "reason");
         buf_str(out, "</p>");

@@ -17,6 +17,10 @@ spot spot_bin(const report_data *r, size_t i, size_t arm, size_t bin);
 spot spot_point(const report_data *r, size_t i, size_t point);
 spot spot_change(const report_data *r, size_t i, size_t change);
 spot spot_case(const report_data *r, size_t i, size_t k);
+spot spot_class(const report_data *r, size_t i, size_t arm, size_t k);
+spot spot_confusion(const report_data *r, size_t i, size_t arm, size_t k);
+spot spot_preference(const report_data *r, size_t i, size_t k);
+spot spot_part(const report_data *r, size_t i, size_t k, size_t answer, size_t part);
 spot spot_answer(const report_data *r, size_t i, size_t k, size_t answer);
 
 /* <span data-key data-as>…</span> around a figure; around a text. */
@@ -28,6 +32,19 @@ void page_shown(buf *out, const spot *at, const char *name, report_as as);
 const char *spot_text(const spot *at, const char *name);
 double spot_figure(const spot *at, const char *name);
 void page_escape(buf *out, const char *s);
+
+/* Tables: one row of cells a spot. */
+typedef struct page_cell {
+    const char *title;
+    const char *name;  /* column */
+    report_as as;      /* of figures */
+    bool text;
+} page_cell;
+void page_table_begin(buf *out, const char *caption, const char *first, const page_cell *cells, size_t n);
+void page_table_cells(buf *out, const spot *at, const page_cell *cells, size_t n);
+void page_table_end(buf *out);
+/* A caption that names the task, so that a list of regions can be told apart. Returns text. */
+const char *page_named(const char *what, const report_task *t, char text[192]);
 
 /* "local", "cloud" or "other": the class of an arm or a point, which gives its colour and shape. */
 const char *page_class_of(const char *place, const char *provider);
@@ -56,6 +73,10 @@ enum { PICTURE_POINTS_MAX = 24 }; /* the newest points of the history that are d
 void page_quality(const report_data *r, size_t i, buf *out);
 void page_history(const report_data *r, size_t i, buf *out);
 void page_models(const report_data *r, size_t i, buf *out);
+void page_setting(const report_data *r, size_t i, buf *out); /* how the times were taken */
+void page_f1(const report_data *r, size_t i, buf *out);
+void page_people(const report_data *r, size_t i, buf *out);
+void page_costs(const report_data *r, size_t i, buf *out);
 void page_confidence(const report_data *r, size_t i, buf *out);
 void page_cases(const report_data *r, size_t i, buf *out);
 

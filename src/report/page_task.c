@@ -7,14 +7,7 @@
 
 /* ---- tables: one row of cells a spot ---- */
 
-typedef struct cell {
-    const char *title;
-    const char *name;  /* column */
-    report_as as;      /* of figures */
-    bool text;
-} cell;
-
-static void table_begin(buf *out, const char *caption, const char *first, const cell *cells, size_t n)
+void page_table_begin(buf *out, const char *caption, const char *first, const page_cell *cells, size_t n)
 {
     buf_printf(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table><caption>%s"
                "</caption><thead><tr><th scope=\"col\">%s</th>", caption, caption, first);
@@ -23,7 +16,7 @@ static void table_begin(buf *out, const char *caption, const char *first, const 
     buf_str(out, "</tr></thead><tbody>");
 }
 
-static void table_cells(buf *out, const spot *at, const cell *cells, size_t n)
+void page_table_cells(buf *out, const spot *at, const page_cell *cells, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
         if (cells[k].text) {
@@ -38,13 +31,13 @@ static void table_cells(buf *out, const spot *at, const cell *cells, size_t n)
     buf_str(out, "</tr>");
 }
 
-static void table_end(buf *out)
+void page_table_end(buf *out)
 {
     buf_str(out, "</tbody></table></div>");
 }
 
 /* A caption that names the task, so that a list of regions can be told apart. */
-static const char *named(const char *what, const report_task *t, char text[192])
+const char *page_named(const char *what, const report_task *t, char text[192])
 {
     snprintf(text, 192, "%s, %s", what, t->id); /* an id is [a-z0-9-]{1,64} */
     return text;
@@ -123,6 +116,36 @@ static void resolution(const report_data *r, size_t i, buf *out)
     buf_str(out, " at worst.</p>\n");
 }
 
+/* "E = 99 after 44 pairs: within the margin, however often one looks" */
+static void watched(const report_data *r, size_t i, buf *out)
+{
+    static const struct {
+        const char *verdict, *says;
+    } words[] = {
+        { "within", "within the margin, however often one looks" },
+        { "worse", "worse than the margin, however often one looks" },
+        { "open", "not decided, if one looks again and again" },
+    };
+    const report_task *t = &r->tasks[i];
+    spot at = spot_task(r, i);
+    if (strcmp(t->e_verdict, "clustered") == 0)
+        buf_str(out, "<p>Cases share documents, so the pairs are not independent: they prove nothing before the suite "
+                     "is whole.</p>\n");
+    for (size_t k = 0; k < ARRAY_LEN(words); k++) {
+        if (strcmp(t->e_verdict, words[k].verdict) != 0)
+            continue;
+        buf_str(out, "<p><strong>While it is watched.</strong> <i>E</i> = ");
+        page_figure(out, &at, "e_value", AS_FACTOR);
+        buf_str(out, " after ");
+        page_figure(out, &at, "n_pairs", AS_COUNT);
+        buf_printf(out, " pairs: %s; the difference is then ", words[k].says);
+        page_figure(out, &at, "sequence_low", AS_SIGNED);
+        buf_str(out, " to ");
+        page_figure(out, &at, "sequence_high", AS_POINTS);
+        buf_str(out, ".</p>\n");
+    }
+}
+
 static void pairs(const report_data *r, size_t i, buf *out)
 {
     static const struct {
@@ -134,24 +157,27 @@ static void pairs(const report_data *r, size_t i, buf *out)
         { "difference_low", "interval, from", AS_POINTS }, { "difference_high", "interval, to", AS_POINTS },
         { "difference_bound", "one-sided bound, compared with the margin", AS_POINTS },
         { "discordance", "share of cases in which they differ", AS_PERCENT },
+        { "e_value", "E, against being worse than the margin", AS_FACTOR },
+        { "sequence_low", "interval that holds however often one looks, from", AS_POINTS },
+        { "sequence_high", "the same, to", AS_POINTS },
     };
     char text[192];
     spot at = spot_task(r, i);
     if (r->tasks[i].n_pairs == 0)
         return;
-    table_begin(out, named("Paired cases", &r->tasks[i], text), "Local against cloud",
-                &(cell){ "Figure", NULL, AS_COUNT, false }, 1);
+    page_table_begin(out, page_named("Paired cases", &r->tasks[i], text), "Local against cloud",
+                &(page_cell){ "Figure", NULL, AS_COUNT, false }, 1);
     for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
         buf_printf(out, "<tr><th scope=\"row\">%s</th><td class=\"num\">", rows[k].says);
         page_figure(out, &at, rows[k].name, rows[k].as);
         buf_str(out, "</td></tr>");
     }
-    table_end(out);
+    page_table_end(out);
 }
 
 void page_quality(const report_data *r, size_t i, buf *out)
 {
-    static const cell cells[] = {
+    static const page_cell cells[] = {
         { "Cases", "n", AS_COUNT, false }, { "Right", "n_pass", AS_COUNT, false },
         { "Rate", "rate", AS_PERCENT, false }, { "From", "rate_low", AS_PERCENT, false },
         { "To", "rate_high", AS_PERCENT, false },
@@ -166,8 +192,9 @@ void page_quality(const report_data *r, size_t i, buf *out)
     baselines(r, i, out);
     buf_str(out, "</figcaption></figure>\n");
     resolution(r, i, out);
+    watched(r, i, out);
     buf_str(out, "<details class=\"data\"><summary>The figures of this picture</summary>");
-    table_begin(out, named("Pass rates", t, text), "Side", cells, ARRAY_LEN(cells));
+    page_table_begin(out, page_named("Pass rates", t, text), "Side", cells, ARRAY_LEN(cells));
     const int64_t sides[] = { t->local, t->cloud };
     for (size_t k = 0; k < ARRAY_LEN(sides); k++) {
         if (sides[k] < 0)
@@ -176,9 +203,9 @@ void page_quality(const report_data *r, size_t i, buf *out)
         buf_str(out, "<tr><th scope=\"row\">");
         page_words(out, &at, "role");
         buf_str(out, "</th>");
-        table_cells(out, &at, cells, ARRAY_LEN(cells));
+        page_table_cells(out, &at, cells, ARRAY_LEN(cells));
     }
-    table_end(out);
+    page_table_end(out);
     pairs(r, i, out);
     buf_str(out, "</details></div>\n");
 }
@@ -207,27 +234,27 @@ static void changes_list(const report_data *r, size_t i, buf *out)
 
 static void points_table(const report_data *r, size_t i, buf *out)
 {
-    static const cell cells[] = {
+    static const page_cell cells[] = {
         { "Model", "model", AS_COUNT, true }, { "Cases", "n", AS_COUNT, false }, { "Right", "n_pass", AS_COUNT, false },
         { "Rate", "rate", AS_PERCENT, false }, { "From", "rate_low", AS_PERCENT, false },
         { "To", "rate_high", AS_PERCENT, false }, { "Malformed", "n_malformed", AS_COUNT, false },
         { "Not judged", "n_ungraded", AS_COUNT, false }, { "Changed", "changed", AS_COUNT, true },
     };
     char text[192];
-    table_begin(out, named("Measurements", &r->tasks[i], text), "Begun", cells, ARRAY_LEN(cells));
+    page_table_begin(out, page_named("Measurements", &r->tasks[i], text), "Begun", cells, ARRAY_LEN(cells));
     for (size_t k = 0; k < r->tasks[i].n_points; k++) {
         spot at = spot_point(r, i, k);
         buf_str(out, "<tr><th scope=\"row\">");
         page_figure(out, &at, "begun", AS_MINUTE);
         buf_str(out, "</th>");
-        table_cells(out, &at, cells, ARRAY_LEN(cells));
+        page_table_cells(out, &at, cells, ARRAY_LEN(cells));
     }
-    table_end(out);
+    page_table_end(out);
 }
 
 static void decisions_table(const report_data *r, size_t i, buf *out)
 {
-    static const cell cells[] = {
+    static const page_cell cells[] = {
         { "Verdict", "verdict", AS_COUNT, true }, { "Right", "n_pass", AS_COUNT, false },
         { "Cases", "n", AS_COUNT, false }, { "Only local", "win", AS_COUNT, false }, { "Same", "tie", AS_COUNT, false },
         { "Only cloud", "loss", AS_COUNT, false },
@@ -235,15 +262,15 @@ static void decisions_table(const report_data *r, size_t i, buf *out)
     char text[192];
     if (r->tasks[i].n_changes == 0)
         return;
-    table_begin(out, named("Decisions", &r->tasks[i], text), "Decided", cells, ARRAY_LEN(cells));
+    page_table_begin(out, page_named("Decisions", &r->tasks[i], text), "Decided", cells, ARRAY_LEN(cells));
     for (size_t k = 0; k < r->tasks[i].n_changes; k++) {
         spot at = spot_change(r, i, k);
         buf_str(out, "<tr><th scope=\"row\">");
         page_figure(out, &at, "at", AS_MINUTE);
         buf_str(out, "</th>");
-        table_cells(out, &at, cells, ARRAY_LEN(cells));
+        page_table_cells(out, &at, cells, ARRAY_LEN(cells));
     }
-    table_end(out);
+    page_table_end(out);
 }
 
 void page_history(const report_data *r, size_t i, buf *out)
@@ -268,25 +295,16 @@ void page_history(const report_data *r, size_t i, buf *out)
 
 /* ---- models ---- */
 
-static const cell quality_cells[] = {
+static const page_cell quality_cells[] = {
     { "Where", "place", AS_COUNT, true }, { "Role", "role", AS_COUNT, true }, { "Right", "n_pass", AS_COUNT, false },
     { "of", "n", AS_COUNT, false }, { "Rate", "rate", AS_PERCENT, false }, { "Score", "score", AS_SHARE, false },
+    { "Macro-F1", "macro_f1", AS_SHARE, false }, { "Micro-F1", "micro_f1", AS_SHARE, false },
     { "Malformed", "n_malformed", AS_COUNT, false }, { "No answer", "n_failed", AS_COUNT, false },
     { "Median time", "answer_p50_ms", AS_MS, false }, { "95 % within", "answer_p95_ms", AS_MS, false },
     { "First token", "ttft_p50_ms", AS_MS, false }, { "95 % within", "ttft_p95_ms", AS_MS, false },
     { "Tokens", "decode_per_s", AS_PER_S, false }, { "Prompt tokens", "prefill_per_s", AS_PER_S, false },
     { "Memory", "peak_bytes", AS_BYTES, false },
 };
-
-static void cost_cell(const spot *at, buf *out)
-{
-    buf_str(out, "<td class=\"num\">");
-    if (isfinite(spot_figure(at, "cost_usd")))
-        page_figure(out, at, "cost_usd", AS_USD);
-    else
-        buf_str(out, "<span class=\"soft\">not measured</span>");
-    buf_str(out, "</td>");
-}
 
 static void models_row(const report_data *r, size_t i, size_t k, buf *out)
 {
@@ -305,7 +323,6 @@ static void models_row(const report_data *r, size_t i, size_t k, buf *out)
             page_figure(out, &at, quality_cells[c].name, quality_cells[c].as);
         buf_str(out, "</td>");
     }
-    cost_cell(&at, out);
     buf_str(out, "<td class=\"wide\">");
     page_words(out, &at, "stale");
     buf_str(out, "</td></tr>");
@@ -314,17 +331,17 @@ static void models_row(const report_data *r, size_t i, size_t k, buf *out)
 static void models_table(const report_data *r, size_t i, buf *out)
 {
     char text[192];
-    named("Models tried", &r->tasks[i], text);
+    page_named("Models tried", &r->tasks[i], text);
     buf_printf(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table><caption>%s"
                "</caption><thead><tr><th scope=\"col\">Model</th><th scope=\"col\">Provider</th>", text, text);
     for (size_t c = 0; c < ARRAY_LEN(quality_cells); c++)
         buf_printf(out, "<th scope=\"col\"%s>%s</th>", quality_cells[c].text ? "" : " class=\"num\"",
                    quality_cells[c].title);
-    buf_str(out, "<th scope=\"col\" class=\"num\">Cost of an answer</th><th scope=\"col\">Does not count</th></tr>"
+    buf_str(out, "<th scope=\"col\">Does not count</th></tr>"
                  "</thead><tbody>");
     for (size_t k = 0; k < r->tasks[i].n_arms; k++)
         models_row(r, i, k, out);
-    table_end(out);
+    page_table_end(out);
 }
 
 void page_models(const report_data *r, size_t i, buf *out)
@@ -352,6 +369,8 @@ void page_models(const report_data *r, size_t i, buf *out)
         buf_str(out, "</figcaption></figure>\n");
     }
     models_table(r, i, out);
+    page_setting(r, i, out);
+    page_f1(r, i, out);
     buf_str(out, "</div>\n");
 }
 
@@ -359,7 +378,7 @@ void page_models(const report_data *r, size_t i, buf *out)
 
 static void confidence_one(const report_data *r, size_t i, size_t k, buf *out)
 {
-    static const cell cells[] = {
+    static const page_cell cells[] = {
         { "From", "low", AS_PERCENT, false }, { "to", "high", AS_PERCENT, false }, { "Answers", "n", AS_COUNT, false },
         { "Right", "n_pass", AS_COUNT, false }, { "Rate", "rate", AS_PERCENT, false },
         { "From", "rate_low", AS_PERCENT, false }, { "To", "rate_high", AS_PERCENT, false },
@@ -376,18 +395,22 @@ static void confidence_one(const report_data *r, size_t i, size_t k, buf *out)
     page_figure(out, &at, "ece", AS_PERCENT);
     buf_str(out, "; of a right and a wrong answer the right one is the more confident in ");
     page_figure(out, &at, "auroc", AS_PERCENT);
-    buf_str(out, " (AUROC).</figcaption></figure><details class=\"data\"><summary>The figures of this picture"
+    buf_str(out, " (");
+    page_figure(out, &at, "auroc_low", AS_RATE);
+    buf_str(out, " to ");
+    page_figure(out, &at, "auroc_high", AS_RATE);
+    buf_str(out, "; AUROC).</figcaption></figure><details class=\"data\"><summary>The figures of this picture"
                  "</summary>");
     snprintf(title, sizeof title, "Confidence of model %zu", k + 1);
-    table_begin(out, named(title, &r->tasks[i], text), "Mean confidence", cells, ARRAY_LEN(cells));
+    page_table_begin(out, page_named(title, &r->tasks[i], text), "Mean confidence", cells, ARRAY_LEN(cells));
     for (size_t b = 0; b < r->tasks[i].arms[k].n_bins; b++) {
         spot bin = spot_bin(r, i, k, b);
         buf_str(out, "<tr><th scope=\"row\">");
         page_figure(out, &bin, "confidence", AS_PERCENT);
         buf_str(out, "</th>");
-        table_cells(out, &bin, cells, ARRAY_LEN(cells));
+        page_table_cells(out, &bin, cells, ARRAY_LEN(cells));
     }
-    table_end(out);
+    page_table_end(out);
     buf_str(out, "</details></div>");
 }
 

@@ -2,11 +2,15 @@
  * with the rate at which they passed.
  *
  * ECE   sum over bins of n_b / n * |mean confidence - pass rate| (Naeini et al. 2015, with bins of equal counts)
+ * Bins of equal counts, not of equal width (stat/confidence.h): models are sure of most answers, and equal widths would
+ * leave most bins empty and one that holds all.
  * AUROC P(confidence of a right answer > of a wrong one) + half of the ties: Mann and Whitney's U by mid-ranks */
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "report/report_int.h"
+#include "stat/confidence.h"
 
 enum { BIN_LEAST = 8 }; /* answers in a bin: fewer say nothing */
 
@@ -46,14 +50,36 @@ static void fill_bin(const report_sure *x, size_t n, report_bin *b)
     b->rate_high = i.high;
 }
 
-void report_reliability(report_sure *x, size_t n, report_arm *out)
+/* x is sorted, which no order of equal confidences can be told from. */
+static status set_auroc_interval(const report_sure *x, size_t n, report_arm *out, error *err)
+{
+    if (!isfinite(out->auroc) || n > REPORT_AUROC_MAX)
+        return OK;
+    double *confidence = mem_array(n, sizeof *confidence);
+    bool *correct = mem_array(n, sizeof *correct);
+    bool ok = confidence && correct;
+    for (size_t i = 0; ok && i < n; i++) {
+        confidence[i] = x[i].confidence;
+        correct[i] = x[i].pass;
+    }
+    if (ok) {
+        stat_interval i = stat_auroc_interval(confidence, correct, n, 0.95);
+        out->auroc_low = i.low;
+        out->auroc_high = i.high;
+    }
+    mem_free(confidence);
+    mem_free(correct);
+    return ok ? OK : report_no_memory(err);
+}
+
+status report_reliability(report_sure *x, size_t n, report_arm *out, error *err)
 {
     size_t bins = n / BIN_LEAST;
     out->n_confident = n;
-    out->ece = out->auroc = NAN;
+    out->ece = out->auroc = out->auroc_low = out->auroc_high = NAN;
     out->n_bins = 0;
     if (bins == 0)
-        return;
+        return OK;
     bins = bins > REPORT_BINS_MAX ? REPORT_BINS_MAX : bins;
     qsort(x, n, sizeof *x, by_confidence);
     out->auroc = auroc(x, n);
@@ -64,4 +90,5 @@ void report_reliability(report_sure *x, size_t n, report_arm *out)
         fill_bin(x + from, to - from, b);
         out->ece += (double)b->n / (double)n * fabs(b->confidence - b->rate);
     }
+    return set_auroc_interval(x, n, out, err);
 }

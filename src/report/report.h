@@ -27,6 +27,8 @@ enum {
     REPORT_FORMAT = 1,
     REPORT_ARMS_MAX = 64,       /* of one task: as many as route looks at; the newest are in */
     REPORT_BINS_MAX = 10,
+    REPORT_LABELS_MAX = 24,      /* a wider confusion matrix is nobody's to read */
+    REPORT_AUROC_MAX = 8192,     /* its interval takes n^2 steps */
     REPORT_TEXT_BYTES_MAX = 64 << 10,     /* of one text that is kept; the rest is counted */
     REPORT_TEXTS_BYTES_MAX = 256 << 20,   /* of all texts together */
     REPORT_BYTES_MAX = 512 << 20,         /* of one document */
@@ -40,11 +42,23 @@ typedef struct report_bin {
     double rate, rate_low, rate_high; /* 95 %, Clopper-Pearson */
 } report_bin;
 
+/* A label or a field, by the texts that are kept (task/suite.h). NAN: not defined. */
+typedef struct report_class {
+    const char *grader, *kind, *name; /* kind: "label", "field" */
+    uint64_t tp, fp, fn;
+    double precision, recall, f1;
+} report_class;
+
+typedef struct report_confusion { /* what is not zero; of label tasks of up to REPORT_LABELS_MAX labels */
+    const char *grader, *expected, *answered; /* answered: a label, or "malformed" */
+    uint64_t n;
+} report_confusion;
+
 /* One model as it was asked (one evidence), by what counts today. */
 typedef struct report_arm {
     const char *role;     /* "local", "cloud": the two sides of the decision; else "other", "recording" */
     const char *provider, *model, *place, *evidence, *run;
-    const char *cpu, *isa, *power;  /* of its newest run */
+    const char *cpu, *isa, *power, *governor; /* of the run that its times are of */
     int64_t measured_us;
     uint64_t threads;
     uint64_t n_cases, n, n_pass, n_wrong, n_malformed, n_failed, n_stale;
@@ -54,10 +68,31 @@ typedef struct report_arm {
     double malformed_share;
     double prefill_per_s, decode_per_s;
     double ttft_p50_ms, ttft_p95_ms, answer_p50_ms, answer_p95_ms;
-    uint64_t n_timed;     /* answers the times are of: one machine, threads, ISA, power source */
-    double peak_bytes, cost_usd, tokens_in, tokens_out; /* per answer; cost only where a price is configured */
+    uint64_t n_timed;     /* answers the times are of: one machine, threads, ISA, power source, concurrency */
+    uint64_t concurrency; /* cases asked at once meanwhile; 1: each answer had the machine alone; 0: none timed */
+    double peak_bytes, tokens_in, tokens_out; /* tokens per answer */
+    /* Per answer, means with 95 % intervals (measure/money.h). */
+    double cost_usd, cost_low, cost_high;
+    const char *cost_of;  /* "tokens" at a price, "energy" of this machine; "": not known */
+    double price_input, price_output; /* US dollars per million tokens */
+    const char *price_as_of; /* the day the price is of; "": undated */
+    double energy_j, energy_low, energy_high; /* gross */
+    const char *energy_of; /* "measured", "watts" (a figure of the user's, times time), "mixed"; "": not known */
+    uint64_t n_figures;   /* answers whose kept texts F1 is of */
+    double macro_f1, micro_f1; /* of the first grader that has labels or fields */
+    size_t n_classes, n_confusion;
+    report_class *classes;
+    report_confusion *confusion;
+    /* what people said of its answers */
+    uint64_t n_labelled, n_accepted;
+    double accepted, accepted_low, accepted_high;
+    uint64_t n_agreement, n_agree; /* graded answers with a label, and where graders and people say the same */
+    double agreement, agreement_low, agreement_high, kappa, kappa_low, kappa_high;
+    uint64_t n_judged, n_judge_agree; /* the same of the grader `judge` alone */
+    double judge_agreement, judge_agreement_low, judge_agreement_high, judge_kappa, judge_kappa_low, judge_kappa_high;
     uint64_t n_confident; /* answers with a log-probability */
     double ece, auroc;    /* expected calibration error; probability that a right answer is the more confident one */
+    double auroc_low, auroc_high; /* DeLong; not of more than REPORT_AUROC_MAX answers */
     size_t n_bins;
     report_bin bins[REPORT_BINS_MAX];
 } report_arm;
@@ -86,6 +121,11 @@ typedef struct report_text { /* of a case or an answer */
     const char *state;    /* "kept", "cut", "withheld", "secret", "purged", "not stored", "left out", "none" */
 } report_text;
 
+typedef struct report_part { /* what one grader said of an answer */
+    const char *grader, *outcome, *reason;
+    double score;
+} report_part;
+
 typedef struct report_answer { /* of one arm to one case: its newest first repeat that counts today */
     uint64_t arm;         /* which of the task's arms */
     const char *outcome;  /* "pass", "wrong", "malformed", "open": of the case, over all repeats */
@@ -93,6 +133,8 @@ typedef struct report_answer { /* of one arm to one case: its newest first repea
     uint64_t repeats;     /* answered */
     report_text text;
     const char *reason;   /* what the graders said; "" */
+    size_t n_parts;       /* 0, or grader by grader, where the ledger kept it and there is more than one */
+    report_part *parts;
     double mean_logprob;
     int64_t n_output, total_us; /* -1: not known */
     const char *finish;
@@ -106,6 +148,11 @@ typedef struct report_case {
     size_t n_answers;
     report_answer *answers;
 } report_case;
+
+typedef struct report_preference { /* people comparing the answers of two arms, blind */
+    uint64_t a, b, win, tie, loss, n; /* arms; win: a was better */
+    double difference, low, high; /* (win - loss) / n, Tango */
+} report_preference;
 
 typedef struct report_task {
     const char *id, *description, *privacy, *output;
@@ -127,16 +174,27 @@ typedef struct report_task {
     double difference, difference_low, difference_high; /* local - cloud; 95 % (Tango) */
     double difference_bound; /* one-sided 95 %: what the margin is compared with */
     double discordance;
+    /* the same however often one looks (stat/decide.h); NAN and "" where cases share documents or nothing is paired */
+    double e_value, sequence_low, sequence_high;
+    const char *e_verdict; /* "within", "worse", "open", "clustered"; "" */
+    /* people */
+    bool judged;          /* a grader is a model that judges */
+    uint64_t n_labels, n_people, n_labels_stale;
+    /* money: the cloud's answer less the local one's, and the answers a month from which local is cheaper */
+    double saving_usd, saving_low, saving_high;
+    const char *break_even; /* "unknown", "already", "never", "from" */
+    double break_even_answers, break_even_low, break_even_high; /* high NAN: no upper end */
     /* what the suite can show */
     double resolution_margin; /* the least margin that the pairs (none: the cases) prove with power .8 if the sides are
                                  equal, at the discordance seen (at least .05; without pairs .2) */
     double resolution_rate;   /* half width of one rate's 95 % interval at worst */
     double baseline_majority, baseline_rules;
     uint64_t n_differ, n_not_pass; /* cases */
-    size_t n_arms, n_points, n_changes, n_listed;
+    size_t n_arms, n_points, n_changes, n_listed, n_preferences;
     report_arm *arms;
     report_point *points; /* oldest first */
     report_change *changes; /* oldest first */
+    report_preference *preferences;
     report_case *cases;   /* n_listed, in the order of the file */
 } report_task;
 
@@ -145,15 +203,25 @@ typedef struct report_data {
     int64_t at_us;
     const char *version, *cpu, *system, *ledger;
     bool with_text;
+    double usd_per_month, usd_per_kwh, watts_busy; /* of this machine, as configured; NAN: not given */
     uint64_t n_local, n_cloud, n_unproven; /* tasks by verdict */
     size_t n_tasks;
     report_task *tasks;
     arena texts;          /* everything above lives here */
 } report_data;
 
+typedef struct report_price { /* of a provider: US dollars per million tokens; NAN: not known */
+    const char *provider;
+    double input, output, cached; /* cached NAN: as other input */
+    const char *as_of;    /* "2026-11-01"; "": undated */
+} report_price;
+
 typedef struct report_options {
     bool with_text;       /* of private tasks too; never of secret ones */
     int64_t at_us;        /* when; 0: now */
+    const report_price *prices; /* today's; of providers without one, those that their run wrote down */
+    size_t n_prices;
+    double usd_per_month, usd_per_kwh, watts_busy; /* what answering on this machine costs; NAN: not given */
 } report_options;
 
 /* The tasks' cases are loaded. l may be NULL: nothing was measured. *out: report_close. */

@@ -3,6 +3,7 @@
 #define REPORT_REPORT_INT_H
 
 #include "base/str.h"
+#include "ledger/ledger.h"
 #include "ledger/tally.h"
 #include "report/report.h"
 #include "stat/stat.h"
@@ -22,7 +23,8 @@ typedef struct report_columns {
     const report_column *c;
 } report_columns;
 extern const report_columns report_columns_doc, report_columns_task, report_columns_arm, report_columns_bin,
-    report_columns_point, report_columns_change, report_columns_case, report_columns_answer;
+    report_columns_point, report_columns_change, report_columns_case, report_columns_answer, report_columns_class,
+    report_columns_confusion, report_columns_part, report_columns_preference;
 
 /* Our own mistake (asserts) when there is no such column. */
 const report_column *report_find_column(const report_columns *t, const char *name);
@@ -46,7 +48,10 @@ typedef struct report_work {
         tally tally;
         task_case_key *by_task;
         tally_key *keys;
+        double *usd;            /* [place in `order`]; NAN: not known */
     } arms[REPORT_ARMS_MAX];
+    size_t *order;          /* of the task's cases: those of one cluster together */
+    uint32_t *unit;         /* [place in `order`]: its cluster, ascending from 0 */
     report_task *out;
 } report_work;
 
@@ -58,6 +63,17 @@ bool report_source_counts(const report_work *w, size_t source);
 const char *report_what_differs(const ledger_evidence *old, const ledger_evidence *new);
 
 status report_gather_arms(report_work *w, error *err) MUST_CHECK;
+/* costs.c: before the arms, so that cases stand by their cluster; of one arm; of the two sides. */
+status report_order_cases(report_work *w, error *err) MUST_CHECK;
+status report_gather_cost(report_work *w, size_t arm, const ledger_row *setting, error *err) MUST_CHECK;
+status report_gather_saving(report_work *w, error *err) MUST_CHECK;
+/* figures.c: F1 by label or field of one arm. */
+status report_gather_figures(report_work *w, size_t arm, error *err) MUST_CHECK;
+/* labels.c: what people said; after the arms have their final order. */
+status report_gather_labels(report_work *w, error *err) MUST_CHECK;
+/* The parts of a grade's detail; *n = 0 where it has none. w's memory. */
+status report_read_parts(report_work *w, const char *answer, const char *grader, report_part **out, size_t *n,
+                         error *err) MUST_CHECK;
 status report_gather_history(report_work *w, error *err) MUST_CHECK;
 status report_gather_cases(report_work *w, error *err) MUST_CHECK;
 
@@ -67,7 +83,7 @@ typedef struct report_sure {
     bool pass;
 } report_sure;
 /* Sorts x. */
-void report_reliability(report_sure *x, size_t n, report_arm *out);
+status report_reliability(report_sure *x, size_t n, report_arm *out, error *err) MUST_CHECK;
 
 /* ---- showing ---- */
 
@@ -79,6 +95,8 @@ typedef enum report_as {
     AS_MARGIN,   /* 0.05: 5.0 points */
     AS_COUNT, AS_MS, AS_SECONDS_US, AS_PER_S, AS_BYTES, AS_USD, AS_TOKENS,
     AS_SHARE,    /* 0.123 */
+    AS_FACTOR,   /* 1.23, 99, 3360, 1.2e+07 */
+    AS_JOULES,
     AS_DAY, AS_MINUTE /* 2026-11-23; 2026-11-23 07:08 UTC */
 } report_as;
 const char *report_as_name(report_as as);

@@ -9,7 +9,8 @@
 const char *report_as_name(report_as as)
 {
     static const char *const names[] = { "percent", "rate", "points", "signed", "margin", "count", "ms", "us",
-                                         "per-s",   "bytes", "usd",    "tokens", "share",  "day",   "minute" };
+                                         "per-s",   "bytes", "usd",    "tokens", "share",  "factor", "joules",
+                                         "day",     "minute" };
     return names[as];
 }
 
@@ -39,6 +40,14 @@ static char *show_signed(double v, const char *unit, char text[REPORT_SHOWN_BYTE
     return text;
 }
 
+/* An answer's energy costs less than a millionth of a dollar. */
+static char *show_usd(double v, char text[REPORT_SHOWN_BYTES])
+{
+    const char *sign = v < 0 ? "−" : "";
+    snprintf(text, REPORT_SHOWN_BYTES, fabs(v) < 1e-4 ? "%s$%.9f" : "%s$%.6f", sign, fmin(fabs(v), 1e9));
+    return text;
+}
+
 char *report_show(double v, report_as as, char text[REPORT_SHOWN_BYTES])
 {
     char bytes[24];
@@ -58,8 +67,10 @@ char *report_show(double v, report_as as, char text[REPORT_SHOWN_BYTES])
     case AS_SECONDS_US: return show_ms(v / 1000, text);
     case AS_PER_S: snprintf(text, REPORT_SHOWN_BYTES, "%.1f/s", v); return text;
     case AS_BYTES: snprintf(text, REPORT_SHOWN_BYTES, "%s", str_human_bytes(bytes, (uint64_t)v)); return text;
-    case AS_USD: snprintf(text, REPORT_SHOWN_BYTES, "$%.6f", v); return text;
+    case AS_USD: return show_usd(v, text);
     case AS_SHARE: snprintf(text, REPORT_SHOWN_BYTES, "%.3f", v); return text;
+    case AS_FACTOR: snprintf(text, REPORT_SHOWN_BYTES, v >= 100 && v < 999999.5 ? "%.0f" : "%.3g", v); return text;
+    case AS_JOULES: snprintf(text, REPORT_SHOWN_BYTES, "%.2f J", v); return text;
     case AS_DAY:
     case AS_MINUTE: return show_time(v, as, text);
     }

@@ -213,6 +213,48 @@ static void put_resolution(const terminal *w)
     buf_clear(&note);
 }
 
+/* "E = 99 after 44 pairs: within the margin, however often one looks" */
+static void put_watched(const terminal *w)
+{
+    static const char *const says[][2] = { { "within", "within the margin, however often one looks" },
+                                           { "worse", "worse than the margin, however often one looks" },
+                                           { "open", "not decided, if one looks again and again" } };
+    const report_task *t = w->t;
+    char e[REPORT_SHOWN_BYTES];
+    for (size_t i = 0; i < ARRAY_LEN(says); i++) {
+        if (strcmp(t->e_verdict, says[i][0]) != 0)
+            continue;
+        buf note = BUF_INIT(1 << 12);
+        buf_printf(&note, "E = %s after %llu pairs: %s", figure(&report_columns_task, t, "e_value", AS_FACTOR, e),
+                   (unsigned long long)t->n_pairs, says[i][1]);
+        wrap(w, "watched", buf_text(&note), LABEL + 2);
+        w->out->failed |= note.failed;
+        buf_clear(&note);
+    }
+}
+
+static void put_money(const terminal *w)
+{
+    const report_task *t = w->t;
+    char a[REPORT_SHOWN_BYTES], b[REPORT_SHOWN_BYTES], c[REPORT_SHOWN_BYTES];
+    buf note = BUF_INIT(1 << 12);
+    if (isfinite(t->saving_usd)) {
+        buf_printf(&note, "a local answer saves %s (%s to %s)",
+                   figure(&report_columns_task, t, "saving_usd", AS_USD, a),
+                   figure(&report_columns_task, t, "saving_low", AS_USD, b),
+                   figure(&report_columns_task, t, "saving_high", AS_USD, c));
+        if (strcmp(t->break_even, "from") == 0)
+            buf_printf(&note, "; it pays from %s answers a month on (%s to %s)",
+                       figure(&report_columns_task, t, "break_even_answers", AS_COUNT, a),
+                       figure(&report_columns_task, t, "break_even_low", AS_COUNT, b),
+                       isnan(t->break_even_high) ? "never"
+                                                 : figure(&report_columns_task, t, "break_even_high", AS_COUNT, c));
+        wrap(w, "money", buf_text(&note), LABEL + 2);
+    }
+    w->out->failed |= note.failed;
+    buf_clear(&note);
+}
+
 /* ---- tables ---- */
 
 typedef struct column {
@@ -297,11 +339,24 @@ static void put_tables(const terminal *w)
         { "malformed", "n_malformed", AS_COUNT, false, 0 }, { "no answer", "n_failed", AS_COUNT, false, 0 },
         { "median", "answer_p50_ms", AS_MS, false, 0 }, { "95 % in", "answer_p95_ms", AS_MS, false, 0 },
         { "tokens", "decode_per_s", AS_PER_S, false, 0 }, { "memory", "peak_bytes", AS_BYTES, false, 0 },
-        { "cost", "cost_usd", AS_USD, false, 0 },
     };
     static const column sure[] = {
         { "confidence of", "provider", AS_COUNT, true, 34 }, { "answers", "n_confident", AS_COUNT, false, 0 },
         { "calibration error", "ece", AS_PERCENT, false, 0 }, { "AUROC", "auroc", AS_PERCENT, false, 0 },
+    };
+    static const column people[] = {
+        { "people say of", "provider", AS_COUNT, true, 34 }, { "labels", "n_labelled", AS_COUNT, false, 0 },
+        { "accepted", "accepted", AS_PERCENT, false, 0 }, { "graders agree", "agreement", AS_PERCENT, false, 0 },
+        { "kappa", "kappa", AS_SHARE, false, 0 },
+    };
+    static const column judged[] = {
+        { "judge, on", "provider", AS_COUNT, true, 34 }, { "labels", "n_judged", AS_COUNT, false, 0 },
+        { "agreement", "judge_agreement", AS_PERCENT, false, 0 }, { "kappa", "judge_kappa", AS_SHARE, false, 0 },
+    };
+    static const column figures[] = {
+        { "of", "provider", AS_COUNT, true, 34 }, { "macro-F1", "macro_f1", AS_SHARE, false, 0 },
+        { "micro-F1", "micro_f1", AS_SHARE, false, 0 }, { "cost", "cost_usd", AS_USD, false, 0 },
+        { "energy", "energy_j", AS_JOULES, false, 0 },
     };
     static const column decided[] = {
         { "decided", "at", AS_MINUTE, false, 0 }, { "verdict", "verdict", AS_COUNT, true, 16 },
@@ -313,6 +368,14 @@ static void put_tables(const terminal *w)
     put_table(w, "Decisions", decided, ARRAY_LEN(decided), &report_columns_change, t->changes, t->n_changes,
               sizeof *t->changes);
     put_table(w, "Models tried", arms, ARRAY_LEN(arms), &report_columns_arm, t->arms, t->n_arms, sizeof *t->arms);
+    put_table(w, "Answers: F1, cost, energy (–: not measured)", figures, ARRAY_LEN(figures), &report_columns_arm,
+              t->arms, t->n_arms, sizeof *t->arms);
+    if (t->n_labels)
+        put_table(w, "What people say", people, ARRAY_LEN(people), &report_columns_arm, t->arms, t->n_arms,
+                  sizeof *t->arms);
+    if (t->judged)
+        put_table(w, "Judge against people", judged, ARRAY_LEN(judged), &report_columns_arm, t->arms, t->n_arms,
+                  sizeof *t->arms);
     put_table(w, "Is it right when it is sure?", sure, ARRAY_LEN(sure), &report_columns_arm, t->arms, t->n_arms,
               sizeof *t->arms);
 }
@@ -424,7 +487,9 @@ void report_text_tasks(const report_data *r, const report_terminal *how, buf *ou
             put_side(&w, "cloud", w.t->cloud, "◆");
         put_scale(&w);
         put_pairs(&w);
+        put_watched(&w);
         put_resolution(&w);
+        put_money(&w);
         put_tables(&w);
         put_confidence(&w);
         put_cases(&w);

@@ -151,11 +151,15 @@ def ms(v):
     return f"{v:.0f} ms" if v < 9999.5 else f"{v / 1000:.1f} s"
 
 
+def usd(v):
+    return ("−" if v < 0 else "") + (f"${abs(v):.9f}" if abs(v) < 1e-4 else f"${abs(v):.6f}")
+
+
 SHOW = {
     "percent": lambda v: f"{100 * v:.1f} %", "rate": lambda v: f"{100 * v:.1f}",
     "points": lambda v: signed(v, " points"), "signed": lambda v: signed(v, ""),
-    "margin": lambda v: f"{100 * v:.1f} points", "count": str, "tokens": str, "ms": ms, "us": lambda v: ms(v / 1000),
-    "per-s": lambda v: f"{v:.1f}/s", "bytes": human, "usd": lambda v: f"${v:.6f}", "share": lambda v: f"{v:.3f}",
+    "margin": lambda v: f"{100 * v:.1f} points", "count": lambda v: f"{v:.0f}", "tokens": str, "ms": ms, "us": lambda v: ms(v / 1000),
+    "per-s": lambda v: f"{v:.1f}/s", "bytes": human, "usd": usd, "share": lambda v: f"{v:.3f}", "factor": lambda v: f"{v:.0f}" if 100 <= v < 999999.5 else f"{v:.3g}", "joules": lambda v: f"{v:.2f} J",
     "day": lambda v: v[:10], "minute": lambda v: f"{v[:10]} {v[11:16]} UTC",
 }
 
@@ -189,7 +193,7 @@ def test_every_figure_is_the_datas():
 
 def test_no_other_number_is_shown():
     """Whatever holds a digit is a figure, a tick of an axis, a diff, or a fixed phrase."""
-    fixed = re.compile(r"95 %")
+    fixed = re.compile(r"95 %|\bF1\b")
 
     def free(e, text):
         if not text or not re.search(r"\d", fixed.sub("", text)):
@@ -289,6 +293,15 @@ def walk_all(rows):
                 row = next(take["reliability"])
                 assert (row["task"], row["arm"], row["bin"]) == (task["task"], str(k), str(b))
                 compare(row, bin_)
+            for table in ("classes", "confusion"):
+                for one in arm[table]:
+                    row = next(take[table])
+                    assert (row["task"], row["arm"]) == (task["task"], str(k))
+                    compare(row, one)
+        for one in task["preferences"]:
+            row = next(take["preferences"])
+            assert row["task"] == task["task"]
+            compare(row, one)
         for table, key in (("history", "history"), ("decisions", "decisions"), ("cases", "cases")):
             for one in task[key]:
                 row = next(take[table])
@@ -298,10 +311,15 @@ def walk_all(rows):
                     row = next(take["answers"])
                     assert (row["task"], row["case"]) == (task["task"], one["case"])
                     compare(row, answer)
+                    for part in answer["graders"]:
+                        row = next(take["graders"])
+                        assert (row["task"], row["case"], row["arm"]) == (task["task"], one["case"], str(answer["arm"]))
+                        compare(row, part)
     assert all(next(rest, None) is None for rest in take.values()), "CSV has rows that JSON has not"
 
 
-TABLES = ("report", "tasks", "arms", "reliability", "history", "decisions", "cases", "answers")
+TABLES = ("report", "tasks", "arms", "reliability", "classes", "confusion", "history", "decisions", "cases", "answers",
+          "graders", "preferences")
 
 
 def test_csv_is_the_json():

@@ -46,6 +46,7 @@ typedef struct answers {
     int first, n;
     bool (*passes)(int i);
     bool hostile, keep_text;
+    bool plain; /* right answers are the label and nothing else */
 } answers;
 
 static bool most_pass(int i) { return i % 10 != 3; }   /* 54 of 60 */
@@ -57,6 +58,10 @@ static double logprob_of(int i)
 {
     return -2.0 + 1.9 * (i / 2) / (CASES / 2);
 }
+
+static const char two_graders[] = "[{\"grader\": \"label\", \"score\": 0, \"outcome\": \"wrong\", \"reason\": "
+                                  "\"another <label>\"}, {\"grader\": \"judge\", \"score\": 1, \"outcome\": \"pass\", "
+                                  "\"reason\": \"\"}]";
 
 static void put(ledger *l, const task *t, answers a)
 {
@@ -72,17 +77,21 @@ static void put(ledger *l, const task *t, answers a)
     snprintf(canary, sizeof canary, "canary-answer red %s", t->id);
     for (int i = a.first; i < a.first + a.n; i++) {
         bool pass = a.passes(i);
-        const char *text = a.hostile && i < (int)ARRAY_LEN(hostile) ? hostile[i] : pass ? canary : "green";
+        const char *right = a.plain ? "red" : canary;
+        const char *text = a.hostile && i < (int)ARRAY_LEN(hostile) ? hostile[i] : pass ? right : "green";
         ledger_answer x = { .case_id = keys[i].c->id, .prompt = keys[i].prompt, .text = text,
                             .keep_text = a.keep_text, .finish = "stop", .n_prompt = 100, .n_output = 10, .n_cached = 0,
                             .prefill_us = 1000, .decode_us = 100000, .ttft_us = 2000, .total_us = 101000 + i,
                             .mean_logprob = logprob_of(i) };
         ledger_grade g = { keys[i].grader, pass, pass ? LEDGER_PASS : LEDGER_WRONG,
-                           pass ? NULL : "[{\"name\": \"label\", \"score\": 0, \"outcome\": \"wrong\", \"reason\": "
+                           pass ? NULL : i == 8 ? two_graders
+                           : "[{\"name\": \"label\", \"score\": 0, \"outcome\": \"wrong\", \"reason\": "
                                          "\"another <label>\"}]" };
         assert_ok(ledger_append_answer(l, run, &x, &g, id, err));
     }
     assert_ok(ledger_append_fact(l, run, "peak_bytes", 1e8, "bytes", err));
+    if (strcmp(a.place, "local") == 0)
+        assert_ok(ledger_append_fact(l, run, "energy_j", 3.0 * a.n, "J", err));
     mem_free(keys);
     mem_free(sampling);
 }
@@ -95,10 +104,13 @@ typedef struct world {
 
 static const route_candidate candidates[] = { { "cloud", PRIVACY_REMOTE, false, 1.0, 2.0 } };
 
+static const report_price prices[] = { { "cloud", 1.0, 2.0, NAN, "2026-11-01" } };
+
 static status gather(world *w, bool with_text, error *err)
 {
     route_settings s = { .candidates = candidates, .n_candidates = 1 };
-    report_options o = { .with_text = with_text };
+    report_options o = { .with_text = with_text, .prices = prices, .n_prices = 1, .usd_per_month = 10,
+                         .usd_per_kwh = 0.3, .watts_busy = NAN };
     report_close(&w->r);
     return report_gather(w->l, w->tasks, 3, &s, &o, &w->r, err);
 }
@@ -110,10 +122,37 @@ static void decide(ledger *l, const char *verdict)
     assert_ok(ledger_append_decision(l, &d, NULL, err));
 }
 
+/* People accept what is right and half of what is not, of the first `n` cases of the newest evidence of a provider. */
+static void say(ledger *l, const task *t, const char *provider, const char *than, int n)
+{
+    ledger_sources sources = { 0 };
+    ledger_rows rows = { 0 }, others = { 0 };
+    assert_ok(ledger_find_sources(l, t->id, &sources, err));
+    for (size_t i = 0; i < sources.n; i++) {
+        if (!rows.n && strcmp(sources.rows[i].provider, provider) == 0)
+            assert_ok(ledger_find_answers(l, t->id, sources.rows[i].evidence_id, &rows, err));
+        if (!others.n && than && strcmp(sources.rows[i].provider, than) == 0)
+            assert_ok(ledger_find_answers(l, t->id, sources.rows[i].evidence_id, &others, err));
+    }
+    for (int i = 0; i < n; i++) {
+        bool odd = i % 20 == 3; /* wrong, and accepted all the same */
+        ledger_label x = { .task = t->id, .case_id = rows.rows[i].case_id, .answer = rows.rows[i].id, .who = "ann",
+                           .verdict = most_pass(i) || odd ? LABEL_ACCEPT : LABEL_REJECT };
+        if (than) {
+            x.other = others.rows[i].id;
+            x.verdict = i < 5 ? LABEL_FIRST : i < 6 ? LABEL_SECOND : LABEL_TIE;
+        }
+        assert_ok(ledger_append_label(l, &x, true, err));
+    }
+    ledger_rows_close(&others);
+    ledger_rows_close(&rows);
+    ledger_sources_close(&sources);
+}
+
 static void fill(world *w)
 {
-    const answers local = { "local:m.gguf", "local", "local", "w2", 0, CASES, most_pass, true, true };
-    answers old = local, cloud = { "cloud", "remote", "openai:u#m", "", 0, CASES, many_pass, false, true };
+    const answers local = { "local:m.gguf", "local", "local", "w2", 0, CASES, most_pass, true, true, false };
+    answers old = local, cloud = { "cloud", "remote", "openai:u#m", "", 0, CASES, many_pass, false, true, true };
     task *earlier = make_task("colours", "public", "what colour has");
     old.passes = few_pass;
     old.model = "w1";
@@ -128,6 +167,8 @@ static void fill(world *w)
     half.n = 40;
     put(w->l, w->tasks[0], half);
     put(w->l, w->tasks[0], cloud);
+    say(w->l, w->tasks[0], "local:m.gguf", NULL, 40);
+    say(w->l, w->tasks[0], "local:m.gguf", "cloud", 10);
     for (size_t i = 0; i < 3; i++)
         decide(w->l, (const char *const[]){ "local", "cloud", "local" }[i]);
     put(w->l, w->tasks[1], local);
@@ -187,13 +228,145 @@ static void sides_pairs_and_verdict(void **state)
     assert_true(fabs(t->difference - 0.1) < 1e-12 && t->difference_low < 0.1 && t->difference_high > 0.1);
     assert_true(fabs(t->resolution_margin - stat_resolution(60, 0.1, 0.05, 0.8)) < 1e-12);
     assert_true(fabs(b->cost_usd - (100 * 1.0 + 10 * 2.0) / 1e6) < 1e-12);
-    assert_true(isnan(a->cost_usd)); /* local: not measured */
-    assert_true(fabs(a->answer_p95_ms - 101.056) < 1e-9 && a->peak_bytes == 1e8);
+        assert_true(fabs(a->answer_p95_ms - 101.056) < 1e-9 && a->peak_bytes == 1e8);
     assert_int_equal(t->n_differ, 6);
     assert_int_equal(t->n_not_pass, 12);
     assert_string_equal(t->since_of, "decision"); /* the last of local, cloud, local */
     assert_int_equal(t->n_changes, 3);
     assert_int_equal(t->since_us, t->changes[2].at_us);
+}
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) < 1e-12 * fmax(1, fabs(b));
+}
+
+static void pairs_are_watched(void **state)
+{
+    const report_task *t = &((world *)*state)->r->tasks[0];
+    stat_pairs p = { 6, 54, 0 };
+    stat_interval i = stat_eprocess_interval(p, 0.95);
+    assert_true(near(t->e_value, exp(stat_eprocess(p, 0.1))) && t->e_value >= 20);
+    assert_string_equal(t->e_verdict, "within");
+    assert_true(t->sequence_low == i.low && t->sequence_high == i.high && i.low < t->difference_low);
+}
+
+/* Right and wrong counted again by hand: all cases expect `red`. */
+static void figures_by_label(void **state)
+{
+    const report_task *t = &((world *)*state)->r->tasks[0];
+    const report_arm *a = &t->arms[t->cloud];
+    double f1 = 2.0 * 48 / (2 * 48 + 12);
+    assert_int_equal(a->n_figures, CASES);
+    assert_int_equal(a->n_classes, 2);
+    assert_string_equal(a->classes[0].name, "red");
+    assert_true(a->classes[0].tp == 48 && a->classes[0].fn == 12 && a->classes[0].fp == 0);
+    assert_true(near(a->classes[0].f1, f1) && a->classes[1].fp == 12 && a->classes[1].f1 == 0);
+    assert_true(near(a->macro_f1, f1 / 2) && near(a->micro_f1, .8));
+    assert_int_equal(a->n_confusion, 2);
+    assert_string_equal(a->confusion[1].expected, "red");
+    assert_string_equal(a->confusion[1].answered, "green");
+    assert_true(a->confusion[0].n == 48 && a->confusion[1].n == 12);
+}
+
+static void what_an_answer_costs(void **state)
+{
+    const report_task *t = &((world *)*state)->r->tasks[0];
+    const report_arm *a = &t->arms[t->local], *b = &t->arms[t->cloud];
+    assert_true(near(b->cost_usd, (100 * 1.0 + 10 * 2.0) / 1e6) && near(b->cost_low, b->cost_usd));
+    assert_string_equal(b->cost_of, "tokens");
+    assert_string_equal(b->price_as_of, "2026-11-01");
+    assert_true(isnan(b->energy_j));
+    assert_string_equal(a->energy_of, "measured");
+    assert_true(near(a->energy_j, 3) && a->energy_low <= 3 && a->energy_high >= 3); /* 60 answers share 180 J */
+    assert_true(near(a->cost_usd, a->energy_j / 3.6e6 * 0.3));
+    assert_string_equal(t->break_even, "from");
+    assert_true(near(t->saving_usd, b->cost_usd - a->cost_usd));
+    assert_true(near(t->break_even_answers, 10 / t->saving_usd) && t->break_even_low <= t->break_even_answers);
+    assert_int_equal(a->concurrency, 1);
+}
+
+static void what_people_say(void **state)
+{
+    const report_task *t = &((world *)*state)->r->tasks[0];
+    const report_arm *a = &t->arms[t->local];
+    stat_interval i = stat_clopper_pearson(38, 40, 0.95); /* 36 right, of 3, 13, 23, 33 two accepted */
+    assert_int_equal(t->n_labels, 50);
+    assert_int_equal(t->n_people, 1);
+    assert_int_equal(t->n_labels_stale, 0);
+    assert_true(a->n_labelled == 40 && a->n_accepted == 38 && a->accepted_low == i.low && a->accepted_high == i.high);
+    assert_true(a->n_agreement == 40 && a->n_agree == 38 && near(a->agreement, .95));
+    double chance = (36 * 38 + 4 * 2) / 1600.0;
+    assert_true(near(a->kappa, (.95 - chance) / (1 - chance)) && a->kappa_low < a->kappa && a->kappa_high > a->kappa);
+    assert_int_equal(t->n_preferences, 1);
+    const report_preference *p = t->preferences;
+    assert_true((int64_t)p->a == t->local && (int64_t)p->b == t->cloud);
+    assert_true(p->win == 5 && p->loss == 1 && p->tie == 4 && near(p->difference, .4));
+}
+
+static void graders_are_told_apart(void **state)
+{
+    const report_task *t = &((world *)*state)->r->tasks[0];
+    for (size_t i = 0; i < t->cases[8].n_answers; i++) {
+        const report_answer *a = &t->cases[8].answers[i];
+        bool cloud = (int64_t)a->arm == t->cloud; /* it alone is wrong there */
+        assert_int_equal(a->n_parts, cloud ? 2 : 0);
+        if (!cloud)
+            continue;
+        assert_string_equal(a->parts[1].grader, "judge");
+        assert_string_equal(a->parts[1].outcome, "pass");
+        assert_string_equal(a->parts[0].reason, "another <label>");
+        assert_true(a->parts[0].score == 0 && a->parts[1].score == 1);
+    }
+}
+
+/* A judge's own word, found in what was kept of each grade, against people's. */
+static void a_judge_against_people(void **state)
+{
+    world *w = *state;
+    task *t = NULL;
+    task_case_key *keys = NULL;
+    char *sampling = NULL, run[UUID_TEXT], id[UUID_TEXT];
+    static const char text[] = "hearth: 1\nid: judged\nprivacy: public\nprompt: 'say {{input}}'\n"
+                               "output: {kind: text}\ngraders:\n  - {type: judge, model: j, rubric: 'ok? {{answer}}'}\n"
+                               "  - {type: length, unit: words, max: 9}\n";
+    buf cases = BUF_INIT(1 << 16);
+    for (int i = 0; i < 10; i++)
+        buf_printf(&cases, "{\"id\": \"j%d\", \"input\": \"%d\"}\n", i, i);
+    assert_ok(task_parse(&t, text, sizeof text - 1, "judged", err));
+    assert_ok(task_parse_cases(t, cases.data, cases.len, err));
+    buf_clear(&cases);
+    assert_ok(task_keys_by_case(t, "local:x", &keys, err));
+    assert_ok(task_sampling_key(t, &sampling, err));
+    ledger_evidence e = { "local", "x1", "1", "f16", "", false, sampling };
+    ledger_run r = { .machine = *ledger_this_machine(), .task = "judged", .provider = "local:x", .place = "local" };
+    assert_ok(ledger_begin(w->l, &r, &e, run, err));
+    for (int i = 0; i < 10; i++) {
+        ledger_answer x = { .case_id = keys[i].c->id, .prompt = keys[i].prompt, .text = "y", .keep_text = true,
+                            .finish = "stop", .mean_logprob = NAN };
+        bool judge = i < 6, human = i != 0 && i < 7; /* 5 both yes, 1 judge alone, 1 people alone, 3 both no */
+        char detail[128];
+        snprintf(detail, sizeof detail, "[{\"grader\": \"judge\", \"score\": %d, \"outcome\": \"%s\"}]", judge,
+                 judge ? "pass" : "wrong");
+        ledger_grade g = { keys[i].grader, 1, LEDGER_PASS, detail }; /* the whole grade says something else */
+        assert_ok(ledger_append_answer(w->l, run, &x, &g, id, err));
+        ledger_label word = { .task = "judged", .case_id = keys[i].c->id, .answer = id, .who = "bo",
+                              .verdict = human ? LABEL_ACCEPT : LABEL_REJECT };
+        assert_ok(ledger_append_label(w->l, &word, true, err));
+    }
+    route_settings s = { 0 };
+    report_options o = { .with_text = false };
+    report_data *d = NULL;
+    assert_ok(report_gather(w->l, &t, 1, &s, &o, &d, err));
+    const report_arm *a = &d->tasks[0].arms[0];
+    assert_true(d->tasks[0].judged && a->n_judged == 10 && a->n_judge_agree == 8);
+    double chance = .6 * .6 + .4 * .4;
+    assert_true(near(a->judge_kappa, (.8 - chance) / (1 - chance)));
+    assert_true(a->n_agree == 6); /* of the whole grade: always a pass */
+    report_close(&d);
+    mem_free(keys);
+    mem_free(sampling);
+    task_close(&t);
 }
 
 static void history_names_what_changed(void **state)
@@ -215,7 +388,7 @@ static void history_names_what_changed(void **state)
 static void suite_changes_are_counted(void **state)
 {
     world *w = *state;
-    answers a = { "local:n.gguf", "local", "local", "w3", 0, CASES, most_pass, false, true };
+    answers a = { "local:n.gguf", "local", "local", "w3", 0, CASES, most_pass, false, true, false };
     task *few = make_task("colours", "public", "colour of"), *kept = w->tasks[0];
     put(w->l, kept, a);
     a.model = "w4";
@@ -268,15 +441,15 @@ static void reliability_of_few_or_equal(void **state)
     (void)state;
     report_arm a = { 0 };
     report_sure x[16];
-    report_reliability(x, 0, &a);
+    assert_ok(report_reliability(x, 0, &a, err));
     assert_true(a.n_bins == 0 && isnan(a.ece) && isnan(a.auroc));
     for (size_t i = 0; i < 16; i++)
         x[i] = (report_sure){ 0.5, i % 2 };
-    report_reliability(x, 16, &a);
+    assert_ok(report_reliability(x, 16, &a, err));
     assert_true(a.n_bins == 2 && a.auroc == 0.5 && fabs(a.ece) < 1e-12);
     for (size_t i = 0; i < 16; i++)
         x[i].pass = true;
-    report_reliability(x, 16, &a);
+    assert_ok(report_reliability(x, 16, &a, err));
     assert_true(isnan(a.auroc) && fabs(a.ece - 0.5) < 1e-12); /* nothing to tell apart */
 }
 
@@ -589,6 +762,9 @@ int main(void)
         cmocka_unit_test(a_diff_holds_both_texts), cmocka_unit_test(a_file_is_whole_and_its_owners),
         cmocka_unit_test(no_memory_is_an_error), cmocka_unit_test(a_writer_without_memory_says_so),
         cmocka_unit_test(documents_for_the_other_test),
+        cmocka_unit_test(pairs_are_watched), cmocka_unit_test(figures_by_label), cmocka_unit_test(what_an_answer_costs),
+        cmocka_unit_test(what_people_say), cmocka_unit_test(graders_are_told_apart),
+        cmocka_unit_test(a_judge_against_people),
         cmocka_unit_test(nothing_at_all), cmocka_unit_test(a_long_text_is_cut_and_said),
         cmocka_unit_test(suite_changes_are_counted), cmocka_unit_test(purged_is_said),
     };
