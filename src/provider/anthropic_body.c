@@ -143,18 +143,23 @@ static void push_content(js *blocks, const js *content)
         push_text(blocks, js_get(js_at(content, i), "text"));
 }
 
-static void push_calls(js *blocks, const js *calls)
+/* False: no memory. `check` has read the arguments before. */
+static bool push_calls(js *blocks, const js *calls)
 {
+    bool ok = true;
     for (size_t i = 0; i < js_len(calls); i++) {
         const js *c = js_at(calls, i), *f = js_get(c, "function"), *text = js_get(f, "arguments");
         js *b = block("tool_use"), *input = NULL;
-        if (!js_len(text) || js_parse(&input, js_text(text), js_len(text), "arguments", 1, NULL) != OK)
+        if (!js_len(text))
             input = js_object();
+        else
+            ok = js_parse(&input, js_text(text), js_len(text), "arguments", 1, NULL) == OK && ok;
         js_set(b, "id", js_copy(js_get(c, "id")));
         js_set(b, "name", js_copy(js_get(f, "name")));
         js_set(b, "input", input);
         js_push(blocks, b);
     }
+    return ok;
 }
 
 static void push_result(js *blocks, const js *m)
@@ -179,8 +184,9 @@ static js *blocks_for(js *list, const char *role)
     return js_get(js_at(list, js_len(list) - 1), "content");
 }
 
-static void add_messages(js *body, const js *given)
+static bool add_messages(js *body, const js *given)
 {
+    bool ok = true;
     js *system = js_array(), *list = js_array();
     for (size_t i = 0; i < js_len(given); i++) {
         const js *m = js_at(given, i), *content = js_get(m, "content");
@@ -190,7 +196,7 @@ static void add_messages(js *body, const js *given)
             push_result(blocks_for(list, "user"), m);
         } else if (is_word(js_get(m, "role"), "assistant")) {
             push_content(blocks_for(list, "assistant"), content);
-            push_calls(blocks_for(list, "assistant"), js_get(m, "tool_calls"));
+            ok = push_calls(blocks_for(list, "assistant"), js_get(m, "tool_calls")) && ok;
         } else {
             push_content(blocks_for(list, "user"), content);
         }
@@ -200,6 +206,7 @@ static void add_messages(js *body, const js *given)
     else
         js_free(system);
     js_set(body, "messages", list);
+    return ok;
 }
 
 /* ---- the rest ---- */
@@ -283,13 +290,13 @@ static js *body_of(const request *r, const dialect_options *d)
     js *body = js_object(), *given = dialect_messages(r);
     js_set(body, "model", js_new_string(d->model));
     js_set(body, "max_tokens", js_new_int(max_tokens));
-    add_messages(body, given);
+    bool ok = add_messages(body, given);
     add_tools(body, r);
     add_sampling(body, o);
     add_output(body, r);
     js_set(body, "stream", js_new_bool(true));
     js_free(given);
-    if (!js_lost())
+    if (ok && !js_lost())
         return body;
     js_free(body);
     return NULL;

@@ -6,7 +6,8 @@
  * Another attempt is made only when egress says that nothing of an answer came and the same request may be sent again,
  * within the request's own deadline, and out of the server's bucket of retries.
  *
- * No record, no send: each attempt carries a receipt of the audit log of its own, without which egress sends nothing. */
+ * No record, no send: each attempt carries a receipt of the audit log of its own, without which egress sends nothing.
+ * */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

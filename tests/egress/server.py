@@ -1,4 +1,4 @@
-"""A server that speaks (or garbles) OpenAI's chat completions. The first folder of the path is what it does.
+"""A server that speaks (or garbles) OpenAI's chat completions and Anthropic's messages. The first folder of the path is what it does.
 
 Speaks TLS (with a certificate of its own, for 127.0.0.1) when the first byte says so.
 Prints its port, then one line of JSON for each request it got. Ends when its standard input closes."""
@@ -175,6 +175,169 @@ def slow(conn, body):
         time.sleep(0.05)
 
 
+def typed(kind, **more):
+    return ("event: %s\n" % kind).encode() + event({"type": kind, **more})
+
+
+def started(**usage):
+    return typed("message_start", message={
+        "id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude-fake-1",
+        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 25, "output_tokens": 1, **usage}})
+
+
+def block(index, start, *deltas):
+    out = typed("content_block_start", index=index, content_block=start) + typed("ping")
+    for d in deltas:
+        out += typed("content_block_delta", index=index, delta=d)
+    return out + typed("content_block_stop", index=index)
+
+
+def said(index, *pieces):
+    return block(index, {"type": "text", "text": ""}, *[{"type": "text_delta", "text": p} for p in pieces])
+
+
+def stopped(reason, sequence=None, tokens=15):
+    return (typed("message_delta", delta={"stop_reason": reason, "stop_sequence": sequence},
+                  usage={"output_tokens": tokens}) + typed("message_stop"))
+
+
+def claude(conn, body):
+    head(conn)
+    out = started(cache_creation_input_tokens=100, cache_read_input_tokens=40)
+    out += block(0, {"type": "thinking", "thinking": "", "signature": ""}, {"type": "thinking_delta", "thinking": "hm"},
+                 {"type": "signature_delta", "signature": "c2ln"})
+    out += block(1, {"type": "redacted_thinking", "data": "abc"})
+    out += said(2, "Grüße", ", ", "🌍!") + typed("news_of_later_versions", index=9) + stopped("end_turn")
+    for i in range(0, len(out), 11):
+        conn.sendall(out[i:i + 11])
+
+
+def claudecalls(conn, body):
+    head(conn)
+    conn.sendall(started() + said(0, "I look. ") + block(
+        1, {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+        {"type": "input_json_delta", "partial_json": ""}, {"type": "input_json_delta", "partial_json": "{\"a\":"},
+        {"type": "input_json_delta", "partial_json": " 1}"}) + block(
+        2, {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}}) + stopped("tool_use"))
+
+
+def claudestop(conn, body):
+    head(conn)
+    conn.sendall(started() + said(0, "so far") + stopped("stop_sequence", "END"))
+
+
+def claudefull(conn, body):
+    head(conn)
+    conn.sendall(started() + said(0, "so far") + stopped("model_context_window_exceeded"))
+
+
+def claudewhole(conn, body):
+    doc = json.dumps({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-fake-1",
+                      "content": [{"type": "text", "text": "whole "},
+                                  {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": [1, "b"]}}],
+                      "stop_reason": "tool_use", "stop_sequence": None,
+                      "usage": {"input_tokens": 3, "output_tokens": 2}}).encode()
+    head(conn, "200 OK", "application/json", "Content-Length: %d" % len(doc))
+    conn.sendall(doc)
+
+
+def claudeerror(conn, body):
+    head(conn)
+    conn.sendall(started() + said(0, "so ") +
+                 typed("error", error={"type": "overloaded_error", "message": "Overloaded"}))
+
+
+def claudecut(conn, body):
+    head(conn)
+    conn.sendall(started() + said(0, "so far "))
+
+
+def clauderefuses(conn, body):
+    head(conn)
+    conn.sendall(started() + stopped("refusal"))
+
+
+def claudeodd(conn, body):
+    head(conn)
+    conn.sendall(started() + typed("content_block_delta", index=3, delta={"type": "text_delta", "text": "x"}))
+
+
+def refuse(conn, status, kind, message, *more):
+    doc = json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode()
+    head(conn, status, "application/json", "Content-Length: %d" % len(doc), *more)
+    conn.sendall(doc)
+
+
+def overloaded(conn, body):
+    refuse(conn, "529 Overloaded", "overloaded_error", "Overloaded")
+
+
+def badrequest(conn, body):
+    refuse(conn, "400 Bad Request", "invalid_request_error", "max_tokens: too large")
+
+
+def nomodel(conn, body):
+    refuse(conn, "404 Not Found", "not_found_error", "model: nobody")
+
+
+def stubborn(conn, body):
+    refuse(conn, "503 Later", "api_error", "not again", "x-should-retry: false")
+
+
+ASKED = {}
+
+
+def flaky(conn, body):
+    """Two failures, then an answer."""
+    ASKED["flaky"] = ASKED.get("flaky", 0) + 1
+    if ASKED["flaky"] % 3:
+        refuse(conn, "503 Later", "api_error", "starting", "retry-after-ms: 30")
+    else:
+        normal(conn, body)
+
+
+def usedup(conn, body):
+    head(conn, "200 OK", "text/event-stream", "x-ratelimit-remaining-requests: 0", "x-ratelimit-reset-requests: 600ms",
+         "x-ratelimit-remaining-tokens: 150", "x-ratelimit-reset-tokens: 6m0s")
+    conn.sendall(event(chunk({"content": "ok"})) + event(chunk({}, "stop")) + event("[DONE]"))
+
+
+def usedlong(conn, body):
+    head(conn, "200 OK", "text/event-stream", "anthropic-ratelimit-output-tokens-remaining: 0",
+         "anthropic-ratelimit-output-tokens-reset: 2099-01-01T00:00:00Z")
+    conn.sendall(event(chunk({"content": "ok"})) + event(chunk({}, "stop")) + event("[DONE]"))
+
+
+def echo(conn, body, headers=None):
+    """Says in its error what it was sent: an unkind server, or a careless one."""
+    refuse(conn, "401 No", "authentication_error",
+           "wrong key: " + headers.get("authorization", headers.get("x-api-key", "none")))
+
+
+def elsewhere(conn, body):
+    head(conn, "307 Elsewhere", "text/plain", "Location: http://localhost:%d/normal/chat/completions" % PORT,
+         "Content-Length: 0")
+
+
+def reset(conn, body):
+    head(conn)
+    conn.sendall(event(chunk({"content": "so far "})))
+    time.sleep(0.2)
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+
+
+def drip(conn, body):
+    head(conn)
+    while True:
+        conn.sendall(b":")
+        time.sleep(0.02)
+
+
+def bighead(conn, body):
+    head(conn, "200 OK", "text/event-stream", *["x-more-%d: %s" % (i, "y" * 1000) for i in range(90)])
+    conn.sendall(event(chunk({"content": "ok"})) + event(chunk({}, "stop")) + event("[DONE]"))
+
+
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 TLS.load_cert_chain(os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.pem"))
 
@@ -200,7 +363,8 @@ def serve(conn):
     with OUT:
         print(json.dumps({"path": path, "headers": headers, "body": json.loads(rest or b"null")}), flush=True)
     try:
-        globals()[path.split("/")[1]](conn, rest)
+        mode = path.split("/")[3 if path.startswith("http://") else 1]  # a proxy is asked for whole urls
+        globals()[mode](conn, rest, *([headers] if mode == "echo" else []))
     except OSError:
         pass
     conn.close()
@@ -214,7 +378,8 @@ def watch_parent():
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
 listener.listen(16)
-print(listener.getsockname()[1], flush=True)
+PORT = listener.getsockname()[1]
+print(PORT, flush=True)
 threading.Thread(target=watch_parent, daemon=True).start()
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()

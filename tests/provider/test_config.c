@@ -2,6 +2,7 @@
 #include "lib/check.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "provider/config.h"
@@ -58,6 +59,48 @@ static void whole(void **state)
     assert_string_equal(c->kv, "f16");
     assert_true(c->snapshot_bytes == 0);
     assert_int_equal(c->default_class, PRIVACY_PRIVATE);
+    config_close(&c);
+}
+
+static void servers(void **state)
+{
+    (void)state;
+    config *c = NULL;
+    assert_ok(parse(&c,
+                    "version: 1\nkeys:\n  - {name: k, key_env: K, budget: {usd_per_month: 3}}\n"
+                    "  - {name: l, key_env: L}\n"
+                    "providers:\n"
+                    "  - {name: far, kind: anthropic, url: \"https://api.anthropic.com/v1\", model: m, "
+                    "key_credential: c, timeouts: {connect: 3s, first: 1m30s, idle: 45, total: 10m}, "
+                    "retries: 0, retry_share: 0.25, "
+                    "max_tokens: 9, proxy: \"http://10.0.0.1:3128\", budget: {usd_per_day: 2.5}}\n"
+                    "  - {name: rack, kind: openai, url: \"http://10.0.0.7\", model: m, place: on-premises, "
+                    "class_max: public}\n"
+                    "  - {name: plain, kind: openai, url: \"https://h\", model: m}\n"
+                    "  - {name: here, kind: local, model: m, class_max: internal}\n", err));
+    const config_provider *far = config_find(c, "far"), *plain = config_find(c, "plain");
+    assert_true(far->connect_ms == 3000 && far->first_ms == 90000);
+    assert_true(far->idle_ms == 45000 && far->timeout_ms == 600000);
+    assert_true(far->retries == 0 && far->retry_share == 0.25 && far->max_tokens == 9);
+    assert_true(far->budget.usd_per_day == 2.5 && isnan(far->budget.usd_per_month));
+    assert_string_equal(far->key_credential, "c");
+    assert_string_equal(far->proxy, "http://10.0.0.1:3128");
+    assert_true(far->place == PLACE_REMOTE && far->class_max == PRIVACY_PUBLIC && config_is_server(far));
+    assert_int_equal(config_find(c, "rack")->class_max, PRIVACY_PUBLIC);
+    assert_int_equal(config_find(c, "here")->class_max, PRIVACY_INTERNAL);
+    assert_false(config_is_server(config_find(c, "here")));
+    assert_true(plain->retries == CONFIG_RETRIES && plain->retry_share == 0.1 && plain->timeout_ms == 0);
+    assert_true(isnan(plain->budget.usd_per_day) && plain->max_tokens == 0);
+    assert_true(c->keys[0].budget.usd_per_month == 3 && isnan(c->keys[1].budget.usd_per_month));
+    provider *p = NULL;
+    error e;
+    assert_int_equal(provider_open(&p, "far", c, &e), E_FORMAT); /* a budget without a price */
+    assert_non_null(strstr(e.text, "no price"));
+    static const char table[] = "as_of: 2026-10-31\nmodels:\n  m: {input: 1, output: 5}\n";
+    assert_ok(config_parse_prices(c, table, sizeof table - 1, "prices.yaml", err));
+    assert_ok(provider_open(&p, "far", c, err));
+    assert_true(provider_get_info(p)->price_output == 5);
+    provider_close(&p);
     config_close(&c);
 }
 
@@ -197,10 +240,42 @@ static void slips(void **state)
         { "version: 1\nmachine: {usd_per_year: 1}\n", "unknown key 'usd_per_year'", ":2" },
         { "version: 1\nmachine: {watts_busy: -1}\n", "negative", ":2" },
         { "version: 1\nproviders: {a: b}\n", "a list", ":2" },
+        { "version: 1\nproviders:\n  - {name: a, kind: local, model: m, budget: {usd_per_day: 1}}\n", "has no 'budget'",
+          ":3" },
+        { "version: 1\nkeys:\n  - {name: a, key_env: K, budget: 4}\n", "usd_per_day", ":3" },
         { "version: 1\nkeys:\n  - {name: a}\n", "exactly one", ":3" },
         { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", key: sk-123}\n",
           "unknown key 'key'", ":3" },
     };
+    static const struct {
+        const char *kind, *more, *says;
+    } servers[] = {
+        { "openai", "class_max: internal", "at most public" },
+        { "openai", "place: on-premises, class_max: private", "at most internal" },
+        { "openai", "class_max: hidden", "none of public" },
+        { "anthropic", "file: x", "has no 'file'" },
+        { "openai", "key_env: A, key_credential: b", "one of key_file" },
+        { "openai", "proxy: \"socks5://h\"", "proxy: url" },
+        { "openai", "timeouts: 10s", "a map" },
+        { "openai", "timeouts: {first: soon}", "10s, 2m" },
+        { "openai", "timeouts: {idle: 2d}", "10s, 2m" },
+        { "openai", "timeouts: {ilde: 2s}", "idle" },
+        { "openai", "retries: 11", "0 to 10" },
+        { "openai", "retry_share: 1.5", "from 0 to 1" },
+        { "openai", "max_tokens: 0", "max_tokens 0" },
+        { "openai", "budget: {}", "usd_per_day" },
+        { "openai", "budget: {usd_per_week: 1}", "unknown key" },
+        { "openai", "budget: {usd_per_day: -1}", "negative" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
+        char text[300];
+        config *c = NULL;
+        error e = { 0 };
+        snprintf(text, sizeof text, "version: 1\nproviders:\n  - {name: a, kind: %s, model: m, url: \"https://h\", "
+                 "%s}\n", servers[i].kind, servers[i].more);
+        if (parse(&c, text, &e) != E_FORMAT || !strstr(e.text, servers[i].says) || !strstr(e.text, ":3"))
+            fail_msg("%s: %s", servers[i].more, e.text);
+    }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         config *c = NULL;
         error e = { 0 };
@@ -254,6 +329,7 @@ static void specs(void **state)
     } rows[] = {
         { "openai:https://h", E_FORMAT, "URL#MODEL" },
         { "openai:https://h#", E_FORMAT, "URL#MODEL" },
+        { "anthropic:https://h", E_FORMAT, "write anthropic:URL#MODEL" },
         { "openai:http://h.example#m", E_DENIED, "clear text" },
         { "opanai:https://h#m", E_FORMAT, "kinds" },
         { "", E_FORMAT, "local:MODEL" },
@@ -271,7 +347,7 @@ static void specs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(whole),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(whole), cmocka_unit_test(servers),
         cmocka_unit_test(how_it_is_reached), cmocka_unit_test(what_it_costs),
         cmocka_unit_test(slips), cmocka_unit_test(urls),
                                         cmocka_unit_test(specs) };
