@@ -285,7 +285,7 @@ static int verb_show(const job *j, int n, char **words)
     audit_verdict v;
     error err = { 0 };
     buf body = BUF_INIT(64 << 20);
-    wanted w = { 0 };
+    wanted w = { .body = j->body ? &body : NULL };
     int code;
     if (n != 1 || !str_u64(words[0], &w.sequence) || w.sequence == 0)
         return usage_error("audit", "show takes the number of one record");
