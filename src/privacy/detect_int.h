@@ -72,7 +72,8 @@ size_t view_begin(const view *v, size_t at);
 size_t view_end(const view *v, size_t at); /* at >= 1 */
 /* The folded copy of parent; costs nothing but a look when parent is plain ASCII. */
 status view_fold(view *out, const view *parent, error *err) MUST_CHECK;
-/* Copies of a part of parent without its %XX, its \n \" \u0041, its base64. *is: there was something, and it is text. */
+/* Copies of a part of parent without its %XX, its \n \" \u0041, its base64. *is: there was something, and it is text.
+ * */
 typedef status view_decoder(view *out, const view *parent, size_t begin, size_t end, bool *is, error *err);
 view_decoder view_percent, view_escapes, view_base64;
 
