@@ -47,8 +47,8 @@ int sum_weighted(const char *digits, const char *weights, size_t n); /* weights:
 bool date_valid(int month, int day);
 number_check number_card, number_card_other, number_iban, number_ssn, number_itin, number_aba, number_npi, number_dea,
     number_nhs, number_nino, number_nif, number_nie, number_pesel, number_de_tax, number_rvnr, number_kvnr,
-    number_it_code, number_abn, number_tfn, number_acn, number_medicare, number_sin, number_pnr, number_pnr12, number_za,
-    number_aadhaar, number_nin, number_rrn, number_tr, number_th, number_hetu, number_hetu_letter;
+    number_it_code, number_abn, number_tfn, number_acn, number_medicare, number_sin, number_pnr, number_pnr12,
+    number_za, number_aadhaar, number_nin, number_rrn, number_tr, number_th, number_hetu, number_hetu_letter;
 bool bitcoin_address(const char *p, size_t n);
 uint32_t sum_crc32(const char *p, size_t n);
 
