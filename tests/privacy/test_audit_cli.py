@@ -5,6 +5,8 @@ import hmac
 import http.server
 import json
 import pathlib
+import shutil
+import subprocess
 import sys
 import threading
 
@@ -95,6 +97,26 @@ def test_against_another_verifier():
     assert said["anchors"] >= 2, "each of both processes ended with an anchor"
 
 
+def test_verifier_of_the_page():
+    """The one of standard tools that docs/PRIVACY.md prints."""
+    if not all(shutil.which(tool) for tool in ("openssl", "xxd", "sha256sum")):
+        print("openssl, xxd or sha256sum is not there: the page's verifier was not run")
+        return
+    page = (pathlib.Path(__file__).resolve().parent.parent.parent / "docs" / "PRIVACY.md").read_text()
+    script = page.split("```sh\n")[1].split("```")[0]
+    whole = LOG.read_bytes()
+
+    def says():
+        return subprocess.run(["sh", "-c", script], cwd=HOME, capture_output=True, text=True, check=True).stdout
+    assert says() == ""
+    LOG.write_bytes(whole.replace(b'"bytes":', b'"bytes":1', 1))
+    assert says().startswith("not what was written: ")
+    lines = whole.splitlines(keepends=True)
+    LOG.write_bytes(b"".join(lines[:3] + lines[4:]))
+    assert says().startswith("not the one before: ")
+    LOG.write_bytes(whole)
+
+
 def test_egress_and_show():
     listed = json.loads(audit("egress", "--json").out)
     assert listed["holds"] and len(listed["releases"]) == len(got)
@@ -151,7 +173,7 @@ def test_cannot_be_written():
     before, whole = len(got), LOG.read_bytes()
     LOG.write_bytes(whole[:-700])
     done = run("measure", "demo", "--on", "up", "--fresh", code=None)
-    assert done.returncode != 0, done.out
+    assert done.returncode != 0 and "nothing was sent" in done.err + done.out, done.err
     assert len(got) == before, "nothing is sent"
     LOG.write_bytes(whole)
 

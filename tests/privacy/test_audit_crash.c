@@ -130,7 +130,7 @@ static void kill_at_any_moment(void **state)
     }
     print_message("%d kills: %zu records given out in %zu rounds; log ahead of state in %llu, cut off in %llu\n",
                   (int)KILLS, told_all, rounds_told, (unsigned long long)ahead, (unsigned long long)torn);
-    assert_true(rounds_told > KILLS / 4);
+    assert_true(rounds_told >= 20 && ahead >= 1); /* otherwise the kills came too early to show anything */
     audit *a = NULL; /* and it goes on */
     assert_ok(audit_open(&a, err));
     append_one(a, "x");
