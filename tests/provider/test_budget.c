@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -110,11 +111,12 @@ static void many_and_killed(void **state)
     enum { PROCESSES = 4 };
     const budget_of cloud = { "cloud", { 0.5, NAN } };
     pid_t child[PROCESSES];
-    int told[2];
+    int told[2], how[PROCESSES];
     assert_int_equal(pipe(told), 0);
     for (int i = 0; i < PROCESSES; i++) {
         child[i] = fork();
         if (child[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             budget *b;
             budget_hold hold;
             double wait;
@@ -135,11 +137,11 @@ static void many_and_killed(void **state)
     close(told[1]);
     usleep(400000);
     for (int i = 0; i < PROCESSES; i++) {
-        int how;
         kill(child[i], SIGKILL);
-        waitpid(child[i], &how, 0);
-        assert_true(WIFSIGNALED(how)); /* none of them failed by itself */
+        waitpid(child[i], &how[i], 0);
     }
+    for (int i = 0; i < PROCESSES; i++)
+        assert_true(WIFSIGNALED(how[i])); /* none of them failed by itself */
     char c;
     double known = 0, today, month;
     while (read(told[0], &c, 1) == 1)
