@@ -193,12 +193,7 @@ status arm_begin(arm *s, error *err)
 
 double arm_cost(const arm *s, const ledger_answer *a)
 {
-    if (s->local || a->n_prompt < 0 || a->n_output < 0)
-        return NAN;
-    double cached = a->n_cached > 0 && a->n_cached <= a->n_prompt ? (double)a->n_cached : 0;
-    double cached_price = isnan(s->who->price_cached) ? s->who->price_input : s->who->price_cached;
-    return (((double)a->n_prompt - cached) * s->who->price_input + (cached > 0 ? cached * cached_price : 0) +
-            (double)a->n_output * s->who->price_output) / 1e6;
+    return s->local ? NAN : measure_price(s->who, a);
 }
 
 /* The tally borrows rows of the ledger. What this run adds is read from there at its end; until then only the grades

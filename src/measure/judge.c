@@ -65,22 +65,3 @@ status judge_ask(provider *at, const task *t, const grade_question *q, char **an
     status s = provider_answer(at, &r, answer, &end, &limits, err);
     return s ? fail_prefix(err, s == E_NOMEM || s == E_DENIED ? s : E_PROVIDER, "the judge %s: ", who->name) : OK;
 }
-
-void judge_agreement(const bool *judge, const bool *human, size_t n, judge_counts *out)
-{
-    judge_counts c = { .n = n, .agreement = NAN, .kappa = NAN };
-    for (size_t i = 0; i < n; i++) {
-        c.both_pass += judge[i] && human[i];
-        c.both_fail += !judge[i] && !human[i];
-        c.judge_only += judge[i] && !human[i];
-        c.human_only += !judge[i] && human[i];
-    }
-    if (n) {
-        double total = (double)n, judge_pass = (double)(c.both_pass + c.judge_only) / total;
-        double human_pass = (double)(c.both_pass + c.human_only) / total;
-        double chance = judge_pass * human_pass + (1 - judge_pass) * (1 - human_pass);
-        c.agreement = (double)(c.both_pass + c.both_fail) / total;
-        c.kappa = chance < 1 ? (c.agreement - chance) / (1 - chance) : NAN;
-    }
-    *out = c;
-}

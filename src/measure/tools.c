@@ -267,12 +267,21 @@ static double milliseconds(int64_t us)
     return us >= 0 ? (double)us / 1000 : NAN;
 }
 
+double measure_price(const provider_info *who, const ledger_answer *a)
+{
+    if (a->n_prompt < 0 || a->n_output < 0)
+        return NAN;
+    double cached = a->n_cached > 0 && a->n_cached <= a->n_prompt ? (double)a->n_cached : 0;
+    double cached_price = isnan(who->price_cached) ? who->price_input : who->price_cached;
+    return (((double)a->n_prompt - cached) * who->price_input + (cached > 0 ? cached * cached_price : 0) +
+            (double)a->n_output * who->price_output) / 1e6;
+}
+
 grade_facts measure_facts(const ledger_answer *row, const provider_info *who)
 {
-    bool counted = row->n_prompt >= 0 && row->n_output >= 0 && provider_is_server(who->kind);
     double cost = who->kind == PROVIDER_LOCAL ? 0 : NAN; /* what a recording cost nobody wrote down */
-    if (counted)
-        cost = ((double)row->n_prompt * who->price_input + (double)row->n_output * who->price_output) / 1e6;
+    if (provider_is_server(who->kind))
+        cost = measure_price(who, row);
     return (grade_facts){ .latency_ms = milliseconds(row->total_us), .ttft_ms = milliseconds(row->ttft_us),
                           .cost_usd = cost, .n_prompt = row->n_prompt, .n_output = row->n_output, .finish = row->finish,
                           .mean_logprob = row->mean_logprob };
@@ -281,7 +290,7 @@ grade_facts measure_facts(const ledger_answer *row, const provider_info *who)
 grade_facts measure_facts_kept(const ledger_row *row, const provider_info *who)
 {
     const ledger_answer a = { .finish = row->finish, .n_prompt = row->n_prompt, .n_output = row->n_output,
-                              .ttft_us = row->ttft_us, .total_us = row->total_us,
+                              .n_cached = row->n_cached, .ttft_us = row->ttft_us, .total_us = row->total_us,
                               .mean_logprob = row->mean_logprob };
     return measure_facts(&a, who);
 }

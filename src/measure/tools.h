@@ -35,6 +35,8 @@ status measure_tools_check(const measure_tools *tools, const provider_info *cont
 /* Live until measure_tools_close. tools NULL: tools that only run programs. */
 const grade_tools *measure_tools_get(const measure_tools *tools);
 
+/* US dollars of an answer's tokens at the provider's prices of now; NAN when not known. */
+double measure_price(const provider_info *who, const ledger_answer *a);
 /* The facts of an answer as it is written to the ledger, and of one that is read from it; the cost at the provider's
  * prices of now. Borrow row->finish. */
 grade_facts measure_facts(const ledger_answer *row, const provider_info *who);
@@ -46,18 +48,5 @@ grade_facts measure_facts_kept(const ledger_row *row, const provider_info *who);
 status judge_allowed(const task *t, const char *spec, provider_kind kind, provider_place place, error *err) MUST_CHECK;
 status judge_is_another(const task *t, const provider_info *who, const provider_info *contestant,
                         error *err) MUST_CHECK;
-
-/* How far a judge and people agree on the same answers: pass or not. Shown beside every result that a judge had a part
- * in: of the answers of the matching set that carry a label of people, as "judge against people: n, agreement, kappa",
- * and "no labels" where there are none. */
-typedef struct judge_counts {
-    size_t n, both_pass, both_fail;
-    size_t judge_only; /* the judge says pass, people do not */
-    size_t human_only;
-    double agreement;  /* share; NAN of none */
-    double kappa;      /* Cohen's: what is left of agreement beyond chance; NAN where chance alone would agree */
-} judge_counts;
-/* J. Cohen, A coefficient of agreement for nominal scales, 1960. */
-void judge_agreement(const bool *judge, const bool *human, size_t n, judge_counts *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* grade_judge.c: a model as grader. It sees what the rubric includes and nothing else; whatever comes from the case or
  * from the answer stands between two lines that hold a key: the digest of all that is shown, so that no text can hold
  * its own end. Who may judge whom is decided in src/measure/judge.c; that a judge is right is proved by nobody but
- * people (judge_agreement).
+ * people (report/people.h).
  *
  * pairwise: the answer against the expected reference, asked twice with places swapped. A preference counts only if
  * both orders have it; otherwise it is a tie, 0.5: a judge that likes the first place decides nothing. */

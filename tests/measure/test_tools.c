@@ -1,5 +1,5 @@
 /* What graders need besides the text: the answer of a task with tools (measure_task against a scripted asker), who may
- * judge whom, facts, agreement with people. `test_tools grade DIR FILE` grades answers (FILE: a JSON list of texts, one
+ * judge whom, facts. `test_tools grade DIR FILE` grades answers (FILE: a JSON list of texts, one
  * a case) with the real models of the task in DIR, for test_judge.py and test_calls.py. */
 #include "lib/check.h"
 
@@ -297,6 +297,11 @@ static void facts(void **state)
     who.price_input = 0.5;
     who.price_output = 4;
     assert_true(fabs(measure_facts(&row, &who).cost_usd - 0.0009) < 1e-12);
+    row.n_cached = row.n_prompt; /* what a provider had read before costs what it says of that */
+    who.price_cached = 0.1;
+    double saved = (double)row.n_prompt * (who.price_input - who.price_cached) / 1e6;
+    assert_true(fabs(measure_facts(&row, &who).cost_usd - (0.0009 - saved)) < 1e-12);
+    assert_true(measure_facts(&row, &who).cost_usd == measure_price(&who, &row));
     who.price_output = NAN;
     assert_true(isnan(measure_facts(&row, &who).cost_usd));
     ledger_row kept = { .finish = "length", .n_prompt = 3, .n_output = 4, .ttft_us = -1, .total_us = 5000,
@@ -308,30 +313,6 @@ static void facts(void **state)
     row.total_us = row.ttft_us = -1;
     f = measure_facts(&row, &who);
     assert_true(isnan(f.latency_ms) && isnan(f.ttft_ms) && isnan(f.cost_usd));
-}
-
-/* The textbook's table (20, 5, 10, 15: kappa 0.4), the ends, and what chance alone explains. */
-static void agreement(void **state)
-{
-    (void)state;
-    static const size_t table[4] = { 20, 5, 10, 15 }; /* both pass, judge only, human only, both fail */
-    bool judge[50], human[50];
-    size_t n = 0;
-    judge_counts c;
-    for (size_t cell = 0; cell < 4; cell++)
-        for (size_t i = 0; i < table[cell]; i++, n++) {
-            judge[n] = cell < 2;
-            human[n] = cell == 0 || cell == 2;
-        }
-    judge_agreement(judge, human, n, &c);
-    assert_true(c.n == 50 && c.both_pass == 20 && c.judge_only == 5 && c.human_only == 10 && c.both_fail == 15);
-    assert_true(fabs(c.agreement - 0.7) < 1e-12 && fabs(c.kappa - 0.4) < 1e-12);
-    judge_agreement(human, human, n, &c);
-    assert_true(c.agreement == 1 && c.kappa == 1);
-    judge_agreement(judge, human, 20, &c); /* both say pass always: agreement says nothing */
-    assert_true(c.agreement == 1 && isnan(c.kappa));
-    judge_agreement(judge, human, 0, &c);
-    assert_true(isnan(c.agreement) && isnan(c.kappa));
 }
 
 /* ---- for the tests with real models ---- */
@@ -438,7 +419,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(privacy),
         cmocka_unit_test(opening),
         cmocka_unit_test(facts),
-        cmocka_unit_test(agreement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "report/people.h"
 #include "report/report_int.h"
 
 enum { CASES = 60 };
@@ -753,6 +754,19 @@ static void nothing_at_all(void **state)
     report_close(&r);
 }
 
+/* The textbook's table (20, 5, 10, 15: kappa 0.4), the ends, and what chance alone explains. */
+static void agreement_with_people(void **state)
+{
+    (void)state;
+    static const people_table table = { { 20, 10, 5, 15 } }, same = { { 30, 0, 0, 20 } }, yes = { { 20, 0, 0, 0 } },
+                              none = { { 0 } };
+    assert_true(people_table_n(&table) == 50 && people_table_same(&table) == 35);
+    assert_true(fabs(people_kappa(&table, NULL) - 0.4) < 1e-12);
+    assert_true(people_table_same(&same) == 50 && people_kappa(&same, NULL) == 1);
+    assert_true(people_table_same(&yes) == 20 && isnan(people_kappa(&yes, NULL))); /* it says nothing */
+    assert_true(people_table_n(&none) == 0 && isnan(people_kappa(&none, NULL)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { /* one ledger for all: those that write to it come last */
@@ -764,7 +778,7 @@ int main(void)
         cmocka_unit_test(documents_for_the_other_test),
         cmocka_unit_test(pairs_are_watched), cmocka_unit_test(figures_by_label), cmocka_unit_test(what_an_answer_costs),
         cmocka_unit_test(what_people_say), cmocka_unit_test(graders_are_told_apart),
-        cmocka_unit_test(a_judge_against_people),
+        cmocka_unit_test(a_judge_against_people), cmocka_unit_test(agreement_with_people),
         cmocka_unit_test(nothing_at_all), cmocka_unit_test(a_long_text_is_cut_and_said),
         cmocka_unit_test(suite_changes_are_counted), cmocka_unit_test(purged_is_said),
     };
