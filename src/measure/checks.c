@@ -114,11 +114,11 @@ static void check_agreement(const arm *arms, size_t n_arms, measure_outcome *o)
              "counts as wrong (%s): check what these cases expect", odd.n, n, n_arms, odd.text);
 }
 
-static status check_lint(const arm *s, measure_outcome *o, error *err)
+static status check_inputs(const arm *s, measure_outcome *o, error *err)
 {
     lint_report r = { 0 };
     size_t near = 0;
-    status st = lint_loaded(s->t, &r, err);
+    status st = lint_inputs(s->t, &r, err);
     for (size_t i = 0; !st && i < r.n; i++)
         near += strcmp(r.findings[i].code, "near-duplicate") == 0;
     if (near)
@@ -143,7 +143,7 @@ status checks_run(const arm *arms, size_t n_arms, const measure_result *results,
     o->n_findings = 0;
     status st = check_own_answers(&arms[0], o, err);
     if (!st)
-        st = check_lint(&arms[0], o, err);
+        st = check_inputs(&arms[0], o, err);
     if (st)
         return st;
     for (size_t i = 0; i < n_arms; i++)

@@ -33,6 +33,7 @@ typedef struct whole {
     uint64_t began_us, told_us;
     uint32_t looked_at;   /* cases that were answered at the last look at what is decided */
     bool stopped;         /* the caller asked to */
+    bool checked;         /* somebody will read what speaks against the results */
     energy_meter *meter;  /* NULL: nobody's energy is counted */
     arm *metered;         /* whose it is */
     uint64_t metered_us;  /* since when */
@@ -391,16 +392,19 @@ static status open_arms(whole *w, ledger *l, const struct task *t, const measure
 
 static status sum_up(whole *w, measure_result *results, error *err)
 {
-    status st = OK;
+    double constant, rules; /* of the task: the same for all */
+    status st = task_baseline_rates(w->arms[0].t, &constant, &rules, err);
     for (size_t i = 0; !st && i < w->n_arms; i++) {
         st = measure_summary(&w->arms[i], &results[i], err);
         if (!st)
             decide_bar(&w->arms[i], w->order, alpha_of(w), &results[i]);
+        results[i].majority = constant;
+        results[i].regex = rules;
         w->outcome.n_unasked += w->arms[i].total - w->arms[i].n_asked - w->arms[i].n_failed;
     }
     if (!st && w->outcome.reference != SIZE_MAX)
         decide_pairs(&w->arms[w->outcome.local], &w->arms[w->outcome.reference], w->order, alpha_of(w), &w->outcome);
-    return st ? st : checks_run(w->arms, w->n_arms, results, &w->outcome, err);
+    return st || !w->checked ? st : checks_run(w->arms, w->n_arms, results, &w->outcome, err);
 }
 
 static void close_all(whole *w)
@@ -425,6 +429,7 @@ status measure_arms(ledger *l, const struct task *t, const measure_arm *arms, si
         return fail(err, E_NOMEM, "no memory for a run");
     w->n_arms = n_arms;
     w->o = o;
+    w->checked = outcome != NULL;
     w->began_us = clock_mono_us();
     status st = open_arms(w, l, t, arms, err);
     choose_arms(w);

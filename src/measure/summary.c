@@ -82,21 +82,6 @@ static void sum_rates(const tally *t, measure_result *r)
     r->resolution = (worst.high - worst.low) / 2;
 }
 
-static status sum_baselines(const task *t, measure_result *r, error *err)
-{
-    task_baselines b = { 0 };
-    r->majority = r->regex = NAN;
-    status st = task_baseline(t, &b, err);
-    if (st)
-        return st;
-    if (b.constant && b.majority.n)
-        r->majority = (double)b.majority.pass / (double)b.majority.n;
-    if (b.has_rules && b.rules.n)
-        r->regex = (double)b.rules.pass / (double)b.rules.n;
-    task_baselines_clear(&b);
-    return OK;
-}
-
 /* What an answer of the matching set costs, from its tokens at today's prices. */
 static double mean_cost(const arm *s)
 {
@@ -175,8 +160,6 @@ status measure_summary(arm *s, measure_result *out, error *err)
     }
     if (!st)
         st = sum_figures(s, &r, err);
-    if (!st)
-        st = sum_baselines(s->t, &r, err);
     if (!st)
         st = tally_measure_speed(&s->tally, machine, &r.speed, err);
     if (!st)

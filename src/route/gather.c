@@ -313,7 +313,6 @@ static double limit_of(double v)
 
 static status set_task(const task *t, route_input *out, error *err)
 {
-    task_baselines b = { 0 };
     copy_name(out->task, sizeof out->task, t->id);
     out->class_known = true;
     out->clustered = task_is_clustered(t);
@@ -325,16 +324,7 @@ static status set_task(const task *t, route_input *out, error *err)
     out->limit_latency_p95_ms = limit_of(t->limits.latency_p95_ms);
     out->limit_cost_usd = limit_of(t->limits.cost_usd);
     out->limit_malformed = limit_of(t->limits.malformed);
-    out->majority = out->regex = NAN;
-    status s = task_baseline(t, &b, err);
-    if (s)
-        return s;
-    if (b.constant && b.majority.n)
-        out->majority = (double)b.majority.pass / (double)b.majority.n;
-    if (b.has_rules && b.rules.n)
-        out->regex = (double)b.rules.pass / (double)b.rules.n;
-    task_baselines_clear(&b);
-    return OK;
+    return task_baseline_rates(t, &out->majority, &out->regex, err);
 }
 
 static status read_previous(work *w, route_input *in, error *err)

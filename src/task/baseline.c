@@ -1,4 +1,5 @@
 /* baseline.c: the two figures that need no model: the best constant answer and the task's own rules. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,4 +356,21 @@ void task_baselines_clear(task_baselines *b)
 {
     mem_free(b->constant);
     *b = (task_baselines){ 0 };
+}
+
+static double rate_of(bool there, const task_score *s)
+{
+    return there && s->n ? (double)s->pass / (double)s->n : NAN;
+}
+
+status task_baseline_rates(const task *t, double *constant, double *rules, error *err)
+{
+    task_baselines b = { 0 };
+    status s = task_baseline(t, &b, err);
+    if (s)
+        return s;
+    *constant = rate_of(b.constant != NULL, &b.majority);
+    *rules = rate_of(b.has_rules, &b.rules);
+    task_baselines_clear(&b);
+    return OK;
 }

@@ -391,6 +391,18 @@ status lint_loaded(const task *t, lint_report *out, error *err)
     return s;
 }
 
+status lint_inputs(const task *t, lint_report *out, error *err)
+{
+    lint_report r = { .n_cases = t->n_cases };
+    linter l = { .t = t, .r = &r, .err = err };
+    status s = lint_texts(&l);
+    if (s)
+        lint_report_clear(&r);
+    else
+        *out = r;
+    return s;
+}
+
 status lint_task(const char *path_or_name, const char *bin_dir, lint_report *out, task **loaded, error *err)
 {
     task *t = NULL;

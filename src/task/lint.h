@@ -27,6 +27,8 @@ enum { LINT_FINDINGS_MAX = 1000 };
 status lint_task(const char *path_or_name, const char *bin_dir, lint_report *out, task **loaded, error *err) MUST_CHECK;
 /* The same for a task with its cases in memory. */
 status lint_loaded(const task *t, lint_report *out, error *err) MUST_CHECK;
+/* Only what the inputs' texts say: "near-duplicate", "leak". Nothing is graded. */
+status lint_inputs(const task *t, lint_report *out, error *err) MUST_CHECK;
 void lint_report_clear(lint_report *r);
 
 /* Near-duplicates: Jaccard similarity of the sets of word 5-grams of two texts. A word is a maximal run of letters and

@@ -225,6 +225,8 @@ typedef struct task_baselines {
 /* Grades both on every case (those without expected are left out). Needs the cases. Free with task_baselines_clear. */
 status task_baseline(const task *t, task_baselines *out, error *err) MUST_CHECK;
 void task_baselines_clear(task_baselines *b);
+/* Only the two pass rates, 0 … 1; NAN: there is none, or no case it could be graded on. */
+status task_baseline_rates(const task *t, double *constant, double *rules, error *err) MUST_CHECK;
 /* The rules' answer to one input (mem_free). "" when no rule matches. E_NOTFOUND when the task has no rules. */
 status task_rules_answer(const task *t, const js *input, char **out, error *err) MUST_CHECK;
 
