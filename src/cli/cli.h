@@ -83,6 +83,11 @@ int usage_error(const char *command_name, const char *format, ...) PRINTF_LIKE(2
 /* Prints "hearth COMMAND: err->text" to stderr; returns the exit code that belongs to the status. */
 int report(const char *command_name, const error *err);
 
+struct js; /* base/js.h */
+/* Prints one document on standard output and frees it. NULL, or one that found no memory: the sentence, as report.
+ * Returns the exit code. */
+int cli_print_json(struct js *document, const char *command_name);
+
 /* ---- terminal ---- */
 bool cli_is_terminal(int fd);
 /* "\033[1m" and the like when fd is a terminal and NO_COLOR is not set, else "". */

@@ -37,20 +37,6 @@ typedef struct job {
     int64_t since_us;
 } job;
 
-static int print_js(js *document)
-{
-    buf b = BUF_INIT(512u << 20);
-    js_write(document, JS_PRETTY, &b);
-    bool ok = document && buf_ok(&b, "the document", NULL) == OK;
-    if (ok)
-        puts(buf_text(&b));
-    else
-        fprintf(stderr, "hearth audit: no memory for the document\n");
-    buf_clear(&b);
-    js_free(document);
-    return ok ? EXIT_OK : EXIT_NOFIT;
-}
-
 static audit_question question_of(const job *j)
 {
     audit_question q = { .log = j->log, .key_file = j->key, .n_anchors = j->anchors.n };
@@ -127,7 +113,7 @@ static int verb_verify(const job *j, int n, char **words)
     if (audit_verify(&q, NULL, NULL, &v, &err))
         return report("audit", &err);
     if (j->json) {
-        int code = print_js(verdict_js(&v));
+        int code = cli_print_json(verdict_js(&v), "audit");
         return code ? code : v.holds ? EXIT_OK : EXIT_NO;
     }
     if (v.holds)
@@ -219,7 +205,7 @@ static int verb_egress(const job *j, int n, char **words)
         js *doc = js_object();
         js_set(doc, "holds", js_new_bool(v.holds));
         js_set(doc, "releases", t.list);
-        int code = print_js(doc);
+        int code = cli_print_json(doc, "audit");
         if (code)
             return code;
     } else if (t.n == 0) {
@@ -262,7 +248,7 @@ static int show_record(const job *j, wanted *w)
         js_set(w->record, "body_fits", js_new_bool(w->fits));
     if (j->json) {
         js *copy = js_copy(w->record);
-        int code = print_js(copy);
+        int code = cli_print_json(copy, "audit");
         return code ? code : j->body && !w->fits ? EXIT_NO : EXIT_OK;
     }
     while (js_next(w->record, &m)) {
@@ -314,7 +300,7 @@ static int print_key(const job *j, const char *line, bool kept)
         js_set(o, "chain", js_new_stringn(line, (size_t)(blank - line)));
         js_set(o, "key", js_new_string(blank + 1));
         js_set(o, "kept", js_new_bool(kept));
-        return print_js(o);
+        return cli_print_json(o, "audit");
     }
     printf("%s\n", line);
     if (!kept)
@@ -339,7 +325,7 @@ static int verb_begin(const job *j, int n, char **words)
         js *o = js_object();
         js_set(o, "chain", js_new_string(line));
         js_set(o, "kept", js_new_bool(true));
-        return print_js(o);
+        return cli_print_json(o, "audit");
     }
     printf("chain %s has begun; its first key is in audit.key beside config.yaml\n", line);
     return EXIT_OK;

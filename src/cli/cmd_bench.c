@@ -245,16 +245,12 @@ static status bench_one(bench_call *c, const char *model, error *err)
     return s;
 }
 
-static void print_json(bench_call *c)
+static int print_json(bench_call *c)
 {
     js *o = js_object();
     js_set(o, "models", c->models);
     c->models = NULL;
-    buf text = BUF_INIT(16 << 20);
-    js_write(o, JS_PRETTY, &text);
-    printf("%s\n", buf_text(&text));
-    buf_clear(&text);
-    js_free(o);
+    return cli_print_json(o, "bench");
 }
 
 int cmd_bench(int argc, char **argv)
@@ -286,9 +282,8 @@ int cmd_bench(int argc, char **argv)
     c.models = c.json ? js_array() : NULL;
     for (size_t i = 1; !s && i <= n_words; i++)
         s = bench_one(&c, argv[i], &err);
-    if (c.json && !s)
-        print_json(&c);
+    code = c.json && !s ? print_json(&c) : EXIT_OK;
     js_free(c.models);
     ledger_close(&c.l);
-    return s ? report("bench", &err) : EXIT_OK;
+    return s ? report("bench", &err) : code;
 }

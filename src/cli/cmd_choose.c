@@ -261,22 +261,6 @@ static void warn_of_power(void)
         fprintf(stderr, "hearth choose: the processor's governor is powersave: speeds are of that\n");
 }
 
-static int print_json(const job *j)
-{
-    buf text = BUF_INIT(64 << 20);
-    js *doc = choose_js(j->t, j->rows, j->n, &j->outcome);
-    if (doc)
-        js_write(doc, JS_PRETTY, &text);
-    bool ok = doc && !text.failed;
-    js_free(doc);
-    if (ok)
-        printf("%s\n", buf_text(&text));
-    else
-        fprintf(stderr, "hearth choose: no memory for the results\n");
-    buf_clear(&text);
-    return ok ? EXIT_OK : EXIT_NOFIT;
-}
-
 static int tell_end(job *j, status s, const error *err)
 {
     const choose_outcome *o = &j->outcome;
@@ -286,7 +270,8 @@ static int tell_end(job *j, status s, const error *err)
         return report("choose", err);
     int code = EXIT_OK;
     if (s != E_CANCELLED || o->ended[0])
-        code = j->json ? print_json(j) : (choose_print(j->t, j->rows, j->n, o, j->cfg), EXIT_OK);
+        code = j->json ? cli_print_json(choose_js(j->t, j->rows, j->n, o), "choose")
+                       : (choose_print(j->t, j->rows, j->n, o, j->cfg), EXIT_OK);
     if (s == E_CANCELLED)
         fprintf(stderr, "hearth choose: stopped; what is finished is kept: the same command goes on from here\n");
     if (code || s == E_CANCELLED || o->chosen == SIZE_MAX)

@@ -67,7 +67,7 @@ static void print_text(const reading *r, const reading_source *source, const qua
                source->file ? "windows" : "clusters");
 }
 
-static void print_json(const reading *r, const reading_source *source, const quality_figures *f)
+static int print_json(const reading *r, const reading_source *source, const quality_figures *f)
 {
     js *o = quality_figures_js(f), *models = js_array();
     for (size_t i = 0; i < r->n_models; i++) {
@@ -78,20 +78,9 @@ static void print_json(const reading *r, const reading_source *source, const qua
         js_set(m, "weights_bytes", js_new_int((int64_t)engine_memory(r->models[i])->weights_bytes));
         js_push(models, m);
     }
-    const engine_info *info = engine_get_info(r->models[0]);
     js_set(o, "models", models);
-    js_set(o, "kv", js_new_string(engine_kv_name(info->kv_type)));
-    js_set(o, "exact", js_new_bool(info->exact));
-    js_set(o, "numerics", js_new_string(info->numerics));
-    js_set(o, "window", source->file ? js_new_int(r->context) : js_null());
-    js_set(o, "cases_skipped", js_new_int((int64_t)r->n_skipped));
-    js_set(o, "seconds", js_new_double(r->seconds));
-    js_set(o, "tokens_per_s", js_new_double((double)r->text.tokens.n / (r->seconds + 1e-9)));
-    buf text = BUF_INIT(1 << 20);
-    js_write(o, JS_PRETTY, &text);
-    printf("%s\n", buf_text(&text));
-    buf_clear(&text);
-    js_free(o);
+    reading_put_js(r, source, o);
+    return cli_print_json(o, "compare");
 }
 
 int cmd_compare(int argc, char **argv)
@@ -116,9 +105,9 @@ int cmd_compare(int argc, char **argv)
     if (!s)
         s = quality_sum_up(&r.tokens, &r.text, &f, &err);
     if (!s && json)
-        print_json(&r, &source, &f);
+        code = print_json(&r, &source, &f);
     else if (!s)
         print_text(&r, &source, &f);
     reading_close(&r);
-    return s ? report("compare", &err) : EXIT_OK;
+    return s ? report("compare", &err) : code;
 }

@@ -115,16 +115,12 @@ static status fit_all(fit_call *c, error *err)
     return s;
 }
 
-static void print_json(fit_call *c)
+static int print_json(fit_call *c)
 {
     js *o = js_object();
     js_set(o, "machine", fit_machine_js(&c->machine));
     js_set(o, "models", c->models);
-    buf text = BUF_INIT(16 << 20);
-    js_write(o, JS_PRETTY, &text);
-    printf("%s\n", buf_text(&text));
-    buf_clear(&text);
-    js_free(o);
+    return cli_print_json(o, "fit");
 }
 
 int cmd_fit(int argc, char **argv)
@@ -152,9 +148,8 @@ int cmd_fit(int argc, char **argv)
         s = fit_named(&c, argv[i], &e);
     if (!s && n_words == 0)
         s = fit_all(&c, &e);
-    if (c.json)
-        print_json(&c);
+    code = c.json ? print_json(&c) : EXIT_OK;
     if (s)
         return report("fit", &e);
-    return c.all_fit ? EXIT_OK : EXIT_NOFIT;
+    return code ? code : c.all_fit ? EXIT_OK : EXIT_NOFIT;
 }

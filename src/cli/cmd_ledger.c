@@ -159,7 +159,7 @@ static int verb_list(const job *j, int n, char **words)
         for (size_t i = from; i < runs.n; i++)
             js_push(list, run_js(&runs.rows[i]));
         js_set(doc, "runs", list);
-        code = ledger_print_json(doc);
+        code = cli_print_json(doc, "ledger");
     } else if (!code && from < runs.n) {
         print_runs(&runs, from);
     } else if (!code) {
@@ -254,7 +254,7 @@ static int verb_export(const job *j, int n, char **words)
         js *doc = js_object();
         js_set(doc, "file", js_new_string(j->to));
         js_set(doc, "rows", js_new_int((int64_t)rows));
-        return ledger_print_json(doc);
+        return cli_print_json(doc, "ledger");
     }
     fprintf(stderr, "%llu rows\n", (unsigned long long)rows);
     return EXIT_OK;
@@ -298,7 +298,7 @@ static int verb_import(const job *j, int n, char **words)
         js *doc = js_object();
         js_set(doc, "rows", js_new_int((int64_t)got.n_rows));
         js_set(doc, "new", js_new_int((int64_t)got.n_new));
-        return ledger_print_json(doc);
+        return cli_print_json(doc, "ledger");
     }
     printf("%llu rows, %llu of them new\n", (unsigned long long)got.n_rows, (unsigned long long)got.n_new);
     return EXIT_OK;
@@ -350,7 +350,7 @@ static int verb_verify(const job *j, int n, char **words)
         js_set(doc, "ok", js_new_bool(!s));
         js_set(doc, "fault", s ? js_new_string(err.text) : js_null());
         js_set(doc, "rows", js_copy(counts));
-        code = ledger_print_json(doc);
+        code = cli_print_json(doc, "ledger");
     } else if (s) {
         report("ledger", &err);
     } else {
@@ -395,7 +395,7 @@ static int verb_purge(const job *j, int n, char **words)
     if (j->json) {
         js *doc = js_object();
         js_set(doc, "texts", js_new_int((int64_t)deleted));
-        return ledger_print_json(doc);
+        return cli_print_json(doc, "ledger");
     }
     printf("%llu text%s deleted\n", (unsigned long long)deleted, deleted == 1 ? "" : "s");
     return EXIT_OK;

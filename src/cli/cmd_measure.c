@@ -274,20 +274,16 @@ static int load_tasks(job *j, char **words, size_t n)
 
 static int print_json(job *j)
 {
+    js_begin();
     js *doc = js_object();
-    buf text = BUF_INIT(64 << 20);
-    bool ok = doc && js_set(doc, "results", j->results) && js_set(doc, "tasks", j->outcomes);
+    js_set(doc, "results", j->results);
+    js_set(doc, "tasks", j->outcomes);
     j->results = j->outcomes = NULL;
-    if (ok)
-        js_write(doc, JS_PRETTY, &text);
-    js_free(doc);
-    ok = ok && !text.failed;
-    if (ok)
-        printf("%s\n", buf_text(&text));
-    else
-        fprintf(stderr, "hearth measure: no memory for the results\n");
-    buf_clear(&text);
-    return ok ? EXIT_OK : EXIT_NOFIT;
+    if (js_lost()) {
+        js_free(doc);
+        doc = NULL;
+    }
+    return cli_print_json(doc, "measure");
 }
 
 int cmd_measure(int argc, char **argv)

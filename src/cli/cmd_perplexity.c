@@ -31,15 +31,12 @@ static void print_text(const reading *r, const reading_source *source, const qua
                r->text.n_clusters, source->file ? "windows" : "clusters of cases", ppl->low, ppl->high);
 }
 
-static void print_json(const reading *r, const reading_source *source, const quality_mean *nll, const quality_mean *ppl)
+static int print_json(const reading *r, const reading_source *source, const quality_mean *nll, const quality_mean *ppl)
 {
     const engine_info *i = engine_get_info(r->models[0]);
     js *o = js_object(), *interval = js_array();
     js_set(o, "model", js_new_string(r->paths[0]));
     js_set(o, "type", js_new_string(i->file_type));
-    js_set(o, "kv", js_new_string(engine_kv_name(i->kv_type)));
-    js_set(o, "numerics", js_new_string(i->numerics));
-    js_set(o, "exact", js_new_bool(i->exact));
     js_set(o, "perplexity", js_new_double(ppl->value));
     js_set(o, "standard_error", js_new_double(ppl->error));
     js_push(interval, js_new_double(ppl->low));
@@ -52,16 +49,9 @@ static void print_json(const reading *r, const reading_source *source, const qua
     js_set(o, "mean_logprob_error_by_clusters", js_new_double(nll->cluster_error));
     js_set(o, "tokens", js_new_int((int64_t)r->text.n_judged));
     js_set(o, "windows", source->file ? js_new_int((int64_t)r->text.n) : js_null());
-    js_set(o, "window", source->file ? js_new_int(r->context) : js_null());
     js_set(o, "cases", source->file ? js_null() : js_new_int((int64_t)r->text.n));
-    js_set(o, "cases_skipped", js_new_int((int64_t)r->n_skipped));
-    js_set(o, "seconds", js_new_double(r->seconds));
-    js_set(o, "tokens_per_s", js_new_double((double)r->text.tokens.n / (r->seconds + 1e-9)));
-    buf text = BUF_INIT(1 << 16);
-    js_write(o, JS_PRETTY, &text);
-    printf("%s\n", buf_text(&text));
-    buf_clear(&text);
-    js_free(o);
+    reading_put_js(r, source, o);
+    return cli_print_json(o, "perplexity");
 }
 
 int cmd_perplexity(int argc, char **argv)
@@ -89,10 +79,10 @@ int cmd_perplexity(int argc, char **argv)
         quality_mean nll = { -log_p.value, log_p.error, log_p.cluster_error, -log_p.high, -log_p.low };
         quality_mean ppl = quality_exp(nll);
         if (json)
-            print_json(&r, &source, &nll, &ppl);
+            code = print_json(&r, &source, &nll, &ppl);
         else
             print_text(&r, &source, &ppl);
     }
     reading_close(&r);
-    return s ? report("perplexity", &err) : EXIT_OK;
+    return s ? report("perplexity", &err) : code;
 }

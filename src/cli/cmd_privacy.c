@@ -220,18 +220,6 @@ static int print_rules(void)
     return EXIT_OK;
 }
 
-static int print_all(js *all)
-{
-    buf b = BUF_INIT(256u << 20);
-    error err = { 0 };
-    js_write(all, JS_PRETTY, &b);
-    status s = buf_ok(&b, "the report", &err);
-    if (!s)
-        puts(buf_text(&b));
-    buf_clear(&b);
-    return s ? report("privacy check", &err) : EXIT_OK;
-}
-
 static int check(const check_options *o, char **files, size_t n)
 {
     checking c = { .o = o, .detect = { .tag_threshold = o->threshold }, .all = o->json ? js_array() : NULL };
@@ -239,8 +227,9 @@ static int check(const check_options *o, char **files, size_t n)
     status s = open_detectors(&c, &err);
     for (size_t i = 0; i < n && !s; i++)
         s = check_file(&c, files[i], &err);
-    int code = s ? report("privacy check", &err) : c.all ? print_all(c.all) : EXIT_OK;
-    js_free(c.all);
+    int code = s ? report("privacy check", &err) : c.all ? cli_print_json(c.all, "privacy check") : EXIT_OK;
+    if (s)
+        js_free(c.all);
     engine_close(&c.e);
     detector_close(&c.d);
     return code ? code : c.n_found ? EXIT_NO : EXIT_OK;

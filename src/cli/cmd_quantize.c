@@ -45,7 +45,7 @@ static void print_report(const char *to, const pack_report *r)
            str_human_bytes(after, r->bytes), r->n_params ? 8.0 * (double)r->bytes / (double)r->n_params : 0.0);
 }
 
-static void print_json(const char *to, const pack_report *r)
+static int print_json(const char *to, const pack_report *r)
 {
     js *o = js_object();
     js_set(o, "file", js_new_string(to));
@@ -59,11 +59,7 @@ static void print_json(const char *to, const pack_report *r)
     js_set(o, "source_bytes", js_new_int((int64_t)r->source_bytes));
     js_set(o, "bytes", js_new_int((int64_t)r->bytes));
     js_set(o, "params", js_new_int((int64_t)r->n_params));
-    buf text = BUF_INIT(1 << 16);
-    js_write(o, JS_PRETTY, &text);
-    printf("%s\n", buf_text(&text));
-    buf_clear(&text);
-    js_free(o);
+    return cli_print_json(o, "quantize");
 }
 
 int cmd_quantize(int argc, char **argv)
@@ -112,8 +108,7 @@ int cmd_quantize(int argc, char **argv)
         fprintf(stderr, "note: %s is quantised already (%s): what that lost stays lost, and %s adds to it\n", argv[1],
                 r.source_type, r.type);
     if (json)
-        print_json(argv[2], &r);
-    else
-        print_report(argv[2], &r);
+        return print_json(argv[2], &r);
+    print_report(argv[2], &r);
     return EXIT_OK;
 }

@@ -298,17 +298,6 @@ static int run_tasks(job *j, char **words, size_t n_words)
     return j->code;
 }
 
-static int print_json(job *j)
-{
-    buf text = BUF_INIT(64 << 20);
-    js_write(j->out, JS_PRETTY, &text);
-    bool ok = j->out && !text.failed;
-    if (ok)
-        printf("%s\n", buf_text(&text));
-    buf_clear(&text);
-    return ok ? EXIT_OK : EXIT_NOFIT;
-}
-
 int cmd_reassess(int argc, char **argv)
 {
     job j = { .days = 90 };
@@ -338,11 +327,12 @@ int cmd_reassess(int argc, char **argv)
         s = ledger_open(&j.l, NULL, LEDGER_WRITE, &err);
     code = s ? report("reassess", &err) : run_tasks(&j, argv + 1, n_words);
     if (!s && j.json)
-        worse(&j, print_json(&j));
+        worse(&j, cli_print_json(j.out, "reassess"));
+    else
+        js_free(j.out);
     for (size_t i = 0; i < j.n_texts; i++)
         mem_free(j.texts[i]);
     ledger_close(&j.l);
     config_close(&j.cfg);
-    js_free(j.out);
     return code > j.code ? code : j.code;
 }

@@ -207,7 +207,7 @@ static js *tensor_js(const gguf_tensor *t)
     return o;
 }
 
-static void print_json(const gguf *g, const char *path, const char *sha256)
+static int print_json(const gguf *g, const char *path, const char *sha256)
 {
     js *o = js_object(), *keys = js_object(), *tensors = js_array();
     js_set(o, "path", js_new_string(path));
@@ -225,11 +225,7 @@ static void print_json(const gguf *g, const char *path, const char *sha256)
         js_push(tensors, tensor_js(gguf_tensor_at(g, i)));
     js_set(o, "keys", keys);
     js_set(o, "tensors", tensors);
-    buf text = BUF_INIT(256 << 20);
-    js_write(o, JS_PRETTY, &text);
-    printf("%s\n", buf_text(&text));
-    buf_clear(&text);
-    js_free(o);
+    return cli_print_json(o, "show");
 }
 
 /* ---- the command ---- */
@@ -242,7 +238,7 @@ static status check_rows(const gguf *g, error *err)
     return s;
 }
 
-static status show(const char *path, const show_options *o, error *err)
+static status show(const char *path, const show_options *o, int *code, error *err)
 {
     gguf *g = NULL;
     char sha256[DIGEST_HEX];
@@ -256,7 +252,7 @@ static status show(const char *path, const show_options *o, error *err)
         return s;
     }
     if (o->json) {
-        print_json(g, path, o->digest ? sha256 : NULL);
+        *code = print_json(g, path, o->digest ? sha256 : NULL);
     } else if (o->template_text) {
         span text = { "", 0 };
         s = gguf_str(g, "tokenizer.chat_template", &text, err);
@@ -290,7 +286,7 @@ int cmd_show(int argc, char **argv)
         { "json", 0, OPTION_FLAG, &o.json, NULL, "everything as JSON (arrays as their length)" },
     };
     size_t n_words;
-    int code;
+    int code = EXIT_OK;
     if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code))
         return code;
     if (n_words != 1)
@@ -300,7 +296,7 @@ int cmd_show(int argc, char **argv)
     load_offline();
     status s = models_find(&path, argv[1], &e);
     if (!s)
-        s = show(path, &o, &e);
+        s = show(path, &o, &code, &e);
     mem_free(path);
-    return s ? report("show", &e) : EXIT_OK;
+    return s ? report("show", &e) : code;
 }

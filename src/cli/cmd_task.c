@@ -18,22 +18,6 @@ static const task_verb verbs[] = {
     { "split", cmd_task_split, "holds cases back for measuring; the others may be shown in prompts" },
 };
 
-int task_print_json(js *document, const char *command_name)
-{
-    buf b = BUF_INIT(64u << 20);
-    error e;
-    js_write(document, JS_PRETTY, &b);
-    bool ok = document && buf_ok(&b, "the report", NULL) == OK;
-    if (ok)
-        puts(buf_text(&b));
-    buf_clear(&b);
-    js_free(document);
-    if (ok)
-        return EXIT_OK;
-    (void)fail(&e, E_NOMEM, "no memory");
-    return report(command_name, &e);
-}
-
 void task_id_of_path(const char *path, char out[65])
 {
     size_t end = strlen(path), n = 0;

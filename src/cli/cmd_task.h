@@ -24,7 +24,5 @@ int cmd_task_split(int argc, char **argv, const char *bin_dir);
 
 /* "tasks/My Tickets/" -> "my-tickets", at most 60 characters; "imported" when nothing is left. */
 void task_id_of_path(const char *path, char out[65]);
-/* Prints one document (NULL: there was no memory for it) and frees it. Returns the exit code. */
-int task_print_json(js *document, const char *command_name);
 
 #endif

@@ -113,7 +113,7 @@ static int print_json(const job *j, const import_result *r)
     js_set(o, "written", js_new_bool(!j->refused));
     js_set(o, "tasks", tasks);
     js_set(o, "problems", problems);
-    return task_print_json(o, j->name);
+    return cli_print_json(o, j->name);
 }
 
 /* Problems go to standard error: they are what has to be looked at. When nothing is written, so does the rest. */

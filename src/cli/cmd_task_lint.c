@@ -69,6 +69,6 @@ int cmd_task_lint(int argc, char **argv, const char *bin_dir)
             print_lint(argv[i], &r);
         lint_report_clear(&r);
     }
-    code = json ? task_print_json(all, argv[0]) : EXIT_OK;
+    code = json ? cli_print_json(all, argv[0]) : EXIT_OK;
     return code ? code : errors ? EXIT_NO : EXIT_OK;
 }

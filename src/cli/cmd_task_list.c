@@ -47,5 +47,5 @@ int cmd_task_list(int argc, char **argv, const char *bin_dir)
     if (!json && names.n == 0)
         fprintf(stderr, "hearth task: no tasks here: ./tasks holds none\n");
     task_names_clear(&names);
-    return json ? task_print_json(all, argv[0]) : EXIT_OK;
+    return json ? cli_print_json(all, argv[0]) : EXIT_OK;
 }

@@ -268,7 +268,7 @@ static int print_done(const job *j, const char *dir, const char *id, bool exampl
     js_set(o, "id", js_new_string(id));
     js_set(o, "dir", js_new_string(dir));
     js_set(o, "examples", js_new_bool(example));
-    return task_print_json(o, j->command);
+    return cli_print_json(o, j->command);
 }
 
 static int write_task(const job *j, const char *dir, const char *id)

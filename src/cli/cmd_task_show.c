@@ -144,7 +144,7 @@ int cmd_task_show(int argc, char **argv, const char *bin_dir)
     if (s)
         code = report(argv[0], &e);
     else if (json)
-        code = task_print_json(show_json(t, &f), argv[0]);
+        code = cli_print_json(show_json(t, &f), argv[0]);
     else
         print_show(t, &f);
     task_baselines_clear(&f.b);

@@ -50,7 +50,7 @@ static int show(const task *t, bool added, bool json, const char *name)
     js_set(o, "train", js_new_int((int64_t)c.train));
     js_set(o, "in_clusters", js_new_int((int64_t)c.clusters));
     js_set(o, "written", js_new_bool(added));
-    return task_print_json(o, name);
+    return cli_print_json(o, name);
 }
 
 /* task.yaml with the key added at its end. */

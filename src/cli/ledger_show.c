@@ -11,20 +11,6 @@
 #include "plat/machine.h"
 #include "task/evidence.h"
 
-int ledger_print_json(js *document)
-{
-    buf b = BUF_INIT(512u << 20);
-    js_write(document, JS_PRETTY, &b);
-    bool ok = document && buf_ok(&b, "the document", NULL) == OK;
-    if (ok)
-        puts(buf_text(&b));
-    else
-        fprintf(stderr, "hearth ledger: no memory for the document\n");
-    buf_clear(&b);
-    js_free(document);
-    return ok ? EXIT_OK : EXIT_NOFIT;
-}
-
 /* ---- a row ---- */
 
 /* What is shown with a row of table `of`: the rows of `table` whose `column` is this row's `from`. */
@@ -177,7 +163,7 @@ static int show_row(ledger *l, const char *table, const char *id, bool json)
     if (row_document(l, table, id, &doc, &err))
         return report("ledger", &err);
     if (json)
-        return ledger_print_json(doc);
+        return cli_print_json(doc, "ledger");
     print_row(doc);
     js_free(doc);
     return EXIT_OK;
@@ -314,7 +300,7 @@ static int show_task(ledger *l, const char *id, const task *t, bool json)
         js_set(doc, "decision", decisions.n ? js_new_string(decisions.rows[decisions.n - 1].verdict) : js_null());
         js_set(doc, "evidence", list);
         list = NULL;
-        code = ledger_print_json(doc);
+        code = cli_print_json(doc, "ledger");
     } else if (!s) {
         print_decision(&decisions);
         if (!t)

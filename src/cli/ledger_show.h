@@ -9,7 +9,5 @@
 /* word: a task in the ledger, the beginning of an id, or a task folder. Prints, and returns the exit code. */
 int ledger_show(ledger *l, const char *word, bool json);
 
-/* Prints one document and frees it; NULL: no memory. The exit code. */
-int ledger_print_json(js *document);
 
 #endif

@@ -176,3 +176,15 @@ char *reading_describe(const reading *r, const reading_source *s, char text[160]
         snprintf(text, 160, "%zu tokens of the answers to %zu cases", r->text.n_judged, r->text.n);
     return text;
 }
+
+void reading_put_js(const reading *r, const reading_source *source, js *o)
+{
+    const engine_info *info = engine_get_info(r->models[0]);
+    js_set(o, "kv", js_new_string(engine_kv_name(info->kv_type)));
+    js_set(o, "exact", js_new_bool(info->exact));
+    js_set(o, "numerics", js_new_string(info->numerics));
+    js_set(o, "window", source->file ? js_new_int(r->context) : js_null());
+    js_set(o, "cases_skipped", js_new_int((int64_t)r->n_skipped));
+    js_set(o, "seconds", js_new_double(r->seconds));
+    js_set(o, "tokens_per_s", js_new_double((double)r->text.tokens.n / (r->seconds + 1e-9)));
+}

@@ -5,6 +5,7 @@
 #ifndef CLI_READING_H
 #define CLI_READING_H
 
+#include "base/js.h"
 #include "cli/load.h"
 #include "quality/compare.h"
 #include "quality/passages.h"
@@ -46,5 +47,8 @@ void reading_close(reading *r);
 
 /* "2550 tokens in 10 windows of 512", "112 tokens in 40 cases (2 have no answer to judge)". */
 char *reading_describe(const reading *r, const reading_source *s, char text[160]);
+
+/* Adds to o what stands in both commands' JSON: how the models computed, the window, cases passed over, speed. */
+void reading_put_js(const reading *r, const reading_source *s, js *o);
 
 #endif
