@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/candidates.h"
 #include "api/visit.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -55,27 +56,11 @@ static bool render_task(target *out, const js *input, const request_message *mes
     return ok;
 }
 
-enum { CANDIDATES_MAX = 64 };
-
-/* The providers of the config as the router sees them. */
-static size_t list_candidates(const config *c, route_candidate *out)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < c->n_providers && n < CANDIDATES_MAX; i++) {
-        const config_provider *p = &c->providers[i];
-        out[n++] = (route_candidate){ .name = p->name,
-                                      .place = privacy_place_of(provider_place_name(p->place)),
-                                      .recording = strcmp(p->kind, "replay") == 0,
-                                      .price_input = p->price_input, .price_output = p->price_output };
-    }
-    return n;
-}
-
 static status decide(api *a, const task *t, privacy_class privacy, route_decision *out, error *err)
 {
     route_candidate candidates[CANDIDATES_MAX];
     route_settings settings = { .candidates = candidates,
-                                .n_candidates = list_candidates(a->options.config, candidates),
+                                .n_candidates = candidates_list(a->options.config, candidates),
                                 .memory_limit_bytes = a->options.memory_bytes };
     ledger *l = NULL;
     status s = ledger_open(&l, NULL, LEDGER_READ, err);

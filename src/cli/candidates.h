@@ -2,10 +2,7 @@
 #ifndef CLI_CANDIDATES_H
 #define CLI_CANDIDATES_H
 
-#include "provider/config.h"
-#include "route/route.h"
-
-enum { CANDIDATES_MAX = 64 };
+#include "api/candidates.h"
 
 /* Fills list (CANDIDATES_MAX) from the configured providers; *out borrows it and the config. */
 void candidates_read(const config *c, route_candidate *list, route_settings *out);

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/choose_print.h"
 #include "cli/cli.h"
+#include "cli/measuring.h"
 #include "measure/tools.h"
 #include "plat/machine.h"
 #include "provider/models.h"
@@ -56,7 +57,7 @@ typedef struct job {
     choose_outcome outcome;
 } job;
 
-enum { LOCAL_PARALLEL = 4, ARENA_MAX = 16 << 20 };
+enum { ARENA_MAX = 16 << 20 };
 
 static void on_interrupt(int sig)
 {
@@ -71,14 +72,7 @@ static status open_spec(job *j, size_t k, error *err)
     if (j->open && j->open_spec == k)
         return OK;
     provider_close(&j->open);
-    uint32_t parallel = j->cfg->parallel;
-    j->cfg->parallel = j->parallel ? (uint32_t)j->parallel : parallel ? parallel : LOCAL_PARALLEL;
-    status s = provider_open(&j->open, j->specs[k].spec, j->cfg, err);
-    if (s == E_NOFIT && !j->parallel && !parallel) { /* fewer at once need less memory */
-        j->cfg->parallel = 1;
-        s = provider_open(&j->open, j->specs[k].spec, j->cfg, err);
-    }
-    j->cfg->parallel = parallel;
+    status s = measuring_open(&j->open, j->specs[k].spec, j->cfg, j->parallel, err);
     j->open_spec = k;
     return s;
 }
@@ -153,20 +147,6 @@ static status add_spec(job *j, const char *spec, error *err)
     return OK;
 }
 
-static provider_kind kind_of(const job *j, const char *spec)
-{
-    const config_provider *c = config_find(j->cfg, spec);
-    bool replay = c ? strcmp(c->kind, "replay") == 0 : str_starts(spec, "replay:");
-    return replay ? PROVIDER_REPLAY : PROVIDER_LOCAL;
-}
-
-static status allowed(const job *j, const char *spec, error *err)
-{
-    provider_place place;
-    status s = provider_place_of(spec, j->cfg, &place, err);
-    return s ? s : measure_allowed(j->t, spec, kind_of(j, spec), place, err);
-}
-
 static status add_models(job *j, error *err)
 {
     model_file *files = NULL;
@@ -187,13 +167,13 @@ static status find_specs(job *j, error *err)
 {
     status s = OK;
     for (size_t i = 0; !s && i < j->on.n; i++) {
-        s = allowed(j, j->on.values[i], err);
+        s = measure_spec_allowed(j->t, j->on.values[i], j->cfg, err);
         if (!s)
             s = add_spec(j, j->on.values[i], err);
     }
     for (size_t i = 0; !s && !j->on.n && i < j->cfg->n_providers; i++) {
         error why = { 0 };
-        status one = allowed(j, j->cfg->providers[i].name, &why);
+        status one = measure_spec_allowed(j->t, j->cfg->providers[i].name, j->cfg, &why);
         if (!one)
             one = add_spec(j, j->cfg->providers[i].name, &why);
         if (one)

@@ -10,10 +10,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/str.h"
-#include "cli/candidates.h"
 #include "cli/cli.h"
 #include "cli/measure_print.h"
+#include "cli/measuring.h"
 #include "measure/measure.h"
 #include "measure/tools.h"
 #include "plat/machine.h"
@@ -51,7 +50,6 @@ typedef struct job {
     int code;
 } job;
 
-enum { LOCAL_PARALLEL = 4 }; /* answers of a local model at once, where config.yaml says nothing */
 
 static void on_interrupt(int sig)
 {
@@ -113,34 +111,14 @@ static void worse(job *j, int code)
         j->code = code;
 }
 
-/* Whether a SPEC or configured name is a recording, before anything opens. */
-static provider_kind kind_of(const job *j, const char *spec)
-{
-    const config_provider *c = config_find(j->cfg, spec);
-    bool replay = c ? strcmp(c->kind, "replay") == 0 : str_starts(spec, "replay:");
-    return replay ? PROVIDER_REPLAY : PROVIDER_LOCAL;
-}
-
-static status allowed(const job *j, const char *spec, const task *t, error *err)
-{
-    provider_place place;
-    status s = provider_place_of(spec, j->cfg, &place, err);
-    return s ? s : measure_allowed(t, spec, kind_of(j, spec), place, err);
-}
-
 /* What follows for the task from all that is known of it now; kept with its date. */
 static status conclude(job *j, ledger *l, const task *t, error *err)
 {
-    route_candidate list[CANDIDATES_MAX];
-    route_settings settings;
-    candidates_read(j->cfg, list, &settings);
     route_input *in = mem_zero(sizeof *in);
     route_decision *d = mem_zero(sizeof *d);
-    status s = in && d ? route_gather(l, t, &settings, in, err) : fail(err, E_NOMEM, "no memory for a decision");
-    if (!s) {
-        route_decide(in, d);
+    status s = in && d ? measuring_decide(l, j->cfg, t, in, d, err) : fail(err, E_NOMEM, "no memory for a decision");
+    if (!s)
         s = route_record(l, t, in, d, NULL, err);
-    }
     if (!s && !j->json)
         printf("  route      %s (%s): %s\n", route_choice_name(d->choice), route_state_name(d->state), d->reason);
     mem_free(in);
@@ -203,14 +181,7 @@ static void open_round(job *j, size_t from, size_t *next)
 {
     error err = { 0 };
     for (*next = from; *next < j->on.n && j->n_open < MEASURE_ARMS_MAX; ++*next) {
-        uint32_t parallel = j->cfg->parallel;
-        j->cfg->parallel = j->parallel ? (uint32_t)j->parallel : parallel ? parallel : LOCAL_PARALLEL;
-        status s = provider_open(&j->open[j->n_open], j->on.values[*next], j->cfg, &err);
-        if (s == E_NOFIT && !j->parallel && !parallel) { /* fewer at once need less memory */
-            j->cfg->parallel = 1;
-            s = provider_open(&j->open[j->n_open], j->on.values[*next], j->cfg, &err);
-        }
-        j->cfg->parallel = parallel;
+        status s = measuring_open(&j->open[j->n_open], j->on.values[*next], j->cfg, j->parallel, &err);
         if (s == E_NOFIT && j->n_open > 0)
             break;
         if (s)
@@ -244,7 +215,7 @@ static int run_job(job *j)
         return usage_error("measure", "on what? no provider is configured: name one, as in --on local:MODEL");
     for (size_t k = 0; chosen && k < j->on.n; k++)
         for (size_t i = 0; i < j->n_tasks; i++)
-            if (allowed(j, j->on.values[k], j->tasks[i], &err))
+            if (measure_spec_allowed(j->tasks[i], j->on.values[k], j->cfg, &err))
                 return report("measure", &err);
     if (ledger_open(&l, NULL, LEDGER_WRITE, &err))
         return report("measure", &err);

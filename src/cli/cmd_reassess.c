@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/candidates.h"
 #include "cli/cli.h"
+#include "cli/measuring.h"
 #include "measure/measure.h"
 #include "measure/tools.h"
 #include "plat/clock.h"
@@ -110,23 +110,10 @@ typedef struct asked {
     route_decision was, is;
 } asked;
 
-static status decide(job *j, const task *t, route_input *in, route_decision *d, error *err)
-{
-    route_candidate list[CANDIDATES_MAX];
-    route_settings settings;
-    candidates_read(j->cfg, list, &settings);
-    status s = route_gather(j->l, t, &settings, in, err);
-    if (!s)
-        route_decide(in, d);
-    return s;
-}
-
 static bool may_ask(const job *j, const task *t, const char *spec)
 {
-    provider_place place;
     error none;
-    return provider_place_of(spec, j->cfg, &place, &none) == OK &&
-           measure_allowed(t, spec, PROVIDER_LOCAL, place, &none) == OK;
+    return measure_spec_allowed(t, spec, j->cfg, &none) == OK;
 }
 
 static bool out_of_budget(const job *j)
@@ -142,7 +129,7 @@ static status measure_one(job *j, asked *a, const plan_item *item, error *err)
     measure_tools *tools = NULL;
     measure_result r = { 0 };
     double seconds = (double)(clock_mono_us() - j->began_us) / 1e6;
-    status s = provider_open(&p, j->offers[item->offer].provider, j->cfg, err);
+    status s = measuring_open(&p, j->offers[item->offer].provider, j->cfg, 0, err);
     if (!s)
         s = measure_tools_open(&tools, a->t, j->cfg, err);
     measure_options o = { .until_decided = true, .tools = tools, .stop = &stop_asked,
@@ -259,13 +246,13 @@ static status reassess_one(job *j, task *t, error *err)
     a->t = t;
     status s = measure_tools_bind(t, j->cfg, err);
     if (!s)
-        s = decide(j, t, &a->before, &a->was, err);
+        s = measuring_decide(j->l, j->cfg, t, &a->before, &a->was, err);
     if (!s)
         s = plan_make(j->l, t, j->offers, j->n_offers, clock_utc_us(), (int64_t)(j->days * 86400e6), a->items, err);
     if (!s && j->measure)
         measure_due(j, a);
     if (!s)
-        s = decide(j, t, &a->after, &a->is, err);
+        s = measuring_decide(j->l, j->cfg, t, &a->after, &a->is, err);
     if (!s && j->measure)
         s = route_record(j->l, t, &a->after, &a->is, NULL, err);
     if (!s && j->json)

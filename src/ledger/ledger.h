@@ -77,6 +77,12 @@ typedef struct ledger_evidence {
     bool constrained;         /* a grammar or schema masked the tokens */
     const char *sampling;     /* canonical JSON */
 } ledger_evidence;
+typedef enum evidence_field {
+    EVIDENCE_SOURCE, EVIDENCE_MODEL, EVIDENCE_NUMERICS, EVIDENCE_KV_TYPE, EVIDENCE_CONTEXT_RULE, EVIDENCE_CONSTRAINED,
+    EVIDENCE_SAMPLING, EVIDENCE_FIELDS,
+} evidence_field;
+/* Whether this field of the two is not the same. */
+bool ledger_field_differs(const ledger_evidence *a, const ledger_evidence *b, evidence_field field);
 /* SHA-256 of the fields above. */
 void ledger_evidence_id(const ledger_evidence *e, char out[DIGEST_HEX]);
 /* In words, what makes answers under `old` stale where `now` is asked for: "the model file changed, the KV type

@@ -50,6 +50,16 @@ status measure_allowed(const struct task *t, const char *provider_name, provider
                                  privacy_place_of(provider_place_name(place)), err);
 }
 
+status measure_spec_allowed(const struct task *t, const char *spec, const config *cfg, error *err)
+{
+    provider_kind kind;
+    provider_place place;
+    status s = provider_kind_of(spec, cfg, &kind, err);
+    if (!s)
+        s = provider_place_of(spec, cfg, &place, err);
+    return s ? s : measure_allowed(t, spec, kind, place, err);
+}
+
 status measure_ask_provider(void *p, const request *r, event_fn *fn, void *fn_user, const provider_limits *limits,
                             error *err)
 {

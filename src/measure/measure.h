@@ -34,6 +34,9 @@ struct measure_tools; /* tools.h */
 status measure_allowed(const struct task *t, const char *provider_name, provider_kind kind, provider_place place,
                        error *err) MUST_CHECK;
 
+/* The same for a SPEC or a configured name, before anything opens. */
+status measure_spec_allowed(const struct task *t, const char *spec, const config *cfg, error *err) MUST_CHECK;
+
 /* Who is asked: a provider, or in tests something worse. */
 typedef status measure_ask(void *user, const request *r, event_fn *fn, void *fn_user, const provider_limits *limits,
                            error *err);

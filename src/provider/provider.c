@@ -154,6 +154,15 @@ status provider_place_of(const char *spec, const config *cfg, provider_place *ou
     return s;
 }
 
+status provider_kind_of(const char *spec, const config *cfg, provider_kind *out, error *err)
+{
+    target t;
+    status s = target_find(&t, spec, cfg, err);
+    if (!s)
+        *out = t.kind;
+    return s;
+}
+
 /* A bare word that is neither model nor provider may have been meant as a provider. */
 static void suggest_provider(const char *spec, const config *cfg, error *err)
 {

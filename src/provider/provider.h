@@ -55,6 +55,8 @@ const provider_info *provider_get_info(const provider *p);
 
 /* What the spec would be, without opening anything: its place decides whether privacy allows it at all. */
 status provider_place_of(const char *spec, const config *cfg, provider_place *out, error *err) MUST_CHECK;
+/* The same for its kind. */
+status provider_kind_of(const char *spec, const config *cfg, provider_kind *out, error *err) MUST_CHECK;
 /* What two SPECs have in common that mean the same weights or server: free with mem_free. E_NOTFOUND as provider_open
  * would say it, and E_FORMAT. */
 status provider_key(const char *spec, const config *cfg, char **out, error *err) MUST_CHECK;

@@ -10,13 +10,6 @@ static const double quantiles[QUALITY_QUANTILES] = { .5, .9, .95, .99, .999 };
 
 /* ---- means ---- */
 
-/* Student's t: t^2 / (df + t^2) has the beta distribution with 1/2 and df / 2 (Abramowitz and Stegun 26.7.1). */
-static double student(double confidence, double df)
-{
-    double x = stat_beta_quantile(confidence, .5, df / 2);
-    return sqrt(df * x / (1 - x));
-}
-
 static double error_by_tokens(const double *x, size_t n, double mean)
 {
     double squares = 0;
@@ -50,7 +43,7 @@ status quality_mean_of(const double *x, const passages *p, quality_mean *out, er
     if (p->n_clusters > 1) {
         double c = p->n_clusters;
         m.cluster_error = sqrt(c / (c - 1) * squares) / (double)n;
-        double t = student(QUALITY_CONFIDENCE, c - 1);
+        double t = stat_student_quantile((1 + QUALITY_CONFIDENCE) / 2, c - 1);
         m.low = m.value - t * m.cluster_error;
         m.high = m.value + t * m.cluster_error;
     }

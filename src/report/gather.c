@@ -37,20 +37,18 @@ bool report_source_counts(const report_work *w, size_t source)
 
 const char *report_what_differs(const ledger_evidence *old, const ledger_evidence *new)
 {
-    const struct {
-        const char *a, *b, *says;
-    } fields[] = {
-        { old->source, new->source, "address" },
-        { old->model, new->model, "model" },
-        { old->numerics, new->numerics, "arithmetic" },
-        { old->kv_type, new->kv_type, "KV type" },
-        { old->context_rule, new->context_rule, "context limit" },
-        { old->sampling, new->sampling, "sampling" },
+    static const struct {
+        evidence_field field;
+        const char *says;
+    } words[] = { /* of several that differ the first says most */
+        { EVIDENCE_SOURCE, "address" }, { EVIDENCE_MODEL, "model" }, { EVIDENCE_NUMERICS, "arithmetic" },
+        { EVIDENCE_KV_TYPE, "KV type" }, { EVIDENCE_CONTEXT_RULE, "context limit" }, { EVIDENCE_SAMPLING, "sampling" },
+        { EVIDENCE_CONSTRAINED, "output constraint" },
     };
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (strcmp(fields[i].a, fields[i].b) != 0)
-            return fields[i].says;
-    return old->constrained != new->constrained ? "output constraint" : "";
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (ledger_field_differs(old, new, words[i].field))
+            return words[i].says;
+    return "";
 }
 
 /* ---- the task itself ---- */

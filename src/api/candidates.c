@@ -1,0 +1,15 @@
+#include "api/candidates.h"
+
+#include <string.h>
+
+size_t candidates_list(const config *c, route_candidate *list)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_providers && n < CANDIDATES_MAX; i++) {
+        const config_provider *p = &c->providers[i];
+        list[n++] = (route_candidate){ .name = p->name, .place = privacy_place_of(provider_place_name(p->place)),
+                                       .recording = strcmp(p->kind, "replay") == 0, .price_input = p->price_input,
+                                       .price_output = p->price_output };
+    }
+    return n;
+}
