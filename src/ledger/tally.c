@@ -153,6 +153,22 @@ char *tally_stale_text(const tally *t, char *text, size_t bytes)
     return text;
 }
 
+void tally_mean_tokens(const tally *t, double *prompt, double *output)
+{
+    double in = 0, out = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_keys * t->repeats; i++) {
+        const ledger_row *r = t->slots[i].row;
+        if (!r || r->n_prompt < 0 || r->n_output < 0)
+            continue;
+        in += (double)r->n_prompt;
+        out += (double)r->n_output;
+        n++;
+    }
+    *prompt = n ? in / (double)n : NAN;
+    *output = n ? out / (double)n : NAN;
+}
+
 /* ---- speed ---- */
 
 /* Answers given alone come before those given in company, which wait for each other; of equals the newest. */

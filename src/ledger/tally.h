@@ -54,6 +54,9 @@ typedef struct tally_speed {
 } tally_speed;
 status tally_measure_speed(const tally *t, const char *machine, tally_speed *out, error *err) MUST_CHECK;
 
+/* Tokens of an answer, prompt and output, on average over those that say both; NAN of none. */
+void tally_mean_tokens(const tally *t, double *prompt, double *output);
+
 /* "the prompt changed (60 answers), 2 cases are gone": why answers do not count; "" when all do. Returns text. */
 char *tally_stale_text(const tally *t, char *text, size_t bytes);
 

@@ -51,22 +51,6 @@ static status set_rates(report_arm *o, const struct arm_work *a, error *err)
 
 /* ---- speed, memory, cost ---- */
 
-static void set_tokens(report_arm *o, const tally *t)
-{
-    double in = 0, out = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < t->n_keys * t->repeats; i++) {
-        const ledger_row *r = t->slots[i].row;
-        if (!r || r->n_prompt < 0 || r->n_output < 0)
-            continue;
-        in += (double)r->n_prompt;
-        out += (double)r->n_output;
-        n++;
-    }
-    o->tokens_in = n ? in / (double)n : NAN;
-    o->tokens_out = n ? out / (double)n : NAN;
-}
-
 static status set_speed(report_work *w, report_arm *o, const tally *t, const ledger_source *src, error *err)
 {
     tally_speed v = { 0 };
@@ -87,7 +71,7 @@ static status set_speed(report_work *w, report_arm *o, const tally *t, const led
     s = ledger_find_fact(w->l, w->t->id, src->evidence_id, NULL, "peak_bytes", &o->peak_bytes, NULL, &none);
     if (s && s != E_NOTFOUND)
         return fail(err, s, "%s", none.text);
-    set_tokens(o, t);
+    tally_mean_tokens(t, &o->tokens_in, &o->tokens_out);
     s = ledger_count_failures(w->l, w->t->id, src->evidence_id, &n_failed, err);
     o->n_failed = n_failed;
     return s;

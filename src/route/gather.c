@@ -119,18 +119,10 @@ static void set_speed(route_side *r, const tally_speed *here)
 /* What an answer costs on average, from the tokens of those that were measured and today's prices. */
 static void set_cost(side_work *x, const tally *t)
 {
-    double in = 0, out = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < t->n_keys * t->repeats; i++) {
-        const ledger_row *r = t->slots[i].row;
-        if (!r || r->n_prompt < 0 || r->n_output < 0)
-            continue;
-        in += (double)r->n_prompt;
-        out += (double)r->n_output;
-        n++;
-    }
-    if (x->candidate && x->side.place != PRIVACY_LOCAL && n > 0)
-        x->side.cost_usd = (in * x->candidate->price_input + out * x->candidate->price_output) / (double)n / 1e6;
+    double in, out;
+    tally_mean_tokens(t, &in, &out);
+    if (x->candidate && x->side.place != PRIVACY_LOCAL && !isnan(in))
+        x->side.cost_usd = (in * x->candidate->price_input + out * x->candidate->price_output) / 1e6;
 }
 
 static status fill_speed(work *w, side_work *x, const tally *t, const ledger_source *src, error *err)
