@@ -3,6 +3,7 @@
 #define TESTS_LEDGER_FIXTURE_H
 
 #include "lib/check.h"
+#include "lib/own_ledger.h"
 
 #include <math.h>
 #include <sqlite3.h>
@@ -12,30 +13,6 @@
 #include <unistd.h>
 
 #include "ledger/ledger.h"
-
-static char dir[64], path[96];
-
-static inline int setup(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/hearth-ledger-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    return 0;
-}
-
-static inline int teardown(void **state)
-{
-    (void)state;
-    static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        char file[128];
-        snprintf(file, sizeof file, "%s%s", path, ends[i]);
-        unlink(file);
-    }
-    return rmdir(dir);
-}
 
 static const ledger_run the_run = {
     .machine = { "A CPU", 2, 8ull << 30, "Linux 6.1 x86_64" }, .task = "demo", .provider = "local:m.gguf",
@@ -73,6 +50,6 @@ static inline int64_t count(const char *sql)
     return n;
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, own_ledger_make, own_ledger_remove)
 
 #endif

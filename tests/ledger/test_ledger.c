@@ -470,7 +470,7 @@ static void many_open_a_new_ledger_at_once(void **state)
         }
         assert_int_equal(bad, 0);
         assert_int_equal(count("SELECT COUNT(*) FROM run"), OPENERS);
-        assert_int_equal(teardown(NULL), 0);
+        assert_int_equal(own_ledger_remove(NULL), 0);
         assert_int_equal(mkdir(dir, 0700), 0);
     }
 }

@@ -1,6 +1,7 @@
 /* measure_arms: several providers at once, cases in company, budgets, and runs that end when the question is decided.
  * Askers stand where providers would; what they answer follows from the case's number alone. */
 #include "lib/check.h"
+#include "lib/own_ledger.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -14,30 +15,6 @@
 #include "plat/clock.h"
 #include "stat/stat.h"
 #include "task/task.h"
-
-static char dir[64], path[96];
-
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/hearth-arms-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    static const char *const ends[] = { "", "-wal", "-shm" };
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        char file[128];
-        snprintf(file, sizeof file, "%s%s", path, ends[i]);
-        unlink(file);
-    }
-    return rmdir(dir);
-}
 
 /* n cases, even ones expecting "red" and odd ones "green"; in clusters of `cluster` cases each. */
 static task *make_task(int n, int cluster, const char *more)
@@ -375,7 +352,7 @@ static void one_draw_is_refused(void **state)
     task_close(&t);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, own_ledger_make, own_ledger_remove)
 int main(void)
 {
     const struct CMUnitTest tests[] = {

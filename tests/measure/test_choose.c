@@ -1,6 +1,7 @@
 /* Choosing among candidates: with askers of known quality through the whole procedure, and simulated, for the rates at
  * which it is wrong. */
 #include "lib/check.h"
+#include "lib/own_ledger.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -16,18 +17,6 @@
 #include "task/evidence.h"
 
 enum { MANY = 6 };
-
-static char dir[64], path[96];
-
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/hearth-choose-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    return 0;
-}
 
 static int teardown(void **state)
 {
@@ -660,7 +649,7 @@ static void memory_runs_out(void **state)
     task_close(&t);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, own_ledger_make, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {

@@ -1,6 +1,7 @@
 /* measure_task against askers that answer, hang, lie, crash and return garbage; killed half way, resumed, regraded.
  * The asker stands where a provider would: no model is needed. */
 #include "lib/check.h"
+#include "lib/own_ledger.h"
 
 #include <math.h>
 #include <signal.h>
@@ -17,8 +18,6 @@
 #include "task/task.h"
 
 enum { CASES = 40 };
-static char dir[64], path[96];
-
 static const char head[] = "hearth: 1\nid: demo\nprivacy: %s\n%sprompt: '%s {{input}}'\n"
                            "output:\n  kind: label\n  labels: [red, green]\ngraders:\n  - type: label\nbar: 0.5\n"
                            "sampling: {temperature: %s, max_tokens: 8, repeats: %d}\n";
@@ -37,28 +36,6 @@ static task *make_task(const char *privacy, const char *extra, const char *ask, 
     assert_ok(task_parse_cases(t, cases.data, cases.len, err));
     buf_clear(&cases);
     return t;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/hearth-measure-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    static const char *const ends[] = { "", "-wal", "-shm" };
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        char file[128];
-        snprintf(file, sizeof file, "%s%s", path, ends[i]);
-        unlink(file);
-    }
-    return rmdir(dir);
 }
 
 /* ---- askers ---- */
@@ -489,7 +466,7 @@ static void every_allocation_may_fail(void **state)
     task_close(&t);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, own_ledger_make, own_ledger_remove)
 int main(void)
 {
     const struct CMUnitTest tests[] = {

@@ -2,6 +2,7 @@
  * judge whom, facts. `test_tools grade DIR FILE` grades answers (FILE: a JSON list of texts, one
  * a case) with the real models of the task in DIR, for test_judge.py and test_calls.py. */
 #include "lib/check.h"
+#include "lib/own_ledger.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -76,30 +77,6 @@ static const provider_info local_info = { .name = "local:m.gguf", .kind = PROVID
                                           .model = "m.gguf", .model_digest = "weights", .url = "", .numerics = "1",
                                           .kv_type = "f16", .isa = "avx2", .arch = "x", .file_type = "Q4_1",
                                           .n_threads = 2, .has_template = false };
-
-static char dir[64], path[96];
-
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/hearth-tools-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    static const char *const ends[] = { "", "-wal", "-shm" };
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        char file[128];
-        snprintf(file, sizeof file, "%s%s", path, ends[i]);
-        unlink(file);
-    }
-    return rmdir(dir);
-}
 
 static void answers_that_call(void **state)
 {
@@ -413,8 +390,8 @@ int main(int argc, char **argv)
     const char *build = getenv("HEARTH_BUILD");
     setenv("HEARTH_LIBEXEC", build ? build : "build", 0); /* where the helpers of these programs are */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(answers_that_call, setup, teardown),
-        cmocka_unit_test_setup_teardown(calls_without_tools, setup, teardown),
+        cmocka_unit_test_setup_teardown(answers_that_call, own_ledger_make, own_ledger_remove),
+        cmocka_unit_test_setup_teardown(calls_without_tools, own_ledger_make, own_ledger_remove),
         cmocka_unit_test(nobody_judges_itself),
         cmocka_unit_test(privacy),
         cmocka_unit_test(opening),

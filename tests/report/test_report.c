@@ -1,6 +1,7 @@
 /* A report against a ledger whose contents are known: counts, sides, pairs, history, confidence, texts, hostile
  * answers. With HEARTH_REPORT_OUT=FOLDER the documents are left there for test_page.py. */
 #include "lib/check.h"
+#include "lib/own_ledger.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,8 +15,6 @@
 #include "report/report_int.h"
 
 enum { CASES = 60 };
-static char dir[64], path[96];
-
 /* What strangers may answer; the first cases get these. */
 static const char *const hostile[] = {
     "</script><img src=x onerror=alert(1)>", "<!-- --><![CDATA[ ]]> &amp; \" ' `",
@@ -182,10 +181,8 @@ static int setup(void **state)
 {
     static world w;
     memset(&w, 0, sizeof w);
-    strcpy(dir, "/tmp/hearth-report-XXXXXX");
-    if (!mkdtemp(dir))
+    if (own_ledger_make(state))
         return -1;
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
     w.tasks[0] = make_task("colours", "public", "colour of");
     w.tasks[1] = make_task("letters", "private", "colour of");
     w.tasks[2] = make_task("locks", "secret", "colour of");
@@ -199,17 +196,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     world *w = *state;
-    static const char *const ends[] = { "", "-wal", "-shm" };
     report_close(&w->r);
     for (size_t i = 0; i < 3; i++)
         task_close(&w->tasks[i]);
     ledger_close(&w->l);
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        char file[128];
-        snprintf(file, sizeof file, "%s%s", path, ends[i]);
-        unlink(file);
-    }
-    return rmdir(dir);
+    return own_ledger_remove(state);
 }
 
 static void sides_pairs_and_verdict(void **state)

@@ -1,5 +1,6 @@
 /* From ledger to facts: what counts, what is stale and why, which side is taken; then the words. */
 #include "lib/check.h"
+#include "lib/own_ledger.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,8 +15,6 @@
 #include "task/evidence.h"
 
 enum { CASES = 60 };
-static char dir[64], path[96];
-
 static task *make_task(const char *privacy, const char *ask, const char *temperature)
 {
     task *t = NULL;
@@ -77,10 +76,8 @@ static int setup(void **state)
 {
     static world w;
     memset(&w, 0, sizeof w);
-    strcpy(dir, "/tmp/hearth-gather-XXXXXX");
-    if (!mkdtemp(dir))
+    if (own_ledger_make(state))
         return -1;
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
     w.t = make_task("public", "colour of", "0");
     assert_ok(ledger_open(&w.l, path, LEDGER_WRITE, err));
     *state = &w;
@@ -90,15 +87,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     world *w = *state;
-    static const char *const ends[] = { "", "-wal", "-shm" };
     task_close(&w->t);
     ledger_close(&w->l);
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        char file[128];
-        snprintf(file, sizeof file, "%s%s", path, ends[i]);
-        unlink(file);
-    }
-    return rmdir(dir);
+    return own_ledger_remove(state);
 }
 
 static void decide(world *w, const task *t, const route_candidate *c, size_t n)

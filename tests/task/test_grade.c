@@ -1,6 +1,6 @@
 /* Every grader on answers that must pass, be wrong or be malformed, with its score; hostile answers; the weighted sum;
  * baselines; and, where the public data is, that every real expected value passes its own grader. */
-#include "lib/check.h"
+#include "grade_rows.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -13,34 +13,9 @@
 
 static task *make(const char *output, const char *graders, const char *expected, const char *input)
 {
-    char text[4000];
     task *t = NULL;
-    snprintf(text, sizeof text, "hearth: 1\nid: a\nprivacy: public\nprompt: '{{input}}'\n%s\ngraders: %s\nbar: 0.5\n",
-             output, graders);
-    assert_ok(task_parse(&t, text, strlen(text), "t", err));
-    snprintf(text, sizeof text, "{\"input\":\"%s\",\"expected\":%s}", input ? input : "x", expected);
-    assert_ok(task_parse_cases(t, text, strlen(text), err));
+    assert_ok(make_task(&t, output, graders, expected, input, err));
     return t;
-}
-
-typedef struct row {
-    const char *graders, *expected, *answer;
-    char outcome; /* p w m */
-    double score;
-} row;
-
-static void run_rows(const row *rows, size_t n, const char *output, const char *input)
-{
-    for (size_t i = 0; i < n; i++) {
-        task *t = make(output, rows[i].graders, rows[i].expected, input);
-        grade g = { 0 };
-        assert_ok(grade_answer(t, &t->cases[0], rows[i].answer, strlen(rows[i].answer), &g, err));
-        if (grade_outcome_name(g.outcome)[0] != rows[i].outcome || fabs(g.score - rows[i].score) > 5e-4)
-            fail_msg("row %zu: %s, expected %s, answer '%s': %s %.4f (%s)", i, rows[i].graders, rows[i].expected,
-                     rows[i].answer, grade_outcome_name(g.outcome), g.score, g.reason);
-        assert_true((g.outcome == GRADE_PASS) == !g.reason[0]);
-        task_close(&t);
-    }
 }
 
 static void texts(void **state)

@@ -1,6 +1,6 @@
 /* The graders of grade_overlap.c, grade_list.c, grade_form.c, grade_refusal.c and grade_sets.c, and dates: outcomes and
  * scores at their borders. That the formulas are those of the Python packages is test_graders_peer.py's. */
-#include "lib/check.h"
+#include "grade_rows.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,39 +10,9 @@
 #include "task/grade.h"
 #include "task/suite.h"
 
-static status parse(task **t, const char *output, const char *graders, const char *expected, error *err)
+static status parse(task **t, const char *output, const char *graders, const char *expected, error *e)
 {
-    char text[4000];
-    snprintf(text, sizeof text, "hearth: 1\nid: a\nprivacy: public\nprompt: x\nbar: 0.5\n%s\ngraders: %s\n", output,
-             graders);
-    status s = task_parse(t, text, strlen(text), "t", err);
-    snprintf(text, sizeof text, "{\"input\":\"x\",\"expected\":%s}", expected);
-    if (!s)
-        s = task_parse_cases(*t, text, strlen(text), err);
-    if (s)
-        task_close(t);
-    return s;
-}
-
-typedef struct row {
-    const char *graders, *expected, *answer;
-    char outcome; /* p w m */
-    double score;
-} row;
-
-static void run_rows(const row *rows, size_t n, const char *output)
-{
-    for (size_t i = 0; i < n; i++) {
-        task *t = NULL;
-        grade g = { 0 };
-        assert_ok(parse(&t, output, rows[i].graders, rows[i].expected, err));
-        assert_ok(grade_answer(t, &t->cases[0], rows[i].answer, strlen(rows[i].answer), &g, err));
-        if (grade_outcome_name(g.outcome)[0] != rows[i].outcome || fabs(g.score - rows[i].score) > 5e-4)
-            fail_msg("row %zu: %s, expected %s, answer '%s': %s %.4f (%s)", i, rows[i].graders, rows[i].expected,
-                     rows[i].answer, grade_outcome_name(g.outcome), g.score, g.reason);
-        assert_true((g.outcome == GRADE_PASS) == !g.reason[0]);
-        task_close(&t);
-    }
+    return make_task(t, output, graders, expected, NULL, e);
 }
 
 static void texts(void **state)
@@ -72,7 +42,7 @@ static void texts(void **state)
         { "[{type: levenshtein, threshold: 1, ignore_case: true}]", "\"\xC3\x84\"", "a\xCC\x88", 'p', 1 },
         { "[{type: levenshtein, threshold: 0}]", "\"\"", " ", 'm', 0 },
     };
-    run_rows(rows, ARRAY_LEN(rows), "");
+    run_rows(rows, ARRAY_LEN(rows), "", NULL);
 }
 
 static void dates(void **state)
@@ -94,7 +64,7 @@ static void dates(void **state)
         { g, "\"2018-01-05\"", "version 10.1.12.1", 'm', 0 },
         { g, "\"2018-01-05\"", "12 January 18:30", 'm', 0 },
     };
-    run_rows(rows, ARRAY_LEN(rows), "");
+    run_rows(rows, ARRAY_LEN(rows), "", NULL);
 }
 
 static void forms(void **state)
@@ -121,10 +91,10 @@ static void forms(void **state)
         { schema, "null", "{\"a\": \"3\"}", 'w', 0 },
         { schema, "null", "a: 3", 'm', 0 },
     };
-    run_rows(rows, ARRAY_LEN(rows), "");
+    run_rows(rows, ARRAY_LEN(rows), "", NULL);
     static const row by_output[] = { { "[{type: json-schema}]", "null", "{}", 'p', 1 },
                                      { "[{type: json-schema}]", "null", "[]", 'm', 0 } };
-    run_rows(by_output, ARRAY_LEN(by_output), "output: {kind: json, schema: {type: object}}");
+    run_rows(by_output, ARRAY_LEN(by_output), "output: {kind: json, schema: {type: object}}", NULL);
 }
 
 static void lists(void **state)
@@ -147,7 +117,7 @@ static void lists(void **state)
         { set, "[\"a\"]", "[\"a\"", 'm', 0 },
         { set, "[\"-5\"]", "-5", 'p', 1 }, /* a sign, no bullet */
     };
-    run_rows(rows, ARRAY_LEN(rows), "");
+    run_rows(rows, ARRAY_LEN(rows), "", NULL);
 }
 
 static void refusals(void **state)
@@ -186,19 +156,19 @@ static void refusals(void **state)
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         row rows[] = { { "[{type: refusal, expect: refusal}]", "null", refused[i], 'p', 1 },
                        { "[{type: refusal, expect: no-refusal}]", "null", refused[i], 'w', 0 } };
-        run_rows(rows, 2, "");
+        run_rows(rows, 2, "", NULL);
     }
     for (size_t i = 0; i < ARRAY_LEN(answered); i++) {
         row rows[] = { { "[{type: refusal, expect: no-refusal}]", "null", answered[i], 'p', 1 },
                        { "[{type: refusal}]", "\"refusal\"", answered[i], 'w', 0 },
                        { "[{type: refusal}]", "false", answered[i], 'p', 1 } };
-        run_rows(rows, 3, "");
+        run_rows(rows, 3, "", NULL);
     }
     char late[400];
     snprintf(late, sizeof late, "%0300d I cannot help more without the contract.", 0);
     const row rows[] = { { "[{type: refusal, expect: no-refusal}]", "null", late, 'p', 1 },
                          { "[{type: refusal, expect: refusal, values: [Nope]}]", "null", "NOPE.", 'p', 1 } };
-    run_rows(rows, 2, "");
+    run_rows(rows, 2, "", NULL);
 }
 
 static void sets(void **state)
@@ -228,7 +198,7 @@ static void sets(void **state)
         { deep, "null", "bzd", 'w', .5 },
         { deep, "null", "cd", 'w', .5 },
     };
-    run_rows(rows, ARRAY_LEN(rows), "");
+    run_rows(rows, ARRAY_LEN(rows), "", NULL);
     task *t = NULL;
     grade g;
     assert_ok(parse(&t, "", any, "\"5\"", err));
