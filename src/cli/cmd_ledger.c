@@ -13,6 +13,7 @@
 #include "cli/ledger_show.h"
 #include "ledger/exchange.h"
 #include "plat/clock.h"
+#include "plat/file.h"
 
 static const usage page = {
     "hearth ledger list [TASK] [--since DATE]\n"
@@ -202,15 +203,15 @@ static status open_sink(const char *to, sink *out, error *err)
     *out = (sink){ stdout, "standard output" };
     if (!to)
         return OK;
-    int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    out->name = to;
-    out->f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    int fd;
+    status s = file_open_new(&fd, to, 0600, err);
+    if (s)
+        return s;
+    *out = (sink){ fdopen(fd, "w"), to };
     if (out->f)
         return OK;
-    status s = errno == EEXIST ? fail(err, E_EXISTS, "%s: is there already: nothing is overwritten", to)
-                               : fail(err, E_IO, "%s: %s", to, strerror(errno));
-    if (fd >= 0)
-        close(fd);
+    s = fail(err, E_IO, "%s: %s", to, strerror(errno));
+    close(fd);
     return s;
 }
 

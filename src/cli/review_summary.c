@@ -1,15 +1,13 @@
 /* review_summary.c: what the labels add up to (report/people.h), with the statistics of stat.h. */
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/review.h"
+#include "plat/file.h"
 #include "report/people.h"
 #include "stat/stat.h"
 
@@ -241,25 +239,6 @@ static const ledger_label *newest_fix(const ledger_labels *labels, const char *c
     return fix;
 }
 
-/* A file of the user's is never written over. */
-static status write_new(const char *path, const buf *text, error *err)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? fail(err, E_EXISTS, "%s: is there already: nothing is overwritten", path)
-                               : fail(err, E_IO, "%s: %s", path, strerror(errno));
-    FILE *f = fdopen(fd, "w");
-    bool ok = f && fwrite(buf_text(text), 1, text->len, f) == text->len;
-    int why = errno;
-    if (f ? fclose(f) != 0 : close(fd) != 0) {
-        why = errno;
-        ok = false;
-    }
-    if (!ok)
-        unlink(path);
-    return ok ? OK : fail(err, E_IO, "%s: %s", path, strerror(why));
-}
-
 status review_export_fixed(ledger *l, const task *t, const char *path, size_t *n, error *err)
 {
     ledger_labels labels = { 0 };
@@ -287,7 +266,7 @@ status review_export_fixed(ledger *l, const task *t, const char *path, size_t *n
     if (!s)
         s = buf_ok(&out, path, err);
     if (!s)
-        s = write_new(path, &out, err);
+        s = file_create(path, 0600, buf_text(&out), out.len, err);
     if (!s)
         *n = written;
     buf_clear(&out);

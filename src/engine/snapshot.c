@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "engine/engine_int.h"
 #include "plat/clock.h"
+#include "plat/file.h"
 
 enum { ORDER = 0x01020304, NUMERICS_BYTES = 16 };
 
@@ -82,37 +83,7 @@ static uint64_t header_sum(const header *h)
 
 /* ---- bytes ---- */
 
-static status write_all(int fd, const void *bytes, size_t n, error *err)
-{
-    const char *p = bytes;
-    while (n > 0) {
-        ssize_t k = write(fd, p, n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return fail(err, E_IO, "a snapshot of prefixes cannot be written: %s", k ? strerror(errno) : "no room");
-        p += k;
-        n -= (size_t)k;
-    }
-    return OK;
-}
-
-static status read_all(int fd, void *bytes, size_t n, error *err)
-{
-    char *p = bytes;
-    while (n > 0) {
-        ssize_t k = read(fd, p, n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return fail(err, E_IO, "a snapshot of prefixes cannot be read: %s", strerror(errno));
-        if (k == 0)
-            return fail(err, E_FORMAT, "a snapshot of prefixes ends too early");
-        p += k;
-        n -= (size_t)k;
-    }
-    return OK;
-}
+static const char the_file[] = "a snapshot of prefixes";
 
 static identity identity_of(const engine *e, const char *digest)
 {
@@ -205,10 +176,10 @@ static status write_node(writer *w, uint32_t node, const prefix_view *v, error *
     for (int k = 0; k < MODEL_KINDS; k++)
         if (v->pages[k])
             x.sum = sum_of(x.sum, v->pages[k], w->e->kv[k].page_bytes);
-    status s = write_all(w->fd, &x, sizeof x, err);
+    status s = file_write_all(w->fd, the_file, &x, sizeof x, err);
     for (int k = 0; !s && k < MODEL_KINDS; k++)
         if (v->pages[k])
-            s = write_all(w->fd, v->pages[k], w->e->kv[k].page_bytes, err);
+            s = file_write_all(w->fd, the_file, v->pages[k], w->e->kv[k].page_bytes, err);
     w->entry_at[node] = (int32_t)w->h.n_entries++;
     w->r->bytes += bytes_of(w->e, v);
     return s;
@@ -249,7 +220,7 @@ static status write_file(writer *w, error *err)
     w->h.sum = header_sum(&w->h);
     if (lseek(w->fd, 0, SEEK_SET) < 0)
         return fail(err, E_IO, "a snapshot of prefixes cannot be written: %s", strerror(errno));
-    return write_all(w->fd, &w->h, sizeof w->h, err);
+    return file_write_all(w->fd, the_file, &w->h, sizeof w->h, err);
 }
 
 status engine_snapshot_write(engine *e, int fd, const snapshot_options *o, snapshot_report *r, error *err)
@@ -300,7 +271,7 @@ static status odd(error *err, const char *what)
 static status read_header(reader *r, error *err)
 {
     header *h = &r->h;
-    status s = read_all(r->fd, h, sizeof *h, err);
+    status s = file_read_all(r->fd, the_file, h, sizeof *h, err);
     if (s)
         return s;
     if (memcmp(h->id.magic, SNAPSHOT_MAGIC, sizeof h->id.magic) != 0)
@@ -386,7 +357,7 @@ static status read_pages(reader *r, const entry *x, prefix_view *v, bool *room, 
         v->pages[k] = kv_take(&r->e->kv[k]);
         *room = v->pages[k] != NULL;
         if (*room)
-            s = read_all(r->fd, v->pages[k], r->e->kv[k].page_bytes, err);
+            s = file_read_all(r->fd, the_file, v->pages[k], r->e->kv[k].page_bytes, err);
         if (!s && *room)
             sum = sum_of(sum, v->pages[k], r->e->kv[k].page_bytes);
     }
@@ -398,7 +369,7 @@ static status read_entry(reader *r, uint32_t number, error *err)
     entry x;
     prefix_view v;
     bool room;
-    status s = read_all(r->fd, &x, sizeof x, err);
+    status s = file_read_all(r->fd, the_file, &x, sizeof x, err);
     if (!s)
         s = check_entry(r, &x, number, &v, err);
     if (s)

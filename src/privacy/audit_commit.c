@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "plat/clock.h"
+#include "plat/file.h"
 #include "privacy/audit_int.h"
 
 static status open_log(const audit_files *f, int *fd, uint64_t *bytes, error *err)
@@ -98,14 +99,9 @@ static status check_clock(const audit_chain *c, const audit_commit *job, error *
 
 static status append(const audit_commit *job, int fd, const buf *lines, bool *lost, error *err)
 {
-    for (size_t at = 0; at < lines->len;) {
-        ssize_t k = write(fd, lines->data + at, lines->len - at);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return fail(err, E_IO, "%s: %s", job->files->log, k < 0 ? strerror(errno) : "nothing could be written");
-        at += (size_t)k;
-    }
+    status s = file_write_all(fd, job->files->log, lines->data, lines->len, err);
+    if (s)
+        return s;
     if (fdatasync(fd) == 0)
         return OK;
     *lost = true; /* after a failed sync the kernel may call clean what is on no disk */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "plat/file.h"
 #include "plat/paths.h"
 #include "privacy/audit_int.h"
 
@@ -19,17 +20,10 @@ static void key_line(const audit_chain *c, char line[AUDIT_KEY_LINE])
     explicit_bzero(hex, sizeof hex);
 }
 
-static status write_all(int fd, const char *name, const char *bytes, size_t n, error *err)
+static status write_synced(int fd, const char *name, const char *bytes, size_t n, error *err)
 {
-    for (size_t at = 0; at < n;) {
-        ssize_t k = write(fd, bytes + at, n - at);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return fail(err, E_IO, "%s: %s", name, k < 0 ? strerror(errno) : "nothing could be written");
-        at += (size_t)k;
-    }
-    return fsync(fd) == 0 ? OK : fail(err, E_IO, "%s: %s", name, strerror(errno));
+    status s = file_write_all(fd, name, bytes, n, err);
+    return s || fsync(fd) == 0 ? s : fail(err, E_IO, "%s: %s", name, strerror(errno));
 }
 
 status audit_key_keep(const audit_files *f, const audit_chain *c, error *err)
@@ -44,7 +38,7 @@ status audit_key_keep(const audit_files *f, const audit_chain *c, error *err)
     key_line(c, line);
     size_t n = strlen(line);
     line[n] = '\n';
-    s = write_all(fd, f->key, line, n + 1, err);
+    s = write_synced(fd, f->key, line, n + 1, err);
     close(fd);
     explicit_bzero(line, sizeof line);
     return s ? s : audit_sync_folder(f->key, err);
@@ -142,12 +136,12 @@ static status remove_line(const char *file, const char *chain, error *err)
         s = fail(err, E_IO, "%s: %s", file, strerror(errno));
     if (!s && text.len) { /* overwritten first: a freed block would keep it */
         memset(text.data, '#', text.len);
-        s = write_all(fd, file, text.data, text.len, err);
+        s = write_synced(fd, file, text.data, text.len, err);
     }
     if (!s && (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0))
         s = fail(err, E_IO, "%s: %s", file, strerror(errno));
     if (!s)
-        s = write_all(fd, file, buf_text(&rest), rest.len, err);
+        s = write_synced(fd, file, buf_text(&rest), rest.len, err);
     if (fd >= 0)
         close(fd);
     if (!s && rest.len == 0 && unlink(file) != 0)

@@ -6,21 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "plat/file.h"
 #include "report/report_int.h"
-
-static status write_all(int fd, const char *path, const char *text, size_t n, error *err)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, text, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return fail(err, E_IO, "%s: %s", path, strerror(done ? errno : ENOSPC));
-        text += done;
-        n -= (size_t)done;
-    }
-    return fsync(fd) ? fail(err, E_IO, "%s: %s", path, strerror(errno)) : OK;
-}
 
 status report_write_file(const char *path, const char *text, size_t n, error *err)
 {
@@ -34,7 +21,9 @@ status report_write_file(const char *path, const char *text, size_t n, error *er
     if (!s && fd < 0)
         s = fail(err, E_IO, "%s: cannot be made: %s", path, strerror(errno));
     if (fd >= 0) {
-        s = write_all(fd, path, text, n, err);
+        s = file_write_all(fd, path, text, n, err);
+        if (!s && fsync(fd))
+            s = fail(err, E_IO, "%s: %s", path, strerror(errno));
         if (close(fd) && !s)
             s = fail(err, E_IO, "%s: %s", path, strerror(errno));
         if (!s && rename(part.data, path))

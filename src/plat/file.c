@@ -1,0 +1,62 @@
+/* file.c: whole reads and writes. */
+#include "plat/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+status file_write_all(int fd, const char *name, const void *bytes, size_t n, error *err)
+{
+    const char *p = bytes;
+    while (n > 0) {
+        ssize_t k = write(fd, p, n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return fail(err, E_IO, "%s: %s", name, strerror(k < 0 ? errno : ENOSPC));
+        p += k;
+        n -= (size_t)k;
+    }
+    return OK;
+}
+
+status file_read_all(int fd, const char *name, void *bytes, size_t n, error *err)
+{
+    char *p = bytes;
+    while (n > 0) {
+        ssize_t k = read(fd, p, n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return fail(err, E_IO, "%s: %s", name, strerror(errno));
+        if (k == 0)
+            return fail(err, E_FORMAT, "%s: ends too early", name);
+        p += k;
+        n -= (size_t)k;
+    }
+    return OK;
+}
+
+status file_open_new(int *fd, const char *path, mode_t mode, error *err)
+{
+    *fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (*fd >= 0)
+        return OK;
+    return errno == EEXIST ? fail(err, E_EXISTS, "%s: is there already: nothing is overwritten", path)
+                           : fail(err, E_IO, "%s: %s", path, strerror(errno));
+}
+
+status file_create(const char *path, mode_t mode, const void *bytes, size_t n, error *err)
+{
+    int fd;
+    status s = file_open_new(&fd, path, mode, err);
+    if (s)
+        return s;
+    s = file_write_all(fd, path, bytes, n, err);
+    if (close(fd) && !s)
+        s = fail(err, E_IO, "%s: %s", path, strerror(errno));
+    if (s)
+        unlink(path);
+    return s;
+}

@@ -1,0 +1,20 @@
+/* file.h: all bytes of a file, or an error. Any thread; descriptors stay the caller's. Errors begin with the name. */
+#ifndef PLAT_FILE_H
+#define PLAT_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/status.h"
+
+/* E_IO. The bytes before the error are written. */
+status file_write_all(int fd, const char *name, const void *bytes, size_t n, error *err) MUST_CHECK;
+/* E_IO; E_FORMAT: the file ends before n bytes. */
+status file_read_all(int fd, const char *name, void *bytes, size_t n, error *err) MUST_CHECK;
+
+/* For writing; a file that is there is never written over. E_EXISTS, E_IO. */
+status file_open_new(int *fd, const char *path, mode_t mode, error *err) MUST_CHECK;
+/* The same with its content; a file that could not be written is removed again. */
+status file_create(const char *path, mode_t mode, const void *bytes, size_t n, error *err) MUST_CHECK;
+
+#endif
