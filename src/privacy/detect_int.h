@@ -47,8 +47,8 @@ int sum_weighted(const char *digits, const char *weights, size_t n); /* weights:
 bool date_valid(int month, int day);
 number_check number_card, number_card_other, number_iban, number_ssn, number_itin, number_aba, number_npi, number_dea,
     number_nhs, number_nino, number_nif, number_nie, number_pesel, number_de_tax, number_rvnr, number_kvnr,
-    number_it_code, number_abn, number_tfn, number_acn, number_medicare, number_sin, number_pnr, number_pnr12, number_za,
-    number_aadhaar, number_nin, number_rrn, number_tr, number_th, number_hetu, number_hetu_letter;
+    number_it_code, number_abn, number_tfn, number_acn, number_medicare, number_sin, number_pnr, number_pnr12,
+    number_za, number_aadhaar, number_nin, number_rrn, number_tr, number_th, number_hetu, number_hetu_letter;
 bool bitcoin_address(const char *p, size_t n);
 uint32_t sum_crc32(const char *p, size_t n);
 
@@ -72,7 +72,7 @@ size_t view_begin(const view *v, size_t at);
 size_t view_end(const view *v, size_t at); /* at >= 1 */
 /* The folded copy of parent; costs nothing but a look when parent is plain ASCII. */
 status view_fold(view *out, const view *parent, error *err) MUST_CHECK;
-/* Copies of a part of parent without its %XX, its \n \" \u0041, its base64. *is: there was something, and it is text. */
+/* Copies of a part of parent without its %XX, its \n \" \u0041, its base64. *is: there was any, and it is text. */
 typedef status view_decoder(view *out, const view *parent, size_t begin, size_t end, bool *is, error *err);
 view_decoder view_percent, view_escapes, view_base64;
 
@@ -92,6 +92,7 @@ struct detector {
     dictionary *words; /* NULL: none */
     context_words *context;
     uint64_t by_length[NUMBER_MAX + 1]; /* rules of numbers of that many characters */
+    uint64_t of_digits;                 /* rules that take nothing but digits */
 };
 
 /* ---- one scan ---- */
@@ -117,7 +118,7 @@ void detect_hit_near(scan *s, const view *v, rule_id r, size_t begin, size_t end
 void dictionary_scan(const dictionary *d, scan *s, const view *v);
 
 /* What may begin or stand at v->p[at]; called in ascending order of at. */
-void number_at(scan *s, const view *v, size_t at, size_t word_end);  /* a word with a digit, or a short one */
+void number_at(scan *s, const view *v, size_t at);                    /* a word that may begin one */
 void phone_at(scan *s, const view *v, size_t at);                     /* '+', '(' or the first digit of a word */
 void mail_at(scan *s, const view *v, size_t at);                      /* '@' */
 void colon_at(scan *s, const view *v, size_t at);                     /* ':', the first of a run: IPv6 */
