@@ -168,12 +168,12 @@ static bool is_ipv6(const char *p, size_t n)
 
 void colon_at(scan *s, const view *v, size_t at)
 {
-    size_t begin = at, end = at, colons = 0, digits = 0;
+    size_t begin = at, end, colons = 0, digits = 0;
     while (begin > 0 && at - begin < 4 && is_hex(v->p[begin - 1]))
         begin--;
     if (begin > 0 && (is_word(v->p[begin - 1]) || v->p[begin - 1] == ':'))
         return;
-    for (; end < v->n && end - begin <= IPV6_MAX; end++) {
+    for (end = begin; end < v->n && end - begin <= IPV6_MAX; end++) {
         if (!is_hex(v->p[end]) && v->p[end] != ':' && v->p[end] != '.')
             break;
         colons += v->p[end] == ':';

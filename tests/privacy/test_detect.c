@@ -60,11 +60,13 @@ static void places_are_the_callers(void **state)
     detector *d = opened(NULL);
     finds(d, "a 4111 1111 1111 1111 b", "card", "4111 1111 1111 1111", false);
     /* full-width digits (3 bytes each), narrow blanks, characters without width in and around it */
-    finds(d, "é ４１１１１１１１１１１１１１１１ é", "card", "４１１１１１１１１１１１１１１１", false);
-    finds(d, "ünï 4111\u2009" "1111\u2009" "1111\u2009" "1111 x", "card", "4111\u20091111\u20091111\u20091111", false);
+    finds(d, "é ４１１１１１１１１１１１１１１１ é", "card",
+          "４１１１１１１１１１１１１１１１", false);
+    finds(d, "ünï 4111\u20091111\u20091111\u20091111 x", "card", "4111\u20091111\u20091111\u20091111", false);
     finds(d, "x 41\u200b11111111\u200d111111 y", "card", "41\u200b11111111\u200d111111", false);
     finds(d, "Überweisung an \u200bjoe.doe@example.org\u200b, danke", "email", "joe.doe@example.org", false);
-    finds(d, "aadhaar २३४१२३४१२३४६ है", "in_aadhaar", "२३४१२३४१२३४६", false);
+    finds(d, "aadhaar २३४१२३४१२३४६ है", "in_aadhaar",
+          "२३४१२३४१२३४६", false);
     /* dashes of every kind */
     finds(d, "ssn 536\u201390\u20134399.", "us_ssn", "536\u201390\u20134399", false);
     /* encodings: the place is that of the encoded piece */
@@ -143,7 +145,8 @@ static void secrets(void **state)
 static void the_dictionary(void **state)
 {
     (void)state;
-    detector *d = opened("# projects\nProject Blue Heron\nMüller GmbH\n\n[secret]\n  north star \n[internal]\nroadmap\n"
+    detector *d = opened("# projects\nProject Blue Heron\nMüller GmbH\n\n[secret]\n  north star \n"
+                         "[internal]\nroadmap\n"
                          "heron\n東京支店\n");
     finds(d, "about PROJECT  blue\n heron today", "dictionary", "PROJECT  blue\n heron", false);
     finds(d, "bei der MULLER GmbH.", "dictionary", "MULLER GmbH", false);
@@ -228,10 +231,11 @@ static void hostile_texts_are_linear(void **state)
 {
     (void)state;
     static const char *const pieces[] = {
-        "1", "@", "a@", "a@b.", "1 ", "4111 ", "4111-", "12.", "::", "a:", "%41", "%25", "\\n", "\\\\", "eyJ", "eyJa.", "sk-",
-        "token=", "password is ", "AKIA", "-----BEGIN PRIVATE KEY ", "QUJD", "QUJDRA==\n", "+1", "(", "((1", "://a:b", "is ",
-        "\xf0\x9f\x98\x80", "\u200b1", "\ufdfa", "4\u0301", "bc1q", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa ", "GB1 ", "ab ab ",
-        "card 4 card ", "QUJDREVGR0hJSktMTU5PUFFSU1Q ", "a\nb",
+        "1", "@", "a@", "a@b.", "1 ", "4111 ", "4111-", "12.", "::", "a:", "%41", "%25", "\\n", "\\\\", "eyJ",
+        "eyJa.", "sk-", "token=", "password is ", "AKIA", "-----BEGIN PRIVATE KEY ", "QUJD", "QUJDRA==\n", "+1",
+        "(", "((1", "://a:b", "is ", "\xf0\x9f\x98\x80", "\u200b1", "\ufdfa", "4\u0301", "bc1q",
+        "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa ", "GB1 ", "ab ab ", "card 4 card ", "QUJDREVGR0hJSktMTU5PUFFSU1Q ",
+        "a\nb",
     };
     enum { SMALL = 1 << 16, LARGE = 4 * SMALL };
     detector *d = opened("ab ab ab ab\na b\naaaaaaaaaa\n");
