@@ -84,7 +84,7 @@ def medicare(s):
 
 
 def rrn(s):
-    return -sum((2 + i % 8) * int(c) for i, c in enumerate(s[:12])) % 11 % 10 == int(s[12])
+    return (11 - sum((2 + i % 8) * int(c) for i, c in enumerate(s[:12])) % 11) % 10 == int(s[12])
 
 
 def repeated(s):
