@@ -148,7 +148,7 @@ static bool is_ipv6(const char *p, size_t n)
         while (at < n && at - begin < 5 && is_hex(p[at]))
             at++;
         if (at < n && p[at] == '.' && read_ipv4(p + begin, n - begin, ip) == n - begin)
-            return groups + 2 == 8 || (gap && groups + 2 < 8);
+            return gap ? groups + 2 < 8 : groups + 2 == 8;
         if (at == begin || at - begin > 4 || ++groups > 8)
             return false;
         if (at == n)
@@ -163,7 +163,7 @@ static bool is_ipv6(const char *p, size_t n)
                 break;
         }
     }
-    return groups == 8 || (gap && groups < 8);
+    return gap ? groups < 8 : groups == 8;
 }
 
 void colon_at(scan *s, const view *v, size_t at)
