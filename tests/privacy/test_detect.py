@@ -259,7 +259,7 @@ def test_net():
         elif address.version == 4:
             nobody = word.split(".")[0] in ("0", "127", "255")
             assert (word in hits) != nobody, (text, f)
-        elif sum(c.isdigit() for c in word) >= 2:
+        elif sum(c.isdigit() for c in word) >= 2 and len(word) >= 6:
             assert word in hits, (text, f)
     rows = {"mail": ["joe.doe+tag@mail.example.co.uk", "<ann@example.org>", "mailto:ann@example.org?x=1", "jürgen@müller.example"],
             "none": ["a@b", "@example.org", "joe@localhost", "joe@example.123", "x @ y.z"]}
