@@ -99,7 +99,9 @@ static void ipv4_at(scan *s, const view *v, size_t at)
 static size_t read_mac(const char *p, size_t n, size_t groups, size_t size, const char *separators)
 {
     size_t whole = groups * (size + 1) - 1, zeros = 0, fs = 0;
-    if (n < whole || !strchr(separators, p[size]) || (n > whole && (is_word(p[whole]) || p[whole] == p[size])))
+    if (n < whole || !strchr(separators, p[size]) || (n > whole && is_word(p[whole])))
+        return 0;
+    if (n > whole + 1 && p[whole] == p[size] && is_hex(p[whole + 1]))
         return 0;
     for (size_t i = 0; i < whole; i++) {
         bool joint = i % (size + 1) == size;
