@@ -14,6 +14,8 @@ static void index_rules(detector *d)
     for (size_t r = 0; r < RULES; r++) {
         const rule *x = &detect_rules[r];
         size_t least = x->shape ? strlen(x->shape) : x->least, most = x->shape ? least : x->most;
+        if (x->groups && (x->shape ? !strpbrk(x->shape, "ax") : r != RULE_IBAN))
+            d->of_digits |= 1ull << r;
         for (size_t n = least; x->groups && n <= most; n++)
             d->by_length[n] |= 1ull << r;
     }
@@ -197,8 +199,9 @@ static size_t word_at(pass *p, size_t at)
     while (end < v->n && is_word(v->p[end]))
         digits += is_digit(v->p[end++]);
     size_t n = end - at;
-    if ((digits || n <= 2) && n <= NUMBER_MAX)
-        number_at(p->s, v, at, end);
+    bool before = n <= 2 && v->n - end > 1 && is_digit(v->p[end + 1]); /* "AB 12 34 56 C" */
+    if ((digits || before) && n <= NUMBER_MAX)
+        number_at(p->s, v, at);
     if (is_digit(v->p[at]) && n <= NUMBER_MAX && (at == 0 || (v->p[at - 1] != '+' && v->p[at - 1] != '(')))
         phone_at(p->s, v, at);
     if (n <= 4)

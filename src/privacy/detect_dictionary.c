@@ -162,6 +162,8 @@ static status build(dictionary *d, const char *text, size_t n, const char *where
     d->next = mem_array((size_t)d->room * d->n_classes, sizeof *d->next);
     if (!d->states || !d->next)
         return fail(err, E_NOMEM, "no memory for the dictionary %s", where);
+    for (int c = 0; c < 256; c++)
+        d->classes[c] = d->classes[canonical((char)c)];
     d->n_states = 1;
     s = each_line(add_phrase, &a, text, n, where, err);
     return s ? s : link_states(d, err);
@@ -245,11 +247,11 @@ void dictionary_scan(const dictionary *d, scan *s, const view *v)
     uint32_t at = 0;
     bool blank = false;
     for (size_t i = 0; i < v->n; i++) {
-        unsigned char c = canonical(v->p[i]);
-        if (c == BLANK && blank)
+        uint32_t class = d->classes[(unsigned char)v->p[i]];
+        bool is_blank = v->p[i] <= BLANK && canonical(v->p[i]) == BLANK;
+        if (is_blank && blank)
             continue;
-        blank = c == BLANK;
-        uint32_t class = d->classes[c];
+        blank = is_blank;
         at = class ? d->next[(size_t)at * d->n_classes + class] : 0;
         if (at && (d->states[at].length || d->states[at].ending))
             phrases_at(d, s, v, at, i + 1);

@@ -72,8 +72,7 @@ size_t view_begin(const view *v, size_t at);
 size_t view_end(const view *v, size_t at); /* at >= 1 */
 /* The folded copy of parent; costs nothing but a look when parent is plain ASCII. */
 status view_fold(view *out, const view *parent, error *err) MUST_CHECK;
-/* Copies of a part of parent without its %XX, its \n \" \u0041, its base64. *is: there was something, and it is text.
- * */
+/* Copies of a part of parent without its %XX, its \n \" \u0041, its base64. *is: there was any, and it is text. */
 typedef status view_decoder(view *out, const view *parent, size_t begin, size_t end, bool *is, error *err);
 view_decoder view_percent, view_escapes, view_base64;
 
@@ -93,6 +92,7 @@ struct detector {
     dictionary *words; /* NULL: none */
     context_words *context;
     uint64_t by_length[NUMBER_MAX + 1]; /* rules of numbers of that many characters */
+    uint64_t of_digits;                 /* rules that take nothing but digits */
 };
 
 /* ---- one scan ---- */
@@ -118,7 +118,7 @@ void detect_hit_near(scan *s, const view *v, rule_id r, size_t begin, size_t end
 void dictionary_scan(const dictionary *d, scan *s, const view *v);
 
 /* What may begin or stand at v->p[at]; called in ascending order of at. */
-void number_at(scan *s, const view *v, size_t at, size_t word_end);  /* a word with a digit, or a short one */
+void number_at(scan *s, const view *v, size_t at);                    /* a word that may begin one */
 void phone_at(scan *s, const view *v, size_t at);                     /* '+', '(' or the first digit of a word */
 void mail_at(scan *s, const view *v, size_t at);                      /* '@' */
 void colon_at(scan *s, const view *v, size_t at);                     /* ':', the first of a run: IPv6 */

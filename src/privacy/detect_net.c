@@ -7,9 +7,10 @@
 
 enum { LOCAL_MAX = 64, DOMAIN_MAX = 255, TOP_MIN = 2, TOP_MAX = 24 };
 
+/* Of what RFC 5321 allows, what is used: '=' and '&' stand before an address more often than in it. */
 static bool is_local(char c)
 {
-    return is_word(c) || (unsigned char)c >= 0x80 || (c && strchr(".!#$%&'*+/=?^_`{|}~-", c));
+    return is_word(c) || (unsigned char)c >= 0x80 || c == '.' || c == '_' || c == '-' || c == '+' || c == '%';
 }
 
 static bool is_domain(char c)
@@ -98,7 +99,9 @@ static void ipv4_at(scan *s, const view *v, size_t at)
 static size_t read_mac(const char *p, size_t n, size_t groups, size_t size, const char *separators)
 {
     size_t whole = groups * (size + 1) - 1, zeros = 0, fs = 0;
-    if (n < whole || !strchr(separators, p[size]) || (n > whole && (is_word(p[whole]) || p[whole] == p[size])))
+    if (n < whole || !strchr(separators, p[size]) || (n > whole && is_word(p[whole])))
+        return 0;
+    if (n > whole + 1 && p[whole] == p[size] && is_hex(p[whole + 1]))
         return 0;
     for (size_t i = 0; i < whole; i++) {
         bool joint = i % (size + 1) == size;
@@ -147,7 +150,7 @@ static bool is_ipv6(const char *p, size_t n)
         while (at < n && at - begin < 5 && is_hex(p[at]))
             at++;
         if (at < n && p[at] == '.' && read_ipv4(p + begin, n - begin, ip) == n - begin)
-            return groups + 2 == 8 || (gap && groups + 2 < 8);
+            return gap ? groups + 2 < 8 : groups + 2 == 8;
         if (at == begin || at - begin > 4 || ++groups > 8)
             return false;
         if (at == n)
@@ -162,17 +165,17 @@ static bool is_ipv6(const char *p, size_t n)
                 break;
         }
     }
-    return groups == 8 || (gap && groups < 8);
+    return gap ? groups < 8 : groups == 8;
 }
 
 void colon_at(scan *s, const view *v, size_t at)
 {
-    size_t begin = at, end = at, colons = 0, digits = 0;
+    size_t begin = at, end, colons = 0, digits = 0;
     while (begin > 0 && at - begin < 4 && is_hex(v->p[begin - 1]))
         begin--;
     if (begin > 0 && (is_word(v->p[begin - 1]) || v->p[begin - 1] == ':'))
         return;
-    for (; end < v->n && end - begin <= IPV6_MAX; end++) {
+    for (end = begin; end < v->n && end - begin <= IPV6_MAX; end++) {
         if (!is_hex(v->p[end]) && v->p[end] != ':' && v->p[end] != '.')
             break;
         colons += v->p[end] == ':';

@@ -13,8 +13,8 @@ typedef struct cluster {
     char c[NUMBER_MAX + 1]; /* letters in upper case */
     char groups[GROUPS_MAX + 1]; /* their lengths in base 36 */
     size_t n, n_groups, end; /* end: in the view, behind the last group */
-    char separator;          /* between all its groups; 0: of more than one kind */
-    bool decimal;            /* a dot between digits: part of a decimal number unless the rule knows such groups */
+    bool all_digits;
+    char separator;          /* between its groups */
 } cluster;
 
 static bool is_joint(char c)
@@ -36,8 +36,10 @@ static bool add_group(cluster *k, const view *v, size_t at)
     size_t end = word_end(v, at, NUMBER_MAX), n = end - at;
     if (n > NUMBER_MAX - k->n || k->n_groups == GROUPS_MAX)
         return false;
-    for (size_t i = at; i < end; i++)
+    for (size_t i = at; i < end; i++) {
         k->c[k->n++] = is_lower(v->p[i]) ? (char)(v->p[i] - 32) : v->p[i];
+        k->all_digits &= is_digit(v->p[i]);
+    }
     k->groups[k->n_groups++] = (char)(n < 10 ? '0' + n : 'a' + n - 10);
     k->end = end;
     return true;
@@ -75,28 +77,35 @@ static bool grouped(const rule *r, const cluster *k)
 {
     if (r->groups[0] == '*')
         return true;
-    for (const char *at = r->groups; at; at = strchr(at, ' '), at = at ? at + 1 : NULL)
-        if (strncmp(at, k->groups, k->n_groups) == 0 && (at[k->n_groups] == ' ' || !at[k->n_groups]))
+    for (const char *at = r->groups;; at++) {
+        size_t i = 0;
+        while (i < k->n_groups && at[i] == k->groups[i])
+            i++;
+        if (i == k->n_groups && (at[i] == ' ' || !at[i]))
             return true;
-    return false;
+        for (at += i; *at && *at != ' ';)
+            at++;
+        if (!*at)
+            return false;
+    }
 }
 
 static void try_rules(scan *s, const view *v, size_t begin, const cluster *k, context_at *near)
 {
     bool one = k->n_groups == 1;
-    for (uint64_t rules = s->d->by_length[k->n]; rules; rules &= rules - 1) {
+    uint64_t rules = s->d->by_length[k->n] & (k->all_digits ? ~0ull : ~s->d->of_digits);
+    for (; rules; rules &= rules - 1) {
         rule_id id = (rule_id)__builtin_ctzll(rules);
         const rule *r = &detect_rules[id];
-        if (shaped(r, k) && (one || k->separator) && grouped(r, k) && r->check(k->c, k->n))
+        if (grouped(r, k) && shaped(r, k) && r->check(k->c, k->n))
             detect_hit_near(s, v, id, begin, k->end, one ? r->score : r->grouped, near);
     }
 }
 
-void number_at(scan *s, const view *v, size_t at, size_t first_end)
+void number_at(scan *s, const view *v, size_t at)
 {
-    cluster k = { .n = 0 };
+    cluster k = { .all_digits = true };
     context_at near = { 0 };
-    (void)first_end;
     if (tied_before(v, at) || !add_group(&k, v, at))
         return;
     for (;;) {

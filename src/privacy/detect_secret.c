@@ -1,5 +1,6 @@
 /* detect_secret.c: what opens doors: keys, tokens, passwords. */
 #include <string.h>
+#include <strings.h>
 
 #include "privacy/detect_int.h"
 
@@ -167,7 +168,7 @@ static bool is_value(const char *p, size_t n, bool quoted, bool in_prose, bool d
     static const char *const words[] = { "null",      "none",   "true",     "false",
                                          "undefined", "string", "required", "optional" };
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (strlen(words[i]) == n && memcmp(words[i], p, n) == 0)
+        if (strlen(words[i]) == n && strncasecmp(words[i], p, n) == 0)
             return false;
     return quoted || digits > 0 || letters == n || n >= 8;
 }
@@ -181,8 +182,8 @@ static void try_value(scan *s, const view *v, size_t at, int kind, bool in_prose
     size_t begin = i;
     if (v->n - i > 7 && (memcmp(v->p + i, "Bearer ", 7) == 0 || memcmp(v->p + i, "bearer ", 7) == 0))
         begin = i += 7;
-    while (i < v->n && i - begin < VALUE_MAX && (unsigned char)v->p[i] > ' ' && v->p[i] != quote &&
-           !strchr("\"'`,;&<", v->p[i]))
+    while (i < v->n && i - begin < VALUE_MAX && v->p[i] != quote && (unsigned char)v->p[i] >= ' ' &&
+           (quote || !strchr(" \"'`,;&<", v->p[i])))
         i++;
     while (i > begin && !quote && strchr(".!?:)]}", v->p[i - 1]))
         i--;
@@ -233,7 +234,7 @@ static bool looks_random(const char *p, size_t n)
         turns += kind != last;
         last = kind;
     }
-    if (kinds[0] < 2 || !kinds[1] || !kinds[2] || turns * 20 < n * 7) /* names in camelCase turn seldom */
+    if (kinds[0] < 2 || !kinds[1] || !kinds[2] || turns * 50 < n * 21) /* names in camelCase turn seldom */
         return false;
     uint64_t bits = (uint64_t)n * log2_fixed((unsigned)n);
     for (size_t i = 0; i < 128; i++)

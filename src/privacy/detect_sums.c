@@ -256,18 +256,19 @@ bool number_pesel(const char *c, size_t n)
     return date_valid(two(c + 2) % 20, two(c + 4)) && sum_weighted(c, "\1\3\7\11\1\3\7\11\1\3\1", 11) % 10 == 0;
 }
 
-/* ISO 7064 mod 11,10; of the first ten digits one occurs twice or three times, and none more often. */
+/* ISO 7064 mod 11,10; of the first ten digits exactly one occurs more often than once, twice or three times. */
 bool number_de_tax(const char *c, size_t n)
 {
-    uint8_t times[10] = { 0 }, most = 0;
+    uint8_t times[10] = { 0 }, most = 0, repeated = 0;
     int product = 10;
     for (size_t i = 0; i + 1 < n; i++) {
         uint8_t t = ++times[value(c[i])];
         most = t > most ? t : most;
+        repeated += t == 2;
         int sum = (value(c[i]) + product) % 10;
         product = (sum ? sum : 10) * 2 % 11;
     }
-    return c[0] != '0' && most >= 2 && most <= 3 && (11 - product) % 10 == value(c[n - 1]);
+    return c[0] != '0' && repeated == 1 && most <= 3 && (11 - product) % 10 == value(c[n - 1]);
 }
 
 /* A letter counts as its two digits, 01 to 26, and of each product the digits are added. */
@@ -413,5 +414,5 @@ bool number_th(const char *c, size_t n)
 {
     (void)n;
     int sum = sum_weighted(c, "\15\14\13\12\11\10\7\6\5\4\3\2", 12);
-    return c[0] != '0' && (11 - sum % 11) % 10 == value(c[12]);
+    return c[0] != '0' && c[0] != '9' && (11 - sum % 11) % 10 == value(c[12]);
 }
