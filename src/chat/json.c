@@ -118,7 +118,7 @@ static void dump_value(dump *d, value v, size_t depth)
 {
     run *r = d->b.r;
     run_enter(r);
-    run_spend(r, 1);
+    run_spend(r, 2); /* an item is text, separator and line */
     switch (v.kind) {
     case V_NONE: build_str(&d->b, "null", v.from); break;
     case V_BOOL:
