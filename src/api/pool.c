@@ -223,6 +223,17 @@ static bool stand_in_line(api *a, pooled *p, waiter *w, bool opens, const http_r
     return ok;
 }
 
+/* A URL or a file is named by whoever runs this server, in config.yaml or on its command line, never by a client: who
+ * may name the address that is asked may name the one that gets the server's key, or one inside this network. */
+static bool may_be_named(const api *a, const char *spec)
+{
+    provider_kind kind;
+    error ignored;
+    bool own = a->options.model && strcmp(spec, a->options.model) == 0;
+    return own || (a->options.config && config_find(a->options.config, spec)) ||
+           provider_kind_of(spec, a->options.config, &kind, &ignored) || kind == PROVIDER_LOCAL;
+}
+
 static pooled *find_or_add(api *a, const char *spec, bool *opens, api_fault *f)
 {
     pooled *p = api_pool_find(a, spec, NULL);
@@ -232,7 +243,10 @@ static pooled *find_or_add(api *a, const char *spec, bool *opens, api_fault *f)
     *opens = false;
     if (p)
         return p;
-    if (provider_place_of(spec, a->options.config, &place, &e) || provider_key(spec, a->options.config, &key, &e)) {
+    if (!may_be_named(a, spec)) {
+        api_refuse(f, FAULT_DENIED, "model", "'%.200s' is in no entry of `providers`: a request does not say which "
+                   "server or file is asked", spec);
+    } else if (provider_place_of(spec, a->options.config, &place, &e) || provider_key(spec, a->options.config, &key, &e)) {
         api_refuse_status(f, "model", &e);
     } else if (!(p = api_pool_find(a, spec, key))) {
         p = add(a, spec, key, place == PLACE_LOCAL);

@@ -83,6 +83,11 @@ with Served(CONFIG % "public") as s:
     for label in ("internal", "private", "secret"):
         status, _, text = ask(s, "cloud", {"x-hearth-class": label})
         nothing_leaves(label, status, text)
+    for kind in ("openai", "anthropic"):  # a client does not say who is asked, nor who gets the server's key
+        status, _, text = ask(s, f"{kind}:http://127.0.0.1:{upstream.server_address[1]}/v1#up")
+        nothing_leaves(kind, status, text)
+    status, _, text = ask(s, "replay:/etc/passwd")
+    nothing_leaves("a file", status, text)
     status, _, text = ask(s, "task:personal-data")
     assert not arrived, "a private task's text left"
 print("ok")
