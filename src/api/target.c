@@ -11,12 +11,21 @@
 
 /* ---- class ---- */
 
+/* All labels joined: what stands before a proxy may add one of its own. A header that only begins like one (a folded
+ * line ends up so) is a label that cannot be read. */
 static bool label_of(const http_request *r, privacy_class *out, api_fault *f)
 {
-    const char *label = http_header(r, "x-hearth-class");
-    if (label && !privacy_class_parse(label, out))
-        return api_refuse(f, FAULT_INVALID, "x-hearth-class", "the class '%s' is not one of public, internal, private, "
-                          "secret", label);
+    static const char header[] = "x-hearth-class";
+    const char *name, *label;
+    for (size_t i = 0; (label = http_header_like(r, header, i, &name)) != NULL; i++) {
+        privacy_class c;
+        if (strlen(name) != strlen(header))
+            return api_refuse(f, FAULT_INVALID, header, "'%.60s' is not the header x-hearth-class", name);
+        if (!privacy_class_parse(label, &c))
+            return api_refuse(f, FAULT_INVALID, header, "the class '%s' is not one of public, internal, private, "
+                              "secret", label);
+        *out = privacy_class_join(*out, c);
+    }
     return true;
 }
 

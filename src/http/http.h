@@ -74,6 +74,9 @@ status http_socket_address(int fd, char host[HTTP_HOST_BYTES], uint16_t *port, e
 const char *http_method(const http_request *r); /* "GET" */
 const char *http_path(const http_request *r);   /* percent-decoded, without the query */
 const char *http_header(const http_request *r, const char *name); /* NULL: not there; names ignore case */
+/* The value of the i-th header whose name begins with this, and that name; NULL: there are no more. A name may stand
+ * there several times; and of a folded line libmicrohttpd puts the rest behind the *name*. */
+const char *http_header_like(const http_request *r, const char *prefix, size_t i, const char **name);
 const char *http_query(const http_request *r, const char *name);  /* NULL: not there */
 span http_body(const http_request *r);
 bool http_gone(const http_request *r); /* the client has left, or the server is closing */

@@ -129,6 +129,7 @@ void http_watch_end(http_server *s); /* after s->stopping was set */
 
 /* request.c: NULL without memory. Becomes its connection's request. */
 http_request *http_request_new(http_server *s, struct MHD_Connection *c, const char *path, const char *method);
+bool http_names_ok(const http_request *r); /* are all names of headers tokens (RFC 9110, 5.6.2)? */
 
 /* handler.c */
 enum MHD_Result http_start_handler(http_request *r);

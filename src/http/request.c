@@ -35,6 +35,27 @@ const char *http_header(const http_request *r, const char *name)
     return field(r, MHD_HEADER_KIND, name);
 }
 
+const char *http_header_like(const http_request *r, const char *prefix, size_t i, const char **name)
+{
+    size_t n = strlen(prefix);
+    for (const http_field *f = r->fields; f; f = f->next) {
+        if (f->kind == MHD_HEADER_KIND && strncasecmp(f->name, prefix, n) == 0 && i-- == 0) {
+            *name = f->name;
+            return f->value;
+        }
+    }
+    return NULL;
+}
+
+bool http_names_ok(const http_request *r)
+{
+    static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
+    for (const http_field *f = r->fields; f; f = f->next)
+        if (f->kind == MHD_HEADER_KIND && f->name[strspn(f->name, token)])
+            return false;
+    return true;
+}
+
 const char *http_query(const http_request *r, const char *name)
 {
     return field(r, MHD_GET_ARGUMENT_KIND, name);

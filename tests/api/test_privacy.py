@@ -2,6 +2,7 @@
 import http.server
 import json
 import pathlib
+import socket
 import sys
 import threading
 import urllib.error
@@ -60,6 +61,15 @@ def nothing_leaves(label, status, text):
     assert not arrived, (label, "bytes left")
 
 
+def ask_raw(s, lines):
+    """With header lines as they are; the status."""
+    body = json.dumps({"model": "cloud", "messages": [{"role": "user", "content": CANARY}]}).encode()
+    with socket.create_connection(("127.0.0.1", s.port), 10) as c:
+        c.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + lines +
+                  b"\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        return int(c.recv(4096).split(b" ")[1])
+
+
 import os  # noqa: E402
 os.environ["CLOUD_KEY"] = "key-0815"
 
@@ -83,6 +93,13 @@ with Served(CONFIG % "public") as s:
     for label in ("internal", "private", "secret"):
         status, _, text = ask(s, "cloud", {"x-hearth-class": label})
         nothing_leaves(label, status, text)
+    for lines, code in ((b"x-hearth-class: secret\r\nX-Hearth-Class: public", 403),  # the highest of several holds
+                        (b"x-hearth-class: public\r\nX-Hearth-Class: secret", 403),
+                        (b"x-hearth-class: public\r\nX-Hearth-Class: what", 400),
+                        (b"x-hearth-class : secret", 400), (b"x-hearth-class: secret\r\n folded", 400),
+                        (b"x-hearth-class:\r\n secret", 400), (b"accept: a\r\n x-hearth-class: secret", 400)):
+        status = ask_raw(s, lines)
+        assert status == code and not arrived, (lines, status)
     for kind in ("openai", "anthropic"):  # a client does not say who is asked, nor who gets the server's key
         status, _, text = ask(s, f"{kind}:http://127.0.0.1:{upstream.server_address[1]}/v1#up")
         nothing_leaves(kind, status, text)
