@@ -93,7 +93,15 @@ def label(rng, ask):
         ask.why = "label among blanks"
         ask.headers.append(("x-hearth-class", f"  {name} \t"))
         return name
-    bad = ("", "privat", f"{name}, {other}", "public;q=1", "public\t\xe9", "public\r\n private", "0", "publicpublic")
+    if odd == 3:
+        ask.headers.append(("x-hearth-class ", name))
+        ask.why = "label with a blank before its colon"
+        return NEVER
+    if odd == 4:
+        ask.headers.append(("accept", f"a\r\n x-hearth-class: {name}"))
+        ask.why = "label folded into another header"
+        return NEVER
+    bad = ("", "privat", f"{name}, {other}", "public;q=1", "public\t\xe9", "public\r\n private", "\r\n public", "0", "publicpublic")
     ask.headers.append(("x-hearth-class", rng.choice(bad)))
     ask.why = f"label {ask.headers[-1][1]!r}"
     return NEVER

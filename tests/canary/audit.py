@@ -24,20 +24,20 @@ def records(home):
 
 
 def missing(home, arrived):
-    """Of (upstream, body) those that no record is of. A record lets one request out."""
+    """Of (upstream, body, phase) those that no record is of. A record lets one request out."""
     have = records(home) if arrived else []
     by_host = {}
     for host, key, digest in have:
         by_host.setdefault(host, []).append((key, digest))
     lost = []
-    for up, body in arrived:
+    for up, body, phase in arrived:
         left, sum_ = by_host.get(up.url[:-3], []), hashlib.sha256(body).digest()
         for i, (key, digest) in enumerate(left):
             if hmac.new(key, sum_, hashlib.sha256).hexdigest() == digest:
                 del left[i]
                 break
         else:
-            lost.append((up, body))
+            lost.append((up, body, phase))
     return lost
 
 

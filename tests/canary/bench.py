@@ -62,7 +62,7 @@ class Bench:
     def seen(self, up, data, body):
         """Bytes at an upstream."""
         if body is not None and self.site:
-            self.site.arrived.append((up, body))
+            self.site.arrived.append((up, body, self.site.phase))
         if self.site and self.site.closed:
             self.leaks.append(f"{up.name} got {len(data)} bytes during '{self.site.phase}', when nothing may be sent "
                               f"(seed {self.site.seed}): {data[-300:]!r}")
@@ -70,9 +70,9 @@ class Bench:
             self.leaks.append(f"a request arrived where nobody sends to (seed {self.site and self.site.seed}): "
                               f"{data[:300]!r}")
         for a in self.watch.search(data):
-            a.seen.add(up.name)
-            if up.name not in a.allowed:
+            if up.name not in a.allowed and up.name not in a.seen:
                 self.leak(a, up, data)
+            a.seen.add(up.name)
 
     def leak(self, a, up, data):
         text = f"{up.name} got bytes of {a.tell()}\n    {data[-800:]!r}"
@@ -191,7 +191,11 @@ class Bench:
         self.counts["rounds"] += 1
 
     def check_log(self, site):
-        for up, body in audit.missing(site.home, site.arrived):
+        bodies = collections.Counter(body for _, body, _ in site.arrived)
+        for up, body, phase in audit.missing(site.home, site.arrived):
+            if phase == "bad upstream" and bodies[body] > 1:
+                self.counts["sent twice by libcurl"] += 1    # docs/PRIVACY.md: on a kept connection that was closed
+                continue
             self.leaks.append(f"{up.name} got a request that no record is of (seed {site.seed}): {body[:300]!r}")
         wrong = audit.verify(self.build / "hearth", site.home)
         if wrong:
