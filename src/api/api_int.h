@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "api/api.h"
+#include "api/facts.h"
 #include "api/metrics.h"
 #include "base/js.h"
 #include "provider/provider.h"
@@ -134,6 +135,7 @@ struct api {
     bool reaping;
     pthread_t reaper;
     metrics counted;
+    facts *facts;             /* what decisions rest on; its own lock */
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -146,7 +148,9 @@ typedef struct target {
     char spec[ROUTE_NAME_BYTES];
     bool routed;            /* by the evidence in `decision` */
     route_decision decision;
-    task *t;                /* owned; NULL for a plain model */
+    facts *facts;           /* whose sheet it holds */
+    const facts_sheet *sheet; /* held; NULL for a plain model */
+    const task *t;          /* the sheet's; NULL for a plain model */
     task_messages messages; /* owned: the measured prompt, rendered */
 } target;
 

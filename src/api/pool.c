@@ -29,7 +29,10 @@ status api_open(api **out, const api_options *o, error *err)
     a->options = with_defaults(o);
     pthread_mutex_init(&a->lock, NULL);
     wait_init(&a->changed);
-    status s = api_pool_reap(a, err);
+    const facts_options f = { a->options.config, a->options.bin_dir, a->options.memory_bytes, a->options.bind_task };
+    status s = facts_open(&a->facts, &f, err);
+    if (!s)
+        s = api_pool_reap(a, err);
     if (s)
         api_close(&a);
     *out = a;
@@ -51,6 +54,7 @@ void api_close(api **api_at)
     while (a->pool)
         api_pool_close(a, a->pool);
     pthread_mutex_unlock(&a->lock);
+    facts_close(&a->facts);
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);
     mem_free(a);

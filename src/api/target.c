@@ -3,11 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/candidates.h"
 #include "api/visit.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "ledger/ledger.h"
 
 /* ---- class ---- */
 
@@ -65,29 +63,13 @@ static bool render_task(target *out, const js *input, const request_message *mes
     return ok;
 }
 
-static status decide(api *a, const task *t, privacy_class privacy, route_decision *out, error *err)
+/* The facts are kept between requests, the decision is each request's own: its class counts. */
+static void decide(const facts_sheet *sheet, privacy_class privacy, route_decision *out)
 {
-    route_candidate candidates[CANDIDATES_MAX];
-    route_settings settings = { .candidates = candidates,
-                                .n_candidates = candidates_list(a->options.config, candidates),
-                                .memory_limit_bytes = a->options.memory_bytes };
-    ledger *l = NULL;
-    status s = ledger_open(&l, NULL, LEDGER_READ, err);
-    if (s == E_NOTFOUND)
-        s = OK; /* nothing was measured yet: the router says so */
-    route_input *facts = mem_zero(sizeof *facts);
-    if (!s && !facts)
-        s = fail(err, E_NOMEM, "no memory to route");
-    if (!s)
-        s = route_gather(l, t, &settings, facts, err);
-    if (!s) {
-        facts->privacy = privacy;
-        facts->class_known = true;
-        route_decide(facts, out);
-    }
-    mem_free(facts);
-    ledger_close(&l);
-    return s;
+    route_input in = sheet->in;
+    in.privacy = privacy;
+    in.class_known = true;
+    route_decide(&in, out);
 }
 
 static bool target_task(api *a, const char *name, const js *input, const request_message *messages, size_t n,
@@ -97,12 +79,12 @@ static bool target_task(api *a, const char *name, const js *input, const request
     snprintf(out->task, sizeof out->task, "%s", name);
     if (strchr(name, '/') || strchr(name, '.'))
         return api_refuse(f, FAULT_INVALID, "model", "'%s' is not the name of a task", name);
-    if (task_open(&out->t, name, a->options.bin_dir, &e) || task_load_cases(out->t, &e) ||
-        (a->options.bind_task && a->options.bind_task(out->t, a->options.config, &e)))
+    out->facts = a->facts;
+    if (facts_hold(a->facts, name, label, &out->sheet, &e))
         return api_refuse_status(f, "model", &e);
+    out->t = out->sheet->t;
     out->privacy = privacy_class_join(out->t->privacy, label);
-    if (decide(a, out->t, out->privacy, &out->decision, &e))
-        return api_refuse_status(f, "", &e);
+    decide(out->sheet, out->privacy, &out->decision);
     out->routed = true;
     if (out->decision.choice == ROUTE_REFUSE)
         return api_refuse(f, FAULT_DENIED, "model", "task '%s' is refused: %s", name, out->decision.reason);
@@ -142,7 +124,9 @@ bool api_target(api *a, http_request *r, const char *model, const js *input, con
 void api_target_clear(target *t)
 {
     task_messages_clear(&t->messages);
-    task_close(&t->t);
+    facts_release(t->facts, t->sheet);
+    t->sheet = NULL;
+    t->t = NULL;
 }
 
 void api_set_headers(http_request *r, const target *t)

@@ -109,7 +109,7 @@ static status compare_schema(ledger *from, ledger *in, bool from_model, error *e
 
 static status check_schema(ledger *l, error *err)
 {
-    ledger model = { NULL, l->path };
+    ledger model = { .path = l->path };
     int rc = sqlite3_open(":memory:", &model.db);
     status s = rc == SQLITE_OK ? schema_prepare(&model, LEDGER_WRITE, err) : sql_fail(&model, rc, "checking it", err);
     if (!s)

@@ -15,29 +15,37 @@
 
 /* ---- open ---- */
 
-/* The file exists and is the owner's alone before SQLite sees it: its -wal and -shm copy that mode. */
+/* Made by nobody else meanwhile, or there already. */
+static status create_file(const char *path, error *err)
+{
+    status s = path_make_parents(path, err);
+    if (s)
+        return s;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_CREAT | O_EXCL, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? OK : fail(err, E_IO, "%s: %s", path, strerror(errno));
+    close(fd);
+    return OK;
+}
+
+/* The file exists and is the owner's alone before SQLite sees it: its -wal and -shm copy that mode. One that exists is
+ * never opened here: closing it again would drop the locks of every connection that this process has to it (POSIX,
+ * fcntl), and another process could then take itself for the last one and remove the log under them. */
 static status claim_file(const char *path, ledger_mode mode, error *err)
 {
     struct stat st;
-    int flags = O_RDONLY | O_CLOEXEC | (mode == LEDGER_WRITE ? O_CREAT : 0);
-    if (mode == LEDGER_WRITE) {
-        status s = path_make_parents(path, err);
-        if (s)
-            return s;
-    }
-    int fd = open(path, flags, 0600);
-    if (fd < 0)
+    status s = mode == LEDGER_WRITE ? create_file(path, err) : OK;
+    if (s)
+        return s;
+    if (stat(path, &st) != 0)
         return errno == ENOENT ? fail(err, E_NOTFOUND, "%s: is not there: nothing was measured yet", path)
                                : fail(err, E_IO, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
+    if (!S_ISREG(st.st_mode))
         return fail(err, E_IO, "%s: is not a plain file", path);
-    }
-    if ((st.st_mode & 077) && st.st_uid == geteuid() && fchmod(fd, 0600) != 0 && mode == LEDGER_WRITE) {
-        close(fd);
+    if (access(path, R_OK) != 0)
+        return fail(err, E_IO, "%s: %s", path, strerror(errno));
+    if ((st.st_mode & 077) && st.st_uid == geteuid() && chmod(path, 0600) != 0 && mode == LEDGER_WRITE)
         return fail(err, E_IO, "%s: others may read it, and that cannot be changed: %s", path, strerror(errno));
-    }
-    close(fd);
     return OK;
 }
 
@@ -102,6 +110,7 @@ void ledger_close(ledger **l)
 {
     if (!*l)
         return;
+    sqlite3_finalize((*l)->version);
     sqlite3_close(((*l)->db));
     mem_free((*l)->path);
     mem_free(*l);

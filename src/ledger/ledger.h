@@ -44,6 +44,9 @@ typedef enum ledger_mode {
 status ledger_open(ledger **out, const char *path, ledger_mode mode, error *err) MUST_CHECK;
 void ledger_close(ledger **l);
 const char *ledger_path(const ledger *l);
+/* A number that is another one after something was committed through any other connection (any process). Of a ledger
+ * opened to read, and of nobody else's: numbers of two connections have nothing to do with each other. Microseconds. */
+status ledger_version(ledger *l, uint64_t *out, error *err) MUST_CHECK;
 
 /* ---- what is written: strings may be NULL or "" where they are not known ---- */
 

@@ -10,6 +10,7 @@
 struct ledger {
     sqlite3 *db;
     char *path;
+    sqlite3_stmt *version; /* version.c; NULL until it is asked */
 };
 
 enum { LEDGER_BUSY_MS = 10000 }; /* how long a writer waits for another one */

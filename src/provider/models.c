@@ -223,3 +223,8 @@ status models_find(char **path, const char *model, error *err)
     models_free(list, n);
     return s;
 }
+
+status models_part(const char *path, unsigned i, char *out, size_t room, error *err)
+{
+    return gguf_part_path(path, i, out, room, err);
+}

@@ -26,6 +26,9 @@ void models_free(model_file *list, size_t n);
 /* Removes a model of the list: all its files; of a link, the link. What was removed before an error stays removed. */
 status models_delete(const model_file *m, error *err) MUST_CHECK;
 
+/* The file of part i (from 0) of the model whose first file is at path. E_RANGE: it has not so many. */
+status models_part(const char *path, unsigned i, char *out, size_t room, error *err) MUST_CHECK;
+
 /* SHA-256 (hex) of the open files of a model: of one file itself; of several, of their hex digests in order. Digests
  * are remembered in the cache directory by (device, inode, size, mtime), so a big file is read once. */
 status models_digest(const int *fds, size_t n, char out[65], error *err) MUST_CHECK;

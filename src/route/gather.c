@@ -28,6 +28,7 @@ typedef struct work {
     ledger *l;
     const task *t;
     const route_settings *s;
+    privacy_class privacy; /* the task's and the request's, joined */
     char *sampling;
     side_work sides[SIDES_MAX];
     size_t n;
@@ -254,7 +255,7 @@ static bool better_local(const work *w, const route_side *a, const route_side *b
 
 static bool better_cloud(const work *w, const route_side *a, const route_side *b)
 {
-    bool fa = privacy_allows(w->t->privacy, a->place), fb = privacy_allows(w->t->privacy, b->place);
+    bool fa = privacy_allows(w->privacy, a->place), fb = privacy_allows(w->privacy, b->place);
     return fa != fb ? fa : a->n > 0 && b->n == 0;
 }
 
@@ -340,6 +341,7 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
     w->t = t;
     w->n_cases = task_measured(t);
     w->s = settings;
+    w->privacy = privacy_class_join(t->privacy, settings->at_least);
     status s = task_sampling_key(t, &w->sampling, err);
     add_candidates(w);
     if (!s && l)
@@ -349,6 +351,7 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
     if (!s)
         s = set_task(t, &in, err);
     if (!s) {
+        in.privacy = w->privacy;
         side_work *local = pick(w, true), *cloud = pick(w, false);
         clear_side(&in.local);
         clear_side(&in.cloud);

@@ -8,9 +8,9 @@
 #include "plat/paths.h"
 #include "task/task_int.h"
 
-enum { PLACES = 3, PATH_BYTES_MAX = 16 << 10, NAMES_MAX = 10000 };
+enum { PLACES = TASK_PLACES, PATH_BYTES_MAX = 16 << 10, NAMES_MAX = 10000 };
 
-static char *joined(const char *a, const char *b)
+char *task_joined(const char *a, const char *b)
 {
     buf out = BUF_INIT(PATH_BYTES_MAX);
     buf_printf(&out, "%s/%s", a, b);
@@ -22,20 +22,19 @@ static char *joined(const char *a, const char *b)
 static bool is_file(const char *dir, const char *name)
 {
     struct stat st;
-    char *path = joined(dir, name);
+    char *path = task_joined(dir, name);
     bool yes = path && !stat(path, &st) && S_ISREG(st.st_mode);
     mem_free(path);
     return yes;
 }
 
-/* The folders that hold tasks, in order; entries may be NULL. Free each. */
-static void places(char *out[PLACES], const char *bin_dir)
+void task_places(char *out[PLACES], const char *bin_dir)
 {
     out[0] = mem_strdup("./tasks");
     out[1] = NULL;
     if (path_of(&out[1], PATH_DATA, "tasks", NULL) != OK)
         out[1] = NULL;
-    out[2] = bin_dir ? joined(bin_dir, "../share/hearth/tasks") : NULL;
+    out[2] = bin_dir ? task_joined(bin_dir, "../share/hearth/tasks") : NULL;
 }
 
 static void free_places(char *p[PLACES])
@@ -81,9 +80,9 @@ status task_find(char **dir, const char *path_or_name, const char *bin_dir, erro
         !strcmp(path_or_name, "."))
         return find_path(dir, path_or_name, err);
     char *where[PLACES], *found = NULL;
-    places(where, bin_dir);
+    task_places(where, bin_dir);
     for (int i = 0; i < PLACES && !found; i++) {
-        char *candidate = where[i] ? joined(where[i], path_or_name) : NULL;
+        char *candidate = where[i] ? task_joined(where[i], path_or_name) : NULL;
         if (candidate && path_or_name[0] && is_file(candidate, "task.yaml"))
             found = candidate;
         else
@@ -131,7 +130,7 @@ static status list_place(task_names *out, const char *place, error *err)
     for (struct dirent *e; !s && out->n < NAMES_MAX && (e = readdir(d));) {
         if (e->d_name[0] == '.' || has_name(out, e->d_name))
             continue;
-        char *dir = joined(place, e->d_name);
+        char *dir = task_joined(place, e->d_name);
         if (dir && is_file(dir, "task.yaml"))
             s = add_name(out, e->d_name, dir, err);
         else
@@ -158,7 +157,7 @@ status task_list(task_names *out, const char *bin_dir, error *err)
     char *where[PLACES];
     task_names found = { 0, NULL, NULL };
     status s = OK;
-    places(where, bin_dir);
+    task_places(where, bin_dir);
     for (int i = 0; i < PLACES && !s; i++)
         if (where[i])
             s = list_place(&found, where[i], err);

@@ -40,8 +40,11 @@ static status add_file(task_reader *r, const yaml *at, const char *path, bool ne
 {
     char *known = r->t->memory->files, both[2 * DIGEST_HEX] = "", *full = in_folder(r, path);
     error why = { 0 };
-    if (!full)
+    struct task_path *kept = full ? arena_alloc(r->a, sizeof *kept) : NULL;
+    if (!kept)
         return task_no_memory(r->err);
+    *kept = (struct task_path){ r->t->memory->paths, full };
+    r->t->memory->paths = kept;
     memcpy(both, known, strlen(known));
     status s = digest_file(full, both + strlen(known), &why);
     if (s == E_NOMEM)

@@ -153,6 +153,12 @@ status task_load_cases(task *t, error *err) MUST_CHECK;
 /* As task_load_cases, from memory. */
 status task_parse_cases(task *t, const char *text, size_t n, error *err) MUST_CHECK;
 void task_close(task **t);
+/* Calls fn with the path of every file that decided what task_open(name) and task_load_cases gave, also of those that
+ * were looked for and not there: as long as none of them changes, the same call gives the same task. Not the files of
+ * models that graders name. Stops with the first error of fn. */
+typedef status task_file_fn(void *user, const char *path, error *err);
+status task_files(const task *t, const char *name, const char *bin_dir, task_file_fn *fn, void *user,
+                  error *err) MUST_CHECK;
 
 /* The tasks that task_open would find by name, sorted, each once. Free with task_names_clear. */
 typedef struct task_names {

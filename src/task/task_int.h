@@ -28,6 +28,10 @@ struct task_memory {
     size_t n_models;
     const char *bound;            /* grade_bind_models; NULL */
     char files[DIGEST_HEX];       /* of what `command` graders run; "" */
+    struct task_path {            /* these files by path, also those that were not there; newest first */
+        struct task_path *next;
+        const char *path;
+    } *paths;
 };
 
 /* Reading task.yaml: what every reader of a part needs. */
@@ -90,6 +94,11 @@ void baseline_clear(task *t);
 
 /* Finds the folder: *dir is mem_free'd by the caller. */
 status task_find(char **dir, const char *path_or_name, const char *bin_dir, error *err);
+/* The folders that hold tasks, in order; entries may be NULL. Free each. */
+enum { TASK_PLACES = 3 };
+void task_places(char *out[TASK_PLACES], const char *bin_dir);
+/* "a/b"; NULL without memory. Free with mem_free. */
+char *task_joined(const char *a, const char *b);
 
 /* ---- graders ---- */
 typedef enum field_type {
