@@ -30,10 +30,12 @@ status ledger_purge_text(ledger *l, const char *task, uint64_t *n_deleted, error
     static const char of_task[] =
         "DELETE FROM text WHERE digest IN (SELECT a.text FROM answer a JOIN run r ON r.id = a.run WHERE r.task = ?1"
         " UNION SELECT a.prompt_text FROM answer a JOIN run r ON r.id = a.run WHERE r.task = ?1 UNION SELECT"
-        " fixed FROM label WHERE task = ?1) AND digest NOT IN (SELECT a.text FROM answer a JOIN run r ON r.id = a.run"
+        " fixed FROM label WHERE task = ?1 UNION SELECT prompt_text FROM shadow WHERE task = ?1 UNION SELECT local_text"
+        " FROM shadow WHERE task = ?1 UNION SELECT cloud_text FROM shadow WHERE task = ?1) AND digest NOT IN (SELECT a.text FROM answer a JOIN run r ON r.id = a.run"
         " WHERE r.task <> ?1"
         " UNION SELECT a.prompt_text FROM answer a JOIN run r ON r.id = a.run WHERE r.task <> ?1 UNION"
-        " SELECT fixed FROM label WHERE task <> ?1)";
+        " SELECT fixed FROM label WHERE task <> ?1 UNION SELECT prompt_text FROM shadow WHERE task <> ?1 UNION SELECT"
+        " local_text FROM shadow WHERE task <> ?1 UNION SELECT cloud_text FROM shadow WHERE task <> ?1)";
     /* secure_delete: the bytes are overwritten, not only unlinked; then the log, which may hold them, is emptied. */
     status s = sql_script(l, doing, err, "PRAGMA secure_delete = ON");
     if (!s)

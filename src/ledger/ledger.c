@@ -221,8 +221,7 @@ const char *ledger_verdict_name(ledger_verdict v)
     return (unsigned)v < ARRAY_LEN(verdicts) ? verdicts[v] : "reject";
 }
 
-/* Stores a text once; its digest goes to `out`, or "" when there is nothing to keep. */
-static status put_text(ledger *l, const char *text, bool keep, char out[DIGEST_HEX], error *err)
+status text_put(ledger *l, const char *text, bool keep, char out[DIGEST_HEX], error *err)
 {
     out[0] = 0;
     if (!keep || !text)
@@ -255,9 +254,9 @@ status ledger_append_answer(ledger *l, const char *run, const ledger_answer *a, 
         s = sql_begin(l, doing, err);
     if (s)
         return s;
-    s = put_text(l, a->text, a->keep_text, text, err);
+    s = text_put(l, a->text, a->keep_text, text, err);
     if (!s)
-        s = put_text(l, a->prompt_text, a->keep_text, prompt, err);
+        s = text_put(l, a->prompt_text, a->keep_text, prompt, err);
     if (!s)
         s = sql_run(l, doing, err, "INSERT INTO answer (id, at_us, run, case_id, repeat_no, prompt, text, prompt_text,"
                     " finish, n_prompt, n_output, n_cached, prefill_us, decode_us, ttft_us, total_us, mean_logprob,"
@@ -314,7 +313,7 @@ status ledger_append_label(ledger *l, const ledger_label *label, bool keep_text,
         s = sql_begin(l, doing, err);
     if (s)
         return s;
-    s = put_text(l, label->fixed, keep_text, fixed, err);
+    s = text_put(l, label->fixed, keep_text, fixed, err);
     if (!s)
         s = sql_run(l, doing, err, "INSERT INTO label (id, at_us, task, case_id, answer, other, verdict, fixed, who)"
                     " VALUES (?, ?, ?, ?, ?, NULLIF(?, ''), ?, ?, ?)", "titt" "ttttt", id, clock_utc_us(), label->task,

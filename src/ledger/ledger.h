@@ -9,6 +9,7 @@
  *   label     what a person said of an answer: accepted, rejected (and put right), or which of two is better
  *   decision  what hearth concluded of a task on a day, with the counts and evidence it rests on
  *   fact      a named number of a run (speed, memory): belongs to the run's machine, threads, ISA, power source
+ *   policy, shadow, alarm   what the router was told, and how routes do that are in force: watch.h
  *   text      prompts and answers by digest: the only table that may lose rows
  *
  * Invariants, kept by triggers and transactions, not by good will:
@@ -31,7 +32,7 @@
 #include "base/status.h"
 #include "plat/random.h"
 
-enum { LEDGER_VERSION = 2 }; /* of the schema */
+enum { LEDGER_VERSION = 3 }; /* of the schema */
 
 typedef struct ledger ledger;
 typedef enum ledger_mode {

@@ -41,6 +41,10 @@ status sql_end(ledger *l, status so_far, const char *doing, error *err) MUST_CHE
 /* A text column copied into memory; NULL becomes "". NULL without memory. */
 const char *sql_text(struct ledger_memory *m, sqlite3_stmt *s, int column);
 
+/* ---- ledger.c ---- */
+/* Stores a text once; its digest goes to `out`, or "" when there is nothing to keep. */
+status text_put(ledger *l, const char *text, bool keep, char out[DIGEST_HEX], error *err) MUST_CHECK;
+
 /* ---- query.c: results of many rows ---- */
 struct ledger_memory *rows_memory(void);         /* NULL without memory */
 void rows_forget(struct ledger_memory **m);

@@ -6,6 +6,7 @@
  *   NAME_once               a second row with the same key is ignored (content-addressed tables) or aborts: so that
  *                           INSERT OR REPLACE, which deletes without asking the other triggers, changes nothing */
 #include <stdio.h>
+#include <string.h>
 
 #include "ledger/ledger_int.h"
 #include "plat/clock.h"
@@ -54,17 +55,33 @@ static const char *const steps[LEDGER_VERSION] = {
     " n_pass BIGINT NOT NULL, detail TEXT NOT NULL);"
     "CREATE INDEX label_by_task ON label (task, case_id);"
     "CREATE INDEX decision_by_task ON decision (task);",
+    /* 3: what the router is told, and what is seen of routes that are in force */
+    "CREATE TABLE policy (id TEXT PRIMARY KEY, at_us BIGINT NOT NULL, number BIGINT NOT NULL, who TEXT NOT NULL,"
+    " reason TEXT NOT NULL, digest TEXT NOT NULL, body TEXT NOT NULL);"
+    "CREATE TABLE shadow (id TEXT PRIMARY KEY, at_us BIGINT NOT NULL, task TEXT NOT NULL, basis TEXT NOT NULL,"
+    " policy BIGINT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('graded', 'agreement')),"
+    " local_evidence TEXT REFERENCES evidence(id), cloud_evidence TEXT REFERENCES evidence(id), provider TEXT NOT NULL,"
+    " prompt_text TEXT NOT NULL, local_text TEXT NOT NULL, cloud_text TEXT NOT NULL, local_fault TEXT NOT NULL,"
+    " cloud_fault TEXT NOT NULL, value DOUBLE PRECISION CHECK (value >= -1 AND value <= 1),"
+    " base DOUBLE PRECISION NOT NULL CHECK (base >= 0 AND base <= 1),"
+    " base_low DOUBLE PRECISION NOT NULL CHECK (base_low >= 0 AND base_low <= base), cost_usd DOUBLE PRECISION);"
+    "CREATE TABLE alarm (id TEXT PRIMARY KEY, at_us BIGINT NOT NULL, task TEXT NOT NULL, basis TEXT NOT NULL,"
+    " kind TEXT NOT NULL CHECK (kind IN ('drift', 'malformed', 'log-probability', 'length')),"
+    " value DOUBLE PRECISION NOT NULL, level DOUBLE PRECISION NOT NULL, n_seen BIGINT NOT NULL, detail TEXT NOT NULL);"
+    "CREATE UNIQUE INDEX policy_by_number ON policy (number);"
+    "CREATE INDEX shadow_by_task ON shadow (task, basis);"
+    "CREATE INDEX alarm_by_task ON alarm (task);",
 };
 
 /* Tables in which a row of the same key says the same thing. */
 static const char *const by_content[] = { "machine", "evidence" };
 static const char *const by_id[] = { "run", "answer", "grade", "failure", "fact", "label", "decision",
-                                    "schema_version" };
+                                    "policy", "shadow", "alarm", "schema_version" };
 
 static status guard(ledger *l, const char *table, bool ignore_again, error *err)
 {
     char sql[1024];
-    const char *key = table[0] == 's' ? "version" : "id";
+    const char *key = strcmp(table, "schema_version") == 0 ? "version" : "id";
     snprintf(sql, sizeof sql,
              "CREATE TRIGGER IF NOT EXISTS %s_fixed BEFORE UPDATE ON %s BEGIN SELECT RAISE(ABORT, 'the ledger is "
              "append only: %s is never changed'); END;"

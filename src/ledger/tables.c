@@ -14,7 +14,9 @@ const char table_part[] =
     " a AS (SELECT id, text, prompt_text FROM answer WHERE run IN (SELECT id FROM r)),"
     " l AS (SELECT id, fixed FROM label WHERE answer IN (SELECT id FROM a) AND (other IS NULL OR other IN"
     " (SELECT id FROM a))),"
-    " d AS (SELECT id, local_evidence, cloud_evidence FROM decision WHERE (?1 = '' OR task = ?1) AND at_us >= ?2) ";
+    " d AS (SELECT id, local_evidence, cloud_evidence FROM decision WHERE (?1 = '' OR task = ?1) AND at_us >= ?2),"
+    " h AS (SELECT id, local_evidence, cloud_evidence, prompt_text, local_text, cloud_text FROM shadow"
+    " WHERE (?1 = '' OR task = ?1) AND at_us >= ?2) ";
 
 #define OF_RUN "run IN (SELECT id FROM r)"
 const table table_all[TABLES] = {
@@ -22,7 +24,8 @@ const table table_all[TABLES] = {
       { { "id", COLUMN_DIGEST }, { "at_us", COLUMN_TIME }, { "cpu", COLUMN_WORD }, { "cores", COLUMN_COUNT },
         { "memory_bytes", COLUMN_COUNT }, { "system", COLUMN_WORD } } },
     { "evidence",
-      "id IN (SELECT evidence FROM r UNION SELECT local_evidence FROM d UNION SELECT cloud_evidence FROM d)", true, 9,
+      "id IN (SELECT evidence FROM r UNION SELECT local_evidence FROM d UNION SELECT cloud_evidence FROM d"
+      " UNION SELECT local_evidence FROM h UNION SELECT cloud_evidence FROM h)", true, 9,
       { { "id", COLUMN_DIGEST }, { "at_us", COLUMN_TIME }, { "source", COLUMN_WORD }, { "model", COLUMN_WORD },
         { "numerics", COLUMN_WORD }, { "kv_type", COLUMN_WORD }, { "context_rule", COLUMN_WORD },
         { "constrained", COLUMN_COUNT }, { "sampling", COLUMN_WORD } } },
@@ -31,7 +34,8 @@ const table table_all[TABLES] = {
         { "task", COLUMN_WORD }, { "provider", COLUMN_WORD }, { "place", COLUMN_WORD }, { "model_name", COLUMN_WORD },
         { "version", COLUMN_WORD }, { "threads", COLUMN_COUNT }, { "isa", COLUMN_WORD }, { "power", COLUMN_WORD },
         { "governor", COLUMN_WORD } } },
-    { "text", "digest IN (SELECT text FROM a UNION SELECT prompt_text FROM a UNION SELECT fixed FROM l)", true, 3,
+    { "text", "digest IN (SELECT text FROM a UNION SELECT prompt_text FROM a UNION SELECT fixed FROM l UNION"
+      " SELECT prompt_text FROM h UNION SELECT local_text FROM h UNION SELECT cloud_text FROM h)", true, 3,
       { { "digest", COLUMN_DIGEST }, { "at_us", COLUMN_TIME }, { "body", COLUMN_BODY } } },
     { "answer", OF_RUN, false, 18,
       { { "id", COLUMN_ID }, { "at_us", COLUMN_TIME }, { "run", COLUMN_ID }, { "case_id", COLUMN_WORD },
@@ -58,6 +62,17 @@ const table table_all[TABLES] = {
         { "local_evidence", COLUMN_OTHER }, { "cloud_evidence", COLUMN_OTHER }, { "suite", COLUMN_WORD },
         { "n_win", COLUMN_COUNT }, { "n_tie", COLUMN_COUNT }, { "n_loss", COLUMN_COUNT }, { "n_case", COLUMN_COUNT },
         { "n_pass", COLUMN_COUNT }, { "detail", COLUMN_WORD } } },
+    { "shadow", "id IN (SELECT id FROM h)", false, 18,
+      { { "id", COLUMN_ID }, { "at_us", COLUMN_TIME }, { "task", COLUMN_WORD }, { "basis", COLUMN_DIGEST },
+        { "policy", COLUMN_COUNT }, { "kind", COLUMN_WORD }, { "local_evidence", COLUMN_OTHER },
+        { "cloud_evidence", COLUMN_OTHER }, { "provider", COLUMN_WORD }, { "prompt_text", COLUMN_STORED },
+        { "local_text", COLUMN_STORED }, { "cloud_text", COLUMN_STORED }, { "local_fault", COLUMN_WORD },
+        { "cloud_fault", COLUMN_WORD }, { "value", COLUMN_UNSURE }, { "base", COLUMN_VALUE },
+        { "base_low", COLUMN_VALUE }, { "cost_usd", COLUMN_UNSURE } } },
+    { "alarm", "(?1 = '' OR task = ?1) AND at_us >= ?2", false, 9,
+      { { "id", COLUMN_ID }, { "at_us", COLUMN_TIME }, { "task", COLUMN_WORD }, { "basis", COLUMN_DIGEST },
+        { "kind", COLUMN_WORD }, { "value", COLUMN_VALUE }, { "level", COLUMN_VALUE }, { "n_seen", COLUMN_COUNT },
+        { "detail", COLUMN_WORD } } },
 };
 
 const table *table_find(const char *name)

@@ -34,7 +34,8 @@ typedef struct table {
 } table;
 
 #define LEDGER_FILE_NAME "hearth-ledger" /* the table of an exported file's first line */
-enum { TABLES = 10 };
+/* All but policy: what an installation is told is its own, and no file brings it another. */
+enum { TABLES = 12 };
 extern const table table_all[TABLES]; /* every row comes after those that it refers to */
 
 const table *table_find(const char *name);
@@ -43,7 +44,7 @@ void table_columns(const table *t, buf *sql);
 /* A row of SELECT <columns>: {"table":"NAME","id":…}. */
 void table_write_row(const table *t, sqlite3_stmt *st, buf *out);
 
-/* WITH r AS (the part's runs), a AS (their answers), l AS (labels), d AS (decisions): begins each statement over a
+/* WITH r AS (the part's runs), a AS (their answers), l AS (labels), d AS (decisions), h AS (shadows): begins each statement over a
  * part; its arguments ?1, ?2 are the task ("" for all) and since_us. */
 extern const char table_part[];
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "ledger/exchange.h"
 #include "ledger/tables.h"
+#include "ledger/watch.h"
 #include "lib/random.h"
 
 enum { FILE_MAX = 64 << 20 };
@@ -76,6 +77,12 @@ static ledger *filled(void)
     ledger_evidence_id(&cloud, evidence);
     ledger_decision d = { .task = "demo", .verdict = "unproven", .cloud_evidence = evidence, .suite = "s", .n = 2 };
     assert_ok(ledger_append_decision(l, &d, NULL, err));
+    ledger_shadow h = { .task = "demo", .basis = evidence, .policy = 1, .kind = "agreement", .cloud_evidence = evidence,
+                        .provider = "cloud", .prompt_text = "ask: y", .local_text = "here", .cloud_text = "there",
+                        .value = NAN, .base = 0.9, .base_low = 0.8, .cost_usd = 0.25 };
+    ledger_alarm m = { .task = "demo", .basis = evidence, .kind = "drift", .value = 1200, .level = 1000, .n = 50 };
+    assert_ok(ledger_append_shadow(l, &h, true, err));
+    assert_ok(ledger_append_alarm(l, &m, err));
     return l;
 }
 
@@ -114,7 +121,7 @@ static void what_is_exported_comes_through(void **state)
     uint64_t n = 0;
     ledger_imported got = { 0 };
     buf file = exported(l, &all, &n), again = { 0 };
-    assert_true(n == 1 + 2 + 2 + 5 + 3 + 3 + 1 + 1 + 2 + 1);
+    assert_true(n == 1 + 2 + 2 + 8 + 3 + 3 + 1 + 1 + 2 + 1 + 1 + 1);
     assert_non_null(strstr(buf_text(&file), "{\"hex\":\"62616420ff206279746573\"}"));
     assert_ok(import_text(to, buf_text(&file), &got, err));
     assert_true(got.n_rows == n && got.n_new == n);
@@ -136,7 +143,7 @@ static void a_part_holds_what_it_needs(void **state)
     (void)state;
     ledger *l = filled(), *to = open_other();
     const ledger_part parts[] = { { "demo", 0 }, { "other", 0 }, { "none", 0 }, { NULL, INT64_MAX } };
-    const uint64_t rows[] = { 1 + 2 + 1 + 4 + 2 + 3 + 1 + 1 + 2 + 1, 1 + 1 + 1 + 2 + 1, 0, 0 };
+    const uint64_t rows[] = { 1 + 2 + 1 + 7 + 2 + 3 + 1 + 1 + 2 + 1 + 1 + 1, 1 + 1 + 1 + 2 + 1, 0, 0 };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         uint64_t n = 0;
         ledger_imported got = { 0 };
@@ -201,8 +208,8 @@ static void a_strangers_file_changes_nothing(void **state)
         const char *old, *new, *says;
         status code;
     } attacks[] = {
-        { "\"schema\":2", "\"schema\":3", "schema 3", E_UNSUPPORTED },
-        { "\"schema\":2", "\"schema\":1", "schema 1", E_UNSUPPORTED },
+        { "\"schema\":3", "\"schema\":4", "schema 4", E_UNSUPPORTED },
+        { "\"schema\":3", "\"schema\":1", "schema 1", E_UNSUPPORTED },
         { "hearth-ledger", "something", "is not a file of", E_FORMAT },
         { "\"cpu\":\"A CPU\"", "\"cpu\":\"B CPU\"", "digest of what it says", E_FORMAT },
         { "\"kv_type\":\"f16\"", "\"kv_type\":\"f32\"", "digest of what it says", E_FORMAT },
@@ -216,6 +223,9 @@ static void a_strangers_file_changes_nothing(void **state)
         { "\"score\":0.1", "\"score\":1e999", "must be a number", E_FORMAT },
         { "\"outcome\":\"wrong\"", "\"outcome\":\"maybe\"", "CHECK", E_FORMAT },
         { "\"verdict\":\"tie\"", "\"verdict\":\"x\"", "CHECK", E_FORMAT },
+        { "\"base\":0.9", "\"base\":1.9", "CHECK", E_FORMAT },
+        { "\"kind\":\"agreement\"", "\"kind\":\"x\"", "CHECK", E_FORMAT },
+        { "\"kind\":\"drift\"", "\"kind\":\"x\"", "CHECK", E_FORMAT },
         { "\"repeat_no\":0", "\"repeat_no\":0.5", "must be a whole number", E_FORMAT },
         { "\"repeat_no\":0", "\"repeat_no\":\"0\"", "must be a whole number", E_FORMAT },
         { "\"n_prompt\":10", "\"n_prompt\":-7", "must be a whole number", E_FORMAT },
@@ -226,6 +236,7 @@ static void a_strangers_file_changes_nothing(void **state)
         { "\"table\":\"run\"", "\"table\":\"runs\"", "'runs' is no table", E_FORMAT },
         { "\"table\":\"run\"", "\"table\":\"schema_version\"", "is no table", E_FORMAT },
         { "\"table\":\"run\"", "\"table\":\"run; DROP TABLE run\"", "is no table", E_FORMAT },
+        { "\"table\":\"run\"", "\"table\":\"policy\"", "is no table", E_FORMAT }, /* nobody else tells us what to do */
         { "\"table\":\"run\"", "\"table\":7", "is no table", E_FORMAT },
         { "{\"table\":\"run\"", "[{\"table\":\"run\"", "", E_FORMAT },
         { "{\"table\":\"end\"", "{\"table\":\"end\",\"rows\":0}\n{\"table\":\"end\"", "some are missing",
@@ -246,7 +257,7 @@ static void a_strangers_file_changes_nothing(void **state)
     }
     after = exported(to, &all, NULL);
     assert_string_equal(buf_text(&after),
-                        "{\"table\":\"hearth-ledger\",\"schema\":2}\n{\"table\":\"end\",\"rows\":0}\n");
+                        "{\"table\":\"hearth-ledger\",\"schema\":3}\n{\"table\":\"end\",\"rows\":0}\n");
     buf_clear(&after);
     buf_clear(&file);
     drop_other(&to);
@@ -270,7 +281,7 @@ static void a_file_that_lacks_a_line_is_refused(void **state)
         buf_add(&less, text, (size_t)(line - text) + 5);
         assert_int_equal(import_text(to, buf_text(&less), NULL, NULL), E_FORMAT);
     }
-    assert_int_equal(lines, 23);
+    assert_int_equal(lines, 28);
     error e = { 0 };
     assert_int_equal(import_text(to, "", NULL, &e), E_FORMAT);
     assert_non_null(strstr(e.text, "is empty"));
@@ -350,7 +361,7 @@ static void every_column_is_exported(void **state)
     (void)state;
     ledger *l = filled();
     ledger_close(&l);
-    assert_int_equal(count("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), TABLES + 1);
+    assert_int_equal(count("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), TABLES + 2);
     for (size_t i = 0; i < TABLES; i++) {
         char sql[256];
         snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM pragma_table_info('%s')", table_all[i].name);

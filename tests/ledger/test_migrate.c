@@ -1,5 +1,5 @@
-/* From schema 1 to schema 2: every row survives, and neither a kill nor a full disk leaves anything but a whole ledger
- * of one of the two. version1.sql is a real ledger that hearth 0.1.0 wrote. */
+/* From schemas 1 and 2 to today's: every row survives, and neither a kill nor a full disk leaves anything but a whole
+ * ledger of the old one or today's. version1.sql and version2.sql are real ledgers that hearth 0.1.0 wrote. */
 #include "fixture.h"
 
 #include <signal.h>
@@ -8,12 +8,13 @@
 #include <sys/wait.h>
 
 #include "base/mem.h"
+#include "ledger/watch.h"
 #include "plat/clock.h"
 
-static void version1(void)
+static void old_ledger(const char *file)
 {
     static char sql[1 << 16];
-    FILE *f = fopen("tests/ledger/version1.sql", "r");
+    FILE *f = fopen(file, "r");
     assert_non_null(f);
     size_t n = fread(sql, 1, sizeof sql - 1, f);
     assert_true(n > 1000 && n < sizeof sql - 1);
@@ -25,6 +26,11 @@ static void version1(void)
                      SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
+}
+
+static void version1(void)
+{
+    old_ledger("tests/ledger/version1.sql");
 }
 
 static int64_t version(void)
@@ -108,7 +114,7 @@ static void every_row_survives(void **state)
     mem_free(text);
     ledger_rows_close(&rows);
     ledger_runs_close(&runs);
-    assert_int_equal(version(), 2);
+    assert_int_equal(version(), LEDGER_VERSION);
     assert_same(before);
     assert_int_equal(count("SELECT COUNT(*) FROM grade WHERE detail <> ''"), 0);
     char run[UUID_TEXT];
@@ -117,7 +123,39 @@ static void every_row_survives(void **state)
     ledger_close(&l);
     assert_ok(ledger_open(&l, path, LEDGER_WRITE, err)); /* again: nothing to do */
     ledger_close(&l);
-    assert_int_equal(count("SELECT COUNT(*) FROM schema_version"), 2);
+    assert_int_equal(count("SELECT COUNT(*) FROM schema_version"), LEDGER_VERSION);
+}
+
+static void every_row_of_schema_2_survives(void **state)
+{
+    (void)state;
+    char before[DIGEST_HEX];
+    ledger *l = NULL;
+    ledger_labels labels = { 0 };
+    ledger_decisions decisions = { 0 };
+    ledger_policies none = { 0 };
+    old_ledger("tests/ledger/version2.sql");
+    take(before);
+    assert_int_equal(version(), 2);
+    assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
+    assert_ok(ledger_verify(l, err));
+    assert_ok(ledger_find_labels(l, "demo", &labels, err));
+    assert_int_equal(labels.n, 1);
+    assert_string_equal(labels.rows[0].case_id, "c1");
+    ledger_labels_close(&labels);
+    assert_ok(ledger_find_decisions(l, "demo", &decisions, err));
+    assert_int_equal(decisions.n, 1);
+    assert_string_equal(decisions.rows[0].verdict, "candidate");
+    assert_int_equal(decisions.rows[0].n_pass, 3);
+    ledger_decisions_close(&decisions);
+    assert_ok(ledger_find_policy(l, &none, err));
+    assert_int_equal(none.n, 0);
+    ledger_policies_close(&none);
+    assert_ok(ledger_append_policy(l, &(ledger_policy){ .who = "me", .reason = "first", .body = "hearth: 1\n" }, NULL, err));
+    ledger_close(&l);
+    assert_int_equal(version(), LEDGER_VERSION);
+    assert_same(before);
+    assert_int_equal(count("SELECT number FROM policy"), 1);
 }
 
 /* A process of the old hearth is in the middle of its work. */
@@ -148,16 +186,17 @@ static void a_process_of_the_old_schema_goes_on(void **state)
     assert_int_equal(count("SELECT COUNT(*) FROM grade WHERE detail = ''"), 7);
 }
 
-/* Opened by somebody who knows only SQLite: it is whole, of schema 1 or 2, with all rows. */
+/* Opened by somebody who knows only SQLite: it is whole, of schema 1 or today's, with all rows. */
 static int64_t assert_whole(const char before[DIGEST_HEX])
 {
     int64_t v = version();
-    assert_true(v == 1 || v == 2);
+    assert_true(v == 1 || v == LEDGER_VERSION);
     assert_int_equal(count("SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
     assert_int_equal(count("SELECT COUNT(*) FROM sqlite_master WHERE name IN ('label', 'decision', 'label_by_task',"
-                           " 'decision_by_task', 'label_kept', 'decision_kept')"), v == 2 ? 6 : 0);
-    assert_int_equal(count("SELECT COUNT(*) FROM pragma_table_info('grade') WHERE name = 'detail'"), v - 1);
-    assert_int_equal(count("SELECT COUNT(*) FROM pragma_table_info('run') WHERE name = 'governor'"), v - 1);
+                           " 'decision_by_task', 'label_kept', 'decision_kept', 'policy', 'shadow', 'alarm',"
+                           " 'policy_kept', 'shadow_kept', 'alarm_kept')"), v == LEDGER_VERSION ? 12 : 0);
+    assert_int_equal(count("SELECT COUNT(*) FROM pragma_table_info('grade') WHERE name = 'detail'"), v > 1);
+    assert_int_equal(count("SELECT COUNT(*) FROM pragma_table_info('run') WHERE name = 'governor'"), v > 1);
     assert_same(before);
     return v;
 }
@@ -167,7 +206,7 @@ static void a_full_disk_leaves_the_old_ledger(void **state)
 {
     (void)state;
     int refused = 0, done = 0;
-    for (rlim_t limit = 0; limit <= 320 << 10; limit += 16 << 10) {
+    for (rlim_t limit = 0; limit <= 448 << 10; limit += 16 << 10) {
         char before[DIGEST_HEX];
         int how;
         version1();
@@ -186,13 +225,13 @@ static void a_full_disk_leaves_the_old_ledger(void **state)
         waitpid(child, &how, 0);
         assert_true(WIFEXITED(how));
         assert_in_range(WEXITSTATUS(how), 0, 1);
-        assert_int_equal(assert_whole(before), WEXITSTATUS(how) == 0 ? 2 : 1);
+        assert_int_equal(assert_whole(before), WEXITSTATUS(how) == 0 ? LEDGER_VERSION : 1);
         *(WEXITSTATUS(how) == 0 ? &done : &refused) += 1;
         ledger *l = NULL;
         assert_ok(ledger_open(&l, path, LEDGER_WRITE, err)); /* with space again it goes through */
         assert_ok(ledger_verify(l, err));
         ledger_close(&l);
-        assert_int_equal(assert_whole(before), 2);
+        assert_int_equal(assert_whole(before), LEDGER_VERSION);
         assert_int_equal(own_ledger_remove(NULL), 0);
         assert_int_equal(mkdir(dir, 0700), 0);
     }
@@ -203,7 +242,7 @@ static void killed_while_it_migrates(void **state)
 {
     (void)state;
     enum { ROUNDS = 40 };
-    int of_1 = 0, of_2 = 0;
+    int of_1 = 0, of_new = 0;
     uint64_t longest_us = 3000;
     for (int round = 0; round < ROUNDS; round++) {
         char before[DIGEST_HEX];
@@ -228,22 +267,23 @@ static void killed_while_it_migrates(void **state)
             kill(child, SIGKILL);
             waitpid(child, &how, 0);
         }
-        *(assert_whole(before) == 1 ? &of_1 : &of_2) += 1;
+        *(assert_whole(before) == 1 ? &of_1 : &of_new) += 1;
         ledger *l = NULL;
         assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
         assert_ok(ledger_verify(l, err));
         ledger_close(&l);
-        assert_int_equal(assert_whole(before), 2);
+        assert_int_equal(assert_whole(before), LEDGER_VERSION);
         assert_int_equal(own_ledger_remove(NULL), 0);
         assert_int_equal(mkdir(dir, 0700), 0);
     }
-    assert_true(of_1 > 0 && of_2 > 0);
+    assert_true(of_1 > 0 && of_new > 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_row_survives), TEST(a_process_of_the_old_schema_goes_on), TEST(a_full_disk_leaves_the_old_ledger),
+        TEST(every_row_survives), TEST(every_row_of_schema_2_survives),
+        TEST(a_process_of_the_old_schema_goes_on), TEST(a_full_disk_leaves_the_old_ledger),
         TEST(killed_while_it_migrates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
