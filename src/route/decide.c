@@ -5,6 +5,7 @@
  *      task's limits, the memory there is
  *   3. met: local. In doubt and local before: local, suspect. Otherwise the cloud where there is an allowed one,
  *      and else a refusal that says what is missing.
+ *   4. over this, where the task wants one and its answers allow it: a cascade (cascade.c)
  * Bounds: the bar is compared with the lower end of the two-sided 95 % interval that every table shows; the margin with
  * the one-sided 95 % bound (Tango) of the paired difference. Both hold for a suite that was run to its end. Of a part
  * of one, which may have been ended because of what it showed, only an e-process proves anything, and only where no two
@@ -245,6 +246,8 @@ void route_decide(const route_input *in, route_decision *out)
     memset(out, 0, sizeof *out);
     judge_local(in, &f);
     choose(in, &f, out);
+    const cascade_plain plain = { f.usable, f.complete, proven(&f), f.compared, f.margin == MET, cloud_allowed(in) };
+    route_decide_cascade(in, &plain, out, &f.words);
     out->complete = f.complete;
     out->met_bar = f.bar == MET;
     out->met_margin = f.margin != FAILED;

@@ -103,6 +103,7 @@ void route_explain(const route_input *in, const route_decision *d, buf *out)
     explain_side("local", &in->local, out);
     explain_side("cloud", &in->cloud, out);
     explain_pairs(in, out);
+    route_explain_cascade(in, d, out);
     if (!isnan(in->majority) || !isnan(in->regex)) {
         buf_str(out, "  without any model:");
         if (!isnan(in->majority))
@@ -173,7 +174,7 @@ js *route_to_js(const route_input *in, const route_decision *d)
               js_set(o, "paired_only_local", js_new_int(in->paired_w)) &&
               js_set(o, "paired_same", js_new_int(in->paired_t)) &&
               js_set(o, "paired_only_cloud", js_new_int(in->paired_l)) && js_set(o, "local", side_js(&in->local)) &&
-              js_set(o, "cloud", side_js(&in->cloud));
+              js_set(o, "cloud", side_js(&in->cloud)) && js_set(o, "cascade", route_cascade_js(in, d));
     if (ok)
         return o;
     js_free(o);

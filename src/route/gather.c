@@ -22,6 +22,7 @@ typedef struct side_work {
     route_side side;
     signed char *outcome; /* [case], NULL: not measured */
     const route_candidate *candidate; /* NULL: only the ledger knows it */
+    route_calibration cascade;
 } side_work;
 
 typedef struct work {
@@ -147,6 +148,50 @@ static status fill_speed(work *w, side_work *x, const tally *t, const ledger_sou
     return ledger_count_failures(w->l, w->t->id, src->evidence_id, &r->n_failed, err);
 }
 
+/* The first answer of each case: how sure the model was, and whether it was right. */
+static size_t read_sureness(const tally *t, double *sure, bool *right, bool *malformed)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < t->n_keys; k++) {
+        const tally_slot *first = &t->slots[k * t->repeats];
+        if (!first->graded || !isfinite(first->row->mean_logprob))
+            continue;
+        sure[n] = first->row->mean_logprob;
+        right[n] = first->grade.outcome == LEDGER_PASS;
+        malformed[n++] = first->grade.outcome == LEDGER_MALFORMED;
+    }
+    return n;
+}
+
+static void begin_calibration(const task *t, route_calibration *c)
+{
+    *c = (route_calibration){ .asked = t->cascade.asked, .risk = t->cascade.risk,
+                              .confidence = t->cascade.confidence };
+}
+
+static status calibrate(const work *w, side_work *x, const tally *t, error *err)
+{
+    route_calibration *c = &x->cascade;
+    begin_calibration(w->t, c);
+    if (!c->asked)
+        return OK;
+    double *sure = mem_array(t->n_keys + 1, sizeof *sure);
+    bool *right = mem_array(2 * (t->n_keys + 1), sizeof *right), *malformed = right ? right + t->n_keys + 1 : NULL;
+    status s = sure && right ? OK : fail(err, E_NOMEM, "no memory to calibrate a cascade");
+    size_t n = s ? 0 : read_sureness(t, sure, right, malformed);
+    if (!s && task_is_clustered(w->t))
+        route_calibrate_not(c, "its cases share source documents, so that they are fewer than they seem");
+    else if (!s && t->n < w->n_cases)
+        route_calibrate_not(c, "%u of %zu cases are answered, and it takes the whole suite", t->n, w->n_cases);
+    else if (!s && n < t->n)
+        route_calibrate_not(c, "%zu of %u answers came without log-probabilities: measure them again", t->n - n, t->n);
+    else if (!s)
+        route_calibrate(sure, right, malformed, n, c);
+    mem_free(sure);
+    mem_free(right);
+    return s;
+}
+
 static status fill_tally(work *w, side_work *x, const ledger_source *src, const task_case_key *by_task,
                          const tally_key *keys, error *err)
 {
@@ -166,6 +211,8 @@ static status fill_tally(work *w, side_work *x, const ledger_source *src, const 
             add_stale(&x->side, why, t.stale_prompt + t.stale_case + t.ungraded);
         s = fill_speed(w, x, &t, src, err);
     }
+    if (!s && x->side.place == PRIVACY_LOCAL)
+        s = calibrate(w, x, &t, err);
     if (!s) {
         x->outcome = t.outcome;
         t.outcome = NULL;
@@ -356,8 +403,11 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
         clear_side(&in.local);
         clear_side(&in.cloud);
         in.local.n_cases = in.cloud.n_cases = (uint32_t)w->n_cases;
+        begin_calibration(t, &in.cascade);
         if (local)
             in.local = local->side;
+        if (local && local->cascade.asked)
+            in.cascade = local->cascade;
         if (cloud)
             in.cloud = cloud->side;
         set_pairs(local, cloud, w->n_cases, &in);

@@ -14,6 +14,8 @@ static bool write_detail(const route_input *in, const route_decision *d, buf *ou
     js_set(o, "cloud", js_new_string(in->cloud.provider));
     js_set(o, "bar", in->has_bar ? js_new_double(in->bar) : js_null());
     js_set(o, "margin", js_new_double(in->margin));
+    if (in->cascade.asked)
+        js_set(o, "cascade", route_cascade_js(in, d));
     if (!js_lost())
         js_write(o, JS_CANONICAL, out);
     js_free(o);

@@ -9,7 +9,8 @@
  *  2. class private, secret or unknown never yields a place but local; internal never yields remote;
  *  3. monotone: better local evidence never turns local into cloud or refuse;
  *  4. a number that is missing (NAN, no cases) never argues for local; it only may keep a task that is local already
- *     (SUSPECT: in doubt the current route stays).
+ *     (SUSPECT: in doubt the current route stays);
+ *  5. a cascade (cascade.h) needs a cloud that the class allows, and never goes with a refusal.
  *
  * States:  UNPROVEN --measured--> CANDIDATE --all requirements met--> LOCAL --in doubt--> SUSPECT --met again--> LOCAL
  *          CANDIDATE or SUSPECT --shown to be below--> CLOUD (only where the class allows one; else CANDIDATE) */
@@ -26,6 +27,7 @@
 #include "base/status.h"
 #include "ledger/ledger.h"
 #include "privacy/privacy.h"
+#include "route/cascade.h"
 
 /* CLOUD stands for every place that is not local. */
 typedef enum route_choice { ROUTE_REFUSE, ROUTE_CLOUD, ROUTE_LOCAL } route_choice;
@@ -76,6 +78,7 @@ typedef struct route_input {
     uint64_t memory_limit_bytes; /* what may be used; 0: not known */
     route_state previous;      /* of the task's newest decision that was kept */
     double majority, regex;    /* baselines; NAN: none */
+    route_calibration cascade; /* of the local side */
 } route_input;
 
 typedef struct route_decision {
@@ -87,6 +90,7 @@ typedef struct route_decision {
     char run[UUID_TEXT];
     /* of the local side; met_margin also when there is nothing to compare with */
     bool met_bar, met_margin, met_limits, complete;
+    route_cascade cascade;     /* over this choice: who is asked first, and who then */
     char reason[ROUTE_REASON_BYTES]; /* one sentence or two; never empty */
 } route_decision;
 

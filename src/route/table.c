@@ -48,7 +48,8 @@ static void fill(row *r, const route_input *in, const route_decision *d)
     snprintf(r->cell[4], CELL_BYTES, "%s",
              isnan(side->peak_bytes) ? "-" : str_human_bytes(bytes, (uint64_t)side->peak_bytes));
     snprintf(r->cell[5], CELL_BYTES, "%s", in->class_known ? privacy_class_name(in->privacy) : "unknown");
-    snprintf(r->cell[6], CELL_BYTES, "%s", route_choice_name(d->choice));
+    snprintf(r->cell[6], CELL_BYTES, "%s",
+             d->cascade.on ? "cascade" : route_choice_name(d->choice));
 }
 
 static void pad(buf *out, const char *text, size_t to)

@@ -29,6 +29,24 @@ stat_threshold stat_choose_threshold(const double *confidence, const bool *corre
     return best;
 }
 
+uint64_t stat_threshold_needs(uint64_t wrong, double error, double alpha)
+{
+    assert(error > 0 && error < 1 && alpha > 0 && alpha < 1);
+    const uint64_t most = (uint64_t)1 << 40;
+    uint64_t low = wrong, high = wrong + 1; /* low does not pass: all of it wrong is no proof */
+    while (high < most && stat_binomial_cdf(wrong, high, error) > alpha) {
+        low = high;
+        high *= 2;
+    }
+    if (high >= most)
+        return most;
+    while (high - low > 1) {
+        uint64_t mid = low + (high - low) / 2;
+        *(stat_binomial_cdf(wrong, mid, error) > alpha ? &low : &high) = mid;
+    }
+    return high;
+}
+
 double stat_reliability(const double *confidence, const bool *correct, size_t n, double level, stat_bin *bins,
                         size_t n_bins)
 {

@@ -30,6 +30,11 @@ typedef struct stat_threshold {
 stat_threshold stat_choose_threshold(const double *confidence, const bool *correct, size_t n, const double *grid,
                                      size_t m, double error, double alpha);
 
+/* How many accepted items it takes to pass with so many wrong ones among them: the least n > wrong with
+ * P(X <= wrong) <= alpha, X ~ Binomial(n, error), which is Clopper and Pearson's bound turned round. Without a mistake
+ * ceil(log(alpha) / log(1 - error)). 0 < error < 1; what is beyond 2^40 is 2^40. */
+uint64_t stat_threshold_needs(uint64_t wrong, double error, double alpha);
+
 /* ---- reliability: confidences that are probabilities, in [0, 1] ---- */
 typedef struct stat_bin {
     uint64_t n, correct;

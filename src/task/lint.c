@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stat/confidence.h"
 #include "stat/stat.h"
 #include "task/lint_int.h"
 #include "task/task_int.h"
@@ -339,6 +340,28 @@ static status lint_tools(linter *l)
     return s;
 }
 
+static status lint_cascade(linter *l)
+{
+    const task *t = l->t;
+    size_t n = task_measured(t), least = stat_threshold_needs(0, t->cascade.risk, 1 - t->cascade.confidence);
+    if (!t->cascade.asked)
+        return OK;
+    if (t->privacy >= PRIVACY_PRIVATE)
+        return add(l, LINT_ERROR, "cascade-private", "%s: a %s task has no cascade: what a local model is not sure of "
+                   "would go to a cloud", t->path, privacy_class_name(t->privacy));
+    status s = OK;
+    if (n < least)
+        s = add(l, LINT_WARNING, "cascade-few-cases", "%s: 'cascade': %zu cases; a risk of %g takes %zu or more, all "
+                "of them accepted and right", t->path, n, t->cascade.risk, least);
+    if (!s && task_is_clustered(t))
+        s = add(l, LINT_WARNING, "cascade-clusters", "%s: 'cascade': cases share clusters, so that no threshold can be "
+                "had from them", t->path);
+    if (!s && t->bar > 1 - t->cascade.risk)
+        s = add(l, LINT_WARNING, "cascade-below-bar", "%s: 'cascade': with a risk of %g accepted answers need not "
+                "reach the bar of %g", t->path, t->cascade.risk, t->bar);
+    return s;
+}
+
 static double rate(const task_score *s)
 {
     return s->n ? (double)s->pass / (double)s->n : 0;
@@ -382,6 +405,8 @@ status lint_loaded(const task *t, lint_report *out, error *err)
         s = lint_size(&l);
     if (!s)
         s = lint_tools(&l);
+    if (!s)
+        s = lint_cascade(&l);
     if (!s && r.n_errors == 0)
         s = lint_baselines(&l);
     if (s)

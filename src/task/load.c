@@ -304,7 +304,7 @@ static status read_root(task_reader *r)
     static const char *const keys[] = { "hearth", "id", "description", "privacy", "messages", "prompt", "variants",
                                         "output", "graders", "bar", "margin", "limits", "sampling", "cases",
                                         "baseline", "split", "few_shot", "tools", "tool_choice",
-                                        "parallel_tool_calls" };
+                                        "parallel_tool_calls", "cascade" };
     const yaml *root = r->f->root;
     if (!root || root->kind != YAML_MAP)
         return fail(r->err, E_FORMAT, "%s:1: a task is a map of keys; it begins with 'hearth: 1'", r->t->path);
@@ -325,6 +325,8 @@ static status read_root(task_reader *r)
         s = grade_read(r, yaml_get(root, "graders"));
     if (!s)
         s = read_demands(r, root);
+    if (!s)
+        s = cascade_read(r, yaml_get(root, "cascade"));
     if (!s)
         s = read_sampling(r, root);
     if (!s && yaml_get(root, "baseline"))

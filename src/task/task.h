@@ -74,6 +74,12 @@ typedef struct task_limits { /* negative: no limit was set */
     double malformed; /* greatest share of malformed answers, 0 … 1 */
 } task_limits;
 
+typedef struct task_cascade { /* `cascade`: local answers that are sure are taken, the others asked of the cloud */
+    bool asked;
+    double risk;       /* greatest share of wrong answers among those taken; default .05 */
+    double confidence; /* of that; default .95 */
+} task_cascade;
+
 typedef struct task_sampling {
     double temperature; /* default 0 */
     int64_t max_tokens; /* default 256 */
@@ -125,6 +131,7 @@ typedef struct task {
     double bar;    /* least lower bound of the pass rate for local; negative: not set */
     double margin; /* non-inferiority delta to the cloud; negative: not set, see task_margin */
     task_limits limits;
+    task_cascade cascade;
     task_sampling sampling;
     bool synthetic; /* `cases: synthetic`: no case holds real data */
 

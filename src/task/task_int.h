@@ -54,6 +54,7 @@ status task_read_word(task_reader *r, const yaml *node, const char *const *words
 /* A text or a list of texts. */
 status task_read_texts(task_reader *r, const yaml *node, size_t max, const char *const **out, size_t *n);
 
+status cascade_read(task_reader *r, const yaml *node); /* NULL: none */
 status prompt_read(task_reader *r, const yaml *node, task_prompt *out);
 /* E_FORMAT for braces that are no variable. */
 status prompt_check(const char *text, error *err);

@@ -183,6 +183,83 @@ static void missing_numbers_never_argue_for_local(void **state)
             assert_in_range(level_of(i, PREVIOUS), 1, 2); /* local or suspect before */
 }
 
+/* ---- a cascade over it ---- */
+
+enum { NO_CASCADE, NO_THRESHOLD, POOR, FINE, CASCADES };
+
+/* From worse to better: the walk's point with the calibration of this level. */
+static void build_cascade(route_input *in, size_t index, int level)
+{
+    static const route_calibration levels_of[CASCADES] = {
+        [NO_THRESHOLD] = { .asked = true, .risk = 0.25, .confidence = 0.95, .n = 60, .why = "few" },
+        [POOR] = { .asked = true, .risk = 0.25, .confidence = 0.95, .found = true, .tau = -0.1, .n = 60,
+                   .n_accepted = 12, .n_wrong = 2, .n_malformed = 2, .coverage = 0.2, .risk_upper = 0.25 },
+        [FINE] = { .asked = true, .risk = 0.25, .confidence = 0.95, .found = true, .tau = -0.2, .n = 60,
+                   .n_accepted = 57, .coverage = 0.95, .risk_upper = 0.05 },
+    };
+    build(in, index);
+    in->cascade = levels_of[level];
+    in->cloud.latency_p95_ms = 800;
+}
+
+static void check_cascade(const route_input *in, const route_decision *plain, const route_decision *d, size_t point)
+{
+    const route_cascade *c = &d->cascade;
+    bool stays = !in->class_known || (unsigned)in->privacy >= PRIVACY_PRIVATE;
+    if (c->on && (stays || c->cloud_place == PRIVACY_LOCAL ||
+                  (in->privacy == PRIVACY_INTERNAL && c->cloud_place == PRIVACY_REMOTE)))
+        fail_msg("point %zu escalates to where its class may not go", point);
+    if (c->on && (!in->cascade.found || in->local.n < in->local.n_cases || in->local.place != PRIVACY_LOCAL ||
+                  strcmp(c->local, "local:m") || strcmp(c->cloud, "cloud") || d->choice == ROUTE_REFUSE))
+        fail_msg("point %zu has a cascade that rests on nothing", point);
+    assert_int_equal(in->cascade.asked && !c->on, c->why[0] != 0);
+    /* an overlay: local stays local, cloud cloud, and only a refusal for the cloud's cost becomes cloud */
+    if (d->choice != plain->choice && !(c->on && plain->choice == ROUTE_REFUSE && d->choice == ROUTE_CLOUD))
+        fail_msg("point %zu: the cascade changed %s to %s", point, route_choice_name(plain->choice),
+                 route_choice_name(d->choice));
+    if (d->state != plain->state)
+        assert_true(c->on && plain->state == ROUTE_STATE_CLOUD && d->state == ROUTE_CANDIDATE);
+}
+
+static void a_cascade_never_leaves_its_class_and_is_monotone(void **state)
+{
+    (void)state;
+    static const struct {
+        int axis, from;
+    } better[] = { { PASS, 0 }, { MALFORMED, 0 }, { PAIRS, 1 }, { LATENCY, 2 }, { MEMORY, 2 }, { COUNT, 0 } };
+    static route_input in;
+    static route_decision plain, d, up;
+    size_t on = 0, cheaper = 0, below = 0;
+    for (size_t i = 0; i < total; i += 13) {
+        bool before = false;
+        build_cascade(&in, i, NO_CASCADE);
+        route_decide(&in, &plain);
+        assert_false(plain.cascade.on);
+        for (int level = NO_THRESHOLD; level < CASCADES; level++) {
+            build_cascade(&in, i, level);
+            route_decide(&in, &d);
+            check_cascade(&in, &plain, &d, i);
+            assert_true(!before || d.cascade.on);
+            before = d.cascade.on;
+            on += d.cascade.on;
+            cheaper += d.choice != plain.choice;
+            below += d.cascade.on && plain.state == ROUTE_STATE_CLOUD;
+            for (size_t b = 0; d.cascade.on && b < ARRAY_LEN(better); b++) {
+                int at = level_of(i, better[b].axis);
+                if (at < better[b].from || at + 1 >= levels[better[b].axis])
+                    continue;
+                build_cascade(&in, i + stride[better[b].axis], level);
+                route_decide(&in, &up);
+                if (!up.cascade.on || up.choice < d.choice)
+                    fail_msg("axis %d: a cascade at point %zu, not at the better one: %s", better[b].axis, i,
+                             up.reason);
+            }
+        }
+    }
+    printf("%zu cascades, %zu make a cloud affordable, %zu of a task that is below its bar\n", on, cheaper, below);
+    assert_true(on > 500 && cheaper > 100 && below > 100);
+}
+
 static route_input good(void)
 {
     route_input in = { .task = "invoice", .class_known = true, .privacy = PRIVACY_PRIVATE, .has_bar = true, .bar = 0.8,
@@ -274,6 +351,7 @@ int main(void)
         cmocka_unit_test(total_deterministic_and_private),
         cmocka_unit_test(better_evidence_never_loses_local),
         cmocka_unit_test(missing_numbers_never_argue_for_local),
+        cmocka_unit_test(a_cascade_never_leaves_its_class_and_is_monotone),
         cmocka_unit_test(a_part_of_a_suite_may_be_enough), cmocka_unit_test(the_reason_says_what_decided),
         cmocka_unit_test(a_reason_is_there_also_without_memory),
     };

@@ -151,6 +151,15 @@ def confidence():
     array("sure_bins", [float(v) for row in zip(filled, right, mean) for v in row])
 
 
+def needs():
+    """wrong, error, alpha, the least number accepted whose Clopper-Pearson bound is within the error"""
+    rows = []
+    for wrong, error, alpha in ((0, .05, .05), (1, .05, .05), (2, .05, .05), (0, .1, .1), (3, .02, .01), (7, .3, .2)):
+        n = next(n for n in range(wrong + 1, 10000) if stats.beta.ppf(1 - alpha, wrong + 1, n - wrong) <= error)
+        rows += [float(wrong), error, alpha, float(n)]
+    array("needs_rows", rows)
+
+
 def multiplicity():
     p = [.011, .04, .003, .25, .011, .9, .0301]
     array("p_values", p)
@@ -226,7 +235,7 @@ def mean_interval():
 
 print("/* Written by record_golden.py, which says with what; not by hand. */")
 print("#ifndef TESTS_STAT_GOLDEN_TABLE_H\n#define TESTS_STAT_GOLDEN_TABLE_H\n\n#include <stdbool.h>\n#include <stdint.h>\n")
-for part in (student, clusters, judge, confusion, confidence, multiplicity, power, eprocess, mean_interval):
+for part in (student, clusters, judge, confusion, confidence, needs, multiplicity, power, eprocess, mean_interval):
     part()
     print()
 print("#endif")

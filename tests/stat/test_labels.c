@@ -244,6 +244,20 @@ static void thresholds_stop_at_the_first_failure(void **state)
     assert_false(stat_choose_threshold(c, correct, 0, grid, 4, .1, .05).found);
 }
 
+static void what_it_takes_is_what_scipy_says(void **state)
+{
+    (void)state;
+    for (const double *row = needs_rows; row < needs_rows + ARRAY_LEN(needs_rows); row += 4) {
+        uint64_t wrong = (uint64_t)row[0], n = stat_threshold_needs(wrong, row[1], row[2]);
+        assert_int_equal(n, (uint64_t)row[3]);
+        assert_true(stat_clopper_pearson_upper(wrong, n, 1 - row[2]) <= row[1]);
+        assert_true(stat_clopper_pearson_upper(wrong, n - 1, 1 - row[2]) > row[1]);
+    }
+    assert_int_equal(stat_threshold_needs(0, .5, .49), 2);
+    assert_int_equal(stat_threshold_needs(0, .9, .5), 1);
+    assert_int_equal(stat_threshold_needs(0, 1e-13, .05), (uint64_t)1 << 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +270,7 @@ int main(void)
         cmocka_unit_test(auroc_of_extremes),
         cmocka_unit_test(thresholds_keep_their_promise),
         cmocka_unit_test(thresholds_stop_at_the_first_failure),
+        cmocka_unit_test(what_it_takes_is_what_scipy_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,15 @@ static void each_fault_is_found(void **state)
               "3 words");
     found("hearth: 1\nid: a\nprivacy: public\nprompt: '{{input}}'\ngraders: [{type: exact}]\nbar: 1\n"
           "sampling: {temperature: 0.7}\n", one, "no-repeats", "0.7");
+    found("hearth: 1\nid: a\nprivacy: private\nprompt: '{{input}}'\ngraders: [{type: exact}]\nbar: 1\ncascade: {}\n",
+          one, "cascade-private", "a private task has no cascade");
+    found("hearth: 1\nid: a\nprivacy: public\nprompt: '{{input}}'\ngraders: [{type: exact}]\nbar: 0.9\n"
+          "cascade: {}\n", one, "cascade-few-cases", "1 cases; a risk of 0.05 takes 59 or more");
+    found("hearth: 1\nid: a\nprivacy: public\nprompt: '{{input}}'\ngraders: [{type: exact}]\nbar: 0.9\n"
+          "cascade: {risk: 0.2}\n", one, "cascade-below-bar", "the bar of 0.9");
+    found("hearth: 1\nid: a\nprivacy: public\nprompt: '{{input}}'\ngraders: [{type: exact}]\nbar: 0.9\n"
+          "cascade: {}\n", "{\"input\":\"a\",\"expected\":\"x\",\"cluster\":\"k\"}\n"
+          "{\"input\":\"b\",\"expected\":\"x\",\"cluster\":\"k\"}", "cascade-clusters", "share clusters");
     found(labels, "{\"id\":\"1\",\"input\":\"The quick brown fox jumps over it\",\"expected\":\"x\"}\n"
                   "{\"id\":\"2\",\"input\":\"the QUICK brown, fox jumps - over it!\",\"expected\":\"y\"}\n",
           "near-duplicate", "case '2': the input is nearly that of '1' in line 1");

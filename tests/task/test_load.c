@@ -107,6 +107,27 @@ static void mistakes_are_named(void **state)
     refused("limits:", "limits: {latency_p95: 3}", "latency_p95_ms");
     refused("baseline:", "baseline: {rules: [{regex: 'x'}]}", "one of 'answer' and 'fields'");
     refused("append", "prompt: hello", "not both");
+    refused("append", "cascade: yes", "'cascade' is a map");
+    refused("append", "cascade: {risks: 0.1}", "'risk'");
+    refused("append", "cascade: {risk: 0}", "'risk' must be above 0 and below 1");
+    refused("append", "cascade: {risk: 1.5}", "'risk' is 1.5");
+    refused("append", "cascade: {confidence: 0.5}", "'confidence' must be above 0.5 and below 1");
+}
+
+static void a_cascade_has_its_defaults(void **state)
+{
+    (void)state;
+    static const char *const ends[] = { "", "cascade: {}\n", "cascade: {risk: 0.1, confidence: 0.9}\n" };
+    static const task_cascade wanted[] = { { false, 0.05, 0.95 }, { true, 0.05, 0.95 }, { true, 0.1, 0.9 } };
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        char text[4000];
+        task *t = NULL;
+        int n = snprintf(text, sizeof text, "%s%s", full, ends[i]);
+        assert_ok(task_parse(&t, text, (size_t)n, "tasks/tickets", err));
+        assert_memory_equal(&t->cascade.risk, &wanted[i].risk, 2 * sizeof(double));
+        assert_int_equal(t->cascade.asked, wanted[i].asked);
+        task_close(&t);
+    }
 }
 
 static void callers_prompt_needs_a_fixed_system_text(void **state)
@@ -313,7 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_is_read),
-        cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(mistakes_are_named), cmocka_unit_test(a_cascade_has_its_defaults),
         cmocka_unit_test(callers_prompt_needs_a_fixed_system_text),
         cmocka_unit_test(prompts_are_chosen_and_filled_in),
         cmocka_unit_test(cases_are_read),
