@@ -250,7 +250,8 @@ static pooled *find_or_add(api *a, const char *spec, bool *opens, api_fault *f)
     if (!may_be_named(a, spec)) {
         api_refuse(f, FAULT_DENIED, "model", "'%.200s' is in no entry of `providers`: a request does not say which "
                    "server or file is asked", spec);
-    } else if (provider_place_of(spec, a->options.config, &place, &e) || provider_key(spec, a->options.config, &key, &e)) {
+    } else if (provider_place_of(spec, a->options.config, &place, &e) ||
+               provider_key(spec, a->options.config, &key, &e)) {
         api_refuse_status(f, "model", &e);
     } else if (!(p = api_pool_find(a, spec, key))) {
         p = add(a, spec, key, place == PLACE_LOCAL);

@@ -100,11 +100,12 @@ static bool find_target(api *a, const http_request *r, const char *model, const 
     if (!label_of(r, &label, f))
         return false;
     out->scope = key_name(who);
+    label = privacy_class_join(key_class(who), label);
     if (str_starts(model, "task:"))
         return target_task(a, model + 5, input, messages, n_messages, label, out, f);
     if (input)
         return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
-    out->privacy = privacy_class_join(key_class(who), label);
+    out->privacy = label;
     const char *spec = *model || !a->options.model ? model : a->options.model;
     if (!*spec)
         return api_refuse(f, FAULT_INVALID, "model", "'model' is missing: a model's name, or task:NAME");

@@ -45,7 +45,7 @@ static void check_header(http_request *r)
     else if (length && (!str_u64(length, &n) || n > r->server->options.max_body))
         http_refuse(r, 413, "the body is larger than this server accepts");
     else if (!http_names_ok(r)) /* "name : value" too: who reads it loosely takes it for another header, or for none */
-        http_refuse(r, 400, "a header's name is no token (RFC 9110, 5.6.2): a blank before its colon, or a folded line");
+        http_refuse(r, 400, "a header's name is no token (RFC 9110): a blank before its colon, or a folded line");
 }
 
 enum MHD_Result http_on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,

@@ -285,8 +285,6 @@ def finish(rng, site, ask, body, named):
     """Body, path and where it may go. The class is known."""
     body["model"] = ask.model
     ask.path = {**talks.CLOUD_PATHS, **talks.LOCAL_PATHS}[ask.dialect]
-    if ask.dialect in talks.WITHOUT_V1 and rng.random() < 0.1:
-        ask.path = ask.path[3:]
     if rng.random() < 0.1:   # elsewhere than in the body
         ask.words.append(canary(rng))
         where = rng.choice(("user-agent", "cookie", "query"))
@@ -337,5 +335,5 @@ def make(rng, seed, site):
     return ask
 
 
-WIRES = ("plain",) * 8 + ("chunked", "chunked", "slow", "pieces", "pipelined", "leave-early", "leave-late", "cut-body",
+WIRES = ("plain",) * 12 + ("chunked", "chunked", "slow", "pieces", "pipelined", "leave-early", "leave-late", "cut-body",
                           "long-length", "both-lengths")

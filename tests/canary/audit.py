@@ -3,6 +3,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import subprocess
 
 
@@ -21,6 +22,15 @@ def records(home):
             found.append((r["host"], hmac.digest(key, b"hearth audit body 1", "sha256"), r["body"]))
         key = hashlib.sha256(key + b"hearth audit key 1").digest()
     return found
+
+
+def last_second(home):
+    """When the last record was written, as the server's clock said; 0: there is none."""
+    try:
+        times = re.findall(rb'"at_us":([0-9]+),"kind":"release"', (home / "audit.log").read_bytes())
+    except OSError:
+        return 0
+    return int(times[-1]) / 1e6 if times else 0
 
 
 def missing(home, arrived):

@@ -99,20 +99,15 @@ class Bench:
         await asyncio.gather(fault.during(), *(client(n) for n in range(AT_ONCE)))
 
     async def quiet(self, site):
-        """Until nothing is under way: the servers answer nobody any more."""
+        """Until nothing is under way: no server answers anybody, and nothing arrives any more."""
         last, same = None, 0
-        while same < 3:
-            now = [u.bytes for u in self.upstreams]
-            same, last = (same + 1 if now == last else 0), now
-            await asyncio.sleep(0.02)
-        for _ in range(500):
-            if not any([await self.busy(port) for _, port in site.servers]):
+        for _ in range(4000):
+            now = [u.bytes for u in self.upstreams], connections([port for _, port in site.servers])
+            same, last = (same + 1 if now == last and now[1] == 0 else 0), now
+            if same == 2:
                 return
-            await asyncio.sleep(0.02)
-
-    async def busy(self, port):
-        """Whether a server answers anybody, by its own /slots and the kernel's list of its connections."""
-        return await asyncio.to_thread(connections, port) > 0
+            await asyncio.sleep(0.005)
+        sys.exit(f"canary: {site.name}: the servers do not come to rest")
 
     def judge(self, site, fault, batch):
         for a in batch:
@@ -146,7 +141,7 @@ class Bench:
         site.phase, site.closed = fault.name, fault.closed
         self.phases[fault.name] += 1
         batch = []
-        for i in range(size):
+        for i in range(size * fault.crowd):
             one = random.Random(f"{site.seed}/{n}/{i}")
             a = asks.make(one, f"{site.seed}/{n}/{i}", site)
             a.phase = fault.name
@@ -213,12 +208,12 @@ class Bench:
         (self.work / f"{site.name}.log").unlink()
 
 
-def connections(port):
-    """Established connections at a local port, by the kernel."""
+def connections(ports):
+    """The servers' connections, by the kernel: also those whose client has left, until the server has closed them."""
     n = 0
     for row in open("/proc/net/tcp").readlines()[1:]:
         f = row.split()
-        n += f[3] == "01" and int(f[1].split(":")[1], 16) == port
+        n += f[3] in ("01", "08") and int(f[1].split(":")[1], 16) in ports
     return n
 
 

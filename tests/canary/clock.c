@@ -1,5 +1,5 @@
-/* clock.c: loaded before libc: the time of day as a test wants it, for the front alone (its helpers get no environment).
- * The file that CANARY_CLOCK names holds one int64_t, seconds that are added. Time that only goes on is left alone. */
+/* clock.c: loaded before libc: the time of day as a test wants it, for the front alone (its helpers get no
+ * environment). The file that CANARY_CLOCK names holds one int64_t, seconds that are added. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -8,7 +8,9 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
+from canary import audit
 from canary.ask import CLASSES
 
 BACK_S = 300             # a clock that is further back than this writes no record (docs/PRIVACY.md)
@@ -34,6 +36,7 @@ class Clock:
 class Fault:
     """The calm: nothing goes wrong."""
     name, closed = "calm", False
+    crowd = 1                # so many times the usual number of requests
 
     def __init__(self, rng, site, counts):
         self.rng, self.site, self.counts = rng, site, counts
@@ -53,27 +56,25 @@ class Fault:
 
 
 class Kill(Fault):
-    """kill -9 of one of the processes, some moments after one another."""
-    name = "kill"
+    """kill -9 of one of the processes, again and again at any moment."""
+    name, crowd = "kill", 2
     programs = ("hearth-worker", "hearth-egress", "hearth-serve")
 
     async def during(self):
-        for _ in range(self.rng.randrange(4, 9)):
-            await asyncio.sleep(self.rng.random() * self.rng.choice((0.01, 0.05, 0.15)))
-            what = self.rng.choice(self.programs)
-            if what == "hearth-serve":
-                i = self.rng.randrange(len(self.site.servers))
-                os.kill(self.site.servers[i][0].pid, signal.SIGKILL)
-                await self.site.restart(i)
-            else:
-                pids = self.site.helpers(what)
-                if not pids:
-                    continue
-                try:
-                    os.kill(self.rng.choice(pids), signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+        for _ in range(self.rng.randrange(10, 20)):
+            await asyncio.sleep(self.rng.random() * self.rng.choice((0.005, 0.03, 0.1)))
+            what = self.rng.choices(self.programs, (4, 3, 1))[0]
+            pids = self.site.pids() if what == "hearth-serve" else self.site.helpers(what)
+            if not pids:
+                continue
+            pid = self.rng.choice(pids)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
             self.counts["kill " + what[7:]] = self.counts.get("kill " + what[7:], 0) + 1
+            if what == "hearth-serve":
+                await self.site.restart(self.site.pids().index(pid))
         self.counted()
 
 
@@ -83,10 +84,10 @@ class DiskFull(Fault):
     name = "disk full"
 
     async def during(self):
-        for _ in range(self.rng.randrange(2, 5)):
+        for _ in range(self.rng.randrange(3, 8)):
             self.site.volume.fill(self.site.pids())
             self.counted()
-            await asyncio.sleep(self.rng.random() * 0.1)
+            await asyncio.sleep(self.rng.random() * 0.06)
             self.site.volume.free(self.site.pids())
             await asyncio.sleep(self.rng.random() * 0.02)
 
@@ -176,10 +177,12 @@ class ClockBack(Fault):
     name, closed = "clock back", True
 
     async def begin(self):
-        if not self.site.bench.clock or not self.site.arrived:
+        last = audit.last_second(self.site.home)
+        if not self.site.bench.clock or not last:
             return False
         self.before = self.site.bench.clock.now
-        self.site.bench.clock.set(self.before - self.rng.choice((BACK_S + 60, 4000, 90000, 40000000)))
+        back = self.rng.choice((BACK_S + 60, 4000, 90000, 40000000))
+        self.site.bench.clock.set(int(last - time.time()) - back)
         self.counted()
         return True
 

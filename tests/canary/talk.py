@@ -10,7 +10,6 @@ CLOUD_PATHS = {"openai": "/v1/chat/completions", "responses": "/v1/responses", "
 LOCAL_PATHS = {"completions": "/v1/completions", "embeddings": "/v1/embeddings", "count": "/v1/messages/count_tokens",
                "embed": "/api/embed", "embed-old": "/api/embeddings", "raw": "/api/generate",
                "llama": "/completion", "rerank": "/v1/rerank", "tokenize": "/tokenize", "template": "/apply-template"}
-WITHOUT_V1 = {"openai", "responses", "completions", "embeddings", "anthropic"}
 
 
 @dataclasses.dataclass

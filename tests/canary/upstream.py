@@ -70,8 +70,8 @@ class Recorder(asyncio.Protocol):
             self.wire += data
             self.bio_in.write(data)
             try:
-                while True:
-                    self.plain += self.tls.read(65536)
+                while data := self.tls.read(65536):   # nothing: they said that they end
+                    self.plain += data
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError:
