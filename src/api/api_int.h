@@ -146,6 +146,8 @@ typedef struct target {
     const char *scope;      /* the asker's name: cached prefixes of private requests stay within it */
     char task[72];          /* "" for a plain model */
     char spec[ROUTE_NAME_BYTES];
+    bool placed;            /* place is known: that of spec, or of what it would have been */
+    provider_place place;
     bool routed;            /* by the evidence in `decision` */
     route_decision decision;
     facts *facts;           /* whose sheet it holds */
@@ -159,7 +161,8 @@ typedef struct target {
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f);
 void api_target_clear(target *t);
-/* x-hearth-route, -provider, -class, -reason, -evidence, -task. */
+/* x-hearth-route, -provider, -class, -reason, -evidence, -task, for answers and faults alike. A fault that comes before
+ * there is a target says class private and route none. */
 void api_set_headers(http_request *r, const target *t);
 
 /* ---- asking: what every dialect does with its neutral request (ask.c) ---- */

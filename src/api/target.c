@@ -107,8 +107,11 @@ bool api_target(api *a, http_request *r, const char *model, const js *input, con
                 size_t n_messages, target *out, api_fault *f)
 {
     bool ok = find_target(a, r, model, input, messages, n_messages, out, f);
-    if (ok || out->routed)
-        api_visit_target(r, model, out);
+    if (!ok && !out->routed)
+        return false;
+    out->placed = out->spec[0] && provider_place_of(out->spec, a->options.config, &out->place, NULL) == OK;
+    api_visit_target(r, model, out);
+    api_set_headers(r, out);
     return ok;
 }
 
@@ -120,18 +123,24 @@ void api_target_clear(target *t)
     t->t = NULL;
 }
 
+/* local, cloud (whatever is not local), refuse; none: it is not known where it would go. */
+static const char *route_word(const target *t)
+{
+    if (t->routed)
+        return route_choice_name(t->decision.choice);
+    return !t->placed ? "none" : t->place == PLACE_LOCAL ? "local" : "cloud";
+}
+
 void api_set_headers(http_request *r, const target *t)
 {
+    api_visit_of(r)->told = true;
     http_set(r, "x-hearth-class", privacy_class_name(t->privacy));
     http_set(r, "x-hearth-provider", t->spec);
-    if (!t->routed) {
-        http_set(r, "x-hearth-reason", "the request names the model");
+    http_set(r, "x-hearth-route", route_word(t));
+    http_set(r, "x-hearth-reason", t->routed ? t->decision.reason : "the request names the model");
+    http_set(r, "x-hearth-evidence", t->routed && t->decision.evidence[0] ? t->decision.evidence : "none");
+    if (!t->routed)
         return;
-    }
     http_set(r, "x-hearth-task", t->task);
-    http_set(r, "x-hearth-route", route_choice_name(t->decision.choice));
     http_set(r, "x-hearth-state", route_state_name(t->decision.state));
-    http_set(r, "x-hearth-reason", t->decision.reason);
-    if (t->decision.evidence[0])
-        http_set(r, "x-hearth-evidence", t->decision.evidence);
 }
