@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/explain.h"
 #include "api/offline.h"
-#include "api/visit.h"
 #include "plat/random.h"
 
 bool api_new_id(const char *prefix, char out[API_ID_BYTES], api_fault *f)
@@ -137,6 +137,15 @@ static bool ask_target(api *a, api_ask *ask, api_fault *f)
     return ok;
 }
 
+/* A dry run ends here, as a fault that nobody is told. */
+static bool explain(api *a, api_ask *ask, bool ok, api_fault *f)
+{
+    if (ok || ask->to.routed)
+        api_explain_target(a, ask->r, &ask->to, ok ? NULL : f);
+    api_target_clear(&ask->to);
+    return ok ? api_refuse(f, FAULT_INTERNAL, "", "a dry run") : false;
+}
+
 bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)
 {
     request *q = ask->neutral;
@@ -144,7 +153,10 @@ bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)
     q->id = id;
     if (!q->sampling.seed_set && random_bytes(&q->sampling.seed, sizeof q->sampling.seed, &e))
         return api_refuse_status(f, "", &e);
+    ask->to.asked = q;
     bool ok = api_target(a, ask->r, ask->model, ask->input, q->messages, q->n_messages, &ask->to, f);
+    if (api_visit_of(ask->r)->dry)
+        return explain(a, ask, ok, f);
     if (ok && !(ok = ask_target(a, ask, f)))
         api_offline_advice(a, &ask->to, f);
     api_target_clear(&ask->to);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/visit.h"
+#include "api/explain.h"
 #include "provider/embed.h"
 
 enum { REPLY_BYTES_MAX = 64 << 20, PIECE_BYTES_MAX = 32 << 20, NOT_ENFORCED_HEADER_MAX = 1024 };
@@ -119,6 +119,13 @@ static void say_unrouted(http_request *r, const api_fault *f)
 
 void api_reply_fault_as(http_request *r, const api_fault *f, js *body)
 {
+    api_visit *v = api_visit_of(r);
+    if (v && v->dry) { /* the explanation says it */
+        if (!v->dry->argument)
+            v->dry->fault = *f;
+        js_free(body);
+        return;
+    }
     say_unrouted(r, f);
     int code = f->http ? f->http : fault_http(f->kind);
     char seconds[24];

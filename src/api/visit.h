@@ -17,6 +17,7 @@ typedef struct api_visit {
     bool told;       /* the answer has its x-hearth-* headers */
     const char *path; /* http_path, without /tasks/NAME */
     char task[VISIT_TASK_BYTES]; /* that NAME; "" none */
+    struct api_dry *dry; /* nothing is asked: what would be is explained (explain.h); NULL: it is meant */
     uint64_t began_us; /* monotonic: the handler's beginning */
     int64_t route_us;  /* from there to the decision, the body's reading included; -1: none was made */
     int64_t prompt_tokens, completion_tokens; /* -1: not known */
