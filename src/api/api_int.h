@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/facts.h"
 #include "api/metrics.h"
+#include "api/recognise.h"
 #include "base/js.h"
 #include "provider/provider.h"
 #include "route/route.h"
@@ -136,6 +137,7 @@ struct api {
     pthread_t reaper;
     metrics counted;
     facts *facts;             /* what decisions rest on; its own lock */
+    recogniser *recogniser;   /* its own locks */
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -146,12 +148,20 @@ typedef struct target {
     const char *scope;      /* the asker's name: cached prefixes of private requests stay within it */
     char task[72];          /* "" for a plain model */
     char spec[ROUTE_NAME_BYTES];
+    bool placed;            /* place is known: that of spec, or of what it would have been */
+    provider_place place;
     bool routed;            /* by the evidence in `decision` */
     route_decision decision;
     facts *facts;           /* whose sheet it holds */
     const facts_sheet *sheet; /* held; NULL for a plain model */
     const task *t;          /* the sheet's; NULL for a plain model */
     task_messages messages; /* owned: the measured prompt, rendered */
+    const request *asked;   /* the whole request, borrowed; NULL: there is none (a task alone is explained) */
+    bool unasked;           /* only where the task would go is wanted: nothing is rendered */
+    recognised recognised;  /* how its task was found */
+    char recognised_why[256];
+    const char *policy;     /* why a request of no task goes there; NULL: it names its model */
+    js *calibration;        /* owned: counts and thresholds of RECOGNISED_NEAREST; NULL: it was not looked at */
 } target;
 
 /* model: the request's field; input: its `input` object or NULL; messages: what the caller said. *rendered says that
@@ -159,8 +169,14 @@ typedef struct target {
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f);
 void api_target_clear(target *t);
-/* x-hearth-route, -provider, -class, -reason, -evidence, -task. */
+/* What its decision rests on: the sheet's facts for this request. Of a target that has a sheet. */
+void api_target_facts(const target *t, route_input *out);
+/* x-hearth-route, -provider, -class, -reason, -evidence, -task, for answers and faults alike. A fault that comes before
+ * there is a target says class private and route none. */
 void api_set_headers(http_request *r, const target *t);
+/* What they say: "local", "cloud", "refuse", "none"; a sentence. */
+const char *api_route_word(const target *t);
+const char *api_reason(const target *t);
 
 /* ---- asking: what every dialect does with its neutral request (ask.c) ---- */
 
@@ -188,6 +204,9 @@ typedef struct api_ask {
 bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f);
 
 /* ---- the dialects' handlers, for routes.c ---- */
+/* The handler of a path that asks a model, for a dry run (explain.h). False: it is none. */
+bool api_run_dry(api *a, http_request *r, const char *path);
+void api_route_explain(api *a, http_request *r);
 void api_openai_chat(api *a, http_request *r);
 void api_openai_responses(api *a, http_request *r);
 void api_openai_completions(api *a, http_request *r);

@@ -4,7 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/visit.h"
+#include "api/explain.h"
+#include "api/offline.h"
 #include "plat/random.h"
 
 bool api_new_id(const char *prefix, char out[API_ID_BYTES], api_fault *f)
@@ -98,9 +99,6 @@ static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
     const provider_info *info = provider_get_info(p);
     error e = { 0 };
     watch w = { a, info->name, ask, f, false };
-    if (!ask->to.routed)
-        http_set(ask->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
-    api_set_headers(ask->r, &ask->to);
     enforce(&ask->to, info, ask->neutral);
     if (!provider_allows(info->kind, info->place, ask->neutral->privacy))
         return api_refuse(f, FAULT_DENIED, "model", "this request is %s and may not go to '%s', which is %s",
@@ -139,6 +137,15 @@ static bool ask_target(api *a, api_ask *ask, api_fault *f)
     return ok;
 }
 
+/* A dry run ends here, as a fault that nobody is told. */
+static bool explain(api *a, api_ask *ask, bool ok, api_fault *f)
+{
+    if (ok || ask->to.routed)
+        api_explain_target(a, ask->r, &ask->to, ok ? NULL : f);
+    api_target_clear(&ask->to);
+    return ok ? api_refuse(f, FAULT_INTERNAL, "", "a dry run") : false;
+}
+
 bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)
 {
     request *q = ask->neutral;
@@ -146,11 +153,12 @@ bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)
     q->id = id;
     if (!q->sampling.seed_set && random_bytes(&q->sampling.seed, sizeof q->sampling.seed, &e))
         return api_refuse_status(f, "", &e);
+    ask->to.asked = q;
     bool ok = api_target(a, ask->r, ask->model, ask->input, q->messages, q->n_messages, &ask->to, f);
-    if (ok)
-        ok = ask_target(a, ask, f);
-    else if (ask->to.routed)
-        api_set_headers(ask->r, &ask->to);
+    if (api_visit_of(ask->r)->dry)
+        return explain(a, ask, ok, f);
+    if (ok && !(ok = ask_target(a, ask, f)))
+        api_offline_advice(a, &ask->to, f);
     api_target_clear(&ask->to);
     if (!ok && http_gone(ask->r))
         api_metrics_left(a);

@@ -77,9 +77,10 @@ bool ledger_state_same(const ledger_state *a, const ledger_state *b)
 
 /* ---- files ---- */
 
-static status add(void *user, const char *path, error *err)
+status file_watch_add(file_watch *w, const char *path, error *err)
 {
-    file_watch *w = user;
+    if (!w->memory.max_bytes)
+        w->memory = (arena)ARENA_INIT(WATCH_BYTES_MAX);
     watched *one = arena_alloc(&w->memory, sizeof *one);
     char *copy = one ? arena_strndup(&w->memory, path, strlen(path)) : NULL;
     if (!copy)
@@ -87,6 +88,11 @@ static status add(void *user, const char *path, error *err)
     *one = (watched){ w->first, copy, file_stamp_of(copy) };
     w->first = one;
     return OK;
+}
+
+static status add(void *user, const char *path, error *err)
+{
+    return file_watch_add(user, path, err);
 }
 
 /* A model's file in all its parts; of a name that leads nowhere, the place where it may come to lie. */
@@ -122,11 +128,14 @@ static status add_models(file_watch *w, const task *t, const config *c, error *e
     return s;
 }
 
+status file_watch_files(file_watch *w, const task *t, const char *name, const char *bin_dir, error *err)
+{
+    return task_files(t, name, bin_dir, add, w, err);
+}
+
 status file_watch_task(file_watch *w, const task *t, const char *name, const char *bin_dir, const config *c, error *err)
 {
-    if (!w->memory.max_bytes)
-        w->memory = (arena)ARENA_INIT(WATCH_BYTES_MAX);
-    status s = task_files(t, name, bin_dir, add, w, err);
+    status s = file_watch_files(w, t, name, bin_dir, err);
     return s ? s : add_models(w, t, c, err);
 }
 

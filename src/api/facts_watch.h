@@ -46,9 +46,13 @@ typedef struct file_watch {
     watched *first;
 } file_watch;
 
-/* Adds every file that the task was made of, and those of the models that its graders name. */
+/* Adds every file that the task was made of. */
+status file_watch_files(file_watch *w, const task *t, const char *name, const char *bin_dir, error *err) MUST_CHECK;
+/* The same, and those of the models that its graders name. */
 status file_watch_task(file_watch *w, const task *t, const char *name, const char *bin_dir, const config *c,
                        error *err) MUST_CHECK;
+/* One file, or folder. */
+status file_watch_add(file_watch *w, const char *path, error *err) MUST_CHECK;
 void file_watch_clear(file_watch *w);
 bool file_watch_same(const file_watch *w);
 /* One of them may have changed after utc_us, though it has its stamp. */

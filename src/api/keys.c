@@ -22,7 +22,7 @@ typedef struct usage {
 } usage;
 
 struct key {
-    char name[NAME_BYTES];
+    char name[NAME_BYTES], task[NAME_BYTES];
     privacy_class default_class;
     limit_rule rule;
     usage *used;
@@ -118,6 +118,7 @@ static status add(keys *k, const config_key *from, error *err)
     if (s)
         return s;
     snprintf(to->name, sizeof to->name, "%s", from->name);
+    snprintf(to->task, sizeof to->task, "%s", from->task ? from->task : "");
     to->default_class = from->default_class;
     to->rule = (limit_rule){ from->rate_per_second, from->burst, from->concurrency };
     k->n++;
@@ -260,6 +261,11 @@ key_answer keys_find(const keys *k, const char *authorization, const char *x_api
 const char *key_name(const key *k)
 {
     return k->name;
+}
+
+const char *key_task(const key *k)
+{
+    return k->task;
 }
 
 privacy_class key_class(const key *k)

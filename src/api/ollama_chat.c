@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/ollama_int.h"
+#include "api/visit.h"
 #include "base/mem.h"
 #include "provider/models.h"
 
@@ -25,6 +26,8 @@ static bool answer(api *ap, ollama_answer *a, ollama_call *c)
     api_ask ask = { .r = a->r, .model = c->model, .neutral = &c->chat.neutral, .fn = ollama_event, .user = a,
                     .keep_set = c->keep_set, .keep_s = c->keep_seconds };
     char id[API_ID_BYTES];
+    if (c->load && api_visit_of(a->r)->dry)
+        return api_refuse(&a->fault, FAULT_INVALID, "messages", "nothing is asked: the model is loaded or unloaded");
     if (c->load && c->keep_set && c->keep_seconds == 0)
         return unload(ap, a, c);
     if (!c->load)

@@ -32,6 +32,8 @@ status api_open(api **out, const api_options *o, error *err)
     const facts_options f = { a->options.config, a->options.bin_dir, a->options.memory_bytes, a->options.bind_task };
     status s = facts_open(&a->facts, &f, err);
     if (!s)
+        s = recogniser_open(&a->recogniser, a, err);
+    if (!s)
         s = api_pool_reap(a, err);
     if (s)
         api_close(&a);
@@ -54,6 +56,7 @@ void api_close(api **api_at)
     while (a->pool)
         api_pool_close(a, a->pool);
     pthread_mutex_unlock(&a->lock);
+    recogniser_close(&a->recogniser);
     facts_close(&a->facts);
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);

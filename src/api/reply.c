@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/api_int.h"
+#include "api/explain.h"
 #include "provider/embed.h"
 
 enum { REPLY_BYTES_MAX = 64 << 20, PIECE_BYTES_MAX = 32 << 20, NOT_ENFORCED_HEADER_MAX = 1024 };
@@ -105,8 +105,28 @@ void api_reply_js(http_request *r, int code, js *body)
     js_free(body);
 }
 
+/* What was not understood is private, and goes nowhere. */
+static void say_unrouted(http_request *r, const api_fault *f)
+{
+    const api_visit *v = api_visit_of(r);
+    if (!v || v->told)
+        return;
+    http_set(r, "x-hearth-class", privacy_class_name(PRIVACY_PRIVATE));
+    http_set(r, "x-hearth-route", "none");
+    http_set(r, "x-hearth-reason", f->text);
+    http_set(r, "x-hearth-evidence", "none");
+}
+
 void api_reply_fault_as(http_request *r, const api_fault *f, js *body)
 {
+    api_visit *v = api_visit_of(r);
+    if (v && v->dry) { /* the explanation says it */
+        if (!v->dry->argument)
+            v->dry->fault = *f;
+        js_free(body);
+        return;
+    }
+    say_unrouted(r, f);
     int code = f->http ? f->http : fault_http(f->kind);
     char seconds[24];
     if (f->retry_after_s > 0 || code == 503) {

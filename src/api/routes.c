@@ -51,6 +51,7 @@ static const route routes[] = {
     { "POST", "/tokenize", api_llama_tokenize, false, api_llama_fault_js },
     { "POST", "/detokenize", api_llama_detokenize, false, api_llama_fault_js },
     { "POST", "/apply-template", api_llama_template, false, api_llama_fault_js },
+    { "POST", "/v1/route/explain", api_route_explain, false, NULL },
 };
 
 /* "/" is only itself. */
@@ -83,6 +84,37 @@ static void run(api *a, http_request *r, const route *t)
     }
 }
 
+/* /tasks/NAME/PATH is PATH, asked of the task. */
+static const char *without_task(const char *path, char to[VISIT_TASK_BYTES])
+{
+    static const char prefix[] = "/tasks/";
+    if (!str_starts(path, prefix))
+        return path;
+    const char *name = path + strlen(prefix), *end = strchr(name, '/');
+    size_t n = end ? (size_t)(end - name) : 0;
+    if (!n || n >= VISIT_TASK_BYTES || memchr(name, '.', n))
+        return path;
+    memcpy(to, name, n);
+    to[n] = 0;
+    return end;
+}
+
+bool api_run_dry(api *a, http_request *r, const char *path)
+{
+    api_visit *v = api_visit_of(r);
+    v->path = without_task(path, v->task);
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        const route *t = &routes[i];
+        bool asks = t->handle && t->handle != api_route_explain && strcmp(t->method, "POST") == 0 && !t->open &&
+                    t->handle != api_ollama_show;
+        if (asks && strcmp(t->path, v->path) == 0) {
+            t->handle(a, r);
+            return true;
+        }
+    }
+    return false;
+}
+
 void api_handle(void *user, http_request *r)
 {
     api_fault f;
@@ -90,9 +122,12 @@ void api_handle(void *user, http_request *r)
     const route *other_method = NULL;
     if (!api_visit_begin(user, r))
         return; /* http says that there was no answer */
+    api_visit *v = api_visit_of(r);
+    if (strcmp(http_method(r), "POST") == 0)
+        v->path = without_task(v->path, v->task);
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         const route *t = &routes[i];
-        if (!matches(t, http_path(r)))
+        if (!matches(t, v->path))
             continue;
         if (t->fault)
             form = t->fault;

@@ -52,8 +52,8 @@ static bool task_input(const task *t, const js *input, const request_message *me
 static bool render_task(target *out, const js *input, const request_message *messages, size_t n, api_fault *f)
 {
     const task *t = out->t;
-    if (t->caller_prompt)
-        return true; /* the caller's own messages are what is asked */
+    if (t->caller_prompt || out->unasked)
+        return true; /* the caller's own messages are what is asked; or nothing is */
     js *variables = NULL;
     error e = { 0 };
     bool ok = task_input(t, input, messages, n, &variables, f);
@@ -63,28 +63,70 @@ static bool render_task(target *out, const js *input, const request_message *mes
     return ok;
 }
 
-/* The facts are kept between requests, the decision is each request's own: its class counts. */
-static void decide(const facts_sheet *sheet, privacy_class privacy, route_decision *out)
+/* Whether a request has the system prompt that a task was measured with. What is no plain text is another one. */
+static bool caller_system_is(const task *t, const request *q)
 {
-    route_input in = sheet->in;
-    in.privacy = privacy;
-    in.class_known = true;
-    route_decide(&in, out);
+    task_message list[TASK_MESSAGES_MAX];
+    char asked[DIGEST_HEX], measured[DIGEST_HEX];
+    size_t n = 0, all = !q ? 0 : q->conversation ? js_len(q->conversation) : q->n_messages;
+    for (size_t i = 0; i < all; i++) {
+        const js *m = q->conversation ? js_at(q->conversation, i) : NULL;
+        const char *role = m ? js_text(js_get(m, "role")) : q->messages[i].role;
+        const char *text = m ? js_text(js_get(m, "content")) : q->messages[i].content;
+        if (!role || (strcmp(role, "system") != 0 && strcmp(role, "developer") != 0))
+            continue;
+        if (n == ARRAY_LEN(list) || !text)
+            return false;
+        list[n++] = (task_message){ "system", text };
+    }
+    task_system_digest(list, n, asked);
+    task_system_digest(t->prompt.messages, t->prompt.n_messages, measured);
+    return strcmp(asked, measured) == 0;
 }
 
-static bool target_task(api *a, const char *name, const js *input, const request_message *messages, size_t n,
-                        privacy_class label, target *out, api_fault *f)
+/* With `prompt: caller` the evidence is of one system prompt: of another nothing was measured. */
+static void unbind(const target *t, route_input *in)
 {
+    static const char why[] = "the caller's system prompt is not the one that was measured";
+    route_side *const sides[] = { &in->local, &in->cloud };
+    if (!t->t->caller_prompt || t->unasked || caller_system_is(t->t, t->asked))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+        if (!sides[i]->n)
+            continue;
+        sides[i]->n_stale += sides[i]->n;
+        sides[i]->n = sides[i]->n_pass = sides[i]->n_wrong = sides[i]->n_malformed = 0;
+        sides[i]->evidence[0] = sides[i]->run[0] = 0;
+        snprintf(sides[i]->stale, sizeof sides[i]->stale, "%s", why);
+    }
+    in->paired_w = in->paired_t = in->paired_l = 0;
+    in->previous = ROUTE_UNPROVEN;
+}
+
+void api_target_facts(const target *t, route_input *out)
+{
+    *out = t->sheet->in;
+    out->privacy = t->privacy;
+    out->class_known = true;
+    unbind(t, out);
+}
+
+/* The facts are kept between requests, the decision is each request's own. floor: its class besides the task's. */
+static bool target_task(api *a, const char *name, const js *input, const request_message *messages, size_t n,
+                        privacy_class floor, target *out, api_fault *f)
+{
+    route_input in;
     error e = { 0 };
     snprintf(out->task, sizeof out->task, "%s", name);
     if (strchr(name, '/') || strchr(name, '.'))
         return api_refuse(f, FAULT_INVALID, "model", "'%s' is not the name of a task", name);
     out->facts = a->facts;
-    if (facts_hold(a->facts, name, label, &out->sheet, &e))
+    if (facts_hold(a->facts, name, floor, &out->sheet, &e))
         return api_refuse_status(f, "model", &e);
     out->t = out->sheet->t;
-    out->privacy = privacy_class_join(out->t->privacy, label);
-    decide(out->sheet, out->privacy, &out->decision);
+    out->privacy = privacy_class_join(out->t->privacy, floor);
+    api_target_facts(out, &in);
+    route_decide(&in, &out->decision);
     out->routed = true;
     if (out->decision.choice == ROUTE_REFUSE)
         return api_refuse(f, FAULT_DENIED, "model", "task '%s' is refused: %s", name, out->decision.reason);
@@ -92,20 +134,20 @@ static bool target_task(api *a, const char *name, const js *input, const request
     return render_task(out, input, messages, n, f);
 }
 
-static bool find_target(api *a, const http_request *r, const char *model, const js *input,
-                        const request_message *messages, size_t n_messages, target *out, api_fault *f)
+/* A task that was found by its system prompt is asked with the user's word alone. */
+static bool target_recognised(api *a, const js *input, const request_message *messages, size_t n, privacy_class floor,
+                              target *out, api_fault *f)
 {
-    privacy_class label = PRIVACY_PUBLIC;
-    const key *who = api_visit_of(r)->who;
-    if (!label_of(r, &label, f))
-        return false;
-    out->scope = key_name(who);
-    label = privacy_class_join(key_class(who), label);
-    if (str_starts(model, "task:"))
-        return target_task(a, model + 5, input, messages, n_messages, label, out, f);
-    if (input)
-        return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
-    out->privacy = label;
+    char name[sizeof out->task];
+    size_t skip = 0;
+    memcpy(name, out->task, sizeof name);
+    while (out->recognised == RECOGNISED_SYSTEM && skip < n && strcmp(messages[skip].role, "system") == 0)
+        skip++;
+    return target_task(a, name, input, messages ? messages + skip : NULL, n - skip, floor, out, f);
+}
+
+static bool target_model(const api *a, const char *model, target *out, api_fault *f)
+{
     const char *spec = *model || !a->options.model ? model : a->options.model;
     if (!*spec)
         return api_refuse(f, FAULT_INVALID, "model", "'model' is missing: a model's name, or task:NAME");
@@ -113,12 +155,42 @@ static bool find_target(api *a, const http_request *r, const char *model, const 
     return true;
 }
 
+static bool find_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
+                        size_t n_messages, target *out, api_fault *f)
+{
+    privacy_class label = PRIVACY_PUBLIC;
+    const api_visit *v = api_visit_of(r);
+    const key *who = v->who;
+    if (!label_of(r, &label, f))
+        return false;
+    out->scope = key_name(who);
+    if (str_starts(model, "task:")) {
+        if (v->task[0] && strcmp(v->task, model + 5) != 0)
+            return api_refuse(f, FAULT_INVALID, "model", "the path names the task '%s', the model '%.80s'", v->task,
+                              model);
+        out->recognised = RECOGNISED_MODEL;
+        return target_task(a, model + 5, input, messages, n_messages, privacy_class_join(key_class(who), label), out, f);
+    }
+    out->privacy = privacy_class_join(key_class(who), label);
+    bool open = api_recognition_wanted(a, r, who, model, out);
+    if (open && !api_recognise(a, r, who, out, f))
+        return false;
+    if (out->recognised) /* its class is joined: it lowers nothing */
+        return target_recognised(a, input, messages, n_messages, out->privacy, out, f);
+    if (input)
+        return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
+    return open ? api_unknown(a, out, f) : target_model(a, model, out, f);
+}
+
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f)
 {
     bool ok = find_target(a, r, model, input, messages, n_messages, out, f);
-    if (ok || out->routed)
-        api_visit_target(r, model, out);
+    if (!ok && !out->routed && !out->recognised)
+        return false;
+    out->placed = out->spec[0] && provider_place_of(out->spec, a->options.config, &out->place, NULL) == OK;
+    api_visit_target(r, model, out);
+    api_set_headers(r, out);
     return ok;
 }
 
@@ -126,22 +198,37 @@ void api_target_clear(target *t)
 {
     task_messages_clear(&t->messages);
     facts_release(t->facts, t->sheet);
+    js_free(t->calibration);
+    t->calibration = NULL;
     t->sheet = NULL;
     t->t = NULL;
 }
 
+/* local, cloud (whatever is not local), refuse; none: it is not known where it would go. */
+const char *api_route_word(const target *t)
+{
+    if (t->routed)
+        return route_choice_name(t->decision.choice);
+    return !t->placed ? "none" : t->place == PLACE_LOCAL ? "local" : "cloud";
+}
+
+const char *api_reason(const target *t)
+{
+    return t->routed ? t->decision.reason : t->policy ? t->policy : "the request names the model";
+}
+
 void api_set_headers(http_request *r, const target *t)
 {
+    api_visit_of(r)->told = true;
     http_set(r, "x-hearth-class", privacy_class_name(t->privacy));
     http_set(r, "x-hearth-provider", t->spec);
-    if (!t->routed) {
-        http_set(r, "x-hearth-reason", "the request names the model");
+    http_set(r, "x-hearth-route", api_route_word(t));
+    http_set(r, "x-hearth-reason", api_reason(t));
+    http_set(r, "x-hearth-evidence", t->routed && t->decision.evidence[0] ? t->decision.evidence : "none");
+    if (t->recognised > RECOGNISED_MODEL)
+        http_set(r, "x-hearth-recognised", recognised_name(t->recognised));
+    if (!t->routed)
         return;
-    }
     http_set(r, "x-hearth-task", t->task);
-    http_set(r, "x-hearth-route", route_choice_name(t->decision.choice));
     http_set(r, "x-hearth-state", route_state_name(t->decision.state));
-    http_set(r, "x-hearth-reason", t->decision.reason);
-    if (t->decision.evidence[0])
-        http_set(r, "x-hearth-evidence", t->decision.evidence);
 }

@@ -19,7 +19,9 @@ api_visit *api_visit_begin(api *a, http_request *r)
     if (!v)
         return NULL;
     v->held = key_ring_hold(a->options.keys);
-    v->prompt_tokens = v->completion_tokens = -1;
+    v->prompt_tokens = v->completion_tokens = v->route_us = -1;
+    v->began_us = clock_mono_us();
+    v->path = http_path(r);
     v->text = (buf)BUF_INIT(VISIT_TEXT_MAX);
     http_set_context(r, v);
     return v;
@@ -84,6 +86,7 @@ void api_visit_target(http_request *r, const char *model, const target *t)
     snprintf(v->provider, sizeof v->provider, "%s", t->spec);
     v->privacy = t->privacy;
     v->classed = true;
+    v->route_us = (int64_t)(clock_mono_us() - v->began_us);
 }
 
 static void count(int64_t *sum, int64_t n)
@@ -126,6 +129,8 @@ static void add_visit(buf *line, const api *a, const api_visit *v, const http_su
         add_text(line, "provider", v->provider, strlen(v->provider));
         buf_printf(line, ",\"class\":\"%s\"", privacy_class_name(v->privacy));
     }
+    if (v->route_us >= 0)
+        buf_printf(line, ",\"route_us\":%lld", (long long)v->route_us);
     if (v->prompt_tokens >= 0)
         buf_printf(line, ",\"prompt_tokens\":%lld", (long long)v->prompt_tokens);
     if (v->completion_tokens >= 0)

@@ -6,7 +6,7 @@
 #include "api/api_int.h"
 #include "api/keys.h"
 
-enum { VISIT_NAME_BYTES = ROUTE_NAME_BYTES, VISIT_TEXT_MAX = 64 << 10 };
+enum { VISIT_NAME_BYTES = ROUTE_NAME_BYTES, VISIT_TASK_BYTES = 72, VISIT_TEXT_MAX = 64 << 10 };
 
 typedef struct api_visit {
     keys *held;      /* the set of keys at its beginning */
@@ -14,6 +14,12 @@ typedef struct api_visit {
     char model[VISIT_NAME_BYTES], provider[VISIT_NAME_BYTES]; /* as asked for, as chosen; cut; "" unknown */
     privacy_class privacy;
     bool classed;    /* privacy is known */
+    bool told;       /* the answer has its x-hearth-* headers */
+    const char *path; /* http_path, without /tasks/NAME */
+    char task[VISIT_TASK_BYTES]; /* that NAME; "" none */
+    struct api_dry *dry; /* nothing is asked: what would be is explained (explain.h); NULL: it is meant */
+    uint64_t began_us; /* monotonic: the handler's beginning */
+    int64_t route_us;  /* from there to the decision, the body's reading included; -1: none was made */
     int64_t prompt_tokens, completion_tokens; /* -1: not known */
     buf text;        /* --log-prompts: the answer, as far as it fits */
 } api_visit;

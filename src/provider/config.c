@@ -137,7 +137,7 @@ static status read_root(config_reader *r, const yaml *root)
 {
     static const char *const known[] = { "version", "listen",   "tls",   "plaintext",  "origins",       "limits", "mem",
                                          "kv",      "parallel", "queue", "keep_alive", "default_class", "keys",
-                                         "providers", "snapshots", "machine" };
+                                         "providers", "snapshots", "machine", "recognise", "unknown" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -171,7 +171,7 @@ static status read_root(config_reader *r, const yaml *root)
     for (; !s && node; node = node->next)
         if (!(s = config_provider_of(r, node, &r->c->providers[r->c->n_providers])))
             r->c->n_providers++;
-    return s;
+    return s ? s : config_recognise_of(r, root);
 }
 
 static config *config_default(error *err)
@@ -196,6 +196,8 @@ static config *config_default(error *err)
     c->keep_alive_s = NAN;
     c->machine = (config_machine){ NAN, NAN, NAN };
     c->prices_as_of = c->prices_source = "";
+    c->recognise = (config_recognise){ false, "", CONFIG_FOREIGN };
+    c->unknown = "";
     return c;
 }
 

@@ -17,6 +17,9 @@
  *   keys:                     # who may ask, when bound wider than loopback
  *     - {name: laptop, key_file: /etc/hearth/laptop.key, default_class: internal, rate: 60/min, burst: 20,
  *        concurrency: 4, budget: {usd_per_day: 2}}
+ *        # task: NAME — requests of this key that name no model that is there are of this task
+ *   recognise: {other_names: true, embedding: all-MiniLM-L6-v2, foreign: 0.05}   # tasks of requests that name none
+ *   unknown: local            # who answers what is of no task: local, refuse or a provider. docs/ROUTING.md
  *   providers:
  *     - {name: cloud, kind: openai, url: "https://api.openai.com/v1", model: gpt-4o-mini, key_env: OPENAI_API_KEY,
  *        price: {input: 0.15, output: 0.6, as_of: 2026-11-01}} # US dollars per million tokens; cached_input: optional
@@ -103,7 +106,15 @@ typedef struct config_key {
     double burst;            /* requests at once; at least 1 where there is a rate */
     unsigned concurrency;    /* 0: no limit */
     config_budget budget;    /* of all providers that have a price, together */
+    const char *task;        /* of its requests that name no model that is there; "": none */
 } config_key;
+
+/* Which task a request is of that names none (api/recognise.h). */
+typedef struct config_recognise {
+    bool other_names;      /* also for a model's name that is not there, not for `auto` alone */
+    const char *embedding; /* a local PROVIDER that makes vectors; "": nothing is compared by what it says */
+    double foreign;        /* at most so many of the requests of no such task are taken for one: 0.05 */
+} config_recognise;
 
 /* 0: not given (but for drain_seconds); what is then done is http.h's. */
 typedef struct config_limits {
@@ -135,6 +146,8 @@ typedef struct config {
     config_provider *providers;
     size_t n_providers;
     config_machine machine;
+    config_recognise recognise;
+    const char *unknown;     /* "local", "refuse", a provider's name; "": local where there is a model, else refuse */
     config_price *prices;    /* prices.yaml */
     size_t n_prices;
     const char *prices_as_of, *prices_source;

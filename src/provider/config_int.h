@@ -5,6 +5,8 @@
 #include "base/yaml.h"
 #include "provider/config.h"
 
+#define CONFIG_FOREIGN 0.05
+
 typedef struct config_reader {
     const yaml_file *f;
     config *c;
@@ -31,6 +33,9 @@ status config_price_of(config_reader *r, const yaml *node, config_provider *p) M
 status config_budget_of(config_reader *r, const yaml *node, config_budget *out) MUST_CHECK;
 status config_machine_of(config_reader *r, const yaml *node) MUST_CHECK;
 status config_prices(config_reader *r, const yaml *root) MUST_CHECK;
+
+/* config_recognise.c: recognise, unknown; after providers and keys. */
+status config_recognise_of(config_reader *r, const yaml *root) MUST_CHECK;
 
 /* config_serve.c: listen, tls, plaintext, origins, limits, snapshots, keys. default_class was read before. */
 status config_serve(config_reader *r, const yaml *root) MUST_CHECK;

@@ -155,10 +155,10 @@ static status read_key_limits(config_reader *r, const yaml *map, config_key *k)
 static status read_key(config_reader *r, const yaml *map, config_key *k)
 {
     static const char *const known[] = { "name", "key_file", "key_env", "default_class", "rate", "burst",
-                                         "concurrency", "budget" };
+                                         "concurrency", "budget", "task" };
     if (map->kind != YAML_MAP)
         return yaml_error(r->f, map, r->err, "keys: each entry is a map {name, key_file | key_env, default_class}");
-    *k = (config_key){ .name = "", .key_file = "", .key_env = "", .default_class = r->c->default_class,
+    *k = (config_key){ .name = "", .key_file = "", .key_env = "", .task = "", .default_class = r->c->default_class,
                         .budget = { NAN, NAN } };
     status s = yaml_known_keys(r->f, map, known, ARRAY_LEN(known), r->err);
     if (!s)
@@ -176,6 +176,11 @@ static status read_key(config_reader *r, const yaml *map, config_key *k)
         s = config_class(r, yaml_get(map, "default_class"), &k->default_class);
     if (!s)
         s = config_budget_of(r, yaml_get(map, "budget"), &k->budget);
+    if (!s)
+        s = config_text(r, yaml_get(map, "task"), &k->task);
+    if (!s && (strlen(k->task) > 64 || strpbrk(k->task, "/.")))
+        s = yaml_error(r->f, yaml_get(map, "task"), r->err, "key '%s': task '%.80s' is not the name of a task", k->name,
+                       k->task);
     return s ? s : read_key_limits(r, map, k);
 }
 
