@@ -13,6 +13,7 @@ static const struct {
     const char *summary;
 } verbs[] = {
     { "check", cmd_privacy_check, "what in a file makes it more private than public; exit code 1 when something does" },
+    { "proof", cmd_privacy_proof, "what keeps private texts on this machine, tried; exit code 1 if it does not hold" },
 };
 
 static int help(int argc, char **argv)

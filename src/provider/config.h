@@ -116,6 +116,7 @@ enum { CONFIG_DRAIN_SECONDS = 30 };
 
 typedef struct config {
     const char *path;        /* the file read, or "" */
+    char file_digest[65];    /* SHA-256 of that file when it was read, or "" */
     const char *listen_host; /* "127.0.0.1", "::1" */
     uint16_t listen_port;
     const char *tls_cert, *tls_key; /* files; both or neither */

@@ -144,9 +144,17 @@ static void read_limits(call *c, const js *limits)
     c->limit_s = real(limits, "wait_s");
 }
 
+static void read_address(call *c, const js *address)
+{
+    const char *text = js_is(address, JS_STRING) ? js_text(address) : NULL;
+    if (text && strlen(text) < sizeof c->address)
+        memcpy(c->address, text, strlen(text) + 1);
+}
+
 static bool done_event(call *c, const js *j)
 {
     event_done *e = &c->end;
+    read_address(c, js_get(j, "address"));
     read_limits(c, js_get(j, "limits"));
     const char *model = js_text(js_get(j, "model"));
     if (model && model[0] && strlen(model) < CALL_MODEL_MAX) {
@@ -176,6 +184,7 @@ static status error_event(call *c, const js *j, error *err)
     c->fault_set = true;
     c->again = js_bool(js_get(j, "again"), false);
     c->sent = js_bool(js_get(j, "sent"), true);
+    read_address(c, js_get(j, "address"));
     read_limits(c, js_get(j, "limits"));
     c->fault.n_prompt = whole(j, "n_prompt", 0);
     c->fault.n_context = whole(j, "n_context", 0);

@@ -92,6 +92,8 @@ typedef enum provider_circuit {
 } provider_circuit;
 const char *provider_circuit_name(provider_circuit c); /* "closed", "open", "half-open" */
 
+enum { PROVIDER_ADDRESS = 64 };
+
 typedef struct provider_health {
     provider_circuit circuit;
     double probe_s;             /* OPEN: until the next try */
@@ -102,6 +104,7 @@ typedef struct provider_health {
     double requests_left, tokens_left; /* NAN: not told */
     double limit_s;             /* until something that is used up comes back; 0: nothing is */
     double usd_today, usd_month; /* spent and reserved (UTC); NAN: without a budget */
+    char address[PROVIDER_ADDRESS]; /* that was connected to last; "": none yet */
 } provider_health;
 /* False: the kind is no server. Any thread. */
 bool provider_get_health(provider *p, provider_health *out);

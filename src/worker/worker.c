@@ -56,24 +56,13 @@ static void set_template(js *j, const char *text)
         js_set(j, "chat_template", js_new_string(text));
 }
 
-static js *hello(const sandbox_report *r, bool ok)
+static js *hello(const sandbox_report *r, js *had)
 {
-    js *j = js_object(), *sandbox = js_object(), *checks = js_array();
-    for (size_t i = 0; i < r->n_checks; i++) {
-        js *c = js_object();
-        js_set(c, "name", js_new_string(r->checks[i].name));
-        js_set(c, "errno", js_new_int(r->checks[i].error));
-        js_set(c, "denied", js_new_bool(r->checks[i].denied));
-        js_push(checks, c);
-    }
-    js_set(sandbox, "ok", js_new_bool(ok));
-    js_set(sandbox, "seccomp", js_new_bool(r->seccomp));
-    js_set(sandbox, "landlock", js_new_bool(r->landlock));
-    js_set(sandbox, "empty_network", js_new_bool(r->empty_network));
-    js_set(sandbox, "checks", checks);
+    js *j = js_object();
     js_set(j, "process", js_new_string("worker"));
     js_set(j, "build", js_new_string(build_id()));
-    js_set(j, "sandbox", sandbox);
+    js_set(j, "sandbox", sandbox_to_js(r));
+    js_set(j, "descriptors", had);
     return j;
 }
 
@@ -297,13 +286,13 @@ static status serve(worker *w, error *err)
     return w->broken ? fail(err, w->broken, "worker: the front broke the protocol") : OK;
 }
 
-status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, error *err)
+status worker_serve(int fd, const sandbox_report *sandbox, js *descriptors, error *err)
 {
     worker w = { 0 };
     msg_link_open(&w.link, fd);
     worker_snapshot_init(&w.snapshot);
     status s = OK;
-    if (worker_send(&w, MSG_HELLO, 0, hello(sandbox, sandbox_ok)))
+    if (worker_send(&w, MSG_HELLO, 0, hello(sandbox, descriptors)))
         s = serve(&w, err);
     jobs_clear(&w);
     if (!s && w.batch)
