@@ -127,6 +127,23 @@ static bool call_event(call *c, msg_type type, const js *j)
     return true;
 }
 
+/* [[begin, end, label, probability]]; of which text, its reader knows. */
+static bool spans_event(call *c, const js *list)
+{
+    for (size_t i = 0; i < js_len(list); i++) {
+        const js *s = js_at(list, i), *label = js_at(s, 2);
+        int64_t begin = -1, end = -1;
+        double p = NAN;
+        bool ok = js_len(s) == 4 && js_int(js_at(s, 0), &begin) && js_int(js_at(s, 1), &end) && begin >= 0 &&
+                  end > begin && js_is(label, JS_STRING) && js_double(js_at(s, 3), &p) && p >= 0 && p <= 1;
+        if (!ok)
+            return false;
+        event_span e = { (size_t)begin, (size_t)end, js_text(label), p };
+        call_emit(c, &(event){ .kind = EVENT_SPAN, .span = &e });
+    }
+    return js_is(list, JS_ARRAY);
+}
+
 static bool text_event(call *c, const helper_message *m)
 {
     if (!utf8_valid(m->data, m->length))
@@ -217,6 +234,8 @@ status helper_event(const helper *h, call *c, const helper_message *m, bool *ove
         ok = token_event(c, j);
     } else if (m->type == MSG_CALL || m->type == MSG_ARGUMENTS || m->type == MSG_CALL_END) {
         ok = call_event(c, (msg_type)m->type, j);
+    } else if (m->type == MSG_SPANS) {
+        ok = spans_event(c, j);
     } else if (m->type == MSG_RELAXED) {
         call_emit(c, &(event){ .kind = EVENT_RELAXED, .relaxed = j });
     } else if (m->type == MSG_DONE) {

@@ -274,6 +274,7 @@ static bool describe(provider *p, const js *opened)
     i->n_params = js_int(js_get(opened, "params"), &v) ? (uint64_t)v : 0;
     i->budget_bytes = js_int(js_get(opened, "budget"), &v) ? (uint64_t)v : 0;
     i->has_template = js_bool(js_get(opened, "template"), false);
+    i->tags = js_bool(js_get(opened, "tags"), false);
     i->is_encoder = js_bool(js_get(opened, "encoder"), false);
     return true;
 }

@@ -44,6 +44,7 @@ typedef struct provider_info {
     uint64_t budget_bytes;    /* what the worker's engine took: weights, KV, scratch, vocabulary */
     bool has_template;        /* messages can be rendered */
     bool is_encoder;          /* it makes vectors and continues no text */
+    bool tags;                /* it labels the parts of a text (REQUEST_TAG) */
     double price_input, price_output; /* US dollars per million tokens; NAN when not known (local: 0) */
     double price_cached;              /* of input that was cached; NAN: as other input */
     const char *price_as_of;          /* "2026-11-01"; "": undated; NULL: no price */

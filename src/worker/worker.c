@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/tag.h"
 #include "gguf/gguf.h"
 #include "plat/build_id.h"
 #include "worker/worker_int.h"
@@ -101,6 +102,7 @@ static js *opened(const worker *w)
     js_set(j, "parallel", js_new_int(w->n_parallel));
     js_set(j, "template", js_new_bool(w->chat != NULL));
     js_set(j, "encoder", js_new_bool(i->is_encoder));
+    js_set(j, "tags", js_new_bool(engine_tags(e)));
     return j;
 }
 
