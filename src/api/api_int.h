@@ -115,6 +115,9 @@ bool api_close_model(api *a, const char *file, bool wait, unsigned *n);
  * the next request without a wish of its own returns to the default. */
 void api_keep(api *a, const char *spec, double seconds);
 
+/* Calls fn for every provider that is open, without the pool's lock: none closes meanwhile. */
+void api_each_provider(api *a, void (*fn)(void *user, provider *p), void *user);
+
 typedef struct api_loaded {
     const char *spec;
     const provider_info *info; /* NULL: it is being opened */
@@ -142,9 +145,12 @@ struct api {
 
 /* ---- who asks, and where it may go (target.c) ---- */
 
+enum { API_WHY_BYTES = 256 };
 /* The request's answerer, decided: class first, then route. */
 typedef struct target {
     privacy_class privacy;
+    char why[API_WHY_BYTES];       /* of the class: "detector: email; key default" */
+    char detectors[API_WHY_BYTES]; /* their version and what they found: for the audit log */
     const char *scope;      /* the asker's name: cached prefixes of private requests stay within it */
     char task[72];          /* "" for a plain model */
     char spec[ROUTE_NAME_BYTES];
@@ -164,6 +170,15 @@ typedef struct target {
     js *calibration;        /* owned: counts and thresholds of RECOGNISED_NEAREST; NULL: it was not looked at */
 } target;
 
+/* What is declared of a request, before its texts are looked at (inspect.c). */
+typedef struct declared {
+    const privacy_class *header, *key; /* NULL: nothing is said */
+} declared;
+/* The request's class: the highest of what is declared, of what is found in its body, and of its conversation. */
+void api_classify(api *a, const http_request *r, const declared *d, target *out);
+/* One more thing is known of it, "task": joined. */
+void api_class_raise(target *t, privacy_class c, const char *why);
+
 /* model: the request's field; input: its `input` object or NULL; messages: what the caller said. *rendered says that
  * the task's own messages take their place. */
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
@@ -171,7 +186,7 @@ bool api_target(api *a, http_request *r, const char *model, const js *input, con
 void api_target_clear(target *t);
 /* What its decision rests on: the sheet's facts for this request. Of a target that has a sheet. */
 void api_target_facts(const target *t, route_input *out);
-/* x-hearth-route, -provider, -class, -reason, -evidence, -task, for answers and faults alike. A fault that comes before
+/* x-hearth-route, -provider, -class, -class-reason, -reason, -evidence, -task, for answers and faults alike. A fault that comes before
  * there is a target says class private and route none. */
 void api_set_headers(http_request *r, const target *t);
 /* What they say: "local", "cloud", "refuse", "none"; a sentence. */
@@ -238,6 +253,7 @@ void api_llama_completion(api *a, http_request *r);
 void api_llama_props(api *a, http_request *r);
 void api_llama_slots(api *a, http_request *r);
 void api_metrics(api *a, http_request *r);
+void api_privacy_proof(api *a, http_request *r);
 void api_rerank(api *a, http_request *r);
 
 #endif

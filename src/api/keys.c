@@ -24,6 +24,7 @@ typedef struct usage {
 struct key {
     char name[NAME_BYTES], task[NAME_BYTES];
     privacy_class default_class;
+    bool states_class;
     limit_rule rule;
     usage *used;
     uint8_t mac[DIGEST_BYTES];
@@ -120,6 +121,7 @@ static status add(keys *k, const config_key *from, error *err)
     snprintf(to->name, sizeof to->name, "%s", from->name);
     snprintf(to->task, sizeof to->task, "%s", from->task ? from->task : "");
     to->default_class = from->default_class;
+    to->states_class = from->states_class;
     to->rule = (limit_rule){ from->rate_per_second, from->burst, from->concurrency };
     k->n++;
     return OK;
@@ -136,7 +138,8 @@ static status read_keys(keys **out, const config *c, error *err)
         return s;
     }
     k->holders = 1;
-    k->everybody = (key){ .name = "loopback", .default_class = c->default_class };
+    k->everybody = (key){ .name = "loopback", .default_class = c->default_class,
+                              .states_class = c->states_class };
     *out = k;
     return OK;
 }
@@ -271,6 +274,11 @@ const char *key_task(const key *k)
 privacy_class key_class(const key *k)
 {
     return k->default_class;
+}
+
+bool key_states_class(const key *k)
+{
+    return k->states_class;
 }
 
 limit_answer key_enter(key_ring *r, const key *k, uint64_t now_us, double *wait_s)

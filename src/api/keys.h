@@ -38,6 +38,7 @@ key_answer keys_find(const keys *k, const char *authorization, const char *x_api
 
 const char *key_name(const key *k);
 privacy_class key_class(const key *k);
+bool key_states_class(const key *k); /* the config says it: it is no default */
 const char *key_task(const key *k); /* "": none */
 /* limit_enter and limit_leave for this key. */
 limit_answer key_enter(key_ring *r, const key *k, uint64_t now_us, double *wait_s);

@@ -11,7 +11,7 @@
 
 /* All labels joined: what stands before a proxy may add one of its own. A header that only begins like one (a folded
  * line ends up so) is a label that cannot be read. */
-static bool label_of(const http_request *r, privacy_class *out, api_fault *f)
+static bool label_of(const http_request *r, privacy_class *out, declared *d, api_fault *f)
 {
     static const char header[] = "x-hearth-class";
     const char *name, *label;
@@ -23,6 +23,7 @@ static bool label_of(const http_request *r, privacy_class *out, api_fault *f)
             return api_refuse(f, FAULT_INVALID, header, "the class '%s' is not one of public, internal, private, "
                               "secret", label);
         *out = privacy_class_join(*out, c);
+        d->header = out;
     }
     return true;
 }
@@ -111,9 +112,9 @@ void api_target_facts(const target *t, route_input *out)
     unbind(t, out);
 }
 
-/* The facts are kept between requests, the decision is each request's own. floor: its class besides the task's. */
+/* The facts are kept between requests, the decision is each request's own. Its class besides the task's is known. */
 static bool target_task(api *a, const char *name, const js *input, const request_message *messages, size_t n,
-                        privacy_class floor, target *out, api_fault *f)
+                        target *out, api_fault *f)
 {
     route_input in;
     error e = { 0 };
@@ -121,10 +122,10 @@ static bool target_task(api *a, const char *name, const js *input, const request
     if (strchr(name, '/') || strchr(name, '.'))
         return api_refuse(f, FAULT_INVALID, "model", "'%s' is not the name of a task", name);
     out->facts = a->facts;
-    if (facts_hold(a->facts, name, floor, &out->sheet, &e))
+    if (facts_hold(a->facts, name, out->privacy, &out->sheet, &e))
         return api_refuse_status(f, "model", &e);
     out->t = out->sheet->t;
-    out->privacy = privacy_class_join(out->t->privacy, floor);
+    api_class_raise(out, out->t->privacy, "task");
     api_target_facts(out, &in);
     route_decide(&in, &out->decision);
     out->routed = true;
@@ -135,7 +136,7 @@ static bool target_task(api *a, const char *name, const js *input, const request
 }
 
 /* A task that was found by its system prompt is asked with the user's word alone. */
-static bool target_recognised(api *a, const js *input, const request_message *messages, size_t n, privacy_class floor,
+static bool target_recognised(api *a, const js *input, const request_message *messages, size_t n,
                               target *out, api_fault *f)
 {
     char name[sizeof out->task];
@@ -143,7 +144,7 @@ static bool target_recognised(api *a, const js *input, const request_message *me
     memcpy(name, out->task, sizeof name);
     while (out->recognised == RECOGNISED_SYSTEM && skip < n && strcmp(messages[skip].role, "system") == 0)
         skip++;
-    return target_task(a, name, input, messages ? messages + skip : NULL, n - skip, floor, out, f);
+    return target_task(a, name, input, messages ? messages + skip : NULL, n - skip, out, f);
 }
 
 static bool target_model(const api *a, const char *model, target *out, api_fault *f)
@@ -155,28 +156,40 @@ static bool target_model(const api *a, const char *model, target *out, api_fault
     return true;
 }
 
+/* A task is what its author says it is, unless whoever runs this server gave the key a class: of two that are stated the
+ * higher one holds. The class that nobody stated (private) is for what nothing is known of. */
+static void classify(api *a, const http_request *r, const key *who, bool names_task, const declared *labels, target *out)
+{
+    privacy_class by_key = key_class(who);
+    declared d = *labels;
+    d.key = names_task && !key_states_class(who) ? NULL : &by_key;
+    api_classify(a, r, &d, out);
+}
+
 static bool find_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                         size_t n_messages, target *out, api_fault *f)
 {
     privacy_class label = PRIVACY_PUBLIC;
+    declared d = { 0 };
     const api_visit *v = api_visit_of(r);
     const key *who = v->who;
-    if (!label_of(r, &label, f))
+    bool names_task = str_starts(model, "task:");
+    if (!label_of(r, &label, &d, f))
         return false;
     out->scope = key_name(who);
-    if (str_starts(model, "task:")) {
+    classify(a, r, who, names_task, &d, out);
+    if (names_task) {
         if (v->task[0] && strcmp(v->task, model + 5) != 0)
             return api_refuse(f, FAULT_INVALID, "model", "the path names the task '%s', the model '%.80s'", v->task,
                               model);
         out->recognised = RECOGNISED_MODEL;
-        return target_task(a, model + 5, input, messages, n_messages, privacy_class_join(key_class(who), label), out, f);
+        return target_task(a, model + 5, input, messages, n_messages, out, f);
     }
-    out->privacy = privacy_class_join(key_class(who), label);
     bool open = api_recognition_wanted(a, r, who, model, out);
     if (open && !api_recognise(a, r, who, out, f))
         return false;
     if (out->recognised) /* its class is joined: it lowers nothing */
-        return target_recognised(a, input, messages, n_messages, out->privacy, out, f);
+        return target_recognised(a, input, messages, n_messages, out, f);
     if (input)
         return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
     return open ? api_unknown(a, out, f) : target_model(a, model, out, f);
@@ -221,6 +234,7 @@ void api_set_headers(http_request *r, const target *t)
 {
     api_visit_of(r)->told = true;
     http_set(r, "x-hearth-class", privacy_class_name(t->privacy));
+    http_set(r, "x-hearth-class-reason", t->why);
     http_set(r, "x-hearth-provider", t->spec);
     http_set(r, "x-hearth-route", api_route_word(t));
     http_set(r, "x-hearth-reason", api_reason(t));

@@ -13,7 +13,8 @@ typedef struct api_visit {
     const key *who;  /* one of them; NULL: not asked yet, or nobody */
     char model[VISIT_NAME_BYTES], provider[VISIT_NAME_BYTES]; /* as asked for, as chosen; cut; "" unknown */
     privacy_class privacy;
-    bool classed;    /* privacy is known */
+    bool classed;    /* privacy is known, and why it is so */
+    char why[API_WHY_BYTES];
     bool told;       /* the answer has its x-hearth-* headers */
     const char *path; /* http_path, without /tasks/NAME */
     char task[VISIT_TASK_BYTES]; /* that NAME; "" none */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "plat/paths.h"
@@ -133,11 +134,11 @@ status config_list(config_reader *r, const yaml *root, const char *key, size_t m
     return OK;
 }
 
-static status read_root(config_reader *r, const yaml *root)
+static status read_root(config_reader *r, const yaml *root, const char *path)
 {
     static const char *const known[] = { "version", "listen",   "tls",   "plaintext",  "origins",       "limits", "mem",
                                          "kv",      "parallel", "queue", "keep_alive", "default_class", "keys",
-                                         "providers", "snapshots", "machine", "recognise", "unknown" };
+                                         "providers", "snapshots", "machine", "privacy", "recognise", "unknown" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -162,10 +163,13 @@ static status read_root(config_reader *r, const yaml *root)
         s = read_keep_alive(r, yaml_get(root, "keep_alive"));
     if (!s)
         s = config_class(r, yaml_get(root, "default_class"), &r->c->default_class);
+    r->c->states_class = yaml_get(root, "default_class") != NULL;
     if (!s)
         s = config_serve(r, root);
     if (!s)
         s = config_machine_of(r, yaml_get(root, "machine"));
+    if (!s)
+        s = config_privacy_of(r, yaml_get(root, "privacy"), path);
     if (!s)
         s = config_list(r, root, "providers", CONFIG_PROVIDERS_MAX, sizeof *r->c->providers, &node, &r->c->providers);
     for (; !s && node; node = node->next)
@@ -195,6 +199,7 @@ static config *config_default(error *err)
     c->limits.drain_seconds = CONFIG_DRAIN_SECONDS;
     c->keep_alive_s = NAN;
     c->machine = (config_machine){ NAN, NAN, NAN };
+    c->privacy = (config_privacy){ .dictionary = "", .tagger = "", .tag_threshold = CONFIG_TAG_THRESHOLD };
     c->prices_as_of = c->prices_source = "";
     c->recognise = (config_recognise){ false, "", CONFIG_FOREIGN };
     c->unknown = "";
@@ -207,7 +212,7 @@ static status config_read(config **out, const yaml_file *f, const char *path, er
     if (!c)
         return E_NOMEM;
     config_reader r = { f, c, err };
-    status s = f->root ? read_root(&r, f->root) : OK;
+    status s = f->root ? read_root(&r, f->root, path) : OK;
     if (!s && !(c->path = arena_strndup(c->memory, path, strlen(path))))
         s = fail(err, E_NOMEM, "no memory for the configuration");
     if (s)
@@ -263,6 +268,8 @@ status config_open(config **out, const char *path, error *err)
         s = E_NOMEM;
     if (!s)
         s = open_prices(c, err);
+    if (!s && c->path[0])
+        s = digest_file(c->path, c->file_digest, err);
     if (s)
         config_close(&c);
     else

@@ -36,6 +36,8 @@ status config_prices(config_reader *r, const yaml *root) MUST_CHECK;
 
 /* config_recognise.c: recognise, unknown; after providers and keys. */
 status config_recognise_of(config_reader *r, const yaml *root) MUST_CHECK;
+/* config_privacy.c */
+status config_privacy_of(config_reader *r, const yaml *node, const char *path) MUST_CHECK;
 
 /* config_serve.c: listen, tls, plaintext, origins, limits, snapshots, keys. default_class was read before. */
 status config_serve(config_reader *r, const yaml *root) MUST_CHECK;

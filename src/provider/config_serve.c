@@ -159,7 +159,8 @@ static status read_key(config_reader *r, const yaml *map, config_key *k)
     if (map->kind != YAML_MAP)
         return yaml_error(r->f, map, r->err, "keys: each entry is a map {name, key_file | key_env, default_class}");
     *k = (config_key){ .name = "", .key_file = "", .key_env = "", .task = "", .default_class = r->c->default_class,
-                        .budget = { NAN, NAN } };
+                       .states_class = r->c->states_class || yaml_get(map, "default_class"),
+                       .budget = { NAN, NAN } };
     status s = yaml_known_keys(r->f, map, known, ARRAY_LEN(known), r->err);
     if (!s)
         s = config_name(r, map, &k->name);

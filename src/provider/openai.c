@@ -12,12 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "egress/release.h"
 #include "plat/clock.h"
+#include "plat/paths.h"
 #include "plat/random.h"
 #include "privacy/audit.h"
+#include "privacy/inspect.h"
 #include "provider/budget.h"
 #include "provider/dialect.h"
 #include "provider/health.h"
@@ -30,6 +33,7 @@ static const double BACKOFF_S = 0.5, BACKOFF_MAX_S = 8, WAIT_MAX_S = 10; /* WAIT
 typedef struct openai {
     lanes egress;
     audit *log;
+    inspect_ring *inspectors, *own_inspectors; /* own: nobody gave us any */
     char host[URL_HOST_MAX + 24]; /* "https://host:port", as it is written down */
     js *settings;          /* of OPEN */
     const char *keep[KEEP_MAX + 1]; /* environment of egress: its own key's variable and nobody else's */
@@ -41,6 +45,7 @@ typedef struct openai {
     budget_of own;
     budget_of *keys;       /* of keys that have a budget */
     size_t n_keys;
+    char address[PROVIDER_ADDRESS]; /* with p->lock */
 } openai;
 
 /* ---- the request ---- */
@@ -224,14 +229,34 @@ static status admit(provider *p, call *c, const provider_limits *l, error *err)
 
 /* ---- the record ---- */
 
+/* The last gate: whatever a dialect or a task forgot, the body that would leave is looked at as it is. */
+static status look_at(const provider *p, const request *r, const js *body, call *c, error *err)
+{
+    openai *o = p->own;
+    inspect_result found;
+    if (r->synthetic) /* nobody's data */
+        return OK;
+    const inspector *i = inspect_ring_hold(o->inspectors);
+    inspect_json(i, body, &found);
+    inspect_ring_release(o->inspectors, i);
+    if (provider_allows(p->info.kind, p->info.place, found.raises) && found.raises <= p->info.class_max)
+        return OK;
+    c->sent = false;
+    return call_fail(c, err, FAULT_DENIED, E_DENIED, "what would be sent is %s (%s) and does not go there",
+                     privacy_class_name(found.raises), found.reason);
+}
+
 /* Writes down what is about to leave. The bytes are those that egress will write from the same JSON. */
 static status write_down(const provider *p, const request *r, js *payload, call *c, error *err)
 {
     openai *o = p->own;
     audit_receipt receipt;
     buf text = BUF_INIT(MSG_BYTES_MAX);
+    status s = look_at(p, r, js_get(payload, "body"), c, err);
+    if (s)
+        return s;
     js_write(js_get(payload, "body"), JS_COMPACT, &text);
-    status s = buf_ok(&text, "a request", err);
+    s = buf_ok(&text, "a request", err);
     if (!s) {
         audit_entry e = { .privacy = r->privacy, .place = p->info.place == PLACE_ON_PREMISES ? PRIVACY_ON_PREMISES
                                                                                             : PRIVACY_REMOTE,
@@ -262,6 +287,7 @@ static status attempt(provider *p, const request *r, js *payload, call *c, const
     c->fault = (event_error){ .code = OK };
     c->fault_set = c->again = false;
     c->sent = true;
+    c->address[0] = 0;
     c->requests_left = c->tokens_left = c->limit_s = NAN;
     status s = lanes_take(&o->egress, &egress, err);
     bool asked = !s;
@@ -273,6 +299,11 @@ static status attempt(provider *p, const request *r, js *payload, call *c, const
         s = helper_complete(egress, payload, c, err);
     }
     lanes_give(&o->egress, egress);
+    if (c->address[0]) {
+        pthread_mutex_lock(&p->lock);
+        memcpy(o->address, c->address, sizeof o->address);
+        pthread_mutex_unlock(&p->lock);
+    }
     uint64_t now = clock_mono_us();
     bool limited = s && c->fault.kind == FAULT_RATE_LIMITED;
     health_limits(&o->health, c->requests_left, c->tokens_left,
@@ -336,6 +367,7 @@ static void openai_close(provider *p)
     health_clear(&o->health);
     budget_close(&o->budget);
     audit_close(&o->log);
+    inspect_ring_close(&o->own_inspectors);
     js_free(o->settings);
     mem_free(o->keys);
     mem_free(o);
@@ -357,10 +389,46 @@ static bool openai_health(provider *p, provider_health *out)
         known = budget_spent(o->budget, o->own.name, clock_utc_us(), &out->usd_today, &out->usd_month, &ignored) == OK;
     if (!known)
         out->usd_today = out->usd_month = NAN;
+    pthread_mutex_lock(&p->lock);
+    memcpy(out->address, o->address, sizeof out->address);
+    pthread_mutex_unlock(&p->lock);
     return true;
 }
 
-static const provider_ops ops = { openai_complete, openai_close, openai_process, openai_health, true };
+static status openai_helpers(provider *p, bool start, helper_fn *fn, void *user, error *err)
+{
+    openai *o = p->own;
+    status s = OK;
+    if (start && !lanes_process(&o->egress)) {
+        helper *h = NULL;
+        s = lanes_take(&o->egress, &h, err);
+        lanes_give(&o->egress, h);
+    }
+    if (!s)
+        lanes_each(&o->egress, fn, user);
+    return s;
+}
+
+static const provider_ops ops = { openai_complete, openai_close, openai_process, openai_health, openai_helpers, true };
+
+/* What egress must not be able to read, as far as it is there: it tries. */
+static js *closed_files(void)
+{
+    static const struct {
+        path_kind kind;
+        const char *name;
+    } rows[] = { { PATH_DATA, "models" },      { PATH_DATA, "ledger.db" },   { PATH_DATA, "audit.log" },
+                 { PATH_DATA, "audit.state" }, { PATH_DATA, "tasks" },       { PATH_CONFIG, "config.yaml" },
+                 { PATH_CONFIG, "audit.key" }, { PATH_CACHE, "prefix" } };
+    js *list = js_array();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char *path = NULL;
+        if (path_of(&path, rows[i].kind, rows[i].name, NULL) == OK && access(path, F_OK) == 0)
+            js_push(list, js_new_string(path));
+        mem_free(path);
+    }
+    return list;
+}
 
 static js *settings_of(const config_provider *c, const dialect *d)
 {
@@ -378,6 +446,7 @@ static js *settings_of(const config_provider *c, const dialect *d)
     bool ok = true;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         ok = js_set(j, rows[i].name, js_new_string(rows[i].value)) && ok;
+    ok = js_set(j, "closed", closed_files()) && ok;
     if (ok)
         return j;
     js_free(j);
@@ -457,5 +526,10 @@ status openai_open(provider *p, const config_provider *c, const config *cfg, err
     if (!p->info.model || !p->info.url || !o->settings || (c->key_env[0] && !o->keep[2]))
         return fail(err, E_NOMEM, "no memory for a provider");
     s = audit_open(&o->log, err);
+    if (!s && (!cfg || !cfg->inspectors)) {
+        inspect_settings look = cfg ? config_inspect(cfg) : (inspect_settings){ 0 };
+        s = inspect_ring_open(&o->own_inspectors, &look, err);
+    }
+    o->inspectors = o->own_inspectors ? o->own_inspectors : cfg ? cfg->inspectors : NULL;
     return s ? s : open_budget(p, c, cfg, err);
 }
