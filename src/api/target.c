@@ -150,4 +150,11 @@ void api_set_headers(http_request *r, const target *t)
     http_set(r, "x-hearth-reason", t->decision.reason);
     if (t->decision.evidence[0])
         http_set(r, "x-hearth-evidence", t->decision.evidence);
+    if (t->decision.policy) {
+        char number[24];
+        snprintf(number, sizeof number, "%lld", (long long)t->decision.policy);
+        http_set(r, "x-hearth-policy", number);
+    }
+    if (t->decision.below_bar)
+        http_set(r, "x-hearth-below-bar", t->decision.below);
 }
