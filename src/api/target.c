@@ -245,4 +245,11 @@ void api_set_headers(http_request *r, const target *t)
         return;
     http_set(r, "x-hearth-task", t->task);
     http_set(r, "x-hearth-state", route_state_name(t->decision.state));
+    if (t->decision.policy) {
+        char number[24];
+        snprintf(number, sizeof number, "%lld", (long long)t->decision.policy);
+        http_set(r, "x-hearth-policy", number);
+    }
+    if (t->decision.below_bar)
+        http_set(r, "x-hearth-below-bar", t->decision.below);
 }

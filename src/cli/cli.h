@@ -29,6 +29,7 @@ int cmd_import(int argc, char **argv);
 int cmd_ledger(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
+int cmd_policy(int argc, char **argv);
 int cmd_privacy(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);

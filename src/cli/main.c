@@ -29,6 +29,7 @@ static const command commands[] = {
     { "measure", cmd_measure, "run a task's cases on a provider and keep what came out" },
     { "choose", cmd_choose, "which model and prompt does a task best here" },
     { "route", cmd_route, "which task can stay on this machine, and why" },
+    { "policy", cmd_policy, "what the router is told, in versions" },
     { "privacy", cmd_privacy, "what in a text makes it private" },
     { "ledger", cmd_ledger, "list, show, export, import, check and purge what was measured" },
     { "reassess", cmd_reassess, "what is due to be measured again, and which tasks changed sides" },

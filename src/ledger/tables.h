@@ -44,8 +44,8 @@ void table_columns(const table *t, buf *sql);
 /* A row of SELECT <columns>: {"table":"NAME","id":…}. */
 void table_write_row(const table *t, sqlite3_stmt *st, buf *out);
 
-/* WITH r AS (the part's runs), a AS (their answers), l AS (labels), d AS (decisions), h AS (shadows): begins each statement over a
- * part; its arguments ?1, ?2 are the task ("" for all) and since_us. */
+/* WITH r AS (the part's runs), a AS (their answers), l AS (labels), d AS (decisions), h AS (shadows): begins
+ * each statement over a part; its arguments ?1, ?2 are the task ("" for all) and since_us. */
 extern const char table_part[];
 
 #endif

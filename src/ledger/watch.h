@@ -1,5 +1,5 @@
-/* watch.h: what the router is told, and what is seen of routes that are in force. Rules as in ledger.h: append only, one
- * row is one transaction, on the disk when the function returns; rows' strings live until ledger_*_close.
+/* watch.h: what the router is told, and what is seen of routes that are in force. Rules as in ledger.h: append only,
+ * one row is one transaction, on the disk when the function returns; rows' strings live until ledger_*_close.
  *
  *   policy  one version of the installation's policy.yaml: number (1, 2, ...), who, why, its text. The one with the
  *           highest number is in force; going back is a new version with an old text. Never exported or imported

@@ -120,6 +120,10 @@ static bool why_not_allowed(const route_input *in, const cascade_plain *p, buf *
         buf_str(why, "there is no cloud to ask when an answer is not sure");
     else if (!p->cloud_allowed)
         buf_printf(why, "what is %s may not go to %s", privacy_class_name(in->privacy), in->cloud.provider);
+    else if (p->pinned)
+        buf_str(why, "the policy pins the task");
+    else if (p->held)
+        buf_str(why, "the policy lets local answers be proposed only");
     else if (!p->usable)
         buf_str(why, "no local model was measured");
     else if (!p->complete && in->cascade.found)

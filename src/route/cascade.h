@@ -75,6 +75,7 @@ typedef struct cascade_plain {
     bool compared;         /* with a measured cloud */
     bool met_margin;
     bool cloud_allowed;    /* there is a cloud that the class allows */
+    bool pinned, held;     /* a policy says where it goes; it only proposes that this task may be local */
 } cascade_plain;
 /* The last step of route_decide: `out` is decided as without a cascade. Adds to the reason's words. */
 void route_decide_cascade(const struct route_input *in, const cascade_plain *plain, struct route_decision *out,

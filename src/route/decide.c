@@ -3,7 +3,8 @@
  *   1. class -> the farthest place that is allowed (unknown class: private)
  *   2. the local side against its requirements: the bar, the margin to the cloud where both were measured, the
  *      task's limits, the memory there is
- *   3. met: local. In doubt and local before: local, suspect. Otherwise the cloud where there is an allowed one,
+ *   3. what the shadows of its live answers say, and what the policy wants of it
+ *   4. met: local. In doubt and local before: local, suspect. Otherwise the cloud where there is an allowed one,
  *      and else a refusal that says what is missing.
  *   4. over this, where the task wants one and its answers allow it: a cascade (cascade.c)
  * Bounds: the bar is compared with the lower end of the two-sided 95 % interval that every table shows; the margin with
@@ -13,13 +14,14 @@
 #include "route/route.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
 #include "stat/decide.h"
 #include "stat/stat.h"
 
-#define ALPHA 0.05
+#define ALPHA 0.05 /* where no policy says another */
 
 typedef enum verdict { UNKNOWN, FAILED, MET } verdict;
 
@@ -29,6 +31,7 @@ typedef struct finding {
     verdict bar, margin, limits;
     bool compared;  /* with a measured cloud */
     bool disproved; /* something is known to be below its requirement */
+    bool doubted;   /* the drift detector's alarm is not settled */
     buf words;
 } finding;
 
@@ -62,6 +65,11 @@ static bool cloud_allowed(const route_input *in)
     return in->cloud.present && in->cloud.place != PRIVACY_LOCAL && privacy_allows(class_of(in), in->cloud.place);
 }
 
+static double alpha_of(const route_input *in)
+{
+    return in->rules.alpha > 0 && in->rules.alpha < 1 ? in->rules.alpha : ALPHA;
+}
+
 /* ---- the local side ---- */
 
 static void judge_bar(const route_input *in, finding *f)
@@ -69,12 +77,16 @@ static void judge_bar(const route_input *in, finding *f)
     const route_side *l = &in->local;
     if (!in->has_bar)
         return;
+    double alpha = alpha_of(in);
+    stat_interval i = { l->lower, l->upper };
+    if (alpha != ALPHA) /* gather.c's is the usual one */
+        i = stat_clopper_pearson(l->n_pass, l->n, 1 - alpha);
     stat_verdict v = in->clustered || !(in->bar > 0 && in->bar < 1)
-                         ? STAT_OPEN : stat_decide_bar(l->n_pass, l->n, in->bar, ALPHA, 1);
-    f->bar = f->complete ? (l->lower >= in->bar ? MET : FAILED) : v == STAT_PROMOTED ? MET : FAILED;
-    if (f->complete ? l->upper < in->bar : v == STAT_REJECTED)
+                         ? STAT_OPEN : stat_decide_bar(l->n_pass, l->n, in->bar, alpha, 1);
+    f->bar = f->complete ? (i.low >= in->bar ? MET : FAILED) : v == STAT_PROMOTED ? MET : FAILED;
+    if (f->complete ? i.high < in->bar : v == STAT_REJECTED)
         f->disproved = true;
-    buf_printf(&f->words, " (%.1f to %.1f %%): %s the bar of %.0f %%", 100 * l->lower, 100 * l->upper,
+    buf_printf(&f->words, " (%.1f to %.1f %%): %s the bar of %.0f %%", 100 * i.low, 100 * i.high,
                f->bar == MET ? "above" : f->disproved ? "below" : "not proven above", 100 * in->bar);
 }
 
@@ -91,11 +103,12 @@ static void judge_margin(const route_input *in, finding *f)
         return;
     }
     bool whole = f->complete && n >= in->local.n_cases;
-    stat_verdict v = in->clustered ? STAT_OPEN : stat_decide_pairs(p, in->margin, ALPHA, 1);
-    double lower = whole ? stat_tango_lower(p, 0.95) : stat_eprocess_lower(p, 0.95);
+    double alpha = alpha_of(in), sure = 1 - alpha;
+    stat_verdict v = in->clustered ? STAT_OPEN : stat_decide_pairs(p, in->margin, alpha, 1);
+    double lower = whole ? stat_tango_lower(p, sure) : stat_eprocess_lower(p, sure);
     if (whole ? lower > -in->margin : v == STAT_PROMOTED)
         f->margin = MET;
-    else if (whole ? stat_tango(p, 0.90).high < -in->margin : v == STAT_REJECTED)
+    else if (whole ? stat_tango(p, 1 - 2 * alpha).high < -in->margin : v == STAT_REJECTED)
         f->disproved = true;
     buf_printf(&f->words, "; against %s on %llu cases: only local right %u, only cloud right %u, so at most %.1f "
                "points worse, %s the margin of %.0f", in->cloud.provider, (unsigned long long)n, in->paired_w,
@@ -134,10 +147,32 @@ static void judge_limits(const route_input *in, finding *f)
                 "; it took %.2f GiB, and %.2f GiB may be used", "; its memory was not measured");
 }
 
-static bool proven(const finding *f)
+/* By what was measured, whatever its live answers say. */
+static bool measured_well(const finding *f)
 {
     bool judged = f->bar == MET || f->margin == MET;
     return judged && f->bar != FAILED && f->margin != FAILED && f->limits == MET;
+}
+
+static bool proven(const finding *f)
+{
+    return measured_well(f) && !f->doubted && !f->disproved;
+}
+
+/* Shadows compare with a cloud: where none is allowed, they say nothing. */
+static void judge_drift(const route_input *in, finding *f)
+{
+    const drift_state *d = &in->drift;
+    if (d->phase == DRIFT_HEALTHY || !cloud_allowed(in))
+        return;
+    f->doubted = d->phase == DRIFT_SUSPECT;
+    f->disproved = f->disproved || d->phase == DRIFT_BACK;
+    buf_printf(&f->words, "; the drift detector alarmed after %u compared live answers (R %.0f, level %.0f)",
+               d->alarm_n, d->alarm_value, d->rules.level);
+    if (f->doubted)
+        buf_printf(&f->words, ", and %u since then do not settle it", d->n);
+    else
+        buf_str(&f->words, ", and those after it showed that this machine has become worse");
 }
 
 static void judge_local(const route_input *in, finding *f)
@@ -162,6 +197,7 @@ static void judge_local(const route_input *in, finding *f)
     judge_bar(in, f);
     judge_margin(in, f);
     judge_limits(in, f);
+    judge_drift(in, f);
     if (!f->complete)
         buf_printf(&f->words, "; %s%u of %u cases are answered%s", proven(f) ? "" : "only ", l->n, l->n_cases,
                    proven(f) ? ", enough to decide it however often one looks" : "");
@@ -208,35 +244,94 @@ static route_state state_without_local(const route_input *in, const finding *f, 
     return f->measured ? ROUTE_CANDIDATE : ROUTE_UNPROVEN;
 }
 
+static void choose_local(const route_input *in, route_state state, route_decision *out)
+{
+    out->choice = ROUTE_LOCAL;
+    out->state = state;
+    take_side(out, &in->local);
+}
+
+static void choose_cloud(const route_input *in, finding *f, route_decision *out)
+{
+    out->choice = ROUTE_CLOUD;
+    out->state = state_without_local(in, f, ROUTE_CLOUD);
+    take_side(out, &in->cloud);
+    buf_printf(&f->words, "; %s (%s) may take it", in->cloud.provider, privacy_place_name(in->cloud.place));
+    if (in->cloud.n > 0)
+        buf_printf(&f->words, ", %u of %u right there", in->cloud.n_pass, in->cloud.n);
+}
+
+static void choose_nobody(const route_input *in, finding *f, route_decision *out)
+{
+    out->choice = ROUTE_REFUSE;
+    out->state = state_without_local(in, f, ROUTE_REFUSE);
+    out->place = PRIVACY_LOCAL;
+    memcpy(out->evidence, in->local.evidence, sizeof out->evidence);
+    memcpy(out->run, in->local.run, sizeof out->run);
+}
+
+static bool was_local(const route_input *in)
+{
+    return in->previous == ROUTE_STATE_LOCAL || in->previous == ROUTE_SUSPECT;
+}
+
+/* Only the bar is missing, and the task says that its answers are wanted all the same. */
+static bool may_flag(const route_input *in, const finding *f)
+{
+    return in->flag_below_bar && f->measured && f->bar == FAILED && f->limits == MET;
+}
+
+/* What the policy fixes. False: evidence decides. */
+static bool choose_pinned(const route_input *in, finding *f, route_decision *out)
+{
+    bool local = in->rules.pin == PIN_LOCAL, met = proven(f);
+    if (in->rules.pin == PIN_NONE || (met && local))
+        return false;
+    if (in->rules.pin == PIN_CLOUD && !cloud_allowed(in)) {
+        buf_printf(&f->words, "; policy %lld pins it to the cloud, where no provider may have it: the pin is ignored",
+                   (long long)in->rules.number);
+        return false;
+    }
+    buf_printf(&f->words, "; policy %lld %s", (long long)in->rules.number,
+               local ? "keeps it on this machine" : in->rules.pin == PIN_CLOUD ? "pins it to the cloud" : "refuses it");
+    if (in->rules.pin == PIN_CLOUD)
+        choose_cloud(in, f, out);
+    else if (local && f->usable && (class_of(in) < PRIVACY_PRIVATE || may_flag(in, f)))
+        choose_local(in, was_local(in) ? ROUTE_SUSPECT : state_without_local(in, f, ROUTE_REFUSE), out);
+    else
+        choose_nobody(in, f, out);
+    if (local && out->choice == ROUTE_REFUSE)
+        buf_str(&f->words, f->usable ? ", but its bar is not met" : ", where no model can answer it");
+    return true;
+}
+
 static void choose(const route_input *in, finding *f, route_decision *out)
 {
-    bool was_local = in->previous == ROUTE_STATE_LOCAL || in->previous == ROUTE_SUSPECT;
-    if (proven(f)) {
-        out->choice = ROUTE_LOCAL;
-        out->state = ROUTE_STATE_LOCAL;
-        take_side(out, &in->local);
+    bool met = proven(f);
+    out->proposed = met && in->rules.propose && !was_local(in) && in->rules.pin != PIN_LOCAL;
+    if (choose_pinned(in, f, out)) {
+        out->proposed = false;
+    } else if (met && !out->proposed) {
+        choose_local(in, ROUTE_STATE_LOCAL, out);
         if (!f->compared)
             buf_str(&f->words, in->cloud.present ? "; no allowed cloud was measured, so the bar alone decides"
                                                  : "; no cloud is configured, so the bar alone decides");
-    } else if (f->usable && was_local && !f->disproved) {
-        out->choice = ROUTE_LOCAL;
-        out->state = ROUTE_SUSPECT;
-        take_side(out, &in->local);
+    } else if (f->usable && (was_local(in) || (f->doubted && measured_well(f))) && !f->disproved) {
+        choose_local(in, ROUTE_SUSPECT, out);
         buf_str(&f->words, "; in doubt it stays local as before: measure it again");
-    } else if (cloud_allowed(in) && cloud_affordable(in)) {
-        out->choice = ROUTE_CLOUD;
-        out->state = state_without_local(in, f, ROUTE_CLOUD);
-        take_side(out, &in->cloud);
-        buf_printf(&f->words, "; %s (%s) may take it", in->cloud.provider, privacy_place_name(in->cloud.place));
-        if (in->cloud.n > 0)
-            buf_printf(&f->words, ", %u of %u right there", in->cloud.n_pass, in->cloud.n);
     } else {
-        out->choice = ROUTE_REFUSE;
-        out->state = state_without_local(in, f, ROUTE_REFUSE);
-        out->place = PRIVACY_LOCAL;
-        memcpy(out->evidence, in->local.evidence, sizeof out->evidence);
-        memcpy(out->run, in->local.run, sizeof out->run);
-        why_no_cloud(in, &f->words);
+        if (out->proposed)
+            buf_printf(&f->words, "; it is proposed for this machine: `hearth reassess %s --apply` applies it",
+                       in->task);
+        if (cloud_allowed(in) && cloud_affordable(in)) {
+            choose_cloud(in, f, out);
+        } else if (!out->proposed && may_flag(in, f)) {
+            choose_local(in, ROUTE_CANDIDATE, out);
+            buf_str(&f->words, "; nobody else may answer it, and the task takes such answers, flagged");
+        } else {
+            choose_nobody(in, f, out);
+            why_no_cloud(in, &f->words);
+        }
     }
 }
 
@@ -246,12 +341,18 @@ void route_decide(const route_input *in, route_decision *out)
     memset(out, 0, sizeof *out);
     judge_local(in, &f);
     choose(in, &f, out);
-    const cascade_plain plain = { f.usable, f.complete, proven(&f), f.compared, f.margin == MET, cloud_allowed(in) };
+    const cascade_plain plain = { f.usable, f.complete, proven(&f), f.compared, f.margin == MET, cloud_allowed(in),
+                                  in->rules.pin != PIN_NONE, in->rules.propose && !was_local(in) };
     route_decide_cascade(in, &plain, out, &f.words);
     out->complete = f.complete;
     out->met_bar = f.bar == MET;
     out->met_margin = f.margin != FAILED;
     out->met_limits = f.limits == MET;
+    out->below_bar = out->choice == ROUTE_LOCAL && f.bar == FAILED;
+    if (out->below_bar)
+        snprintf(out->below, sizeof out->below, "%u of %u right, lower bound %.1f %%, bar %.0f %%", in->local.n_pass,
+                 in->local.n, 100 * in->local.lower, 100 * in->bar);
+    out->policy = in->rules.number;
     const char *words = buf_text(&f.words);
     if (f.words.failed || !words[0]) /* the reason is never empty, also without memory */
         words = out->choice == ROUTE_LOCAL ? "its evidence meets the task's requirements"

@@ -95,11 +95,37 @@ static void explain_requirements(const route_input *in, buf *out)
     buf_char(out, '\n');
 }
 
+static void explain_policy(const route_input *in, buf *out)
+{
+    const drift_state *d = &in->drift;
+    char at[CLOCK_TEXT];
+    if (!in->rules.number)
+        return;
+    buf_printf(out, "  policy: version %lld; route by %s; a crossing is %s; alpha %g\n", (long long)in->rules.number,
+               in->rules.pin == PIN_NONE ? "evidence" : route_pin_name(in->rules.pin),
+               in->rules.propose ? "proposed" : "applied at once", in->rules.alpha);
+    if (!d->n_all)
+        return;
+    buf_printf(out, "  live: %s; %u answers compared with the cloud's", drift_phase_name(d->phase), d->n_all);
+    if (d->phase == DRIFT_HEALTHY)
+        buf_printf(out, ", %u since the detector began: mean difference %+.1f points, R %.3g of %g", d->n,
+                   d->n ? 100 * d->sum / d->n : 0.0, stat_drift_value(&d->sr), d->rules.level);
+    if (d->n_alarms)
+        buf_printf(out, "; newest alarm %s at R %.0f after %u", clock_utc_text(d->alarm_us, at), d->alarm_value,
+                   d->alarm_n);
+    if (d->phase == DRIFT_SUSPECT)
+        buf_printf(out, "; since then %u: log E of worse %.2f (back to the cloud at %.2f), of well %.2f (local at"
+                   " %.2f), %u failures", d->n, drift_log_worse(d), -log(d->rules.alpha_back), drift_log_better(d),
+                   -log(d->rules.alpha), d->n_failures);
+    buf_char(out, '\n');
+}
+
 void route_explain(const route_input *in, const route_decision *d, buf *out)
 {
     buf_printf(out, "%s: %s%s%s (%s)\n  because %s\n", in->task, route_choice_name(d->choice),
                d->provider[0] ? " -> " : "", d->provider, route_state_name(d->state), d->reason);
     explain_requirements(in, out);
+    explain_policy(in, out);
     explain_side("local", &in->local, out);
     explain_side("cloud", &in->cloud, out);
     explain_pairs(in, out);
@@ -152,6 +178,26 @@ static js *side_js(const route_side *r)
     return NULL;
 }
 
+static js *drift_js(const drift_state *d)
+{
+    char at[CLOCK_TEXT];
+    if (!d->n_all && !d->n_failures)
+        return js_null();
+    js *o = js_object();
+    js_set(o, "phase", js_new_string(drift_phase_name(d->phase)));
+    js_set(o, "compared", js_new_int(d->n_all));
+    js_set(o, "since", js_new_int(d->n));
+    put_number(o, "mean_difference", d->n ? d->sum / d->n : NAN);
+    put_number(o, "r", stat_drift_value(&d->sr));
+    put_number(o, "level", d->rules.level);
+    js_set(o, "alarms", js_new_int(d->n_alarms));
+    js_set(o, "alarm", d->n_alarms ? js_new_string(clock_utc_text(d->alarm_us, at)) : js_null());
+    put_number(o, "log_worse", drift_log_worse(d));
+    put_number(o, "log_better", drift_log_better(d));
+    js_set(o, "failures", js_new_int(d->n_failures));
+    return o;
+}
+
 js *route_to_js(const route_input *in, const route_decision *d)
 {
     js *o = js_object();
@@ -171,6 +217,9 @@ js *route_to_js(const route_input *in, const route_decision *d)
               js_set(o, "complete", js_new_bool(d->complete)) && js_set(o, "met_bar", js_new_bool(d->met_bar)) &&
               js_set(o, "met_margin", js_new_bool(d->met_margin)) &&
               js_set(o, "met_limits", js_new_bool(d->met_limits)) &&
+              js_set(o, "below_bar", js_new_bool(d->below_bar)) && js_set(o, "proposed", js_new_bool(d->proposed)) &&
+              js_set(o, "policy", d->policy ? js_new_int(d->policy) : js_null()) &&
+              js_set(o, "drift", drift_js(&in->drift)) &&
               js_set(o, "paired_only_local", js_new_int(in->paired_w)) &&
               js_set(o, "paired_same", js_new_int(in->paired_t)) &&
               js_set(o, "paired_only_cloud", js_new_int(in->paired_l)) && js_set(o, "local", side_js(&in->local)) &&

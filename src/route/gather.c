@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "ledger/tally.h"
-#include "route/route.h"
+#include "route/watch.h"
 #include "stat/stat.h"
 #include "task/evidence.h"
 
@@ -361,6 +361,7 @@ static status set_task(const task *t, route_input *out, error *err)
     out->bar = t->bar;
     out->has_margin = t->margin >= 0;
     out->margin = task_margin(t);
+    out->flag_below_bar = t->flag_below_bar;
     out->limit_latency_p95_ms = limit_of(t->limits.latency_p95_ms);
     out->limit_cost_usd = limit_of(t->limits.cost_usd);
     out->limit_malformed = limit_of(t->limits.malformed);
@@ -412,8 +413,11 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
             in.cloud = cloud->side;
         set_pairs(local, cloud, w->n_cases, &in);
         in.memory_limit_bytes = settings->memory_limit_bytes;
-        *out = in;
+        if (l)
+            s = route_watch(l, t, &in, err);
     }
+    if (!s)
+        *out = in;
     for (size_t i = 0; i < w->n; i++)
         mem_free(w->sides[i].outcome);
     mem_free(w->sampling);

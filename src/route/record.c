@@ -3,6 +3,19 @@
 #include "route/route.h"
 #include "task/task.h"
 
+/* Of the alarm, and not of what came after it: or each shadow would be a new conclusion. */
+static js *drift_numbers(const drift_state *d)
+{
+    js *o = js_object();
+    js_set(o, "phase", js_new_string(drift_phase_name(d->phase)));
+    js_set(o, "alarm_us", js_new_int(d->alarm_us));
+    js_set(o, "r", js_new_double(d->alarm_value));
+    js_set(o, "level", js_new_double(d->rules.level));
+    js_set(o, "compared", js_new_int(d->alarm_n));
+    js_set(o, "changed_us", js_new_int(d->changed_us));
+    return o;
+}
+
 /* What the columns of a decision do not hold. */
 static bool write_detail(const route_input *in, const route_decision *d, buf *out)
 {
@@ -16,6 +29,12 @@ static bool write_detail(const route_input *in, const route_decision *d, buf *ou
     js_set(o, "margin", js_new_double(in->margin));
     if (in->cascade.asked)
         js_set(o, "cascade", route_cascade_js(in, d));
+    if (d->policy)
+        js_set(o, "policy", js_new_int(d->policy));
+    if (d->proposed)
+        js_set(o, "proposed", js_new_bool(true));
+    if (in->drift.phase != DRIFT_HEALTHY)
+        js_set(o, "drift", drift_numbers(&in->drift));
     if (!js_lost())
         js_write(o, JS_CANONICAL, out);
     js_free(o);

@@ -9,11 +9,13 @@
  *  2. class private, secret or unknown never yields a place but local; internal never yields remote;
  *  3. monotone: better local evidence never turns local into cloud or refuse;
  *  4. a number that is missing (NAN, no cases) never argues for local; it only may keep a task that is local already
- *     (SUSPECT: in doubt the current route stays);
- *  5. a cascade (cascade.h) needs a cloud that the class allows, and never goes with a refusal.
+ *     (SUSPECT: in doubt the current route stays), or local where a policy pins it there;
+ *  5. no policy (rules.h) lets anything go farther than its class allows;
+ *  6. a cascade (cascade.h) needs a cloud that the class allows, and never goes with a refusal.
  *
  * States:  UNPROVEN --measured--> CANDIDATE --all requirements met--> LOCAL --in doubt--> SUSPECT --met again--> LOCAL
- *          CANDIDATE or SUSPECT --shown to be below--> CLOUD (only where the class allows one; else CANDIDATE) */
+ *          CANDIDATE or SUSPECT --shown to be below--> CLOUD (only where the class allows one; else CANDIDATE)
+ *          LOCAL --alarm of the drift detector--> SUSPECT --the shadows say so (drift.h)--> CLOUD or LOCAL */
 #ifndef ROUTE_ROUTE_H
 #define ROUTE_ROUTE_H
 
@@ -28,6 +30,7 @@
 #include "ledger/ledger.h"
 #include "privacy/privacy.h"
 #include "route/cascade.h"
+#include "route/rules.h"
 
 /* CLOUD stands for every place that is not local. */
 typedef enum route_choice { ROUTE_REFUSE, ROUTE_CLOUD, ROUTE_LOCAL } route_choice;
@@ -79,6 +82,9 @@ typedef struct route_input {
     route_state previous;      /* of the task's newest decision that was kept */
     double majority, regex;    /* baselines; NAN: none */
     route_calibration cascade; /* of the local side */
+    bool flag_below_bar;       /* where nobody else may answer, a local answer below the bar is given, and flagged */
+    route_rules rules;         /* the policy in force */
+    drift_state drift;         /* of the two sides that are compared here */
 } route_input;
 
 typedef struct route_decision {
@@ -91,6 +97,10 @@ typedef struct route_decision {
     /* of the local side; met_margin also when there is nothing to compare with */
     bool met_bar, met_margin, met_limits, complete;
     route_cascade cascade;     /* over this choice: who is asked first, and who then */
+    bool below_bar;            /* LOCAL, though its bar is not met: whoever asks is told, in these words: */
+    char below[128];           /* "40 of 60 right, lower bound 53.3 %, bar 80 %"; else "" */
+    bool proposed;             /* it would be LOCAL, were it applied (route_rules.propose) */
+    int64_t policy;            /* the version that was in force; 0: none */
     char reason[ROUTE_REASON_BYTES]; /* one sentence or two; never empty */
 } route_decision;
 

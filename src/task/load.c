@@ -273,9 +273,10 @@ static status read_sampling(task_reader *r, const yaml *root)
 static status read_demands(task_reader *r, const yaml *root)
 {
     static const char *const keys[] = { "latency_p95_ms", "cost_usd", "malformed" };
-    static const char *const synthetic[] = { "synthetic" };
+    static const char *const synthetic[] = { "synthetic" }, *const below[] = { "refuse", "flag" };
     task *t = r->t;
     const yaml *limits = yaml_get(root, "limits"), *cases = yaml_get(root, "cases");
+    const yaml *below_bar = yaml_get(root, "below_bar");
     t->bar = t->margin = -1;
     t->limits = (task_limits){ -1, -1, -1 };
     status s = task_read_number(r, root, "bar", 0, 1, &t->bar);
@@ -293,6 +294,11 @@ static status read_demands(task_reader *r, const yaml *root)
     if (!s)
         s = task_read_number(r, limits, "malformed", 0, 1, &t->limits.malformed);
     size_t word = 0;
+    if (!s && below_bar)
+        s = task_read_word(r, below_bar, below, ARRAY_LEN(below), &word);
+    t->flag_below_bar = word == 1;
+    if (!s && t->flag_below_bar && t->bar < 0)
+        s = yaml_error(r->f, below_bar, r->err, "'below_bar: flag' without a 'bar' says nothing");
     if (!s && cases)
         s = task_read_word(r, cases, synthetic, 1, &word);
     t->synthetic = cases != NULL;
@@ -302,8 +308,8 @@ static status read_demands(task_reader *r, const yaml *root)
 static status read_root(task_reader *r)
 {
     static const char *const keys[] = { "hearth", "id", "description", "privacy", "messages", "prompt", "variants",
-                                        "output", "graders", "bar", "margin", "limits", "sampling", "cases",
-                                        "baseline", "split", "few_shot", "tools", "tool_choice",
+                                        "output", "graders", "bar", "margin", "below_bar", "limits", "sampling",
+                                        "cases", "baseline", "split", "few_shot", "tools", "tool_choice",
                                         "parallel_tool_calls", "cascade" };
     const yaml *root = r->f->root;
     if (!root || root->kind != YAML_MAP)

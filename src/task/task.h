@@ -130,6 +130,7 @@ typedef struct task {
     const task_grader *graders;
     double bar;    /* least lower bound of the pass rate for local; negative: not set */
     double margin; /* non-inferiority delta to the cloud; negative: not set, see task_margin */
+    bool flag_below_bar; /* `below_bar: flag`: where nobody else may answer, answers below the bar are given, flagged */
     task_limits limits;
     task_cascade cascade;
     task_sampling sampling;

@@ -151,7 +151,8 @@ static void every_row_of_schema_2_survives(void **state)
     assert_ok(ledger_find_policy(l, &none, err));
     assert_int_equal(none.n, 0);
     ledger_policies_close(&none);
-    assert_ok(ledger_append_policy(l, &(ledger_policy){ .who = "me", .reason = "first", .body = "hearth: 1\n" }, NULL, err));
+    ledger_policy first = { .who = "me", .reason = "first", .body = "hearth: 1\n" };
+    assert_ok(ledger_append_policy(l, &first, NULL, err));
     ledger_close(&l);
     assert_int_equal(version(), LEDGER_VERSION);
     assert_same(before);

@@ -13,6 +13,19 @@
 
 enum axis { CLASS, LOCAL_AT, CLOUD_AT, COUNT, PASS, MALFORMED, BAR, PAIRS, LATENCY, MEMORY, COST, PREVIOUS, AXES };
 static const int levels[AXES] = { 6, 3, 4, 3, 4, 2, 3, 4, 4, 4, 2, 4 };
+
+/* What a policy says and what the shadows showed: each point of the space above is decided under one of these, too, and
+ * every pair of an axis' level and one of these is met. */
+enum { PINS = 4, PHASES = 3, TOLD = PINS * PHASES * 2 * 2 };
+static void tell(route_input *in, int told)
+{
+    static const drift_rules rules = { 0.1, DRIFT_LEVEL, DRIFT_ALPHA, DRIFT_ALPHA_BACK, DRIFT_FAILURES };
+    in->rules = (route_rules){ .number = 3, .pin = (route_pin)(told % PINS), .propose = told / PINS % 2,
+                               .alpha = DRIFT_ALPHA, .drift = rules };
+    in->flag_below_bar = told / PINS / 2 % 2;
+    drift_init(&in->drift, &rules);
+    in->drift.phase = (drift_phase)(told / PINS / 4);
+}
 static size_t stride[AXES], total;
 
 /* Of few different counts, asked for millions of times. */
@@ -188,7 +201,7 @@ static void missing_numbers_never_argue_for_local(void **state)
 enum { NO_CASCADE, NO_THRESHOLD, POOR, FINE, CASCADES };
 
 /* From worse to better: the walk's point with the calibration of this level. */
-static void build_cascade(route_input *in, size_t index, int level)
+static void offer_cascade(route_input *in, int level)
 {
     static const route_calibration levels_of[CASCADES] = {
         [NO_THRESHOLD] = { .asked = true, .risk = 0.25, .confidence = 0.95, .n = 60, .why = "few" },
@@ -197,9 +210,14 @@ static void build_cascade(route_input *in, size_t index, int level)
         [FINE] = { .asked = true, .risk = 0.25, .confidence = 0.95, .found = true, .tau = -0.2, .n = 60,
                    .n_accepted = 57, .coverage = 0.95, .risk_upper = 0.05 },
     };
-    build(in, index);
     in->cascade = levels_of[level];
     in->cloud.latency_p95_ms = 800;
+}
+
+static void build_cascade(route_input *in, size_t index, int level)
+{
+    build(in, index);
+    offer_cascade(in, level);
 }
 
 static void check_cascade(const route_input *in, const route_decision *plain, const route_decision *d, size_t point)
@@ -258,6 +276,59 @@ static void a_cascade_never_leaves_its_class_and_is_monotone(void **state)
     }
     printf("%zu cascades, %zu make a cloud affordable, %zu of a task that is below its bar\n", on, cheaper, below);
     assert_true(on > 500 && cheaper > 100 && below > 100);
+}
+
+/* ---- policies and shadows ---- */
+
+/* Whatever a policy says, whatever the shadows showed: the class alone says how far something may go; what is flagged
+ * says so; a pin to this machine keeps it there; and nothing is local that has no local model. */
+static void no_policy_lets_more_out(void **state)
+{
+    (void)state;
+    size_t held = 0, flagged = 0, sent = 0, ignored = 0;
+    static size_t met[AXES][8][TOLD];
+    route_input in;
+    route_decision d;
+    for (size_t i = 0; i < total; i++) {
+        int told = (int)((uint64_t)i * 0x9E3779B97F4A7C15ull >> 33) % TOLD, class = level_of(i, CLASS);
+        build(&in, i);
+        tell(&in, told);
+        if (i % 3 == 0)
+            offer_cascade(&in, FINE);
+        route_decide(&in, &d);
+        assert_true(!d.cascade.on || in.rules.pin == PIN_NONE);
+        assert_true(!d.cascade.on || !in.rules.propose || level_of(i, PREVIOUS) != 0);
+        for (int a = 0; a < AXES; a++)
+            met[a][level_of(i, a)][told]++;
+        if (class >= PRIVACY_PRIVATE && (d.choice == ROUTE_CLOUD || d.place != PRIVACY_LOCAL ||
+                                         d.state == ROUTE_STATE_CLOUD))
+            fail_msg("private left: point %zu, told %d, %s", i, told, d.reason);
+        if (class == PRIVACY_INTERNAL && d.place == PRIVACY_REMOTE)
+            fail_msg("internal went remote: point %zu, told %d, %s", i, told, d.reason);
+        assert_true(d.choice != ROUTE_LOCAL || level_of(i, LOCAL_AT) == 1);
+        assert_int_equal(d.policy, 3);
+        assert_true(d.choice != ROUTE_LOCAL || in.rules.pin != PIN_REFUSE);
+        assert_true(d.choice != ROUTE_CLOUD || (in.rules.pin != PIN_LOCAL && in.rules.pin != PIN_REFUSE));
+        assert_int_equal(d.below_bar, d.below[0] != 0);
+        if (d.below_bar)
+            assert_true(d.choice == ROUTE_LOCAL && in.has_bar);
+        /* a private answer is below its bar only where the task takes such answers, or in doubt after it was local */
+        if (class >= PRIVACY_PRIVATE && d.below_bar && !in.flag_below_bar)
+            assert_true(d.state == ROUTE_SUSPECT && level_of(i, PREVIOUS) != 0);
+        if (d.proposed)
+            assert_true(in.rules.propose && d.choice != ROUTE_LOCAL && (choices[i] & 15) == ROUTE_LOCAL);
+        if (in.rules.pin == PIN_CLOUD && d.choice != ROUTE_CLOUD && class >= PRIVACY_PRIVATE)
+            assert_non_null(strstr(d.reason, "the pin is ignored"));
+        held += d.proposed;
+        flagged += d.below_bar;
+        sent += in.rules.pin == PIN_CLOUD && d.choice == ROUTE_CLOUD;
+        ignored += strstr(d.reason, "the pin is ignored") != NULL;
+    }
+    for (int a = 0; a < AXES; a++)
+        for (int told = 0; told < levels[a] * TOLD; told++)
+            assert_true(met[a][told / TOLD][told % TOLD] > 0);
+    printf("%zu held, %zu flagged, %zu pinned to the cloud, %zu such pins ignored\n", held, flagged, sent, ignored);
+    assert_true(held > 1000 && flagged > 1000 && sent > 1000 && ignored > 1000);
 }
 
 static route_input good(void)
@@ -331,6 +402,51 @@ static void the_reason_says_what_decided(void **state)
     assert_non_null(strstr(d.reason, "hearth measure invoice --on local:MODEL"));
 }
 
+/* What a task says of answers below its bar, where nobody else may answer. */
+static void below_the_bar_is_refused_or_flagged(void **state)
+{
+    (void)state;
+    route_input in = good();
+    route_decision d;
+    in.bar = 0.95;
+    route_decide(&in, &d);
+    assert_int_equal(d.choice, ROUTE_REFUSE);
+    in.flag_below_bar = true;
+    route_decide(&in, &d);
+    assert_int_equal(d.choice, ROUTE_LOCAL);
+    assert_int_equal(d.state, ROUTE_CANDIDATE);
+    assert_true(d.below_bar);
+    assert_string_equal(d.below, "58 of 60 right, lower bound 88.5 %, bar 95 %");
+    in.limit_malformed = 0.01; /* a limit is no bar */
+    in.local.n_malformed = 2;
+    route_decide(&in, &d);
+    assert_int_equal(d.choice, ROUTE_REFUSE);
+}
+
+/* A proven crossing waits for a person where the policy says so, and what is local already does not. */
+static void a_crossing_may_be_only_proposed(void **state)
+{
+    (void)state;
+    route_input in = good();
+    route_decision d;
+    in.rules = (route_rules){ .number = 2, .propose = true, .alpha = 0.05 };
+    route_decide(&in, &d);
+    assert_int_equal(d.choice, ROUTE_REFUSE);
+    assert_true(d.proposed);
+    assert_int_equal(d.state, ROUTE_CANDIDATE);
+    assert_non_null(strstr(d.reason, "`hearth reassess invoice --apply` applies it"));
+    in.previous = ROUTE_STATE_LOCAL;
+    route_decide(&in, &d);
+    assert_int_equal(d.choice, ROUTE_LOCAL);
+    assert_int_equal(d.state, ROUTE_STATE_LOCAL);
+    assert_false(d.proposed);
+    in.rules.alpha = 1e-6; /* 58 of 60 do not prove 80 % at that level */
+    in.previous = ROUTE_UNPROVEN;
+    route_decide(&in, &d);
+    assert_false(d.proposed);
+    assert_int_equal(d.choice, ROUTE_REFUSE);
+}
+
 static void a_reason_is_there_also_without_memory(void **state)
 {
     (void)state;
@@ -352,6 +468,8 @@ int main(void)
         cmocka_unit_test(better_evidence_never_loses_local),
         cmocka_unit_test(missing_numbers_never_argue_for_local),
         cmocka_unit_test(a_cascade_never_leaves_its_class_and_is_monotone),
+        cmocka_unit_test(no_policy_lets_more_out),
+        cmocka_unit_test(below_the_bar_is_refused_or_flagged), cmocka_unit_test(a_crossing_may_be_only_proposed),
         cmocka_unit_test(a_part_of_a_suite_may_be_enough), cmocka_unit_test(the_reason_says_what_decided),
         cmocka_unit_test(a_reason_is_there_also_without_memory),
     };
