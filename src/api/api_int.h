@@ -155,6 +155,8 @@ typedef struct target {
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f);
 void api_target_clear(target *t);
+/* out->messages of a task for out->spec, from what the caller said: the object `input`, or its messages. */
+bool api_target_render(target *out, const js *input, const request_message *messages, size_t n, api_fault *f);
 /* x-hearth-route, -provider, -class, -reason, -evidence, -task. */
 void api_set_headers(http_request *r, const target *t);
 
@@ -177,11 +179,18 @@ typedef struct api_ask {
     void *user;
     bool keep_set;      /* the model stays open for keep_s seconds after this answer (api_keep) */
     double keep_s;
+    bool held;          /* zero; cascade.c's own: what comes is not yet the answer */
     target to;          /* zero; ask.c's own */
 } api_ask;
 /* Class, route, provider, events, in this order. False: f says what went wrong; what the dialect has begun stays begun.
  * A client that is gone ends the answer with EVENT_DONE and ANSWER_CANCELLED. */
 bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f);
+
+/* Its parts, for cascade.c. What a task says of sampling and tools; its rendered messages, in an array of
+ * TASK_MESSAGES_MAX that lives as long as they are asked; and the way from a decided target to its provider. */
+void api_use_sampling(const target *to, request *neutral);
+void api_use_messages(const target *to, request *neutral, request_message *messages);
+bool api_ask_arm(api *a, api_ask *ask, api_fault *f);
 
 /* ---- the dialects' handlers, for routes.c ---- */
 void api_openai_chat(api *a, http_request *r);

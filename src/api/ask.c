@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/cascade.h"
 #include "api/visit.h"
 #include "plat/random.h"
 
@@ -27,8 +28,7 @@ static void enforce(const target *to, const provider_info *info, request *neutra
     neutral->relaxed = true;
 }
 
-/* The task's own messages and sampling take the place of the caller's: what was measured is what is asked. */
-static void use_task(const target *to, request *neutral, request_message *messages)
+void api_use_sampling(const target *to, request *neutral)
 {
     const task_sampling *s = &to->t->sampling;
     neutral->task = to->task;
@@ -45,6 +45,10 @@ static void use_task(const target *to, request *neutral, request_message *messag
         neutral->tool_name = to->t->tool_name;
         neutral->one_call = to->t->one_call;
     }
+}
+
+void api_use_messages(const target *to, request *neutral, request_message *messages)
+{
     if (to->t->caller_prompt)
         return;
     for (size_t i = 0; i < to->messages.n; i++)
@@ -72,7 +76,8 @@ static metrics_kind kind_of(const request *q)
 static int on_event(void *user, const event *e)
 {
     watch *w = user;
-    api_visit_event(w->a, w->ask->r, e);
+    if (!w->ask->held || e->kind == EVENT_DONE)
+        api_visit_event(w->a, w->ask->r, e);
     if (e->kind == EVENT_DONE)
         api_metrics_end(w->a, w->model, kind_of(w->ask->neutral), e->end);
     if (e->kind != EVENT_ERROR)
@@ -100,7 +105,8 @@ static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
     watch w = { a, info->name, ask, f, false };
     if (!ask->to.routed)
         http_set(ask->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
-    api_set_headers(ask->r, &ask->to);
+    if (!ask->held)
+        api_set_headers(ask->r, &ask->to);
     enforce(&ask->to, info, ask->neutral);
     if (!provider_allows(info->kind, info->place, ask->neutral->privacy))
         return api_refuse(f, FAULT_DENIED, "model", "this request is %s and may not go to '%s', which is %s",
@@ -121,14 +127,11 @@ static unsigned priority_of(const http_request *r)
     return said && strcasecmp(said, "high") == 0 ? 0 : said && strcasecmp(said, "low") == 0 ? 2 : 1;
 }
 
-static bool ask_target(api *a, api_ask *ask, api_fault *f)
+bool api_ask_arm(api *a, api_ask *ask, api_fault *f)
 {
-    request_message messages[TASK_MESSAGES_MAX];
     api_lease lease;
     ask->neutral->privacy = ask->to.privacy;
     ask->neutral->scope = ask->to.scope;
-    if (ask->to.t)
-        use_task(&ask->to, ask->neutral, messages);
     ask->neutral->priority = priority_of(ask->r);
     if (!api_take(a, ask->to.spec, ask->to.scope, ask->neutral->priority, ask->r, &lease, f))
         return false;
@@ -137,6 +140,19 @@ static bool ask_target(api *a, api_ask *ask, api_fault *f)
         api_keep(a, ask->to.spec, ask->keep_s);
     api_give(a, &lease);
     return ok;
+}
+
+/* The task's own messages and sampling take the place of the caller's: what was measured is what is asked. */
+static bool ask_target(api *a, api_ask *ask, api_fault *f)
+{
+    request_message messages[TASK_MESSAGES_MAX];
+    if (api_cascade_wanted(ask))
+        return api_cascade_ask(a, ask, f);
+    if (ask->to.t) {
+        api_use_sampling(&ask->to, ask->neutral);
+        api_use_messages(&ask->to, ask->neutral, messages);
+    }
+    return api_ask_arm(a, ask, f);
 }
 
 bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)

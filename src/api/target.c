@@ -42,7 +42,7 @@ static bool task_input(const task *t, const js *input, const request_message *me
     return true;
 }
 
-static bool render_task(target *out, const js *input, const request_message *messages, size_t n, api_fault *f)
+bool api_target_render(target *out, const js *input, const request_message *messages, size_t n, api_fault *f)
 {
     const task *t = out->t;
     if (t->caller_prompt)
@@ -98,7 +98,7 @@ static bool target_task(api *a, const char *name, const js *input, const request
     if (out->decision.choice == ROUTE_REFUSE)
         return api_refuse(f, FAULT_DENIED, "model", "task '%s' is refused: %s", name, out->decision.reason);
     snprintf(out->spec, sizeof out->spec, "%s", out->decision.provider);
-    return render_task(out, input, messages, n, f);
+    return api_target_render(out, input, messages, n, f);
 }
 
 static bool find_target(api *a, const http_request *r, const char *model, const js *input,
