@@ -82,6 +82,15 @@ assert (rule["local"], rule["cloud"]) == (f"local:{MODEL}.gguf", "up")
 assert not secret["on"] and "never asked elsewhere" in secret["because"], secret
 assert "accepts   from a mean log-probability" in hearth("route", "colours", "--explain")
 assert "cascade" in hearth("route", "colours")
+report = json.loads(hearth("report", "colours", "secrets", "--json"))["tasks"]
+assert report[0]["cascade"] == "on" and report[0]["cascade_coverage"] == rule["coverage"], report[0]
+assert report[0]["cascade_risk"] == rule["risk_upper"] and report[0]["cascade_accepted"] == rule["accepted"]
+assert report[1]["cascade"] == "off" and "never asked elsewhere" in report[1]["cascade_because"]
+page, text = s.home / "page.html", " ".join(hearth("report", "colours", "secrets").split())
+hearth("report", "colours", "--html", str(page))
+assert f"{100 * rule['coverage']:.1f} % (" in text and f"at most {100 * rule['risk_upper']:.1f} % of them wrong" in text
+assert "none: what is private is never asked elsewhere" in text
+assert "<strong>Cascade.</strong>" in page.read_text() and "sure enough to stay here" in page.read_text()
 
 sure = next(i for i, (p, _) in enumerate(said) if p >= rule["tau"])
 unsure = next(i for i, (p, _) in enumerate(said) if p < rule["tau"])
