@@ -103,11 +103,13 @@ static int64_t sum(int64_t a, int64_t b)
     return a < 0 ? b : b < 0 ? a : a + b;
 }
 
-/* The answer of one arm, with the tokens of both. */
-static void deliver(job *j, const api_ask *arm)
+/* The answer of one arm, with the tokens of both. A client that has left hears no more, and nothing was decided. */
+static void deliver(job *j, const api_ask *arm, metrics_cascade what, const api_fault *why)
 {
     const held *h = arm->user, *other = h == &j->first ? &j->second : &j->first;
     event_done end = h->end;
+    if (end.finish != ANSWER_CANCELLED)
+        say(j, what, why);
     if (other->done) {
         end.prompt_tokens = sum(end.prompt_tokens, other->end.prompt_tokens);
         end.cached_tokens = sum(end.cached_tokens, other->end.cached_tokens);
@@ -135,8 +137,7 @@ static bool escalate(job *j, const request *base, api_fault *f)
                   : api_refuse(&cloud, FAULT_DENIED, "model", "this request is %s and may not go to '%s'",
                                privacy_class_name(j->ask->to.privacy), j->rule->cloud);
     if (ok) {
-        say(j, CASCADE_ESCALATED, NULL);
-        deliver(j, &j->cloud);
+        deliver(j, &j->cloud, CASCADE_ESCALATED, NULL);
         return true;
     }
     if (!j->first.done) {
@@ -144,8 +145,7 @@ static bool escalate(job *j, const request *base, api_fault *f)
         return false;
     }
     held_clear(&j->second);
-    say(j, CASCADE_KEPT, &cloud);
-    deliver(j, &j->local);
+    deliver(j, &j->local, CASCADE_KEPT, &cloud);
     return true;
 }
 
@@ -157,9 +157,7 @@ static bool answer(job *j, const request *base, api_fault *f)
     if (!ok)
         held_clear(&j->first);
     if (ok && (is_sure(j) || j->first.end.finish == ANSWER_CANCELLED)) {
-        if (j->first.end.finish != ANSWER_CANCELLED)
-            say(j, CASCADE_ACCEPTED, NULL);
-        deliver(j, &j->local);
+        deliver(j, &j->local, CASCADE_ACCEPTED, NULL);
         return true;
     }
     return escalate(j, base, f);

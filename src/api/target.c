@@ -61,7 +61,8 @@ static status decide(api *a, const task *t, privacy_class privacy, route_decisio
     route_candidate candidates[CANDIDATES_MAX];
     route_settings settings = { .candidates = candidates,
                                 .n_candidates = candidates_list(a->options.config, candidates),
-                                .memory_limit_bytes = a->options.memory_bytes };
+                                .memory_limit_bytes = a->options.memory_bytes,
+                                .privacy = privacy };
     ledger *l = NULL;
     status s = ledger_open(&l, NULL, LEDGER_READ, err);
     if (s == E_NOTFOUND)

@@ -29,6 +29,7 @@ typedef struct work {
     ledger *l;
     const task *t;
     const route_settings *s;
+    privacy_class privacy; /* the task's, or the request's */
     char *sampling;
     side_work sides[SIDES_MAX];
     size_t n;
@@ -299,9 +300,14 @@ static bool better_local(const work *w, const route_side *a, const route_side *b
     return a->n > 0 && a->lower > b->lower;
 }
 
+static bool allowed(const work *w, const route_side *r)
+{
+    return privacy_allows(w->privacy, r->place) && !(r->public_only && w->privacy != PRIVACY_PUBLIC);
+}
+
 static bool better_cloud(const work *w, const route_side *a, const route_side *b)
 {
-    bool fa = privacy_allows(w->t->privacy, a->place), fb = privacy_allows(w->t->privacy, b->place);
+    bool fa = allowed(w, a), fb = allowed(w, b);
     return fa != fb ? fa : a->n > 0 && b->n == 0;
 }
 
@@ -340,8 +346,10 @@ static void add_candidates(work *w)
         if (c->recording || find_side(w, c->name))
             continue;
         side_work *x = new_side(w, c->name, c->place);
-        if (x)
+        if (x) {
             x->candidate = c;
+            x->side.public_only = c->public_only;
+        }
     }
 }
 
@@ -387,6 +395,7 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
     w->t = t;
     w->n_cases = task_measured(t);
     w->s = settings;
+    w->privacy = privacy_class_join(t->privacy, settings->privacy);
     status s = task_sampling_key(t, &w->sampling, err);
     add_candidates(w);
     if (!s && l)
@@ -396,6 +405,7 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
     if (!s)
         s = set_task(t, &in, err);
     if (!s) {
+        in.privacy = w->privacy;
         side_work *local = pick(w, true), *cloud = pick(w, false);
         clear_side(&in.local);
         clear_side(&in.cloud);
