@@ -165,6 +165,7 @@ typedef struct target {
     const request *asked;   /* the whole request, borrowed; NULL: there is none (a task alone is explained) */
     bool unasked;           /* only where the task would go is wanted: nothing is rendered */
     recognised recognised;  /* how its task was found */
+    size_t skip;            /* so many of the caller's messages are the task's own system prompt */
     char recognised_why[256];
     const char *policy;     /* why a request of no task goes there; NULL: it names its model */
     js *calibration;        /* owned: counts and thresholds of RECOGNISED_NEAREST; NULL: it was not looked at */
@@ -184,10 +185,12 @@ void api_class_raise(target *t, privacy_class c, const char *why);
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f);
 void api_target_clear(target *t);
+/* out->messages of a task for out->spec, from what the caller said: the object `input`, or its messages. */
+bool api_target_render(target *out, const js *input, const request_message *messages, size_t n, api_fault *f);
 /* What its decision rests on: the sheet's facts for this request. Of a target that has a sheet. */
 void api_target_facts(const target *t, route_input *out);
-/* x-hearth-route, -provider, -class, -class-reason, -reason, -evidence, -task, for answers and faults alike. A fault that comes before
- * there is a target says class private and route none. */
+/* x-hearth-route, -provider, -class, -class-reason, -reason, -evidence, -task, for answers and
+ * faults alike. A fault that comes before there is a target says class private and route none. */
 void api_set_headers(http_request *r, const target *t);
 /* What they say: "local", "cloud", "refuse", "none"; a sentence. */
 const char *api_route_word(const target *t);
@@ -212,11 +215,18 @@ typedef struct api_ask {
     void *user;
     bool keep_set;      /* the model stays open for keep_s seconds after this answer (api_keep) */
     double keep_s;
+    bool held;          /* zero; cascade.c's own: what comes is not yet the answer */
     target to;          /* zero; ask.c's own */
 } api_ask;
 /* Class, route, provider, events, in this order. False: f says what went wrong; what the dialect has begun stays begun.
  * A client that is gone ends the answer with EVENT_DONE and ANSWER_CANCELLED. */
 bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f);
+
+/* Its parts, for cascade.c. What a task says of sampling and tools; its rendered messages, in an array of
+ * TASK_MESSAGES_MAX that lives as long as they are asked; and the way from a decided target to its provider. */
+void api_use_sampling(const target *to, request *neutral);
+void api_use_messages(const target *to, request *neutral, request_message *messages);
+bool api_ask_arm(api *a, api_ask *ask, api_fault *f);
 
 /* ---- the dialects' handlers, for routes.c ---- */
 /* The handler of a path that asks a model, for a dry run (explain.h). False: it is none. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/cascade.h"
 #include "api/explain.h"
 #include "api/offline.h"
 #include "plat/random.h"
@@ -28,8 +29,7 @@ static void enforce(const target *to, const provider_info *info, request *neutra
     neutral->relaxed = true;
 }
 
-/* The task's own messages and sampling take the place of the caller's: what was measured is what is asked. */
-static void use_task(const target *to, request *neutral, request_message *messages)
+void api_use_sampling(const target *to, request *neutral)
 {
     const task_sampling *s = &to->t->sampling;
     neutral->task = to->task;
@@ -46,6 +46,10 @@ static void use_task(const target *to, request *neutral, request_message *messag
         neutral->tool_name = to->t->tool_name;
         neutral->one_call = to->t->one_call;
     }
+}
+
+void api_use_messages(const target *to, request *neutral, request_message *messages)
+{
     if (to->t->caller_prompt)
         return;
     for (size_t i = 0; i < to->messages.n; i++)
@@ -73,7 +77,8 @@ static metrics_kind kind_of(const request *q)
 static int on_event(void *user, const event *e)
 {
     watch *w = user;
-    api_visit_event(w->a, w->ask->r, e);
+    if (!w->ask->held || e->kind == EVENT_DONE)
+        api_visit_event(w->a, w->ask->r, e);
     if (e->kind == EVENT_DONE)
         api_metrics_end(w->a, w->model, kind_of(w->ask->neutral), e->end);
     if (e->kind != EVENT_ERROR)
@@ -120,15 +125,12 @@ static unsigned priority_of(const http_request *r)
     return said && strcasecmp(said, "high") == 0 ? 0 : said && strcasecmp(said, "low") == 0 ? 2 : 1;
 }
 
-static bool ask_target(api *a, api_ask *ask, api_fault *f)
+bool api_ask_arm(api *a, api_ask *ask, api_fault *f)
 {
-    request_message messages[TASK_MESSAGES_MAX];
     api_lease lease;
     ask->neutral->privacy = ask->to.privacy;
     ask->neutral->scope = ask->to.scope;
     ask->neutral->detectors = ask->to.detectors;
-    if (ask->to.t)
-        use_task(&ask->to, ask->neutral, messages);
     ask->neutral->priority = priority_of(ask->r);
     if (!api_take(a, ask->to.spec, ask->to.scope, ask->neutral->priority, ask->r, &lease, f))
         return false;
@@ -146,6 +148,19 @@ static bool explain(api *a, api_ask *ask, bool ok, api_fault *f)
         api_explain_target(a, ask->r, &ask->to, ok ? NULL : f);
     api_target_clear(&ask->to);
     return ok ? api_refuse(f, FAULT_INTERNAL, "", "a dry run") : false;
+}
+
+/* The task's own messages and sampling take the place of the caller's: what was measured is what is asked. */
+static bool ask_target(api *a, api_ask *ask, api_fault *f)
+{
+    request_message messages[TASK_MESSAGES_MAX];
+    if (api_cascade_wanted(ask))
+        return api_cascade_ask(a, ask, f);
+    if (ask->to.t) {
+        api_use_sampling(&ask->to, ask->neutral);
+        api_use_messages(&ask->to, ask->neutral, messages);
+    }
+    return api_ask_arm(a, ask, f);
 }
 
 bool api_ask_provider(api *a, api_ask *ask, const char *id, api_fault *f)

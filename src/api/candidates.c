@@ -9,7 +9,8 @@ size_t candidates_list(const config *c, route_candidate *list)
         const config_provider *p = &c->providers[i];
         list[n++] = (route_candidate){ .name = p->name, .place = privacy_place_of(provider_place_name(p->place)),
                                        .recording = strcmp(p->kind, "replay") == 0, .price_input = p->price_input,
-                                       .price_output = p->price_output };
+                                       .price_output = p->price_output,
+                                       .public_only = p->class_max == PRIVACY_PUBLIC };
     }
     return n;
 }

@@ -77,6 +77,19 @@ void api_metrics_left(api *a)
     pthread_mutex_unlock(&a->lock);
 }
 
+const char *metrics_cascade_name(metrics_cascade c)
+{
+    static const char *const names[CASCADE_ENDS] = { "accepted", "escalated", "kept" };
+    return names[(unsigned)c < CASCADE_ENDS ? c : CASCADE_KEPT];
+}
+
+void api_metrics_cascade(api *a, metrics_cascade what)
+{
+    pthread_mutex_lock(&a->lock);
+    a->counted.cascades[what]++;
+    pthread_mutex_unlock(&a->lock);
+}
+
 /* ---- telling ---- */
 
 static void add_head(buf *out, const char *name, const char *type, const char *help)
@@ -176,6 +189,11 @@ static void add_counted(buf *out, const metrics *m)
     for (fault_kind k = 0; k <= FAULT_INTERNAL; k++)
         buf_printf(out, "hearth_faults_total{kind=\"%s\"} %llu\n", fault_kind_name(k),
                    (unsigned long long)m->faults[k]);
+    add_head(out, "hearth_cascade_total", "counter", "Answers of cascades: the local one accepted, escalated to the "
+             "cloud, kept because the cloud failed.");
+    for (metrics_cascade k = 0; k < CASCADE_ENDS; k++)
+        buf_printf(out, "hearth_cascade_total{outcome=\"%s\"} %llu\n", metrics_cascade_name(k),
+                   (unsigned long long)m->cascades[k]);
     add_plain(out, "hearth_requests_left_total", "counter", "Clients that left before it was their turn.",
               (double)m->left);
 }

@@ -50,14 +50,14 @@ static bool task_input(const task *t, const js *input, const request_message *me
     return true;
 }
 
-static bool render_task(target *out, const js *input, const request_message *messages, size_t n, api_fault *f)
+bool api_target_render(target *out, const js *input, const request_message *messages, size_t n, api_fault *f)
 {
     const task *t = out->t;
     if (t->caller_prompt || out->unasked)
         return true; /* the caller's own messages are what is asked; or nothing is */
     js *variables = NULL;
     error e = { 0 };
-    bool ok = task_input(t, input, messages, n, &variables, f);
+    bool ok = task_input(t, input, messages ? messages + out->skip : NULL, n - out->skip, &variables, f);
     if (ok && task_render(t, task_prompt_for(t, out->spec), variables, NULL, &out->messages, &e))
         ok = api_refuse(f, FAULT_INVALID, "input", "%s", e.text);
     js_free(variables);
@@ -102,6 +102,8 @@ static void unbind(const target *t, route_input *in)
     }
     in->paired_w = in->paired_t = in->paired_l = 0;
     in->previous = ROUTE_UNPROVEN;
+    if (in->cascade.asked)
+        route_calibrate_not(&in->cascade, "%s", why);
 }
 
 void api_target_facts(const target *t, route_input *out)
@@ -132,7 +134,7 @@ static bool target_task(api *a, const char *name, const js *input, const request
     if (out->decision.choice == ROUTE_REFUSE)
         return api_refuse(f, FAULT_DENIED, "model", "task '%s' is refused: %s", name, out->decision.reason);
     snprintf(out->spec, sizeof out->spec, "%s", out->decision.provider);
-    return render_task(out, input, messages, n, f);
+    return api_target_render(out, input, messages, n, f);
 }
 
 /* A task that was found by its system prompt is asked with the user's word alone. */
@@ -140,11 +142,10 @@ static bool target_recognised(api *a, const js *input, const request_message *me
                               target *out, api_fault *f)
 {
     char name[sizeof out->task];
-    size_t skip = 0;
     memcpy(name, out->task, sizeof name);
-    while (out->recognised == RECOGNISED_SYSTEM && skip < n && strcmp(messages[skip].role, "system") == 0)
-        skip++;
-    return target_task(a, name, input, messages ? messages + skip : NULL, n - skip, out, f);
+    while (out->recognised == RECOGNISED_SYSTEM && out->skip < n && strcmp(messages[out->skip].role, "system") == 0)
+        out->skip++;
+    return target_task(a, name, input, messages, n, out, f);
 }
 
 static bool target_model(const api *a, const char *model, target *out, api_fault *f)

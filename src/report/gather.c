@@ -164,6 +164,25 @@ static void set_pairs(report_task *o, const route_input *in)
     o->resolution_rate = (worst.high - worst.low) / 2;
 }
 
+static void set_cascade(report_work *w, const route_calibration *c, const route_cascade *d)
+{
+    report_task *o = w->out;
+    o->cascade = !c->asked ? "" : d->on ? "on" : "off";
+    o->cascade_because = report_keep(w, d->why);
+    o->cascade_tau = o->cascade_risk = NAN;
+    o->cascade_coverage = o->cascade_coverage_low = o->cascade_coverage_high = NAN;
+    if (!c->found)
+        return;
+    o->cascade_cases = c->n;
+    o->cascade_accepted = c->n_accepted;
+    o->cascade_wrong = c->n_wrong;
+    o->cascade_tau = c->tau;
+    o->cascade_coverage = c->coverage;
+    o->cascade_coverage_low = c->coverage_lower;
+    o->cascade_coverage_high = c->coverage_upper;
+    o->cascade_risk = c->risk_upper;
+}
+
 static status set_decision(report_work *w, error *err)
 {
     report_task *o = w->out;
@@ -188,7 +207,9 @@ static status set_decision(report_work *w, error *err)
     o->baseline_majority = in.majority;
     o->baseline_rules = in.regex;
     set_pairs(o, &in);
-    return o->provider && o->reason && o->local_name && o->cloud_name ? OK : report_no_memory(err);
+    set_cascade(w, &in.cascade, &d.cascade);
+    bool kept = o->provider && o->reason && o->local_name && o->cloud_name && o->cascade_because;
+    return kept ? OK : report_no_memory(err);
 }
 
 /* A written-down conclusion that says what is said today: route's word for it, whichever of the two it is. */

@@ -146,6 +146,30 @@ static void watched(const report_data *r, size_t i, buf *out)
     }
 }
 
+static void cascade(const report_data *r, size_t i, buf *out)
+{
+    const report_task *t = &r->tasks[i];
+    spot at = spot_task(r, i);
+    if (!t->cascade[0])
+        return;
+    buf_str(out, "<p><strong>Cascade.</strong> ");
+    if (strcmp(t->cascade, "on") == 0) {
+        page_figure(out, &at, "cascade_coverage", AS_PERCENT);
+        buf_str(out, " (");
+        page_figure(out, &at, "cascade_coverage_low", AS_RATE);
+        buf_str(out, " to ");
+        page_figure(out, &at, "cascade_coverage_high", AS_RATE);
+        buf_str(out, ") of the answers are sure enough to stay here, at most ");
+        page_figure(out, &at, "cascade_risk", AS_PERCENT);
+        buf_str(out, " of them wrong; the others are asked of ");
+        page_words(out, &at, "cloud_name");
+    } else {
+        buf_str(out, "None: ");
+        page_words(out, &at, "cascade_because");
+    }
+    buf_str(out, ".</p>\n");
+}
+
 static void pairs(const report_data *r, size_t i, buf *out)
 {
     static const struct {
@@ -193,6 +217,7 @@ void page_quality(const report_data *r, size_t i, buf *out)
     buf_str(out, "</figcaption></figure>\n");
     resolution(r, i, out);
     watched(r, i, out);
+    cascade(r, i, out);
     buf_str(out, "<details class=\"data\"><summary>The figures of this picture</summary>");
     page_table_begin(out, page_named("Pass rates", t, text), "Side", cells, ARRAY_LEN(cells));
     const int64_t sides[] = { t->local, t->cloud };

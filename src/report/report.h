@@ -177,6 +177,11 @@ typedef struct report_task {
     /* the same however often one looks (stat/decide.h); NAN and "" where cases share documents or nothing is paired */
     double e_value, sequence_low, sequence_high;
     const char *e_verdict; /* "within", "worse", "open", "clustered"; "" */
+    /* the task's cascade (route/cascade.h) */
+    const char *cascade;  /* "on", "off"; "": the task has none */
+    const char *cascade_because; /* off: why; "" */
+    uint64_t cascade_cases, cascade_accepted, cascade_wrong; /* calibrated on; of them accepted; of these not right */
+    double cascade_tau, cascade_coverage, cascade_coverage_low, cascade_coverage_high, cascade_risk; /* NAN: none */
     /* people */
     bool judged;          /* a grader is a model that judges */
     uint64_t n_labels, n_people, n_labels_stale;

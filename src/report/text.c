@@ -233,6 +233,30 @@ static void put_watched(const terminal *w)
     }
 }
 
+/* "52.0 % (37.4 to 66.3) of 50 answers stay here, at most 8.5 % of them wrong" */
+static void put_cascade(const terminal *w)
+{
+    const report_task *t = w->t;
+    char a[REPORT_SHOWN_BYTES], b[REPORT_SHOWN_BYTES], c[REPORT_SHOWN_BYTES], d[REPORT_SHOWN_BYTES];
+    buf note = BUF_INIT(1 << 12);
+    if (strcmp(t->cascade, "on") == 0) {
+        buf_printf(&note, "%s (%s to %s) of %llu answers are sure enough to stay here, at most %s of them wrong; the "
+                   "others are asked of ",
+                   figure(&report_columns_task, t, "cascade_coverage", AS_PERCENT, a),
+                   figure(&report_columns_task, t, "cascade_coverage_low", AS_RATE, b),
+                   figure(&report_columns_task, t, "cascade_coverage_high", AS_RATE, c),
+                   (unsigned long long)t->cascade_cases,
+                   figure(&report_columns_task, t, "cascade_risk", AS_PERCENT, d));
+        buf_str(&note, t->cloud_name);
+        wrap(w, "cascade", buf_text(&note), LABEL + 2);
+    } else if (t->cascade[0]) {
+        buf_printf(&note, "none: %s", t->cascade_because);
+        wrap(w, "cascade", buf_text(&note), LABEL + 2);
+    }
+    w->out->failed |= note.failed;
+    buf_clear(&note);
+}
+
 static void put_money(const terminal *w)
 {
     const report_task *t = w->t;
@@ -489,6 +513,7 @@ void report_text_tasks(const report_data *r, const report_terminal *how, buf *ou
         put_pairs(&w);
         put_watched(&w);
         put_resolution(&w);
+        put_cascade(&w);
         put_money(&w);
         put_tables(&w);
         put_confidence(&w);

@@ -62,7 +62,9 @@ static privacy_class class_of(const route_input *in)
 
 static bool cloud_allowed(const route_input *in)
 {
-    return in->cloud.present && in->cloud.place != PRIVACY_LOCAL && privacy_allows(class_of(in), in->cloud.place);
+    const route_side *c = &in->cloud;
+    return c->present && c->place != PRIVACY_LOCAL && privacy_allows(class_of(in), c->place) &&
+           !(c->public_only && class_of(in) != PRIVACY_PUBLIC);
 }
 
 static double alpha_of(const route_input *in)
@@ -222,8 +224,9 @@ static void why_no_cloud(const route_input *in, buf *words)
     else if (!in->cloud.present)
         buf_str(words, "; no cloud is configured");
     else if (!cloud_allowed(in))
-        buf_printf(words, "; it is %s, and %s is %s", privacy_class_name(c), in->cloud.provider,
-                   privacy_place_name(in->cloud.place));
+        buf_printf(words, "; it is %s, and %s %s", privacy_class_name(c), in->cloud.provider,
+                   privacy_allows(c, in->cloud.place) ? "takes public requests only"
+                   : in->cloud.place == PRIVACY_REMOTE ? "is remote" : "is on-premises");
     else
         buf_printf(words, "; %s costs $%.5f an answer, the limit is $%.5f", in->cloud.provider, in->cloud.cost_usd,
                    in->limit_cost_usd);

@@ -300,9 +300,14 @@ static bool better_local(const work *w, const route_side *a, const route_side *b
     return a->n > 0 && a->lower > b->lower;
 }
 
+static bool allowed(const work *w, const route_side *r)
+{
+    return privacy_allows(w->privacy, r->place) && !(r->public_only && w->privacy != PRIVACY_PUBLIC);
+}
+
 static bool better_cloud(const work *w, const route_side *a, const route_side *b)
 {
-    bool fa = privacy_allows(w->privacy, a->place), fb = privacy_allows(w->privacy, b->place);
+    bool fa = allowed(w, a), fb = allowed(w, b);
     return fa != fb ? fa : a->n > 0 && b->n == 0;
 }
 
@@ -341,8 +346,10 @@ static void add_candidates(work *w)
         if (c->recording || find_side(w, c->name))
             continue;
         side_work *x = new_side(w, c->name, c->place);
-        if (x)
+        if (x) {
             x->candidate = c;
+            x->side.public_only = c->public_only;
+        }
     }
 }
 

@@ -50,6 +50,7 @@ typedef struct route_side {
     char provider[ROUTE_NAME_BYTES]; /* config name or SPEC: what the caller opens */
     char model[ROUTE_NAME_BYTES];
     privacy_place place;
+    bool public_only;          /* whatever its place allows, it takes nothing but public requests */
     char evidence[DIGEST_HEX]; /* "" when never measured */
     char run[UUID_TEXT];       /* its newest run */
     int64_t measured_us;       /* newest answer; 0: never */
@@ -116,6 +117,7 @@ typedef struct route_candidate {
     privacy_place place;
     bool recording;            /* replay: shown, never chosen */
     double price_input, price_output; /* US dollars per million tokens; NAN: not known. Not read for local places */
+    bool public_only;          /* config's class_max, where it is narrower than the place */
 } route_candidate;
 
 typedef struct route_settings {
@@ -128,7 +130,7 @@ typedef struct route_settings {
 
 /* l may be NULL (no ledger yet): then nothing is known. *out is complete or not written. Sides are chosen so: among
  * local sources the one that meets the task's requirements, else the one with the highest lower bound; the cloud is the
- * first allowed configured one with evidence, else the first allowed. */
+ * first configured one with evidence that the class allows, else the first that it allows. */
 status route_gather(ledger *l, const struct task *t, const route_settings *s, route_input *out, error *err) MUST_CHECK;
 
 /* Keeps a decision in the ledger, with the counts and evidence that it rests on, when it differs from the task's newest

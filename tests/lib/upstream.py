@@ -6,16 +6,21 @@ import time
 
 
 class Upstream:
-    """up.pieces texts, up.gap seconds apart; up.hold (an Event): not before it is set. up.left counts who went early."""
+    """up.pieces texts, up.gap seconds apart; up.hold (an Event): not before it is set. up.left counts who went early.
+    up.status: what it answers with instead of 200; up.breaks: the answer breaks off before its end."""
 
     def __init__(self):
         self.pieces, self.gap, self.hold, self.left, self.asked = ["one ", "two ", "three"], 0, None, 0, 0
+        self.status, self.breaks = 200, False
         up = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers["content-length"]))
                 up.asked += 1
+                if up.status != 200:
+                    self.send_error(up.status)
+                    return
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")
                 self.end_headers()
@@ -41,6 +46,8 @@ class Upstream:
         for piece in self.pieces:
             say([{"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": None}])
             time.sleep(self.gap)
+        if self.breaks:
+            return
         say([{"index": 0, "delta": {}, "finish_reason": "stop"}])
         say([], usage={"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
         out.write(b"data: [DONE]\n\n")

@@ -102,7 +102,7 @@ typedef struct world {
     report_data *r;
 } world;
 
-static const route_candidate candidates[] = { { "cloud", PRIVACY_REMOTE, false, 1.0, 2.0 } };
+static const route_candidate candidates[] = { { "cloud", PRIVACY_REMOTE, false, 1.0, 2.0, false } };
 
 static const report_price prices[] = { { "cloud", 1.0, 2.0, NAN, "2026-11-01" } };
 

@@ -232,8 +232,8 @@ static int teardown(void **state)
     return own_ledger_remove(state);
 }
 
-static const route_candidate places[] = { { "cloud", PRIVACY_REMOTE, false, 10, 10 },
-                                          { "rack", PRIVACY_ON_PREMISES, false, 1, 1 } };
+static const route_candidate places[] = { { "cloud", PRIVACY_REMOTE, false, 10, 10, false },
+                                          { "rack", PRIVACY_ON_PREMISES, false, 1, 1, false } };
 
 static route_decision decide(const task *t, size_t n_places, route_input *in)
 {

@@ -248,7 +248,7 @@ static void a_recording_is_no_place_to_go(void **state)
     a.provider = "replay:answers.jsonl";
     a.source = "replay:answers.jsonl";
     put(w->l, w->t, a);
-    const route_candidate c[] = { { "replay:answers.jsonl", PRIVACY_LOCAL, true, NAN, NAN } };
+    const route_candidate c[] = { { "replay:answers.jsonl", PRIVACY_LOCAL, true, NAN, NAN, false } };
     decide(w, w->t, c, 1);
     assert_int_equal(w->d.choice, ROUTE_REFUSE);
     assert_false(w->in.local.present);
@@ -268,7 +268,7 @@ static void speed_of_another_machine_is_not_ours(void **state)
 static void the_two_sides_are_paired_case_by_case(void **state)
 {
     world *w = *state;
-    const route_candidate c[] = { { "cloud", PRIVACY_REMOTE, false, 1.0, 2.0 } };
+    const route_candidate c[] = { { "cloud", PRIVACY_REMOTE, false, 1.0, 2.0, false } };
     put(w->l, w->t, local_good);
     put(w->l, w->t, (answers){ "cloud", "remote", "openai:u#m", "", NULL, CASES, 58 });
     put(w->l, w->t, (answers){ "openai:other", "remote", "openai:other", "", NULL, CASES, CASES }); /* not configured */
@@ -302,14 +302,54 @@ static void the_better_local_model_is_taken(void **state)
     put(w->l, w->t, (answers){ "local:small.gguf", "local", "local", "w9", NULL, CASES, 30 });
     decide(w, w->t, NULL, 0);
     assert_string_equal(w->in.local.provider, "local:m.gguf");
-    const route_candidate c[] = { { "rack", PRIVACY_ON_PREMISES, false, NAN, NAN },
-                                  { "unmeasured", PRIVACY_LOCAL, false, NAN, NAN } };
+    const route_candidate c[] = { { "rack", PRIVACY_ON_PREMISES, false, NAN, NAN, false },
+                                  { "unmeasured", PRIVACY_LOCAL, false, NAN, NAN, false } };
     task *strict = make_task("internal", "What colour has", "0");
     decide(w, strict, c, 2);
     assert_int_equal(w->d.choice, ROUTE_CLOUD);
     assert_string_equal(w->d.provider, "rack");
     assert_int_equal(w->d.place, PRIVACY_ON_PREMISES);
     task_close(&strict);
+}
+
+/* Three places: the class of the request, not only the task's, says which of the others is the other side. */
+static void an_internal_request_goes_to_its_own_premises(void **state)
+{
+    world *w = *state;
+    const route_candidate places[] = { { "cloud", PRIVACY_REMOTE, false, NAN, NAN, false },
+                                       { "desk", PRIVACY_ON_PREMISES, false, NAN, NAN, true },
+                                       { "rack", PRIVACY_ON_PREMISES, false, NAN, NAN, false } };
+    static const struct {
+        const char *task;
+        privacy_class request;
+        size_t n;
+        const char *goes_to, *says; /* NULL: it is refused */
+    } rows[] = {
+        { "public", PRIVACY_PUBLIC, 3, "cloud", "cloud (remote) may take it" },
+        { "public", PRIVACY_INTERNAL, 3, "rack", "rack (on-premises) may take it" }, /* a label raised it */
+        { "internal", PRIVACY_PUBLIC, 3, "rack", "rack (on-premises) may take it" }, /* and cannot lower it */
+        { "internal", PRIVACY_PUBLIC, 2, NULL, "it is internal, and cloud is remote" },
+        { "internal", PRIVACY_PRIVATE, 3, NULL, "it is private, so no other machine may see it" },
+        { "public", PRIVACY_SECRET, 3, NULL, "it is secret, so no other machine may see it" },
+    };
+    put(w->l, w->t, (answers){ "cloud", "remote", "openai:u#m", "", NULL, CASES, 58 }); /* it alone was measured */
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        task *t = make_task(rows[i].task, "colour of", "0");
+        route_settings s = { .candidates = places, .n_candidates = rows[i].n, .privacy = rows[i].request };
+        assert_ok(route_gather(w->l, t, &s, &w->in, err));
+        assert_int_equal(w->in.privacy, privacy_class_join(t->privacy, rows[i].request));
+        route_decide(&w->in, &w->d);
+        assert_int_equal(w->d.choice, rows[i].goes_to ? ROUTE_CLOUD : ROUTE_REFUSE);
+        assert_string_equal(w->d.provider, rows[i].goes_to ? rows[i].goes_to : "");
+        if (!strstr(w->d.reason, rows[i].says))
+            fail_msg("row %zu: %s", i, w->d.reason);
+        task_close(&t);
+    }
+    route_settings only = { .candidates = places + 1, .n_candidates = 1, .privacy = PRIVACY_INTERNAL };
+    assert_ok(route_gather(w->l, w->t, &only, &w->in, err));
+    route_decide(&w->in, &w->d);
+    assert_int_equal(w->d.choice, ROUTE_REFUSE);
+    assert_non_null(strstr(w->d.reason, "it is internal, and desk takes public requests only"));
 }
 
 static void the_table_is_aligned(void **state)
@@ -370,7 +410,8 @@ int main(void)
         TEST(nothing_measured), TEST(good_evidence_is_local), TEST(what_changed_is_named_and_never_pooled),
         TEST(what_was_decided_is_remembered), TEST(what_is_due_is_named),
         TEST(a_recording_is_no_place_to_go), TEST(speed_of_another_machine_is_not_ours),
-        TEST(the_two_sides_are_paired_case_by_case), TEST(the_better_local_model_is_taken), TEST(the_table_is_aligned),
+        TEST(the_two_sides_are_paired_case_by_case), TEST(the_better_local_model_is_taken),
+        TEST(an_internal_request_goes_to_its_own_premises), TEST(the_table_is_aligned),
         TEST(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
