@@ -212,8 +212,8 @@ static bool explain(api *a, http_request *r, api_fault *f)
     else if (has(body, "task") && !path)
         ok = explain_task(a, r, body, f);
     else if (!path && !(path = dialect_of(r, body)))
-        ok = api_refuse(f, FAULT_INVALID, "", "this is no request of a known path: say which, as ?path=/v1/messages, or "
-                        "give {\"task\": NAME}");
+        ok = api_refuse(f, FAULT_INVALID, "", "this is no request of a known path: say which, as ?path=/v1/messages, "
+                        "or give {\"task\": NAME}");
     else if (!api_run_dry(a, r, path))
         ok = api_refuse(f, FAULT_INVALID, "path", "at '%s' no model is asked", path);
     else if (!(ok = v->dry->argument))

@@ -227,7 +227,7 @@ bool api_unknown(api *a, target *t, api_fault *f)
                           "refuse): name a task (task:NAME) or a model");
     if ((elsewhere && take_configured(a, rule, t)) || take_local(a, t))
         return true;
-    return api_refuse(f, FAULT_DENIED, "model", "no task was recognised, and %s%s%s: name a task (task:NAME) or a model",
-                      elsewhere ? "it may not go to '" : "there is no model on this machine that fits",
+    return api_refuse(f, FAULT_DENIED, "model", "no task was recognised, and %s%s%s: name a task (task:NAME) or a "
+                      "model", elsewhere ? "it may not go to '" : "there is no model on this machine that fits",
                       elsewhere ? rule : "", elsewhere ? "', nor is there a model on this machine that fits" : "");
 }
