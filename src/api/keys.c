@@ -137,6 +137,7 @@ static status read_keys(keys **out, const config *c, error *err)
     }
     k->holders = 1;
     k->everybody = (key){ .name = "loopback", .default_class = c->default_class };
+    snprintf(k->everybody.task, sizeof k->everybody.task, "%s", c->task ? c->task : "");
     *out = k;
     return OK;
 }

@@ -221,6 +221,7 @@ static bool take_configured(const api *a, const char *name, target *t)
 bool api_unknown(api *a, target *t, api_fault *f)
 {
     const char *rule = a->options.config->unknown;
+    t->policy = "no task was recognised";
     bool elsewhere = rule[0] && strcmp(rule, "local") != 0 && strcmp(rule, "refuse") != 0;
     if (strcmp(rule, "refuse") == 0)
         return api_refuse(f, FAULT_DENIED, "model", "no task was recognised, and such requests are refused (unknown: "

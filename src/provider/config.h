@@ -156,6 +156,7 @@ typedef struct config {
     uint32_t context;
     int n_threads;
     bool exact;
+    const char *task;        /* of requests where there are no keys, as a key's; NULL: none */
     bool keeps_snapshots;    /* snapshot_bytes counts. A server's alone: measurements begin with nothing known */
     bool look;               /* a local provider only says what it would be, and whether it fits: it answers nothing */
     struct arena *memory;
