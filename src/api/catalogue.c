@@ -16,6 +16,7 @@ typedef struct row {
     bool young;
     bool caller, recognised;
     char system[DIGEST_HEX]; /* "": none, or one with variables */
+    char content[DIGEST_HEX]; /* of what follows and `recognised`: read again, it may be the same */
     arena memory;            /* texts */
     size_t n;
     const char *texts[CATALOGUE_EXAMPLES_MAX];
@@ -92,6 +93,20 @@ static void read_examples(row *r, const task *t)
             add_example(r, &t->cases[i]);
 }
 
+static void set_content(row *r)
+{
+    digest *d = digest_open();
+    uint8_t raw[DIGEST_BYTES] = { 0 };
+    r->content[0] = 0; /* without memory: another one each time */
+    if (!d)
+        return;
+    digest_field(d, &r->recognised, sizeof r->recognised);
+    for (size_t i = 0; i < r->n; i++)
+        digest_field(d, r->texts[i], strlen(r->texts[i]));
+    digest_close(&d, raw);
+    digest_hex(raw, r->content);
+}
+
 static status read_row(row **out, const char *name, const char *dir, const char *bin_dir, error *err)
 {
     int64_t began_us = clock_utc_us();
@@ -122,6 +137,7 @@ static status read_row(row **out, const char *name, const char *dir, const char 
         s = fail(err, s, "%s", why.text);
     }
     task_close(&t);
+    set_content(r);
     r->young = file_watch_young(&r->files, began_us);
     if (s)
         close_row(&r);
@@ -144,6 +160,15 @@ static row *take_same(catalogue *c, const char *name, const char *dir)
     return NULL;
 }
 
+/* Whether the old rows have one of this name that says the same. */
+static bool has_content(const catalogue *c, const row *fresh)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->rows[i] && strcmp(c->rows[i]->name, fresh->name) == 0)
+            return fresh->content[0] && strcmp(c->rows[i]->content, fresh->content) == 0;
+    return false;
+}
+
 static status refresh(catalogue *c, error *err)
 {
     task_names names = { 0 };
@@ -155,13 +180,12 @@ static status refresh(catalogue *c, error *err)
         fresh[n] = take_same(c, names.names[n], names.dirs[n]);
         if (fresh[n])
             continue;
-        changed = true;
         s = read_row(&fresh[n], names.names[n], names.dirs[n], c->bin_dir, err);
+        changed = changed || s || !has_content(c, fresh[n]);
     }
-    for (size_t i = 0; i < c->n; i++) {
-        changed = changed || c->rows[i];
+    changed = changed || n != c->n;
+    for (size_t i = 0; i < c->n; i++)
         close_row(&c->rows[i]);
-    }
     memcpy(c->rows, fresh, sizeof fresh);
     c->n = n;
     c->version += changed || s || !c->version;

@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "base/status.h"
 
-enum { CATALOGUE_TASKS_MAX = 256, CATALOGUE_EXAMPLES_MAX = 64, CATALOGUE_TEXT_MAX = 2000 };
+enum { CATALOGUE_TASKS_MAX = 256, CATALOGUE_EXAMPLES_MAX = 64, CATALOGUE_TEXT_MAX = 512 };
 
 typedef struct catalogue catalogue;
 

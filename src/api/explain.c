@@ -104,7 +104,7 @@ static void add_text(js *o, const target *t, const route_input *in, const js *da
     if (t->sheet)
         route_explain(in, &t->decision, &text);
     else
-        buf_printf(&text, "%s\n", t->spec[0] ? t->spec : "nobody");
+        buf_printf(&text, "%s%s%s\n  because %s\n", api_route_word(t), t->spec[0] ? " -> " : "", t->spec, api_reason(t));
     if (t->recognised_why[0])
         buf_printf(&text, "  recognised: %s\n", t->recognised_why);
     buf_printf(&text, "  class %s because", privacy_class_name(t->privacy));
@@ -212,8 +212,8 @@ static bool explain(api *a, http_request *r, api_fault *f)
     else if (has(body, "task") && !path)
         ok = explain_task(a, r, body, f);
     else if (!path && !(path = dialect_of(r, body)))
-        ok = api_refuse(f, FAULT_INVALID, "", "this is no request of a known path: say which, as ?path=/v1/messages, or "
-                        "give {\"task\": NAME}");
+        ok = api_refuse(f, FAULT_INVALID, "", "this is no request of a known path: say which, as ?path=/v1/messages, "
+                        "or give {\"task\": NAME}");
     else if (!api_run_dry(a, r, path))
         ok = api_refuse(f, FAULT_INVALID, "path", "at '%s' no model is asked", path);
     else if (!(ok = v->dry->argument))

@@ -138,8 +138,8 @@ static status read_keys(keys **out, const config *c, error *err)
         return s;
     }
     k->holders = 1;
-    k->everybody = (key){ .name = "loopback", .default_class = c->default_class,
-                              .states_class = c->states_class };
+    k->everybody = (key){ .name = "loopback", .default_class = c->default_class, .states_class = c->states_class };
+    snprintf(k->everybody.task, sizeof k->everybody.task, "%s", c->task ? c->task : "");
     *out = k;
     return OK;
 }

@@ -221,13 +221,14 @@ static bool take_configured(const api *a, const char *name, target *t)
 bool api_unknown(api *a, target *t, api_fault *f)
 {
     const char *rule = a->options.config->unknown;
+    t->policy = "no task was recognised";
     bool elsewhere = rule[0] && strcmp(rule, "local") != 0 && strcmp(rule, "refuse") != 0;
     if (strcmp(rule, "refuse") == 0)
         return api_refuse(f, FAULT_DENIED, "model", "no task was recognised, and such requests are refused (unknown: "
                           "refuse): name a task (task:NAME) or a model");
     if ((elsewhere && take_configured(a, rule, t)) || take_local(a, t))
         return true;
-    return api_refuse(f, FAULT_DENIED, "model", "no task was recognised, and %s%s%s: name a task (task:NAME) or a model",
-                      elsewhere ? "it may not go to '" : "there is no model on this machine that fits",
+    return api_refuse(f, FAULT_DENIED, "model", "no task was recognised, and %s%s%s: name a task (task:NAME) or a "
+                      "model", elsewhere ? "it may not go to '" : "there is no model on this machine that fits",
                       elsewhere ? rule : "", elsewhere ? "', nor is there a model on this machine that fits" : "");
 }

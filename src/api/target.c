@@ -200,7 +200,7 @@ bool api_target(api *a, http_request *r, const char *model, const js *input, con
                 size_t n_messages, target *out, api_fault *f)
 {
     bool ok = find_target(a, r, model, input, messages, n_messages, out, f);
-    if (!ok && !out->routed && !out->recognised)
+    if (!ok && !out->routed && !out->recognised && !out->policy)
         return false;
     out->placed = out->spec[0] && provider_place_of(out->spec, a->options.config, &out->place, NULL) == OK;
     api_visit_target(r, model, out);

@@ -36,6 +36,7 @@ int cmd_quantize(int argc, char **argv);
 int cmd_reassess(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_route(int argc, char **argv);
+int cmd_route_explain(int argc, char **argv); /* argv[0] is "explain" */
 int cmd_ps(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_serve(int argc, char **argv);

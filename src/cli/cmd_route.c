@@ -1,4 +1,5 @@
-/* cmd_route.c: hearth route [TASK…] [--explain] [--json]: decides from what the ledger holds; opens no provider. */
+/* cmd_route.c: hearth route [TASK…] [--explain] [--json]: decides from what the ledger holds; opens no provider.
+ * hearth route explain TASK|REQUEST.json is the server's answer to that (serve_explain.c). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,10 @@
 #include "task/task.h"
 
 static const usage help = {
-    "hearth route [TASK…] [OPTION]…",
+    "hearth route [TASK…] [OPTION]… | hearth route explain TASK|REQUEST.json [OPTION]…",
     "Says for each task whether it can stay on this machine, and why, from what `hearth measure` kept. Without TASK:\n"
-    "all tasks that are found. Exit code 1 when a task that was named is refused.\n"
+    "all tasks that are found. Exit code 1 when a task that was named is refused. `route explain` says the whole\n"
+    "argument for a request as a server would meet it; see hearth route explain --help.\n"
     "\n"
     "example: hearth route ticket-class --explain\n",
 };
@@ -135,6 +137,8 @@ static int decide_all(job *j, char **words, size_t n_words)
 
 int cmd_route(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "explain") == 0)
+        return cmd_route_explain(argc - 1, argv + 1);
     job j = { 0 };
     error err = { 0 };
     size_t n_words = 0;

@@ -1,4 +1,4 @@
-/* cmd_serve.c: `hearth serve`, `ps` and `stop` become hearth-serve, the helper that may listen and connect: this
+/* cmd_serve.c: `hearth serve`, `ps`, `stop` and `route explain` become hearth-serve, the helper that may listen and connect: this
  * program links no network code. */
 #include <errno.h>
 #include <stdio.h>
@@ -35,5 +35,12 @@ int cmd_ps(int argc, char **argv)
 int cmd_stop(int argc, char **argv)
 {
     (void)argc;
+    return become(argv);
+}
+
+int cmd_route_explain(int argc, char **argv)
+{
+    (void)argc;
+    argv[0] = (char[]){ "route explain" };
     return become(argv);
 }

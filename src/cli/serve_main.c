@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/serve.h"
 #include "cli/serve_ask.h"
+#include "cli/serve_explain.h"
 #include "cli/serve_listen.h"
 #include "plat/machine.h"
 #include "plat/proc.h"
@@ -211,5 +212,7 @@ int main(int argc, char **argv)
         return serve_ps(argc, argv);
     if (argc > 0 && strcmp(argv[0], "stop") == 0)
         return serve_stop(argc, argv);
+    if (argc > 0 && strcmp(argv[0], "route explain") == 0)
+        return serve_explain(argc, argv);
     return serve(argc, argv);
 }

@@ -8,12 +8,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { ANSWER_MAX = 8 << 20, REQUEST_MAX = 1 << 20 };
 
+static status connect_to_socket(const char *path, int *fd, error *err)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    if (strlen(path) >= sizeof a.sun_path)
+        return fail(err, E_RANGE, "%s: too long for the path of a socket", path);
+    memcpy(a.sun_path, path, strlen(path) + 1);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd >= 0 && connect(*fd, (const struct sockaddr *)&a, sizeof a) == 0)
+        return OK;
+    int e = errno;
+    if (*fd >= 0)
+        close(*fd);
+    return fail(err, e == ECONNREFUSED || e == ENOENT ? E_NOTFOUND : E_IO, "no server at %s: %s", path, strerror(e));
+}
+
 static status connect_to(const http_question *q, int *fd, error *err)
 {
+    if (q->socket)
+        return connect_to_socket(q->socket, fd, err);
     struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM }, *found = NULL;
     char port[8];
     snprintf(port, sizeof port, "%u", q->port);
@@ -52,6 +70,8 @@ static status send_question(int fd, const http_question *q, error *err)
                six ? "]" : "", q->port);
     if (q->key)
         buf_printf(&text, "Authorization: Bearer %s\r\n", q->key);
+    if (q->privacy)
+        buf_printf(&text, "x-hearth-class: %s\r\n", q->privacy);
     if (q->body)
         buf_printf(&text, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(q->body));
     buf_str(&text, "\r\n");

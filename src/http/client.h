@@ -9,10 +9,12 @@
 #include "base/status.h"
 
 typedef struct http_question {
+    const char *socket; /* the path of a Unix socket instead of host and port; NULL: those */
     const char *host;   /* a numeric address: "127.0.0.1", "::1" */
     uint16_t port;
     const char *method, *path;
     const char *key;    /* sent as Authorization: Bearer; NULL: none */
+    const char *privacy; /* sent as x-hearth-class; NULL: none */
     const char *body;   /* JSON; NULL: none */
     int timeout_ms;     /* of each wait */
 } http_question;
