@@ -138,9 +138,12 @@ struct api {
 
 /* ---- who asks, and where it may go (target.c) ---- */
 
+enum { API_WHY_BYTES = 256 };
 /* The request's answerer, decided: class first, then route. */
 typedef struct target {
     privacy_class privacy;
+    char why[API_WHY_BYTES];       /* of the class: "detector: email; key default" */
+    char detectors[API_WHY_BYTES]; /* their version and what they found: for the audit log */
     const char *scope;      /* the asker's name: cached prefixes of private requests stay within it */
     char task[72];          /* "" for a plain model */
     char spec[ROUTE_NAME_BYTES];
@@ -150,12 +153,19 @@ typedef struct target {
     task_messages messages; /* owned: the measured prompt, rendered */
 } target;
 
+/* What is declared of a request, before its texts are looked at (inspect.c). */
+typedef struct declared {
+    const privacy_class *header, *key, *task; /* NULL: nothing is said */
+} declared;
+/* The request's class: the highest of what is declared, of what is found in its body, and of its conversation. */
+void api_classify(api *a, const http_request *r, const declared *d, target *out);
+
 /* model: the request's field; input: its `input` object or NULL; messages: what the caller said. *rendered says that
  * the task's own messages take their place. */
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f);
 void api_target_clear(target *t);
-/* x-hearth-route, -provider, -class, -reason, -evidence, -task. */
+/* x-hearth-route, -provider, -class, -class-reason, -reason, -evidence, -task. */
 void api_set_headers(http_request *r, const target *t);
 
 /* ---- asking: what every dialect does with its neutral request (ask.c) ---- */

@@ -103,8 +103,9 @@ static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
     api_set_headers(ask->r, &ask->to);
     enforce(&ask->to, info, ask->neutral);
     if (!provider_allows(info->kind, info->place, ask->neutral->privacy))
-        return api_refuse(f, FAULT_DENIED, "model", "this request is %s and may not go to '%s', which is %s",
-                          privacy_class_name(ask->neutral->privacy), ask->to.spec, provider_place_name(info->place));
+        return api_refuse(f, FAULT_DENIED, "model", "this request is %s (%s) and may not go to '%s', which is "
+                          "%s", privacy_class_name(ask->neutral->privacy), ask->to.why, ask->to.spec,
+                          provider_place_name(info->place));
     if (!check_context(info, ask, f))
         return false;
     do {
@@ -127,6 +128,7 @@ static bool ask_target(api *a, api_ask *ask, api_fault *f)
     api_lease lease;
     ask->neutral->privacy = ask->to.privacy;
     ask->neutral->scope = ask->to.scope;
+    ask->neutral->detectors = ask->to.detectors;
     if (ask->to.t)
         use_task(&ask->to, ask->neutral, messages);
     ask->neutral->priority = priority_of(ask->r);

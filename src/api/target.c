@@ -13,7 +13,7 @@
 
 /* All labels joined: what stands before a proxy may add one of its own. A header that only begins like one (a folded
  * line ends up so) is a label that cannot be read. */
-static bool label_of(const http_request *r, privacy_class *out, api_fault *f)
+static bool label_of(const http_request *r, privacy_class *out, declared *d, api_fault *f)
 {
     static const char header[] = "x-hearth-class";
     const char *name, *label;
@@ -25,6 +25,7 @@ static bool label_of(const http_request *r, privacy_class *out, api_fault *f)
             return api_refuse(f, FAULT_INVALID, header, "the class '%s' is not one of public, internal, private, "
                               "secret", label);
         *out = privacy_class_join(*out, c);
+        d->header = out;
     }
     return true;
 }
@@ -90,8 +91,8 @@ static status decide(api *a, const task *t, privacy_class privacy, route_decisio
     return s;
 }
 
-static bool target_task(api *a, const char *name, const js *input, const request_message *messages, size_t n,
-                        privacy_class label, target *out, api_fault *f)
+static bool target_task(api *a, const http_request *r, const char *name, const js *input,
+                        const request_message *messages, size_t n, declared *d, target *out, api_fault *f)
 {
     error e = { 0 };
     snprintf(out->task, sizeof out->task, "%s", name);
@@ -100,7 +101,8 @@ static bool target_task(api *a, const char *name, const js *input, const request
     if (task_open(&out->t, name, a->options.bin_dir, &e) || task_load_cases(out->t, &e) ||
         (a->options.bind_task && a->options.bind_task(out->t, a->options.config, &e)))
         return api_refuse_status(f, "model", &e);
-    out->privacy = privacy_class_join(out->t->privacy, label);
+    d->task = &out->t->privacy;
+    api_classify(a, r, d, out);
     if (decide(a, out->t, out->privacy, &out->decision, &e))
         return api_refuse_status(f, "", &e);
     out->routed = true;
@@ -113,17 +115,19 @@ static bool target_task(api *a, const char *name, const js *input, const request
 static bool find_target(api *a, const http_request *r, const char *model, const js *input,
                         const request_message *messages, size_t n_messages, target *out, api_fault *f)
 {
-    privacy_class label = PRIVACY_PUBLIC;
+    privacy_class label = PRIVACY_PUBLIC, by_key;
+    declared d = { 0 };
     const key *who = api_visit_of(r)->who;
-    if (!label_of(r, &label, f))
+    if (!label_of(r, &label, &d, f))
         return false;
     out->scope = key_name(who);
-    label = privacy_class_join(key_class(who), label);
+    by_key = key_class(who);
+    d.key = &by_key; /* also of a task: it does not lower the class of who asks for it */
     if (str_starts(model, "task:"))
-        return target_task(a, model + 5, input, messages, n_messages, label, out, f);
+        return target_task(a, r, model + 5, input, messages, n_messages, &d, out, f);
     if (input)
         return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
-    out->privacy = label;
+    api_classify(a, r, &d, out);
     const char *spec = *model || !a->options.model ? model : a->options.model;
     if (!*spec)
         return api_refuse(f, FAULT_INVALID, "model", "'model' is missing: a model's name, or task:NAME");
@@ -149,6 +153,7 @@ void api_target_clear(target *t)
 void api_set_headers(http_request *r, const target *t)
 {
     http_set(r, "x-hearth-class", privacy_class_name(t->privacy));
+    http_set(r, "x-hearth-class-reason", t->why);
     http_set(r, "x-hearth-provider", t->spec);
     if (!t->routed) {
         http_set(r, "x-hearth-reason", "the request names the model");

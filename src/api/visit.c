@@ -83,6 +83,7 @@ void api_visit_target(http_request *r, const char *model, const target *t)
     snprintf(v->model, sizeof v->model, "%s", model);
     snprintf(v->provider, sizeof v->provider, "%s", t->spec);
     v->privacy = t->privacy;
+    memcpy(v->why, t->why, sizeof v->why);
     v->classed = true;
 }
 
@@ -125,6 +126,7 @@ static void add_visit(buf *line, const api *a, const api_visit *v, const http_su
         add_text(line, "model", v->model, strlen(v->model));
         add_text(line, "provider", v->provider, strlen(v->provider));
         buf_printf(line, ",\"class\":\"%s\"", privacy_class_name(v->privacy));
+        add_text(line, "class_reason", v->why, strlen(v->why));
     }
     if (v->prompt_tokens >= 0)
         buf_printf(line, ",\"prompt_tokens\":%lld", (long long)v->prompt_tokens);

@@ -13,7 +13,8 @@ typedef struct api_visit {
     const key *who;  /* one of them; NULL: not asked yet, or nobody */
     char model[VISIT_NAME_BYTES], provider[VISIT_NAME_BYTES]; /* as asked for, as chosen; cut; "" unknown */
     privacy_class privacy;
-    bool classed;    /* privacy is known */
+    bool classed;    /* privacy is known, and why it is so */
+    char why[API_WHY_BYTES];
     int64_t prompt_tokens, completion_tokens; /* -1: not known */
     buf text;        /* --log-prompts: the answer, as far as it fits */
 } api_visit;

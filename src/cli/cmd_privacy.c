@@ -1,267 +1,52 @@
-/* cmd_privacy.c: hearth privacy check FILE…: what the detectors find. */
+/* cmd_privacy.c: hearth privacy VERB: the table of verbs. */
+#include "cli/cmd_privacy.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/js.h"
-#include "base/mem.h"
 #include "base/str.h"
-#include "base/utf8.h"
-#include "cli/cli.h"
-#include "cli/input.h"
-#include "cli/load.h"
-#include "engine/tag.h"
-#include "privacy/detect.h"
 
-static const usage page = {
-    "hearth privacy check [OPTION]... FILE...",
-    "What in FILE ('-': standard input) makes it more private than public: identity, card and account numbers,\n"
-    "addresses, keys and passwords, the words of a dictionary, and with --tagger what a model takes for names and\n"
-    "places. Exit code 1 when something was found. Nothing found is no proof: docs/PRIVACY.md says how much is\n"
-    "missed.\n\n"
-    "examples:\n"
-    "  hearth privacy check letter.txt\n"
-    "  hearth privacy check --tagger rampart.gguf --dictionary clients.txt --json mail/*.txt\n",
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} verbs[] = {
+    { "check", cmd_privacy_check, "what in a file makes it more private than public; exit code 1 when something does" },
 };
 
-enum { FILE_MAX = DETECT_MAX_BYTES, SHOWN_MAX = 64, LINES_MAX = 1 << 20 };
-/* A span counts from here on: docs/PRIVACY.md has the measurement. */
-#define TAG_THRESHOLD 0.05
-
-typedef struct check_options {
-    load_options load;
-    const char *tagger, *dictionary;
-    double threshold;
-    bool show, json, lines, rules;
-} check_options;
-
-typedef struct checking {
-    const check_options *o;
-    detector *d;
-    engine *e;
-    detect_options detect;
-    js *all; /* with --json */
-    size_t n_found;
-} checking;
-
-/* ---- the tagger: the engine in this process, which has no network ---- */
-
-typedef struct relay {
-    detect_spans *each;
-    void *to;
-} relay;
-
-static void pass_on(void *to, const tag_span *s)
+static int help(int argc, char **argv)
 {
-    const relay *r = to;
-    r->each(r->to, &(detect_span){ s->begin, s->end, s->label, s->probability });
-}
-
-static status tag(void *user, const char *text, size_t n, detect_spans *each, void *to, error *err)
-{
-    const checking *c = user;
-    return engine_tag(c->e, text, n, c->detect.tag_threshold, pass_on, &(relay){ each, to }, err);
-}
-
-/* ---- showing ---- */
-
-typedef struct place {
-    size_t at, line, column; /* line and column from 1; columns are characters */
-} place;
-
-static void advance(place *p, const char *text, size_t to)
-{
-    for (; p->at < to; p->at++) {
-        if (text[p->at] == '\n') {
-            p->line++;
-            p->column = 1;
-        } else if (((unsigned char)text[p->at] & 0xc0) != 0x80) {
-            p->column++;
-        }
+    buf text = BUF_INIT(1 << 16);
+    buf_str(&text, "What is private, and what proves it (docs/PRIVACY.md). Every verb has --json; `hearth privacy "
+                   "VERB --help` says more.\n");
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        buf_printf(&text, "  %-12s %s\n", verbs[i].name, verbs[i].summary);
+    buf_str(&text, "example:\n  hearth privacy check letter.txt\n");
+    const usage u = { "hearth privacy VERB [OPTION]...", buf_text(&text) };
+    size_t n = 0;
+    int code = EXIT_OK;
+    if (options_read(argc, argv, &u, NULL, 0, &n, &code)) {
+        buf_reset(&text);
+        for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+            buf_printf(&text, "%s%s", i ? ", " : "", verbs[i].name);
+        const char *near = n ? str_nearest(argv[1], verbs, ARRAY_LEN(verbs), sizeof *verbs) : NULL;
+        code = n ? usage_error("privacy", "'%s' is none of %s%s%s%s", argv[1], buf_text(&text),
+                               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "")
+                 : usage_error("privacy", "which verb? There are: %s", buf_text(&text));
     }
-}
-
-/* The text found, or (masked) its ends and as many stars; line breaks become blanks. */
-static void shown(char out[SHOWN_MAX * 4 + 8], const char *p, size_t n, bool whole)
-{
-    size_t length = 0, i = 0, count = utf8_valid(p, n) ? utf8_count(p, n) : n;
-    size_t ends = whole ? count : count >= 8 ? 2 : count >= 4 ? 1 : 0;
-    for (size_t k = 0, step; i < n && k < SHOWN_MAX; k++, i += step) {
-        step = utf8_length((unsigned char)p[i]);
-        step = step == 0 || step > n - i ? 1 : step;
-        bool open = k < ends || k + ends >= count;
-        if (!open)
-            out[length++] = '*';
-        else if ((unsigned char)p[i] < ' ')
-            out[length++] = ' ';
-        else
-            memcpy(out + length, p + i, step), length += step;
-    }
-    memcpy(out + length, i < n ? "..." : "", i < n ? 4 : 1);
-}
-
-static void print_findings(const checking *c, const char *name, const char *text, const detect_report *r)
-{
-    place at = { 0, 1, 1 };
-    for (size_t i = 0; i < r->n; i++) {
-        const detect_finding *f = &r->list[i];
-        char what[SHOWN_MAX * 4 + 8];
-        advance(&at, text, f->begin);
-        shown(what, text + f->begin, f->end - f->begin, c->o->show);
-        printf("%s:%zu:%zu: %s, %s (%.2f)%s: ", name, at.line, at.column, f->kind, privacy_class_name(f->raises),
-               f->score, f->decoded ? ", encoded" : "");
-        cli_print_text(what, "");
-        putchar('\n');
-    }
-    if (r->n < r->n_all)
-        printf("%s: ... and %zu more\n", name, r->n_all - r->n);
-}
-
-static js *finding_json(const checking *c, const char *text, const detect_finding *f, const place *at)
-{
-    js *o = js_object();
-    js_set(o, "kind", js_new_string(f->kind));
-    js_set(o, "raises", js_new_string(privacy_class_name(f->raises)));
-    js_set(o, "score", js_new_double((double)(int64_t)(f->score * 1e4 + 0.5) / 1e4));
-    js_set(o, "line", js_new_int((int64_t)at->line));
-    js_set(o, "column", js_new_int((int64_t)at->column));
-    js_set(o, "begin", js_new_int((int64_t)f->begin));
-    js_set(o, "end", js_new_int((int64_t)f->end));
-    js_set(o, "encoded", js_new_bool(f->decoded));
-    js_set(o, "tagger", js_new_bool(f->tagged));
-    if (c->o->show)
-        js_set(o, "text", js_new_stringn(text + f->begin, f->end - f->begin));
-    return o;
-}
-
-static js *report_json(const checking *c, const char *name, const char *text, const detect_report *r)
-{
-    js *o = js_object(), *list = js_array();
-    place at = { 0, 1, 1 };
-    for (size_t i = 0; i < r->n; i++) {
-        advance(&at, text, r->list[i].begin);
-        js_push(list, finding_json(c, text, &r->list[i], &at));
-    }
-    js_set(o, "file", js_new_string(name));
-    js_set(o, "raises", js_new_string(privacy_class_name(r->raises)));
-    js_set(o, "found", js_new_int((int64_t)r->n_all));
-    js_set(o, "findings", list);
-    return o;
-}
-
-/* ---- checking ---- */
-
-static status check_text(checking *c, const char *name, const char *text, size_t n, error *err)
-{
-    detect_report r;
-    status s = detect_scan(c->d, text, n, &c->detect, &r, err);
-    if (s)
-        return fail_prefix(err, s, "%s: could not be looked through, and so counts as private: ", name);
-    c->n_found += r.n_all;
-    if (c->all)
-        js_push(c->all, report_json(c, name, text, &r));
-    else
-        print_findings(c, name, text, &r);
-    detect_report_clear(&r);
-    return OK;
-}
-
-/* Each line a text of its own: FILE:LINE names it. */
-static status check_lines(checking *c, const char *name, const buf *text, error *err)
-{
-    status s = OK;
-    size_t line = 1;
-    for (size_t from = 0; from < text->len && !s; line++) {
-        const char *end = memchr(text->data + from, '\n', text->len - from);
-        size_t n = end ? (size_t)(end - text->data) - from : text->len - from;
-        char label[4200];
-        snprintf(label, sizeof label, "%s:%zu", name, line);
-        s = check_text(c, label, text->data + from, n, err);
-        from += n + 1;
-    }
-    return s;
-}
-
-static status check_file(checking *c, const char *path, error *err)
-{
-    buf text = BUF_INIT(c->o->lines ? (size_t)LINES_MAX << 10 : FILE_MAX);
-    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-    status s = input_read_file(path, &text, err);
-    if (!s)
-        s = c->o->lines ? check_lines(c, name, &text, err) : check_text(c, name, buf_text(&text), text.len, err);
     buf_clear(&text);
-    return s;
-}
-
-static status open_detectors(checking *c, error *err)
-{
-    buf words = BUF_INIT(DETECT_MAX_DICTIONARY + 1);
-    const char *path = c->o->dictionary;
-    status s = path ? input_read_file(path, &words, err) : OK;
-    if (!s)
-        s = detector_open(&c->d, path ? buf_text(&words) : NULL, words.len, path, err);
-    buf_clear(&words);
-    if (s || !c->o->tagger)
-        return s;
-    c->detect.tag = tag;
-    c->detect.tagger = c;
-    s = load_model(&c->e, c->o->tagger, &c->o->load, err);
-    if (!s && !engine_tags(c->e))
-        s = fail(err, E_UNSUPPORTED, "%s does not label the tokens of a text", c->o->tagger);
-    return s;
-}
-
-static int print_rules(void)
-{
-    for (size_t i = 0; i < detect_n_rules(); i++) {
-        detect_about a = detect_rule_at(i);
-        printf("%-18s %-8s %.2f %.2f  %s\n", a.kind, privacy_class_name(a.raises), a.score, a.grouped, a.what);
-    }
-    return EXIT_OK;
-}
-
-static int check(const check_options *o, char **files, size_t n)
-{
-    checking c = { .o = o, .detect = { .tag_threshold = o->threshold }, .all = o->json ? js_array() : NULL };
-    error err = { 0 };
-    status s = open_detectors(&c, &err);
-    for (size_t i = 0; i < n && !s; i++)
-        s = check_file(&c, files[i], &err);
-    int code = s ? report("privacy check", &err) : c.all ? cli_print_json(c.all, "privacy check") : EXIT_OK;
-    if (s)
-        js_free(c.all);
-    engine_close(&c.e);
-    detector_close(&c.d);
-    return code ? code : c.n_found ? EXIT_NO : EXIT_OK;
+    return code;
 }
 
 int cmd_privacy(int argc, char **argv)
 {
-    check_options o = { .threshold = TAG_THRESHOLD };
-    const option options[] = {
-        { "tagger", 0, OPTION_TEXT, &o.tagger, "MODEL", "a model that labels names and places (docs/PRIVACY.md)" },
-        { "threshold", 0, OPTION_FLOAT, &o.threshold, "P", "least probability of what the tagger says (default 0.05)" },
-        { "dictionary", 0, OPTION_TEXT, &o.dictionary, "FILE", "words and phrases, one a line" },
-        { "lines", 0, OPTION_FLAG, &o.lines, NULL, "each line is a text of its own" },
-        { "show", 0, OPTION_FLAG, &o.show, NULL, "what was found in plain text, not masked" },
-        { "rules", 0, OPTION_FLAG, &o.rules, NULL, "list the recognisers instead" },
-        { "json", 0, OPTION_FLAG, &o.json, NULL, "one JSON document instead of text" },
-        LOAD_OPTIONS(o.load),
-    };
-    size_t n = 0;
-    int code = EXIT_OK;
-    if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n, &code))
-        return code;
-    if (n == 0 || strcmp(argv[1], "check") != 0)
-        return usage_error("privacy", n ? "'%s' is not a verb; there is: check" : "which verb? There is: check",
-                           n ? argv[1] : "");
-    if (o.rules)
-        return print_rules();
-    if (n < 2)
-        return usage_error("privacy", "a FILE is needed, or '-' for standard input");
-    if (!(o.threshold > 0 && o.threshold <= 1))
-        return usage_error("privacy", "--threshold must be a probability above 0");
-    if ((code = load_check("privacy", &o.load)) != EXIT_OK)
-        return code;
-    return check(&o, argv + 2, n - 1);
+    char name[64];
+    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++)
+        if (strcmp(verbs[i].name, argv[1]) == 0) {
+            snprintf(name, sizeof name, "privacy %s", verbs[i].name);
+            argv[1] = name;
+            return verbs[i].run(argc - 1, argv + 1);
+        }
+    return help(argc, argv);
 }

@@ -9,6 +9,7 @@ typedef struct serve_plan {
     api_options api;          /* without keys and journal */
     http_options listen;
     const char *config_path;  /* as given: read again on SIGHUP; NULL: the usual one */
+    inspect_ring *inspectors; /* what looks at requests; read again on SIGHUP */
     const char *log;          /* NULL: standard error; "none"; else a file */
     bool plaintext;           /* other machines may be spoken to without TLS */
     unsigned drain_seconds;
@@ -17,6 +18,9 @@ typedef struct serve_plan {
 /* Serves until SIGTERM or SIGINT; the exit code. Blocks the signals it waits for in this thread, and so in all that are
  * started here: call it before there are others. */
 int serve_run(const serve_plan *p);
+
+/* Opens *ring after the config, or shows another inspector in it. */
+status serve_inspectors(inspect_ring **ring, const config *c, error *err) MUST_CHECK;
 
 /* Whoever listens for other machines asks them for a key, and speaks TLS or was told not to. E_DENIED says what
  * is missing. */

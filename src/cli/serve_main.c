@@ -149,8 +149,12 @@ static int start(const serve_options *given, config *c, serve_plan *p)
         code = report("serve", &e);
     p->listen.tls_cert = pem.cert;
     p->listen.tls_key = pem.key;
+    if (!code && serve_inspectors(&c->inspectors, c, &e))
+        code = report("serve", &e);
+    p->inspectors = c->inspectors;
     if (!code)
         code = serve_run(p);
+    inspect_ring_close(&c->inspectors);
     forget(&pem);
     return code;
 }

@@ -71,6 +71,14 @@ static void say(const char *format, ...)
         return; /* there is nobody else to tell */
 }
 
+status serve_inspectors(inspect_ring **ring, const config *c, error *err)
+{
+    inspect_settings o = config_inspect(c);
+    if (c->privacy.tagger[0])
+        return fail(err, E_UNSUPPORTED, "%s: privacy: tagger: a server has none yet", c->path);
+    return *ring ? inspect_ring_reload(*ring, &o, err) : inspect_ring_open(ring, &o, err);
+}
+
 /* ---- SIGHUP ---- */
 
 /* All or nothing: on an error everything stays as it is. */
@@ -78,8 +86,14 @@ static status apply(serving *s, const config *fresh, error *err)
 {
     const serve_plan *p = s->plan;
     status st = serve_may_listen(p->listen.host, fresh, p->listen.tls_cert != NULL, p->plaintext, err);
+    inspect_ring *ring = p->inspectors, *tried = NULL;
+    if (!st)
+        st = serve_inspectors(&tried, fresh, err);
+    inspect_ring_close(&tried);
     if (!st)
         st = key_ring_reload(s->keys, fresh, err);
+    if (!st)
+        st = serve_inspectors(&ring, fresh, err);
     return st ? st : http_set_origins(s->http, fresh->origins, fresh->n_origins, err);
 }
 

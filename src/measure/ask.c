@@ -198,6 +198,7 @@ static void set_request(arm *s, const task_case *c, uint32_t repeat, const task_
     const task_sampling *p = &s->t->sampling;
     request_init(r);
     r->privacy = s->t->synthetic && s->who->place != PLACE_LOCAL ? PRIVACY_PUBLIC : s->t->privacy;
+    r->synthetic = s->t->synthetic;
     r->task = s->t->id;
     r->case_id = c->id;
     r->scope = s->t->id; /* the cases of a task share its prompt's prefix, as its requests will when it is served */

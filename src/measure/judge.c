@@ -42,6 +42,7 @@ status judge_ask(provider *at, const task *t, const grade_question *q, char **an
     request r;
     request_init(&r);
     r.privacy = t->synthetic && who->place != PLACE_LOCAL ? PRIVACY_PUBLIC : t->privacy;
+    r.synthetic = t->synthetic;
     r.task = t->id;
     r.scope = t->id;
     if (who->kind == PROVIDER_LOCAL && !who->has_template) {

@@ -38,6 +38,24 @@ status file_read_all(int fd, const char *name, void *bytes, size_t n, error *err
     return OK;
 }
 
+status file_slurp(const char *path, buf *out, error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(err, errno == ENOENT ? E_NOTFOUND : E_IO, "%s: %s", path, strerror(errno));
+    ssize_t n = 1;
+    for (char *to; n != 0 && (to = buf_reserve(out, 4096));) {
+        n = read(fd, to, 4096);
+        if (n > 0)
+            buf_advance(out, (size_t)n);
+        else if (n < 0 && errno != EINTR)
+            break;
+    }
+    int why = errno;
+    close(fd);
+    return n < 0 ? fail(err, E_IO, "%s: %s", path, strerror(why)) : buf_ok(out, path, err);
+}
+
 status file_open_new(int *fd, const char *path, mode_t mode, error *err)
 {
     *fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);

@@ -5,12 +5,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "base/status.h"
+#include "base/buf.h"
 
 /* E_IO. The bytes before the error are written. */
 status file_write_all(int fd, const char *name, const void *bytes, size_t n, error *err) MUST_CHECK;
 /* E_IO; E_FORMAT: the file ends before n bytes. */
 status file_read_all(int fd, const char *name, void *bytes, size_t n, error *err) MUST_CHECK;
+
+/* Appends the whole file, up to the buffer's ceiling. E_NOTFOUND, E_IO, E_RANGE, E_NOMEM. */
+status file_slurp(const char *path, buf *out, error *err) MUST_CHECK;
 
 /* For writing; a file that is there is never written over. E_EXISTS, E_IO. */
 status file_open_new(int *fd, const char *path, mode_t mode, error *err) MUST_CHECK;

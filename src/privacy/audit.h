@@ -17,8 +17,10 @@
 
 typedef struct audit audit;
 
-/* One release. Borrowed. NULL texts count as "", and texts are cut after AUDIT_TEXT_MAX bytes. */
+/* One release, or (kind "declassify", declassify.h) a text that may count as less private. Borrowed. NULL texts count
+ * as "", and texts are cut after AUDIT_TEXT_MAX bytes. */
 typedef struct audit_entry {
+    const char *kind;      /* NULL: "release" */
     privacy_class privacy;
     privacy_place place;
     const char *host;      /* "https://api.openai.com:443" */

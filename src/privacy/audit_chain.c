@@ -94,7 +94,7 @@ void audit_write_release(audit_chain *c, int64_t at_us, const audit_entry *e, co
         { "policy", e->policy }, { "detectors", e->detectors },
     };
     char own[DIGEST_HEX];
-    size_t from = begin(c, at_us, "release", out);
+    size_t from = begin(c, at_us, e->kind ? e->kind : "release", out);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         add_text(out, texts[i].name, texts[i].text);
     audit_body_mac(c->key, body, own);

@@ -133,11 +133,11 @@ status config_list(config_reader *r, const yaml *root, const char *key, size_t m
     return OK;
 }
 
-static status read_root(config_reader *r, const yaml *root)
+static status read_root(config_reader *r, const yaml *root, const char *path)
 {
     static const char *const known[] = { "version", "listen",   "tls",   "plaintext",  "origins",       "limits", "mem",
                                          "kv",      "parallel", "queue", "keep_alive", "default_class", "keys",
-                                         "providers", "snapshots", "machine" };
+                                         "providers", "snapshots", "machine", "privacy" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)
@@ -167,6 +167,8 @@ static status read_root(config_reader *r, const yaml *root)
     if (!s)
         s = config_machine_of(r, yaml_get(root, "machine"));
     if (!s)
+        s = config_privacy_of(r, yaml_get(root, "privacy"), path);
+    if (!s)
         s = config_list(r, root, "providers", CONFIG_PROVIDERS_MAX, sizeof *r->c->providers, &node, &r->c->providers);
     for (; !s && node; node = node->next)
         if (!(s = config_provider_of(r, node, &r->c->providers[r->c->n_providers])))
@@ -195,6 +197,7 @@ static config *config_default(error *err)
     c->limits.drain_seconds = CONFIG_DRAIN_SECONDS;
     c->keep_alive_s = NAN;
     c->machine = (config_machine){ NAN, NAN, NAN };
+    c->privacy = (config_privacy){ .dictionary = "", .tagger = "", .tag_threshold = CONFIG_TAG_THRESHOLD };
     c->prices_as_of = c->prices_source = "";
     return c;
 }
@@ -205,7 +208,7 @@ static status config_read(config **out, const yaml_file *f, const char *path, er
     if (!c)
         return E_NOMEM;
     config_reader r = { f, c, err };
-    status s = f->root ? read_root(&r, f->root) : OK;
+    status s = f->root ? read_root(&r, f->root, path) : OK;
     if (!s && !(c->path = arena_strndup(c->memory, path, strlen(path))))
         s = fail(err, E_NOMEM, "no memory for the configuration");
     if (s)

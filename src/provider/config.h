@@ -25,6 +25,7 @@
  *     - {name: claude, kind: anthropic, url: "https://api.anthropic.com/v1", model: claude-haiku, key_env: KEY}
  *     - {name: rack, kind: openai, url: "http://10.0.0.7:8000/v1", model: qwen, place: on-premises}
  *     - {name: small, kind: local, model: SmolLM2-135M-Instruct.Q4_1}
+ *   privacy: {dictionary: clients.txt, fingerprints: private.fp, tagger: rampart, tag_threshold: 0.05}
  *   machine: {usd_per_month: 40, usd_per_kwh: 0.32, watts_busy: 65}  # what answering here costs; each is optional
  *
  * Beside it may lie prices.yaml, a table for remote providers that have no price of their own:
@@ -44,6 +45,7 @@
 
 #include "base/privacy_class.h"
 #include "base/status.h"
+#include "privacy/inspect.h"
 
 enum { CONFIG_PARALLEL_MAX = 256, CONFIG_QUEUE_MAX = 65536 };
 
@@ -95,6 +97,16 @@ typedef struct config_machine {
     double watts_busy;    /* while it answers; stands in where the processor does not say (plat/energy.h) */
 } config_machine;
 
+/* What is looked for in texts. Paths are whole: relative ones in the file are of its folder. */
+typedef struct config_privacy {
+    const char *dictionary;     /* "": none */
+    const char **fingerprints;
+    size_t n_fingerprints;
+    const char *tagger;         /* MODEL; "": none */
+    double tag_threshold;
+} config_privacy;
+#define CONFIG_TAG_THRESHOLD 0.05 /* docs/PRIVACY.md has the measurement */
+
 typedef struct config_key {
     const char *name;
     const char *key_file, *key_env; /* exactly one is set */
@@ -135,6 +147,7 @@ typedef struct config {
     config_provider *providers;
     size_t n_providers;
     config_machine machine;
+    config_privacy privacy;
     config_price *prices;    /* prices.yaml */
     size_t n_prices;
     const char *prices_as_of, *prices_source;
@@ -144,6 +157,7 @@ typedef struct config {
     int n_threads;
     bool exact;
     bool keeps_snapshots;    /* snapshot_bytes counts. A server's alone: measurements begin with nothing known */
+    inspect_ring *inspectors; /* looks at what is about to leave; NULL: one of each provider's own, after `privacy` */
     bool look;               /* a local provider only says what it would be, and whether it fits: it answers nothing */
     struct arena *memory;
 } config;
@@ -161,6 +175,8 @@ void config_set_price(const config *c, config_provider *p);
 bool config_is_server(const config_provider *p);
 /* What an entry is that says nothing: remote, for public requests. */
 void config_provider_init(config_provider *p, const char *name, const char *kind);
+/* Without the tagger, which is not this module's. */
+inspect_settings config_inspect(const config *c);
 void config_close(config **c);
 
 const config_provider *config_find(const config *c, const char *name); /* NULL: none of that name */

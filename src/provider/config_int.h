@@ -32,6 +32,9 @@ status config_budget_of(config_reader *r, const yaml *node, config_budget *out) 
 status config_machine_of(config_reader *r, const yaml *node) MUST_CHECK;
 status config_prices(config_reader *r, const yaml *root) MUST_CHECK;
 
+/* config_privacy.c */
+status config_privacy_of(config_reader *r, const yaml *node, const char *path) MUST_CHECK;
+
 /* config_serve.c: listen, tls, plaintext, origins, limits, snapshots, keys. default_class was read before. */
 status config_serve(config_reader *r, const yaml *root) MUST_CHECK;
 

@@ -18,6 +18,7 @@
 #include "plat/clock.h"
 #include "plat/random.h"
 #include "privacy/audit.h"
+#include "privacy/inspect.h"
 #include "provider/budget.h"
 #include "provider/dialect.h"
 #include "provider/health.h"
@@ -30,6 +31,7 @@ static const double BACKOFF_S = 0.5, BACKOFF_MAX_S = 8, WAIT_MAX_S = 10; /* WAIT
 typedef struct openai {
     lanes egress;
     audit *log;
+    inspect_ring *inspectors, *own_inspectors; /* own: nobody gave us any */
     char host[URL_HOST_MAX + 24]; /* "https://host:port", as it is written down */
     js *settings;          /* of OPEN */
     const char *keep[KEEP_MAX + 1]; /* environment of egress: its own key's variable and nobody else's */
@@ -224,14 +226,34 @@ static status admit(provider *p, call *c, const provider_limits *l, error *err)
 
 /* ---- the record ---- */
 
+/* The last gate: whatever a dialect or a task forgot, the body that would leave is looked at as it is. */
+static status look_at(const provider *p, const request *r, const js *body, call *c, error *err)
+{
+    openai *o = p->own;
+    inspect_result found;
+    if (r->synthetic) /* nobody's data */
+        return OK;
+    const inspector *i = inspect_ring_hold(o->inspectors);
+    inspect_json(i, body, &found);
+    inspect_ring_release(o->inspectors, i);
+    if (provider_allows(p->info.kind, p->info.place, found.raises) && found.raises <= p->info.class_max)
+        return OK;
+    c->sent = false;
+    return call_fail(c, err, FAULT_DENIED, E_DENIED, "what would be sent is %s (%s) and does not go there",
+                     privacy_class_name(found.raises), found.reason);
+}
+
 /* Writes down what is about to leave. The bytes are those that egress will write from the same JSON. */
 static status write_down(const provider *p, const request *r, js *payload, call *c, error *err)
 {
     openai *o = p->own;
     audit_receipt receipt;
     buf text = BUF_INIT(MSG_BYTES_MAX);
+    status s = look_at(p, r, js_get(payload, "body"), c, err);
+    if (s)
+        return s;
     js_write(js_get(payload, "body"), JS_COMPACT, &text);
-    status s = buf_ok(&text, "a request", err);
+    s = buf_ok(&text, "a request", err);
     if (!s) {
         audit_entry e = { .privacy = r->privacy, .place = p->info.place == PLACE_ON_PREMISES ? PRIVACY_ON_PREMISES
                                                                                             : PRIVACY_REMOTE,
@@ -336,6 +358,7 @@ static void openai_close(provider *p)
     health_clear(&o->health);
     budget_close(&o->budget);
     audit_close(&o->log);
+    inspect_ring_close(&o->own_inspectors);
     js_free(o->settings);
     mem_free(o->keys);
     mem_free(o);
@@ -457,5 +480,10 @@ status openai_open(provider *p, const config_provider *c, const config *cfg, err
     if (!p->info.model || !p->info.url || !o->settings || (c->key_env[0] && !o->keep[2]))
         return fail(err, E_NOMEM, "no memory for a provider");
     s = audit_open(&o->log, err);
+    if (!s && (!cfg || !cfg->inspectors)) {
+        inspect_settings look = cfg ? config_inspect(cfg) : (inspect_settings){ 0 };
+        s = inspect_ring_open(&o->own_inspectors, &look, err);
+    }
+    o->inspectors = o->own_inspectors ? o->own_inspectors : cfg ? cfg->inspectors : NULL;
     return s ? s : open_budget(p, c, cfg, err);
 }

@@ -85,6 +85,7 @@ typedef struct request {
                            /* are reused only by requests of an equal scope. NULL: a scope of its own, never reused */
     const char *task;      /* which task and case this is: replay finds its answer by them. NULL: none */
     const char *case_id;
+    bool synthetic;        /* cases of a task that declares them nobody's data: the last gate lets them pass */
     const char *policy;    /* for the audit log: the rule that let it go where it goes. NULL: none but the class */
     const char *detectors; /* and the version of the detectors that looked at it. NULL: none did */
 

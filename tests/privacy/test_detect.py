@@ -335,7 +335,7 @@ def test_command():
         assert "No such file" in run("check", folder / "none.txt", code=3)
         (folder / "words.txt").write_text("[publik]\n")
         assert "words.txt:1: [publik]" in run("check", "--dictionary", folder / "words.txt", folder / "a.txt", code=3)
-        assert "there is: check" in run("chekc", folder / "a.txt", code=2)
+        assert "did you mean 'check'?" in run("chekc", folder / "a.txt", code=2)
         assert "a FILE is needed" in run("check", code=2)
         nested = b"please write to joe.doe@example.org about it"
         for _ in range(5):
