@@ -50,7 +50,13 @@ LEAKS = {
     "redirects followed": [
         ("src/egress/transfer.c", "CURLOPT_FOLLOWLOCATION, 0L),",
          "CURLOPT_FOLLOWLOCATION, 1L),\n        curl_easy_setopt(e, CURLOPT_POSTREDIR, 7L),"),
-        ("src/egress/egress.c", ".ports = { e->rule.port, 53 }, .n_ports = 2", ".n_ports = 0")],  # the kernel would deny it
+        ("src/plat/sandbox.c", "if (abi >= 4)\n        out->net", "if (abi >= 400)\n        out->net"),  # else the kernel denies it,
+        ("src/egress/address.c", "if (port_in(to) != rule->port)", "if (!rule->port)")],               # and so does this
+    "detectors off": [("src/privacy/inspect.c", "(inspect_result){ .raises = l.raises, .failed = l.failed };",
+                       "(inspect_result){ .raises = PRIVACY_PUBLIC };")],
+    "tool calls not looked at": [("src/privacy/inspect_gather.c", "walk(g, next, m.value);",
+                                  "if (strcmp(m.key, \"arguments\") != 0 && strcmp(m.key, \"input\") != 0)\n"
+                                  "            walk(g, next, m.value);")],
     "prompts in the log": [("src/api/visit.c", "if (!a->options.log_prompts || !v->classed || v->privacy ==",
                             "if (!v->classed || v->privacy ==")],
 }
