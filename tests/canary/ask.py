@@ -178,18 +178,28 @@ def put_personal(rng, w, t):
         form = "plain"       # in small letters it is no key
     text = filled(rng, PERSONAL_FORMS[form](value))
     w.ask.words.append(value)
-    where = rng.choice(("system", "user", "history", "call", "result", "tool"))
+    where = rng.choice(("system", "user", "history", "call", "result", "tool", "parts", "key", "number", "id", "enum"))
+    if where == "number" and not value.isdigit() or where == "id" and w.ask.dialect == "ollama":
+        where = "key"        # Ollama's calls have no ids
     if where == "system":
         t.system = text
     elif where == "history":
         t.turns[0:0] = [("user", [text]), ("assistant", ["yes"])]
-    elif where in ("call", "result"):
+    elif where == "parts":
+        at = rng.randrange(1, len(value))
+        t.turns.append(("user", ["it is " + value[:at], value[at:] + " thanks"]))
+    elif where in ("tool", "enum"):
+        schema = talks.schema_of()
+        schema["properties"]["which"] = {"type": "string", "enum": ["rain", value]}
+        t.tools = [("look_up", text if where == "tool" else "looks it up", schema if where == "enum" else
+                    talks.schema_of())]
+    elif where != "user":
         t.tools = t.tools or [("look_up", "looks it up", talks.schema_of())]
-        call = {"what": text if where == "call" else "rain"}
-        t.turns[-1:-1] = [("user", ["ask"]), ("call", "look_up", call, "call_p"),
-                          ("result", "call_p", text if where == "result" else "wet")]
-    elif where == "tool":
-        t.tools = [("look_up", text, talks.schema_of())]
+        call = {"call": {"what": text}, "key": {"what": {value: True}},
+                "number": {"what": int(value) if value.isdigit() else 0}}.get(where, {"what": "rain"})
+        name = "call_" + value if where == "id" else "call_p"
+        t.turns[-1:-1] = [("user", ["ask"]), ("call", "look_up", call, name),
+                          ("result", name, text if where == "result" else "wet")]
     else:
         t.turns.append(("user", [text]))
     w.ask.why = f"{form} {value[:4]} in {where}"
