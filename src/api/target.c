@@ -157,9 +157,10 @@ static bool target_model(const api *a, const char *model, target *out, api_fault
     return true;
 }
 
-/* A task is what its author says it is, unless whoever runs this server gave the key a class: of two that are stated the
- * higher one holds. The class that nobody stated (private) is for what nothing is known of. */
-static void classify(api *a, const http_request *r, const key *who, bool names_task, const declared *labels, target *out)
+/* A task is what its author says it is, unless whoever runs this server gave the key a class: of two that are stated
+ * the higher one holds. The class that nobody stated (private) is for what nothing is known of. */
+static void classify(api *a, const http_request *r, const key *who, bool names_task, const declared *labels,
+                     target *out)
 {
     privacy_class by_key = key_class(who);
     declared d = *labels;

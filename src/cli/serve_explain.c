@@ -32,9 +32,10 @@ typedef struct asking {
 
 static const usage page = {
     "hearth route explain TASK|REQUEST.json [OPTION]…",
-    "Says where a task, or a request as it would be sent to a server (the body of any dialect; - reads standard input),\n"
-    "would go, and the whole argument: how its task was recognised, its class and why, counts, interval, margin, cost,\n"
-    "since when, and what is measured next. Nothing is sent and nothing is kept. Exit code 1: it would be refused.\n\n"
+    "Says where a task, or a request as it would be sent to a server (the body of any dialect; - reads standard\n"
+    "input), would go, and the whole argument: how its task was recognised, its class and why, counts, interval,\n"
+    "margin, cost, since when, and what is measured next. Nothing is sent and nothing is kept. Exit code 1: it would\n"
+    "be refused.\n\n"
     "example:\n"
     "  hearth route explain ticket-class\n"
     "  hearth route explain request.json --path /v1/messages --key laptop\n",
