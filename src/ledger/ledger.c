@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,29 +16,40 @@
 
 /* ---- open ---- */
 
-/* The file exists and is the owner's alone before SQLite sees it: its -wal and -shm copy that mode. */
+/* Closing any descriptor of a file drops all locks that this process has on it, SQLite's of other threads too; another
+ * process could then take the log away under them. So a file that is there is never opened here, and one that is being
+ * made is not yet anybody's: its maker holds this. */
+static pthread_mutex_t claiming = PTHREAD_MUTEX_INITIALIZER;
+
+static status make_file(const char *path, error *err)
+{
+    status s = path_make_parents(path, err);
+    if (s)
+        return s;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || errno == EEXIST ? OK : fail(err, E_IO, "%s: %s", path, strerror(errno));
+}
+
+/* The file is there and is the owner's alone before SQLite sees it: its -wal and -shm copy that mode. */
 static status claim_file(const char *path, ledger_mode mode, error *err)
 {
     struct stat st;
-    int flags = O_RDONLY | O_CLOEXEC | (mode == LEDGER_WRITE ? O_CREAT : 0);
-    if (mode == LEDGER_WRITE) {
-        status s = path_make_parents(path, err);
-        if (s)
-            return s;
-    }
-    int fd = open(path, flags, 0600);
-    if (fd < 0)
+    status s = OK;
+    if (stat(path, &st) != 0 && errno == ENOENT && mode == LEDGER_WRITE)
+        s = make_file(path, err);
+    if (s)
+        return s;
+    if (stat(path, &st) != 0)
         return errno == ENOENT ? fail(err, E_NOTFOUND, "%s: is not there: nothing was measured yet", path)
                                : fail(err, E_IO, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
+    if (!S_ISREG(st.st_mode))
         return fail(err, E_IO, "%s: is not a plain file", path);
-    }
-    if ((st.st_mode & 077) && st.st_uid == geteuid() && fchmod(fd, 0600) != 0 && mode == LEDGER_WRITE) {
-        close(fd);
+    if (access(path, R_OK) != 0)
+        return fail(err, E_IO, "%s: %s", path, strerror(errno));
+    if ((st.st_mode & 077) && st.st_uid == geteuid() && chmod(path, 0600) != 0 && mode == LEDGER_WRITE)
         return fail(err, E_IO, "%s: others may read it, and that cannot be changed: %s", path, strerror(errno));
-    }
-    close(fd);
     return OK;
 }
 
@@ -84,8 +96,11 @@ status ledger_open(ledger **out, const char *path, ledger_mode mode, error *err)
     } else {
         s = path_of(&l->path, PATH_DATA, "ledger.db", err);
     }
-    if (!s)
+    if (!s) {
+        pthread_mutex_lock(&claiming);
         s = claim_file(l->path, mode, err);
+        pthread_mutex_unlock(&claiming);
+    }
     if (!s)
         s = open_database(l, mode, err);
     if (!s)
