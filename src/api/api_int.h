@@ -100,8 +100,8 @@ typedef struct api_lease {
     provider *provider;
     uint64_t began_us;
 } api_lease;
-/* priority: 0 (first) to 2. http_gone(r) ends the waiting. False: the fault says why (BUSY and RATE_LIMITED with a time
- * to come back). */
+/* priority: 0 (first) to 2. http_gone(r) ends the waiting; r NULL: nobody waits for it, and the server's end does.
+ * False: the fault says why (BUSY and RATE_LIMITED with a time to come back). */
 bool api_take(api *a, const char *spec, const char *who, unsigned priority, const http_request *r, api_lease *out,
               api_fault *f);
 /* Every take has its give; accepts a lease that was not given. */
@@ -134,6 +134,7 @@ struct api {
     bool reaping;
     pthread_t reaper;
     metrics counted;
+    struct shadow *shadow;    /* shadow.h; NULL: there is none yet */
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -148,6 +149,7 @@ typedef struct target {
     route_decision decision;
     task *t;                /* owned; NULL for a plain model */
     task_messages messages; /* owned: the measured prompt, rendered */
+    js *variables;          /* owned: what it was rendered with; NULL: the caller's own messages are asked */
 } target;
 
 /* model: the request's field; input: its `input` object or NULL; messages: what the caller said. *rendered says that

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/shadow.h"
 #include "api/visit.h"
 #include "plat/random.h"
 
@@ -62,6 +63,7 @@ typedef struct watch {
     api_ask *ask;
     api_fault *fault;
     bool failed;
+    shadow_seen seen;
 } watch;
 
 static metrics_kind kind_of(const request *q)
@@ -73,12 +75,19 @@ static int on_event(void *user, const event *e)
 {
     watch *w = user;
     api_visit_event(w->a, w->ask->r, e);
+    shadow_event(&w->seen, e);
     if (e->kind == EVENT_DONE)
         api_metrics_end(w->a, w->model, kind_of(w->ask->neutral), e->end);
     if (e->kind != EVENT_ERROR)
         return w->ask->fn(w->ask->user, e) || http_gone(w->ask->r);
     w->failed = !api_refuse_event(w->fault, w->ask->param ? w->ask->param : "", e->error);
     return 0;
+}
+
+/* What is the model's own failure, and not its caller's or the machine's. */
+static const char *own_fault(const api_fault *f)
+{
+    return f->kind == FAULT_CRASHED || f->kind == FAULT_TIMEOUT ? fault_kind_name(f->kind) : "";
 }
 
 /* A context of the request's own only narrows the one that the model was opened with. */
@@ -97,7 +106,7 @@ static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
 {
     const provider_info *info = provider_get_info(p);
     error e = { 0 };
-    watch w = { a, info->name, ask, f, false };
+    watch w = { a, info->name, ask, f, false, { .on = false } };
     if (!ask->to.routed)
         http_set(ask->r, "x-hearth-route", info->place == PLACE_LOCAL ? "local" : "cloud");
     api_set_headers(ask->r, &ask->to);
@@ -107,11 +116,15 @@ static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
                           privacy_class_name(ask->neutral->privacy), ask->to.spec, provider_place_name(info->place));
     if (!check_context(info, ask, f))
         return false;
+    bool ok = true;
+    shadow_begin(a->shadow, &ask->to, ask->neutral, &w.seen);
     do {
         if (provider_complete(p, ask->neutral, on_event, &w, NULL, &e) && !w.failed)
-            return api_refuse_status(f, "", &e);
-    } while (!w.failed && ask->next && ask->next(ask->user, ask->neutral));
-    return !w.failed;
+            ok = api_refuse_status(f, "", &e);
+    } while (ok && !w.failed && ask->next && ask->next(ask->user, ask->neutral));
+    ok = ok && !w.failed;
+    shadow_end(a->shadow, &ask->to, &w.seen, ok ? "" : own_fault(f));
+    return ok;
 }
 
 /* x-hearth-priority: high, normal, low. What else stands there is normal: it changes no answer. */

@@ -47,12 +47,10 @@ static bool render_task(target *out, const js *input, const request_message *mes
     const task *t = out->t;
     if (t->caller_prompt)
         return true; /* the caller's own messages are what is asked */
-    js *variables = NULL;
     error e = { 0 };
-    bool ok = task_input(t, input, messages, n, &variables, f);
-    if (ok && task_render(t, task_prompt_for(t, out->spec), variables, NULL, &out->messages, &e))
+    bool ok = task_input(t, input, messages, n, &out->variables, f);
+    if (ok && task_render(t, task_prompt_for(t, out->spec), out->variables, NULL, &out->messages, &e))
         ok = api_refuse(f, FAULT_INVALID, "input", "%s", e.text);
-    js_free(variables);
     return ok;
 }
 
@@ -133,6 +131,8 @@ bool api_target(api *a, http_request *r, const char *model, const js *input, con
 void api_target_clear(target *t)
 {
     task_messages_clear(&t->messages);
+    js_free(t->variables);
+    t->variables = NULL;
     task_close(&t->t);
 }
 
