@@ -102,8 +102,8 @@ typedef struct api_lease {
     provider *provider;
     uint64_t began_us;
 } api_lease;
-/* priority: 0 (first) to 2. http_gone(r) ends the waiting. False: the fault says why (BUSY and RATE_LIMITED with a time
- * to come back). */
+/* priority: 0 (first) to 2. http_gone(r) ends the waiting; r NULL: nobody waits for it, and the server's end does.
+ * False: the fault says why (BUSY and RATE_LIMITED with a time to come back). */
 bool api_take(api *a, const char *spec, const char *who, unsigned priority, const http_request *r, api_lease *out,
               api_fault *f);
 /* Every take has its give; accepts a lease that was not given. */
@@ -141,6 +141,7 @@ struct api {
     metrics counted;
     facts *facts;             /* what decisions rest on; its own lock */
     recogniser *recogniser;   /* its own locks */
+    struct shadow *shadow;    /* shadow.h; NULL: there is none yet */
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -169,6 +170,7 @@ typedef struct target {
     char recognised_why[256];
     const char *policy;     /* why a request of no task goes there; NULL: it names its model */
     js *calibration;        /* owned: counts and thresholds of RECOGNISED_NEAREST; NULL: it was not looked at */
+    js *variables;          /* owned: what it was rendered with; NULL: the caller's own messages are asked */
 } target;
 
 /* What is declared of a request, before its texts are looked at (inspect.c). */

@@ -7,6 +7,7 @@
 #include "api/cascade.h"
 #include "api/explain.h"
 #include "api/offline.h"
+#include "api/shadow.h"
 #include "plat/random.h"
 
 bool api_new_id(const char *prefix, char out[API_ID_BYTES], api_fault *f)
@@ -67,6 +68,7 @@ typedef struct watch {
     api_ask *ask;
     api_fault *fault;
     bool failed;
+    shadow_seen seen;
 } watch;
 
 static metrics_kind kind_of(const request *q)
@@ -79,12 +81,19 @@ static int on_event(void *user, const event *e)
     watch *w = user;
     if (!w->ask->held || e->kind == EVENT_DONE)
         api_visit_event(w->a, w->ask->r, e);
+    shadow_event(&w->seen, e);
     if (e->kind == EVENT_DONE)
         api_metrics_end(w->a, w->model, kind_of(w->ask->neutral), e->end);
     if (e->kind != EVENT_ERROR)
         return w->ask->fn(w->ask->user, e) || http_gone(w->ask->r);
     w->failed = !api_refuse_event(w->fault, w->ask->param ? w->ask->param : "", e->error);
     return 0;
+}
+
+/* What is the model's own failure, and not its caller's or the machine's. */
+static const char *own_fault(const api_fault *f)
+{
+    return f->kind == FAULT_CRASHED || f->kind == FAULT_TIMEOUT ? fault_kind_name(f->kind) : "";
 }
 
 /* A context of the request's own only narrows the one that the model was opened with. */
@@ -103,7 +112,7 @@ static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
 {
     const provider_info *info = provider_get_info(p);
     error e = { 0 };
-    watch w = { a, info->name, ask, f, false };
+    watch w = { a, info->name, ask, f, false, { .on = false } };
     enforce(&ask->to, info, ask->neutral);
     if (!provider_allows(info->kind, info->place, ask->neutral->privacy))
         return api_refuse(f, FAULT_DENIED, "model", "this request is %s (%s) and may not go to '%s', which is "
@@ -111,11 +120,16 @@ static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
                           provider_place_name(info->place));
     if (!check_context(info, ask, f))
         return false;
+    bool ok = true;
+    if (!ask->held) /* of a cascade the unsure ones are asked elsewhere anyway */
+        shadow_begin(a->shadow, &ask->to, ask->neutral, &w.seen);
     do {
         if (provider_complete(p, ask->neutral, on_event, &w, NULL, &e) && !w.failed)
-            return api_refuse_status(f, "", &e);
-    } while (!w.failed && ask->next && ask->next(ask->user, ask->neutral));
-    return !w.failed;
+            ok = api_refuse_status(f, "", &e);
+    } while (ok && !w.failed && ask->next && ask->next(ask->user, ask->neutral));
+    ok = ok && !w.failed;
+    shadow_end(a->shadow, &ask->to, &w.seen, ok ? "" : own_fault(f));
+    return ok;
 }
 
 /* x-hearth-priority: high, normal, low. What else stands there is normal: it changes no answer. */

@@ -41,11 +41,18 @@ static bool init_arm(job *j, api_ask *arm, route_choice side, held *into, api_fa
     arm->held = true;
     arm->keep_set = arm->keep_set && local;
     arm->to.messages = (task_messages){ 0 };
+    arm->to.variables = NULL;
     arm->to.decision.choice = side;
     snprintf(arm->to.spec, sizeof arm->to.spec, "%s", local ? j->rule->local : j->rule->cloud);
     memcpy(arm->to.decision.evidence, local ? j->rule->local_evidence : j->rule->cloud_evidence,
            sizeof arm->to.decision.evidence);
     return api_target_render(&arm->to, arm->input, q->messages, q->n_messages, f);
+}
+
+static void clear_arm(api_ask *arm)
+{
+    task_messages_clear(&arm->to.messages);
+    js_free(arm->to.variables);
 }
 
 /* base: what is asked, but for the prompt. */
@@ -191,8 +198,8 @@ bool api_cascade_ask(api *a, api_ask *ask, api_fault *f)
               answer_all(j, f);
     held_clear(&j->first);
     held_clear(&j->second);
-    task_messages_clear(&j->local.to.messages);
-    task_messages_clear(&j->cloud.to.messages);
+    clear_arm(&j->local);
+    clear_arm(&j->cloud);
     mem_free(j);
     return ok;
 }

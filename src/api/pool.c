@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/pool_int.h"
+#include "api/shadow.h"
 #include "base/mem.h"
 #include "plat/clock.h"
 #include "plat/wait.h"
@@ -35,6 +36,8 @@ status api_open(api **out, const api_options *o, error *err)
         s = recogniser_open(&a->recogniser, a, err);
     if (!s)
         s = api_pool_reap(a, err);
+    if (!s)
+        s = shadow_open(&a->shadow, a, err);
     if (s)
         api_close(&a);
     *out = a;
@@ -50,6 +53,7 @@ void api_close(api **api_at)
     a->ending = true;
     pthread_cond_broadcast(&a->changed);
     pthread_mutex_unlock(&a->lock);
+    shadow_close(&a->shadow);
     if (a->reaping)
         pthread_join(a->reaper, NULL);
     pthread_mutex_lock(&a->lock);
@@ -213,7 +217,7 @@ static bool stand_in_line(api *a, pooled *p, waiter *w, bool opens, const http_r
         if (p->state == POOLED_FAILED) {
             *f = p->fault;
             ok = false;
-        } else if (http_gone(r)) {
+        } else if (r ? http_gone(r) : a->ending) {
             ok = api_refuse(f, FAULT_INTERNAL, "", "the client has left");
         } else {
             wait_ms(a, &w->turn, TICK_MS);

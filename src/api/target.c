@@ -55,12 +55,10 @@ bool api_target_render(target *out, const js *input, const request_message *mess
     const task *t = out->t;
     if (t->caller_prompt || out->unasked)
         return true; /* the caller's own messages are what is asked; or nothing is */
-    js *variables = NULL;
     error e = { 0 };
-    bool ok = task_input(t, input, messages ? messages + out->skip : NULL, n - out->skip, &variables, f);
-    if (ok && task_render(t, task_prompt_for(t, out->spec), variables, NULL, &out->messages, &e))
+    bool ok = task_input(t, input, messages ? messages + out->skip : NULL, n - out->skip, &out->variables, f);
+    if (ok && task_render(t, task_prompt_for(t, out->spec), out->variables, NULL, &out->messages, &e))
         ok = api_refuse(f, FAULT_INVALID, "input", "%s", e.text);
-    js_free(variables);
     return ok;
 }
 
@@ -214,6 +212,8 @@ void api_target_clear(target *t)
     task_messages_clear(&t->messages);
     facts_release(t->facts, t->sheet);
     js_free(t->calibration);
+    js_free(t->variables);
+    t->variables = NULL;
     t->calibration = NULL;
     t->sheet = NULL;
     t->t = NULL;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,26 +16,29 @@
 
 /* ---- open ---- */
 
-/* Made by nobody else meanwhile, or there already. */
-static status create_file(const char *path, error *err)
+/* Closing any descriptor of a file drops all locks that this process has on it, SQLite's of other threads too; another
+ * process could then take the log away under them. So a file that is there is never opened here, and one that is being
+ * made is not yet anybody's: its maker holds this. */
+static pthread_mutex_t claiming = PTHREAD_MUTEX_INITIALIZER;
+
+static status make_file(const char *path, error *err)
 {
     status s = path_make_parents(path, err);
     if (s)
         return s;
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_CREAT | O_EXCL, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? OK : fail(err, E_IO, "%s: %s", path, strerror(errno));
-    close(fd);
-    return OK;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || errno == EEXIST ? OK : fail(err, E_IO, "%s: %s", path, strerror(errno));
 }
 
-/* The file exists and is the owner's alone before SQLite sees it: its -wal and -shm copy that mode. One that exists is
- * never opened here: closing it again would drop the locks of every connection that this process has to it (POSIX,
- * fcntl), and another process could then take itself for the last one and remove the log under them. */
+/* The file is there and is the owner's alone before SQLite sees it: its -wal and -shm copy that mode. */
 static status claim_file(const char *path, ledger_mode mode, error *err)
 {
     struct stat st;
-    status s = mode == LEDGER_WRITE ? create_file(path, err) : OK;
+    status s = OK;
+    if (stat(path, &st) != 0 && errno == ENOENT && mode == LEDGER_WRITE)
+        s = make_file(path, err);
     if (s)
         return s;
     if (stat(path, &st) != 0)
@@ -92,8 +96,11 @@ status ledger_open(ledger **out, const char *path, ledger_mode mode, error *err)
     } else {
         s = path_of(&l->path, PATH_DATA, "ledger.db", err);
     }
-    if (!s)
+    if (!s) {
+        pthread_mutex_lock(&claiming);
         s = claim_file(l->path, mode, err);
+        pthread_mutex_unlock(&claiming);
+    }
     if (!s)
         s = open_database(l, mode, err);
     if (!s)

@@ -141,6 +141,19 @@ static status read_drift(policy_reader *r, const yaml *root)
     return s;
 }
 
+/* Whoever asks a cloud for comparison says for how much. */
+static status check_money(policy_reader *r, const yaml *root)
+{
+    const yaml *shadow = yaml_get(root, "shadow");
+    double most = r->p->shadow_rate;
+    for (size_t i = 0; i < r->p->n_tasks; i++)
+        most = fmax(most, r->p->tasks[i].shadow_rate); /* fmax passes over NAN */
+    if (most > 0 && !yaml_get(shadow, "usd_per_day"))
+        return yaml_error(r->f, shadow ? shadow : root, r->err, "a shadow rate needs 'shadow: {usd_per_day: …}', "
+                          "the most that it may cost a day");
+    return OK;
+}
+
 static status read_root(policy_reader *r, const yaml *root)
 {
     static const char *const known[] = { "hearth", "changes", "alpha", "shadow", "drift", "reassess", "tasks" };
@@ -177,7 +190,9 @@ static status read_root(policy_reader *r, const yaml *root)
     p->propose = propose != 0;
     p->shadow_seed = (uint64_t)seed;
     p->drift.alpha = p->alpha;
-    return s ? s : read_tasks(r, yaml_get(root, "tasks"));
+    if (!s)
+        s = read_tasks(r, yaml_get(root, "tasks"));
+    return s ? s : check_money(r, root);
 }
 
 /* ---- the whole file ---- */

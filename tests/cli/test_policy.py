@@ -56,7 +56,7 @@ def test_refused():
     for text, says in (
             ("hearth: 1\nshado: {rate: 1}\n", ":2: unknown key 'shado' (did you mean 'shadow'?)"),
             ("hearth: 1\ntasks:\n  diary: {route: cloud}\n", ":3: task 'diary' is private, so no other machine"),
-            ("hearth: 1\ntasks:\n  diary: {shadow_rate: 0.1}\n", "none of its requests may be shadowed"),
+            ("hearth: 1\ntasks:\n  diary: {shadow_rate: 0.1}\nshadow: {usd_per_day: 1}\n", "none of its requests may be shadowed"),
             ("hearth: 1\ntasks:\n  leters: {route: local}\n", "there is no task 'leters' (did you mean 'letters'?)"),
             ("hearth: 1\nalpha: 2\n", ":2: 'alpha' is 2"),
             ("- a\n", "a policy is a map"),

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "ledger/exchange.h"
 #include "fixture.h"
 #include "ledger/ledger.h"
 
@@ -492,6 +493,55 @@ static void every_allocation_may_fail(void **state)
     assert_ok(everything(err));
 }
 
+/* A second opening in one process drops none of the first one's locks: or another process that closes the ledger would
+ * take itself for the last one, and the log away under the first. */
+static void opened_twice_in_one_process(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 5 };
+    ledger *first = NULL, *second = NULL;
+    char run[UUID_TEXT], log[128];
+    int go[2], done[2], how;
+    assert_true(pipe(go) == 0 && pipe(done) == 0);
+    pid_t child = fork(); /* before the first opening: SQLite's own notes of locks must not be copied */
+    assert_true(child >= 0);
+    if (child == 0) {
+        ledger *other = NULL;
+        close(go[1]); /* it ends with the test, however that ends */
+        for (int i = 0; i < ROUNDS && read(go[0], run, sizeof run) == sizeof run; i++) {
+            char ok = ledger_open(&other, path, LEDGER_WRITE, NULL) == OK && append(other, run, "x", NULL) == OK;
+            ledger_close(&other);
+            if (write(done[1], &ok, 1) != 1)
+                break;
+        }
+        _exit(0);
+    }
+    snprintf(log, sizeof log, "%s-wal", path);
+    assert_ok(ledger_open(&first, path, LEDGER_WRITE, err));
+    assert_ok(ledger_begin(first, &the_run, &the_evidence, run, err));
+    assert_ok(append(first, run, "c0", err));
+    for (int i = 1; i <= ROUNDS; i++) {
+        char ok = 0;
+        assert_ok(ledger_open(&second, path, LEDGER_READ, err));
+        ledger_close(&second);
+        assert_int_equal(write(go[1], run, sizeof run), sizeof run);
+        assert_int_equal(read(done[0], &ok, 1), 1);
+        assert_true(ok);
+        assert_int_equal(access(log, F_OK), 0); /* the first one's log is still there */
+        assert_ok(append(first, run, "c1", err));
+        uint64_t n = 0;
+        assert_ok(ledger_count_rows(first, "answer", &n, err));
+        assert_int_equal(n, 2 * i + 1);
+    }
+    waitpid(child, &how, 0);
+    for (int i = 0; i < 2; i++) {
+        close(go[i]);
+        close(done[i]);
+    }
+    assert_ok(ledger_verify(first, err));
+    ledger_close(&first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,7 +550,7 @@ int main(void)
         TEST(purged_text_is_gone_from_the_file), TEST(purging_beside_a_reader),
         TEST(secret_leaves_no_text_and_no_digest),
         TEST(wrong_files_are_refused), TEST(reading_never_writes), TEST(killed_at_any_moment),
-        TEST(a_full_disk_is_said_and_harms_nothing), TEST(two_processes_at_once),
+        TEST(a_full_disk_is_said_and_harms_nothing), TEST(two_processes_at_once), TEST(opened_twice_in_one_process),
         TEST(many_open_a_new_ledger_at_once), TEST(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

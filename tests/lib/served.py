@@ -61,6 +61,9 @@ class Served:
     def __enter__(self):
         self.log = open(self.home / "log", "w+b")
         self.process = subprocess.Popen(self.args, env=self.environment, stderr=self.log)
+        return self.wait_for_health()
+
+    def wait_for_health(self):
         for _ in range(200):
             try:
                 urllib.request.urlopen(self.url + "/health", timeout=5, context=self.tls).read()

@@ -6,17 +6,19 @@ import time
 
 
 class Upstream:
-    """up.pieces texts, up.gap seconds apart; up.hold (an Event): not before it is set. up.left counts who went early.
-    up.status: what it answers with instead of 200; up.breaks: the answer breaks off before its end."""
+    """up.pieces texts, up.gap seconds apart; up.hold (an Event): not before it is set. up.left counts who went early,
+    up.bodies holds what was asked. up.status: what it answers with instead of 200; up.breaks: the answer breaks off
+    before its end."""
 
     def __init__(self):
         self.pieces, self.gap, self.hold, self.left, self.asked = ["one ", "two ", "three"], 0, None, 0, 0
         self.status, self.breaks = 200, False
+        self.bodies = []  # of every request, as it came
         up = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                self.rfile.read(int(self.headers["content-length"]))
+                up.bodies.append(self.rfile.read(int(self.headers["content-length"])))
                 up.asked += 1
                 if up.status != 200:
                     self.send_error(up.status)

@@ -178,6 +178,8 @@ static void what_a_policy_may_not_hold(void **state)
         { "changes: apply\n", "'hearth: 1' is missing" },
         { "hearth: 2\n", "version 2" },
         { "hearth: 1\nshadow: {rat: 1}\n", "p:2: unknown key 'rat' (did you mean 'rate'?)" },
+        { "hearth: 1\nshadow: {rate: 0.1}\n", "p:2: a shadow rate needs" },
+        { "hearth: 1\ntasks:\n  a: {shadow_rate: 0.1}\n", "a shadow rate needs" },
         { "hearth: 1\nshadows: 1\n", "did you mean 'shadow'?" },
         { "hearth: 1\nshadow: {rate: 1.5}\n", "p:2: 'rate' is 1.5; it must be from 0 to 1" },
         { "hearth: 1\nshadow: 3\n", "'shadow' is a map" },
