@@ -223,6 +223,18 @@ static bool stand_in_line(api *a, pooled *p, waiter *w, bool opens, const http_r
     return ok;
 }
 
+/* Who asks here chooses among the servers of the configuration, and does not bring one: neither its address nor the key
+ * that a command's own provider would get (HEARTH_API_KEY) is the caller's to say. */
+static bool is_listed(const api *a, const char *spec, api_fault *f)
+{
+    provider_kind kind;
+    error e = { 0 };
+    if (provider_kind_of(spec, a->options.config, &kind, &e))
+        return api_refuse_status(f, "model", &e);
+    return !provider_is_server(kind) || config_find(a->options.config, spec) ||
+           api_refuse(f, FAULT_DENIED, "model", "the configuration names no server '%.200s', and no other is asked", spec);
+}
+
 static pooled *find_or_add(api *a, const char *spec, bool *opens, api_fault *f)
 {
     pooled *p = api_pool_find(a, spec, NULL);
@@ -232,6 +244,8 @@ static pooled *find_or_add(api *a, const char *spec, bool *opens, api_fault *f)
     *opens = false;
     if (p)
         return p;
+    if (!is_listed(a, spec, f))
+        return NULL;
     if (provider_place_of(spec, a->options.config, &place, &e) || provider_key(spec, a->options.config, &key, &e)) {
         api_refuse_status(f, "model", &e);
     } else if (!(p = api_pool_find(a, spec, key))) {
