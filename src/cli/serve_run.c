@@ -44,6 +44,7 @@ void serve_block_signals(void)
     signal_set(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
 }
 
 status serve_may_listen(const char *host, const config *c, bool tls, bool plaintext, error *err)

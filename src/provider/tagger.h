@@ -8,7 +8,7 @@
 
 typedef struct tagger tagger;
 
-#define TAGGER_THRESHOLD 0.05 /* docs/PRIVACY.md has the measurement */
+#define TAGGER_THRESHOLD CONFIG_TAG_THRESHOLD
 enum { TAGGER_DEADLINE_MS = 10000, TAGGER_PARALLEL = 8 };
 
 typedef struct tagger_options {
