@@ -9,6 +9,7 @@
 #include "api/metrics.h"
 #include "api/recognise.h"
 #include "base/js.h"
+#include "privacy/conversations.h"
 #include "provider/provider.h"
 #include "route/route.h"
 #include "task/task.h"
@@ -142,6 +143,7 @@ struct api {
     facts *facts;             /* what decisions rest on; its own lock */
     recogniser *recogniser;   /* its own locks */
     struct shadow *shadow;    /* shadow.h; NULL: there is none yet */
+    struct conversations *talk; /* NULL: they are not known, and so all requests are private */
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -171,6 +173,8 @@ typedef struct target {
     const char *policy;     /* why a request of no task goes there; NULL: it names its model */
     js *calibration;        /* owned: counts and thresholds of RECOGNISED_NEAREST; NULL: it was not looked at */
     js *variables;          /* owned: what it was rendered with; NULL: the caller's own messages are asked */
+    buf said;               /* owned: the answer so far, of a request that is more than public */
+    conversation_texts talk; /* owned: what of it sticks */
 } target;
 
 /* What is declared of a request, before its texts are looked at (inspect.c). */
@@ -181,6 +185,10 @@ typedef struct declared {
 void api_classify(api *a, const http_request *r, const declared *d, target *out);
 /* One more thing is known of it, "task": joined. */
 void api_class_raise(target *t, privacy_class c, const char *why);
+/* Its class is final: what it says keeps it, before anything is answered. What cannot be written down is private. */
+void api_stick(api *a, const http_request *r, target *t);
+/* What was answered sticks too: at its end it is written down, before the client has the end. */
+void api_remember(api *a, target *t, const event *e);
 
 /* model: the request's field; input: its `input` object or NULL; messages: what the caller said. *rendered says that
  * the task's own messages take their place. */

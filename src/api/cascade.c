@@ -42,6 +42,7 @@ static bool init_arm(job *j, api_ask *arm, route_choice side, held *into, api_fa
     arm->keep_set = arm->keep_set && local;
     arm->to.messages = (task_messages){ 0 };
     arm->to.variables = NULL;
+    arm->to.said = (buf){ 0 };
     arm->to.decision.choice = side;
     snprintf(arm->to.spec, sizeof arm->to.spec, "%s", local ? j->rule->local : j->rule->cloud);
     memcpy(arm->to.decision.evidence, local ? j->rule->local_evidence : j->rule->cloud_evidence,
@@ -53,6 +54,7 @@ static void clear_arm(api_ask *arm)
 {
     task_messages_clear(&arm->to.messages);
     js_free(arm->to.variables);
+    buf_clear(&arm->to.said);
 }
 
 /* base: what is asked, but for the prompt. */

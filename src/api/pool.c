@@ -4,9 +4,11 @@
 
 #include "api/pool_int.h"
 #include "api/shadow.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "plat/clock.h"
 #include "plat/wait.h"
+#include "privacy/conversations.h"
 
 enum { TICK_MS = 100 };
 
@@ -30,6 +32,9 @@ status api_open(api **out, const api_options *o, error *err)
     a->options = with_defaults(o);
     pthread_mutex_init(&a->lock, NULL);
     wait_init(&a->changed);
+    error why = { 0 };
+    if (conversations_open(&a->talk, NULL, 0, &why))
+        log_line(LOG_LEVEL_ERROR, "%s: nothing goes to a remote provider", why.text);
     const facts_options f = { a->options.config, a->options.bin_dir, a->options.memory_bytes, a->options.bind_task };
     status s = facts_open(&a->facts, &f, err);
     if (!s)
@@ -62,6 +67,7 @@ void api_close(api **api_at)
     pthread_mutex_unlock(&a->lock);
     recogniser_close(&a->recogniser);
     facts_close(&a->facts);
+    conversations_close(&a->talk);
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);
     mem_free(a);

@@ -113,8 +113,8 @@ void api_target_facts(const target *t, route_input *out)
 }
 
 /* The facts are kept between requests, the decision is each request's own. Its class besides the task's is known. */
-static bool target_task(api *a, const char *name, const js *input, const request_message *messages, size_t n,
-                        target *out, api_fault *f)
+static bool target_task(api *a, const http_request *r, const char *name, const js *input,
+                        const request_message *messages, size_t n, target *out, api_fault *f)
 {
     route_input in;
     error e = { 0 };
@@ -126,6 +126,7 @@ static bool target_task(api *a, const char *name, const js *input, const request
         return api_refuse_status(f, "model", &e);
     out->t = out->sheet->t;
     api_class_raise(out, out->t->privacy, "task");
+    api_stick(a, r, out);
     api_target_facts(out, &in);
     route_decide(&in, &out->decision);
     out->routed = true;
@@ -136,14 +137,14 @@ static bool target_task(api *a, const char *name, const js *input, const request
 }
 
 /* A task that was found by its system prompt is asked with the user's word alone. */
-static bool target_recognised(api *a, const js *input, const request_message *messages, size_t n,
-                              target *out, api_fault *f)
+static bool target_recognised(api *a, const http_request *r, const js *input, const request_message *messages,
+                              size_t n, target *out, api_fault *f)
 {
     char name[sizeof out->task];
     memcpy(name, out->task, sizeof name);
     while (out->recognised == RECOGNISED_SYSTEM && out->skip < n && strcmp(messages[out->skip].role, "system") == 0)
         out->skip++;
-    return target_task(a, name, input, messages, n, out, f);
+    return target_task(a, r, name, input, messages, n, out, f);
 }
 
 static bool target_model(const api *a, const char *model, target *out, api_fault *f)
@@ -183,15 +184,16 @@ static bool find_target(api *a, http_request *r, const char *model, const js *in
             return api_refuse(f, FAULT_INVALID, "model", "the path names the task '%s', the model '%.80s'", v->task,
                               model);
         out->recognised = RECOGNISED_MODEL;
-        return target_task(a, model + 5, input, messages, n_messages, out, f);
+        return target_task(a, r, model + 5, input, messages, n_messages, out, f);
     }
     bool open = api_recognition_wanted(a, r, who, model, out);
     if (open && !api_recognise(a, r, who, out, f))
         return false;
     if (out->recognised) /* its class is joined: it lowers nothing */
-        return target_recognised(a, input, messages, n_messages, out, f);
+        return target_recognised(a, r, input, messages, n_messages, out, f);
     if (input)
         return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
+    api_stick(a, r, out);
     return open ? api_unknown(a, out, f) : target_model(a, model, out, f);
 }
 
@@ -213,6 +215,8 @@ void api_target_clear(target *t)
     facts_release(t->facts, t->sheet);
     js_free(t->calibration);
     js_free(t->variables);
+    conversation_clear(&t->talk);
+    buf_clear(&t->said);
     t->variables = NULL;
     t->calibration = NULL;
     t->sheet = NULL;

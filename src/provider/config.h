@@ -174,6 +174,7 @@ typedef struct config {
     bool exact;
     const char *task;        /* of requests where there are no keys, as a key's; NULL: none */
     bool keeps_snapshots;    /* snapshot_bytes counts. A server's alone: measurements begin with nothing known */
+    struct tagger *tagger;   /* the one that `inspectors` ask; for a proof */
     inspect_ring *inspectors; /* looks at what is about to leave; NULL: one of each provider's own, after `privacy` */
     bool look;               /* a local provider only says what it would be, and whether it fits: it answers nothing */
     struct arena *memory;

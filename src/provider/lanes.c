@@ -61,9 +61,10 @@ status lanes_take(lanes *l, helper **out, error *err)
 
 void lanes_each(lanes *l, helper_fn *fn, void *user)
 {
+    char how[128];
     pthread_mutex_lock(&l->lock);
     for (size_t i = 0; i < LANES_MAX; i++)
-        if (l->of[i].ready)
+        if (l->of[i].ready && !helper_ended(&l->of[i].helper, how, sizeof how))
             fn(user, &l->of[i].helper, l->of[i].taken);
     pthread_mutex_unlock(&l->lock);
 }

@@ -14,8 +14,10 @@
 #include "plat/witness.h"
 #include "privacy/audit_standing.h"
 #include "privacy/detect.h"
+#include "privacy/inspect.h"
 #include "privacy/privacy.h"
 #include "provider/proof_int.h"
+#include "provider/tagger.h"
 
 static void add_text(js *list, const char *format, va_list args)
 {
@@ -59,6 +61,8 @@ status proof_open(proof **out, const config *cfg, error *err)
         p->any_server = p->any_server || config_is_server(&cfg->providers[i]);
     p->stderr_is_socket = fstat(STDERR_FILENO, &st) == 0 && S_ISSOCK(st.st_mode);
     *out = p;
+    if (cfg->tagger)
+        proof_add(p, tagger_provider(cfg->tagger), false);
     return OK;
 }
 
@@ -278,9 +282,15 @@ static void add_config(proof *p)
     js_set(p->doc, "config", o);
 }
 
-/* All recognisers with their scores, of this build. */
+/* What looks at requests here; where nothing does, all recognisers with their scores, of this build. */
 static void add_detectors(proof *p)
 {
+    if (p->cfg->inspectors) {
+        const inspector *i = inspect_ring_hold(p->cfg->inspectors);
+        js_set(p->doc, "detectors", js_new_string(inspector_version(i)));
+        inspect_ring_release(p->cfg->inspectors, i);
+        return;
+    }
     char hex[DIGEST_HEX], text[64 + DIGEST_HEX];
     uint8_t sum[DIGEST_BYTES] = { 0 };
     digest *d = digest_open();

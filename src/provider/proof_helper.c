@@ -87,8 +87,9 @@ js *proof_worker(proof *p, const helper *h, const char *name)
 /* ---- egress ---- */
 
 /* Says to egress itself, past everything that would stop it before, that a request of this class is to leave. It has
- * no text, and no record of the audit log either: were the class let through, the record would be missing. */
-static bool refuses(helper *h, privacy_class c)
+ * no text, and no record of the audit log either: were the class let through, the record would be missing. *gone: it
+ * ended instead of an answer. */
+static bool refuses(helper *h, privacy_class c, bool *gone)
 {
     enum { WAIT_MS = 5000 };
     char model[CALL_MODEL_MAX];
@@ -101,6 +102,7 @@ static bool refuses(helper *h, privacy_class c)
     js_set(payload, "body", js_object());
     status s = helper_complete(h, payload, &k, &err);
     js_free(payload);
+    *gone = s == E_PROVIDER && k.fault_set && k.fault.kind == FAULT_CRASHED;
     return s == E_DENIED && strstr(err.text, "of this class");
 }
 
@@ -140,9 +142,11 @@ js *proof_egress(proof *p, helper *h, bool busy, const char *name)
     js *o = js_object(), *refused = busy ? js_null() : js_object();
     static const privacy_class tried[] = { PRIVACY_PRIVATE, PRIVACY_SECRET };
     for (size_t i = 0; i < ARRAY_LEN(tried) && !busy; i++) {
-        bool yes = refuses(h, tried[i]);
-        js_set(refused, privacy_class_name(tried[i]), js_new_bool(yes));
-        if (!yes)
+        bool gone = false, yes = refuses(h, tried[i], &gone);
+        js_set(refused, privacy_class_name(tried[i]), gone ? js_null() : js_new_bool(yes));
+        if (gone)
+            proof_note(p, "%s: it ended when it was asked", who);
+        else if (!yes)
             proof_reason(p, "%s: it did not refuse a %s request", who, privacy_class_name(tried[i]));
     }
     js_set(o, "process", js_new_int(h->process.pid));

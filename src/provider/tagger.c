@@ -2,6 +2,7 @@
 #include "provider/tagger.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -21,6 +22,7 @@ struct tagger {
     provider *provider;
     double threshold;
     uint32_t deadline_ms;
+    char name[64];
     pthread_mutex_t lock;    /* of what follows */
     pthread_cond_t left;     /* somebody has left */
     unsigned n_asking, most;
@@ -48,7 +50,9 @@ status tagger_open(tagger **out, const char *model, const config *cfg, const tag
         tagger_close(&t);
         return s;
     }
-    t->most = provider_get_info(t->provider)->parallel;
+    const provider_info *i = provider_get_info(t->provider);
+    t->most = i->parallel;
+    snprintf(t->name, sizeof t->name, "%.48s@%.8s", i->model, i->model_digest);
     *out = t;
     return OK;
 }
@@ -70,9 +74,14 @@ uint64_t tagger_bytes(const tagger *t)
     return provider_get_info(t->provider)->budget_bytes;
 }
 
-const char *tagger_digest(const tagger *t)
+const char *tagger_name(const tagger *t)
 {
-    return provider_get_info(t->provider)->model_digest;
+    return t->name;
+}
+
+provider *tagger_provider(tagger *t)
+{
+    return t->provider;
 }
 
 /* ---- the queue ---- */
@@ -113,6 +122,7 @@ typedef struct piece {
     detect_spans *each;
     void *to;
     bool odd;     /* the worker said what cannot be */
+    bool whole;   /* it read all of it */
 } piece;
 
 /* The label in the tagger's memory; NULL: there are too many different ones, or it is too long. */
@@ -134,6 +144,8 @@ static const char *label_of(tagger *t, const char *label)
 static int on_event(void *user, const event *e)
 {
     piece *p = user;
+    if (e->kind == EVENT_DONE)
+        p->whole = e->end->finish == ANSWER_STOP;
     if (e->kind != EVENT_SPAN)
         return 0;
     const char *label = label_of(p->t, e->span->label);
@@ -177,6 +189,8 @@ static status ask(piece *p, const char *text, uint64_t until_us, error *err)
                   : fail(err, E_PROVIDER, "the tagger has not read the text within %u ms", p->t->deadline_ms);
     if (!s && p->odd)
         s = fail(err, E_PROVIDER, "the tagger names a part that the text does not have");
+    else if (!s && !p->whole)
+        s = fail(err, E_PROVIDER, "the tagger has not read all of the text");
     mem_free(copy);
     return s;
 }

@@ -8,7 +8,7 @@
 
 typedef struct tagger tagger;
 
-#define TAGGER_THRESHOLD 0.05 /* docs/PRIVACY.md has the measurement */
+#define TAGGER_THRESHOLD CONFIG_TAG_THRESHOLD
 enum { TAGGER_DEADLINE_MS = 10000, TAGGER_PARALLEL = 8 };
 
 typedef struct tagger_options {
@@ -22,8 +22,10 @@ status tagger_open(tagger **out, const char *model, const config *cfg, const tag
 void tagger_close(tagger **t);
 /* What it takes of the memory budget. */
 uint64_t tagger_bytes(const tagger *t);
-/* SHA-256 hex of the model. */
-const char *tagger_digest(const tagger *t);
+/* "rampart.gguf@1a2b3c4d": the file and the beginning of its SHA-256. Lives as long as the tagger. */
+const char *tagger_name(const tagger *t);
+/* Its worker, for a proof. */
+struct provider *tagger_provider(tagger *t);
 
 /* A detect_tagger: user is the tagger. Any thread; TAGGER_PARALLEL at once, more wait within their deadline. A text of
  * any length is read in pieces that overlap; a byte that is no UTF-8 counts as a blank. E_PROVIDER: not in time, or the

@@ -5,14 +5,17 @@ import http.server
 import json
 import os
 import pathlib
+import resource
+import shutil
 import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.served import Served  # noqa: E402
+from lib.served import MODEL, Served  # noqa: E402
 
 MAIL, CARD, IBAN = "jane.doe@example.org", "4111111111111111", "DE89370400440532013000"
 CODED = base64.b64encode(f"please write to {MAIL} about it".encode()).decode()
@@ -150,22 +153,22 @@ HARMLESS = {
     "a question": (CHAT, {"messages": [user("Why is the sky blue?")]}),
     "numbers": (CHAT, {"messages": [user("2 + 2 = 4, 3.14159, 1999, 20 %")], "seed": 1234567, "max_tokens": 100000}),
     "calls": (CHAT, {"messages": call(json.dumps({"city": "Paris", "days": 3, "number": "12"})), "tools": [tool()]}),
-    "secrets' names": (CHAT, {"messages": [user("hello there")], "tools": [tool(properties={
+    "secrets' names": (CHAT, {"messages": [user("good day")], "tools": [tool(properties={
         "password": {"type": "string", "description": "the user's password"},
         "token": {"type": "string"}, "phone": {"type": "string", "description": "digits"},
         "year": {"type": "string", "enum": ["2024", "2025", "2026", "2027"]}}, required=["password"])]}),
     "parts": (CHAT, {"messages": [user("call me", "tomorrow")]}),
-    "an answer's schema": (CHAT, {"messages": [user("hello there")], "response_format": {
+    "an answer's schema": (CHAT, {"messages": [user("good day")], "response_format": {
         "type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {
             "x": {"type": "string"}}}}}}),
     "messages": ("/v1/messages", {"max_tokens": 9, "tools": [
         {"name": "f", "description": "d", "input_schema": {"type": "object"}}], "messages": [
-        user("hello there"), {"role": "assistant", "content": [
+        user("good day"), {"role": "assistant", "content": [
             {"type": "tool_use", "id": "toolu_01A09q90qw90lq917835lq9P", "name": "f", "input": {"x": "y"}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_01A09q90qw90lq917835lq9P",
                                       "content": "done"}]}]}),
     "responses": ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_text", "text": "hello"}]}]}),
-    "ollama": ("/api/chat", {"messages": [user("hello there")], "stream": False,
+    "ollama": ("/api/chat", {"messages": [user("good day")], "stream": False,
                              "options": {"top_k": 0, "top_p": 1, "min_p": 0, "repeat_penalty": 1}}),
 }
 
@@ -191,6 +194,104 @@ def test_dialects(s):
         arrived.clear()
 
 
+LONG = "The reactor's inspection is on the second Tuesday of March, and nobody outside may know of it."
+
+
+def reason_of(s, messages, **more):
+    """How a public request is taken that says nothing of its class."""
+    arrived.clear()
+    status, told, text = post(s, CHAT, {"model": "cloud", "messages": messages}, more)
+    assert (status == 200) == bool(arrived) and status in (200, 403), (status, text)
+    return told["x-hearth-class"], told["x-hearth-class-reason"]
+
+
+def assistant(text):
+    return {"role": "assistant", "content": text}
+
+
+def test_conversations(s, home):
+    free = ("public", "key default")
+    stuck = ("private", "conversation")
+    system = {"role": "system", "content": "You are helpful, honest and brief, and you answer in whole sentences, always."}
+    begun = [system, user("what is it about?"), assistant("It is about the plan."), user("which plan?")]
+    assert reason_of(s, begun) == free
+    assert reason_of(s, begun, **{"x-hearth-class": "private"}) == ("private", "header")
+    assert reason_of(s, begun) == stuck, "the same again"
+    assert reason_of(s, [*begun, assistant("That one."), user("and?")]) == stuck, "it goes on"
+    assert reason_of(s, [{**system, "content": "another"}, *begun[1:], assistant("That."), user("so?")]) == stuck
+    assert reason_of(s, [begun[1], begun[3]]) == free, "short messages alone are of many conversations"
+    assert reason_of(s, [system, user("something else?")]) == free, "a system prompt is of many conversations"
+    assert reason_of(s, [user(LONG)], **{"x-hearth-class": "secret"}) == ("secret", "header")
+    assert reason_of(s, [user("Hello."), assistant("Yes?"), user(LONG), assistant("I see."), user("go on")])[0] == "secret"
+    other = {"model": "cloud", "max_tokens": 9, "messages": [user(LONG, "")]}
+    arrived.clear()
+    assert post(s, "/v1/messages", other)[0] == 403 and not arrived, "in another dialect"
+    assert post(s, "/v1/responses", {"model": "cloud", "input": LONG})[0] == 403 and not arrived
+    # what was answered sticks too: a local model's answer, internal because of the header
+    status, _, text = post(s, CHAT, {"model": MODEL, "messages": [user("Count from one to fifty.")], "max_tokens": 60,
+                                     "temperature": 0}, {"x-hearth-class": "internal"})
+    answer = json.loads(text)["choices"][0]["message"]["content"]
+    assert status == 200 and len(answer.strip()) >= 64, text
+    assert reason_of(s, [user(answer)]) == ("internal", "conversation"), "an answer"
+    # a conversation that detectors raised stays so when what they found is no longer sent
+    mail = [user(f"My address is {MAIL}, and my question is how the weather will be tomorrow in the mountains.")]
+    assert reason_of(s, mail)[0] == "private"
+    assert reason_of(s, mail[:1] + [assistant("Fine."), user("sure?")]) == ("private", "detector: email; conversation")
+    file = home / "conversations"
+    assert file.stat().st_mode & 0o777 == 0o600 and (home / "privacy.key").stat().st_mode & 0o777 == 0o600
+    assert LONG.encode() not in file.read_bytes()
+    return begun
+
+
+def test_table(s, home, begun):
+    """A table that cannot be written lets nothing leave; a restart forgets nothing, nor does kill -9."""
+    assert reason_of(s, begun) == ("private", "conversation"), "after a restart"
+    # no room: the file's size is limited
+    resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (file_size(home), resource.RLIM_INFINITY))
+    assert reason_of(s, [user("a new one, and private")], **{"x-hearth-class": "private"})[0] == "private"
+    got = reason_of(s, [user("a public one")])
+    assert got == ("private", "conversations are not known"), got
+    resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert reason_of(s, [user("another one, private")], **{"x-hearth-class": "private"})[0] == "private"
+    assert reason_of(s, [user("a public one, later")]) == ("public", "key default"), "it is well again"
+    assert reason_of(s, [user("a new one, and private")]) == ("private", "conversation"), "what had to wait"
+
+
+def file_size(home):
+    return (home / "conversations").stat().st_size
+
+
+class At(Served):
+    """In a home of the test's own, which stays; ended by kill -9."""
+
+    def __init__(self, home, config):
+        super().__init__(config)
+        if not home.exists():
+            shutil.copytree(self.home, home, symlinks=True)
+        shutil.rmtree(self.home)
+        self.home = home
+        self.environment["HEARTH_HOME"] = str(home)
+
+    def __exit__(self, kind, *rest):
+        self.process.kill()
+        self.process.wait()
+        if kind is not None:
+            print(self.said())
+
+
 with Served(PUBLIC) as s:
     test_dialects(s)
+with tempfile.TemporaryDirectory() as folder:
+    home = pathlib.Path(folder) / "home"
+    with At(home, PUBLIC) as s:
+        begun = test_conversations(s, home)
+        late = [user("the last words before it is killed")]
+        assert reason_of(s, late, **{"x-hearth-class": "private"})[0] == "private"
+    with At(home, PUBLIC) as s:
+        assert reason_of(s, late) == ("private", "conversation"), "after kill -9"
+        test_table(s, home, begun)
+        shutil.move(home / "privacy.key", home / "privacy.key.away")
+    with At(home, PUBLIC) as s:
+        assert reason_of(s, [user("without the key")]) == ("private", "conversations are not known")
+        assert "made under another privacy.key" in s.said()
 print("ok")

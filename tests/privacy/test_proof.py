@@ -159,6 +159,12 @@ def command():
                 assert len(s["processes"]) == 1
                 check_egress(s["processes"][0], home)
         assert up.asked == 1  # the one of served()
+        # a folder of certificates is readable to egress: where that is hearth's own, its files are not closed
+        if p["servers"][0]["processes"][0]["sandbox"]["landlock"]:
+            env["SSL_CERT_DIR"] = str(home)
+            r = run()
+            assert r.returncode == 1 and "it can read " + str(home / "models") in r.stdout, r
+            del env["SSL_CERT_DIR"]
         (home / "audit.log").write_text("garbage\n")
         r = run()
         assert r.returncode == 1 and "IT DOES NOT HOLD" in r.stdout and "audit" in r.stdout, r
