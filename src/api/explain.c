@@ -104,7 +104,8 @@ static void add_text(js *o, const target *t, const route_input *in, const js *da
     if (t->sheet)
         route_explain(in, &t->decision, &text);
     else
-        buf_printf(&text, "%s%s%s\n  because %s\n", api_route_word(t), t->spec[0] ? " -> " : "", t->spec, api_reason(t));
+        buf_printf(&text, "%s%s%s\n  because %s\n", api_route_word(t), t->spec[0] ? " -> " : "", t->spec,
+                   api_reason(t));
     if (t->recognised_why[0])
         buf_printf(&text, "  recognised: %s\n", t->recognised_why);
     buf_printf(&text, "  class %s because", privacy_class_name(t->privacy));

@@ -1,5 +1,5 @@
-/* cmd_serve.c: `hearth serve`, `ps`, `stop` and `route explain` become hearth-serve, the helper that may listen and connect: this
- * program links no network code. */
+/* cmd_serve.c: `hearth serve`, `ps`, `stop` and `route explain` become hearth-serve, the helper that may listen and
+ * connect: this program links no network code. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
