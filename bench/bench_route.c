@@ -54,6 +54,13 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static double own_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -131,7 +138,7 @@ typedef struct lane {
     beside what;
     journal *log;
     audit *audit;
-    double *us;
+    double *us, *own; /* by the clock; by the processor: what others on the machine do is not in it */
     size_t n;
 } lane;
 
@@ -166,6 +173,7 @@ static void *run_lane(void *user)
                       .detectors = "1", .body = l->text, .body_bytes = strlen(l->text) };
     audit_receipt receipt;
     for (size_t i = 0; i < l->n; i++) {
+        double own = own_us();
         uint64_t start = now_ns();
         decide_one(l);
         if (l->what == LOG_LINE)
@@ -173,6 +181,7 @@ static void *run_lane(void *user)
         if (l->what == AUDIT)
             MUST(audit_append(l->audit, &e, &receipt, err));
         l->us[i] = (double)(now_ns() - start) / 1e3;
+        l->own[i] = own_us() - own;
     }
     return NULL;
 }
@@ -181,12 +190,13 @@ static void run_lanes(const char *label, lane one, int threads, size_t n)
 {
     pthread_t id[THREADS_MAX];
     lane all[THREADS_MAX];
-    double *us = calloc(n, sizeof *us);
-    must(us != NULL, "no memory");
+    double *us = calloc(n, sizeof *us), *own = calloc(n, sizeof *own);
+    must(us && own, "no memory");
     uint64_t start = now_ns();
     for (int i = 0; i < threads; i++) {
         all[i] = one;
         all[i].us = us + (size_t)i * (n / (size_t)threads);
+        all[i].own = own + (size_t)i * (n / (size_t)threads);
         all[i].n = n / (size_t)threads;
         must(pthread_create(&id[i], NULL, run_lane, &all[i]) == 0, "no thread");
     }
@@ -195,9 +205,11 @@ static void run_lanes(const char *label, lane one, int threads, size_t n)
     double s = (double)(now_ns() - start) / 1e9;
     n -= n % (size_t)threads;
     qsort(us, n, sizeof *us, ascending);
-    printf("%-44s %d threads: p50 %7.1f us, p99 %7.1f us, %8.0f decisions/s\n", label, threads, at(us, n, 0.5),
-           at(us, n, 0.99), (double)n / s);
+    qsort(own, n, sizeof *own, ascending);
+    printf("%-40s %d threads: p50 %7.1f us, p99 %7.1f us; processor p50 %6.1f us, p99 %6.1f us; %7.0f decisions/s\n",
+           label, threads, at(us, n, 0.5), at(us, n, 0.99), at(own, n, 0.5), at(own, n, 0.99), (double)n / s);
     free(us);
+    free(own);
 }
 
 /* ---- 1 and 2 ---- */
@@ -223,7 +235,7 @@ static void forget_each(lane l, size_t n)
     }
     must(us != NULL, "no memory");
     qsort(us, n, sizeof *us, ascending);
-    printf("%-44s 1 threads: p50 %7.1f us, p99 %7.1f us\n", "256 bytes, everything read each time", at(us, n, 0.5),
+    printf("%-40s 1 threads: p50 %7.1f us, p99 %7.1f us\n", "256 bytes, everything read each time", at(us, n, 0.5),
            at(us, n, 0.99));
     free(us);
 }
