@@ -6,15 +6,17 @@ import time
 
 
 class Upstream:
-    """up.pieces texts, up.gap seconds apart; up.hold (an Event): not before it is set. up.left counts who went early."""
+    """up.pieces texts, up.gap seconds apart; up.hold (an Event): not before it is set. up.left counts who went early;
+    up.bodies: what was asked."""
 
     def __init__(self):
         self.pieces, self.gap, self.hold, self.left, self.asked = ["one ", "two ", "three"], 0, None, 0, 0
+        self.bodies = []
         up = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                self.rfile.read(int(self.headers["content-length"]))
+                up.bodies.append(self.rfile.read(int(self.headers["content-length"])))
                 up.asked += 1
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")
