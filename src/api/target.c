@@ -119,6 +119,11 @@ static void unbind(const target *t, route_input *in)
     in->previous = ROUTE_UNPROVEN;
 }
 
+void api_forget(api *a)
+{
+    facts_forget(a->facts);
+}
+
 void api_target_facts(const target *t, route_input *out)
 {
     *out = t->sheet->in;
