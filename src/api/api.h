@@ -41,6 +41,9 @@ status api_open(api **out, const api_options *o, error *err) MUST_CHECK;
 /* After http_close: no handler runs any more. Ends the workers. */
 void api_close(api **a);
 
+/* Reads again what is kept between requests. For changes that files and the ledger do not show by themselves. */
+void api_forget(api *a);
+
 /* For http_open; user is the api *. */
 void api_handle(void *user, http_request *r);
 void api_done(void *user, const http_summary *s);

@@ -152,10 +152,15 @@ void api_explain_target(api *a, http_request *r, const target *t, const api_faul
 {
     api_dry *d = api_visit_of(r)->dry;
     js_free(d->argument);
+    js_begin();
     d->argument = argument_js(a, r, t, refused);
-    d->refused = refused != NULL;
     if (refused)
         d->fault = *refused;
+    if (!js_lost())
+        return;
+    js_free(d->argument);
+    d->argument = NULL;
+    api_no_memory(&d->fault);
 }
 
 /* ---- POST /v1/route/explain ---- */

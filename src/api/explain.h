@@ -9,9 +9,8 @@
 
 /* What a dry run has found; hangs at the visit. */
 typedef struct api_dry {
-    js *argument;    /* NULL: it did not come to a decision */
-    bool refused;    /* by `fault`; else it would be answered */
-    api_fault fault;
+    js *argument;    /* owned; NULL: it did not come to a decision */
+    api_fault fault; /* why not, or why it would be refused */
 } api_dry;
 
 /* After api_target: keeps the argument at the visit. refused: NULL, or why it would not be answered. */

@@ -50,15 +50,42 @@ static bool task_input(const task *t, const js *input, const request_message *me
     return true;
 }
 
+/* Whoever writes the task's whole prompt by hand writes what stands around its variable `input` too: that is taken off,
+ * or it would be asked twice. Length and beginning of what is left; all of it where the prompt is another one. */
+static span unwrap(const task *t, const char *said)
+{
+    static const char variable[] = "{{input}}";
+    span all = span_of(said);
+    const char *last = t->prompt.n_messages ? t->prompt.messages[t->prompt.n_messages - 1].content : "";
+    const char *at = strstr(last, variable), *after = at ? at + strlen(variable) : NULL;
+    size_t before = at ? (size_t)(at - last) : 0, behind = after ? strlen(after) : 0;
+    if (!at || strstr(last, "{{") != at || strstr(after, "{{") || all.n < before + behind ||
+        memcmp(said, last, before) != 0 || memcmp(said + all.n - behind, after, behind) != 0)
+        return all;
+    return (span){ said + before, all.n - before - behind };
+}
+
 bool api_target_render(target *out, const js *input, const request_message *messages, size_t n, api_fault *f)
 {
     const task *t = out->t;
     if (t->caller_prompt || out->unasked)
         return true; /* the caller's own messages are what is asked; or nothing is */
     error e = { 0 };
-    bool ok = task_input(t, input, messages ? messages + out->skip : NULL, n - out->skip, &out->variables, f);
+    const request_message *said = messages ? messages + out->skip : NULL;
+    size_t n_said = n - out->skip;
+    request_message own;
+    buf text = BUF_INIT(TASK_PROMPT_BYTES_MAX);
+    if (out->recognised == RECOGNISED_SYSTEM && n_said == 1) {
+        span word = unwrap(t, said->content);
+        buf_add(&text, word.p, word.n);
+        own = (request_message){ said->role, buf_text(&text) };
+        said = &own;
+    }
+    bool ok = !text.failed || api_no_memory(f);
+    ok = ok && task_input(t, input, said, n_said, &out->variables, f);
     if (ok && task_render(t, task_prompt_for(t, out->spec), out->variables, NULL, &out->messages, &e))
         ok = api_refuse(f, FAULT_INVALID, "input", "%s", e.text);
+    buf_clear(&text);
     return ok;
 }
 
@@ -102,6 +129,11 @@ static void unbind(const target *t, route_input *in)
     in->previous = ROUTE_UNPROVEN;
     if (in->cascade.asked)
         route_calibrate_not(&in->cascade, "%s", why);
+}
+
+void api_forget(api *a)
+{
+    facts_forget(a->facts);
 }
 
 void api_target_facts(const target *t, route_input *out)

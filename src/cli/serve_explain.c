@@ -32,10 +32,9 @@ typedef struct asking {
 
 static const usage page = {
     "hearth route explain TASK|REQUEST.json [OPTION]…",
-    "Says where a task, or a request as it would be sent to a server (the body of any dialect; - reads standard\n"
-    "input), would go, and the whole argument: how its task was recognised, its class and why, counts, interval,\n"
-    "margin, cost, since when, and what is measured next. Nothing is sent and nothing is kept. Exit code 1: it would\n"
-    "be refused.\n\n"
+    "Says where a task would go, or a request as a server would be sent it (the body of any dialect; - reads standard\n"
+    "input), and the whole argument: how its task was recognised, its class and why, counts, interval, margin, cost,\n"
+    "since when, and what is measured next. Nothing is sent, nothing is kept. Exit code 1: it would be refused.\n\n"
     "example:\n"
     "  hearth route explain ticket-class\n"
     "  hearth route explain request.json --path /v1/messages --key laptop\n",
@@ -92,7 +91,7 @@ typedef struct place {
 static status open_place(place *p, error *err)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
-    strcpy(p->folder, "/tmp/hearth-explain-XXXXXX");
+    snprintf(p->folder, sizeof p->folder, "/tmp/hearth-explain-XXXXXX");
     p->fd = -1;
     if (!mkdtemp(p->folder)) {
         p->folder[0] = 0;

@@ -125,6 +125,7 @@ static void reload(serving *s)
     else
         say("reloaded: %zu keys and their limits, %zu origins; all else is read at the next start", fresh->n_keys,
             fresh->n_origins);
+    api_forget(s->api);
     if (s->journal && journal_reopen(s->journal, &e))
         say("the log stays in its old file: %s", e.text);
     config_close(&fresh);

@@ -27,12 +27,12 @@ keys:
 GREET, PIRATE, HUSH, TWIN = "You greet in one word.", "You are a pirate.", "You keep secrets.", "You are one of two."
 
 
-def write_task(home, name, system, privacy="public", caller=False, cases=20, more=""):
+def write_task(home, name, system, privacy="public", caller=False, cases=20, more="", user="{{input}}"):
     at = home / "tasks" / name
     at.mkdir(parents=True, exist_ok=True)
     (at / "task.yaml").write_text(
         f"hearth: 1\nid: {name}\nprivacy: {privacy}\n" + ("prompt: caller\n" if caller else "") +
-        f"messages:\n  - {{role: system, content: '{system}'}}\n  - {{role: user, content: '{{{{input}}}}'}}\n"
+        f"messages:\n  - {{role: system, content: '{system}'}}\n  - {{role: user, content: '{user}'}}\n"
         "output: {kind: text}\ngraders:\n  - {type: length, unit: chars, max: 100000}\n"
         f"bar: 0.5\nsampling: {{max_tokens: 2}}\n{more}")
     (at / "cases.jsonl").write_text("".join(json.dumps({"id": f"c{i}", "input": f"number {i}"}) + "\n"
@@ -43,6 +43,7 @@ def write_all(s):
     write_task(s.home, "greet", GREET)
     write_task(s.home, "talk", PIRATE, caller=True)
     write_task(s.home, "hush", HUSH, privacy="private")
+    write_task(s.home, "wrapped", "You wrap.", user="Text: {{input}}!")
     for name in ("twin-a", "twin-b"):
         write_task(s.home, name, TWIN)
 
@@ -142,6 +143,14 @@ def by_system_prompt(s):
     is_none(ask(s, {"model": "auto", "messages": messages(("system", TWIN), ("user", "hi"))}), "small")
 
 
+def what_stands_around_the_input_is_asked_once(s):
+    for said, meant in (("Text: abc!", "abc"), ("Text: !", ""), ("abc", "abc"), ("Text: abc", "Text: abc"), ("!", "!")):
+        is_task(ask(s, {"model": "auto", "messages": messages(("system", "You wrap."), ("user", said))}), "wrapped",
+                "system-prompt", "cloud")
+        got = json.loads(up.bodies[-1])["messages"]
+        assert got == messages(("system", "You wrap."), ("user", f"Text: {meant}!")), (said, got)
+
+
 def classes_are_never_lowered(s):
     asked = up.asked
     pirate = {"model": "auto", "messages": messages(("system", PIRATE), ("user", "hi"))}
@@ -183,7 +192,7 @@ try:
     with Served(CONFIG) as s:
         write_all(s)
         hearth(s, "measure", "greet", "--on", "local:" + MODEL)
-        for test in (by_path, by_key, by_system_prompt, classes_are_never_lowered, evidence_binds_to_the_caller_s_prompt,
+        for test in (by_path, by_key, by_system_prompt, what_stands_around_the_input_is_asked_once, classes_are_never_lowered, evidence_binds_to_the_caller_s_prompt,
                      a_changed_prompt_counts_at_once):
             test(s)
             print("ok", test.__name__)
@@ -217,11 +226,16 @@ try:
                   "salmon, a bean salad, vegetable curry, rice pudding, meatballs, potato gratin, waffles, chili, "
                   "noodle soup, stuffed peppers, a fruit tart, scones, baked beans, fish cakes, cabbage rolls, "
                   "carrot cake").split(", ")
+        tickets = [json.loads(row) for row in pathlib.Path("tasks/ticket-class/cases.jsonl").read_text().splitlines()]
+        os.chdir(folder)  # of all tasks only these
         with Served(CONFIG + "recognise: {embedding: minilm, foreign: 0.05}\n") as s:
             write_task(s.home, "cook", "You cook.", more="split: {held_back: 0.3, salt: x}\n")
             (s.home / "tasks/cook/cases.jsonl").write_text("".join(
                 json.dumps({"id": f"c{i}", "input": f"How do I cook {d} at home?"}) + "\n"
                 for i, d in enumerate(dishes)))
+            write_task(s.home, "tickets", "You sort.")
+            (s.home / "tasks/tickets/cases.jsonl").write_text("".join(
+                json.dumps({"id": f"c{i}", "input": t["input"][:120]}) + "\n" for i, t in enumerate(tickets)))
             subprocess.run([str(BUILD / "hearth"), "import", CACHE / "minilm", s.home / "models/minilm.gguf"],
                            check=True, capture_output=True, env=s.environment)
             hearth(s, "measure", "cook", "--on", "local:" + MODEL)
@@ -238,9 +252,9 @@ try:
             assert status == 200 and said["recognised"]["by"] == "nearest", text
             tasks = {t["task"]: t for t in said["recognised"]["calibration"]["tasks"]}
             cook = tasks["cook"]
-            assert cook["foreign"] >= 200 and cook["foreign_upper"] <= 0.05 and cook["threshold"] > 0.2, cook
+            assert cook["foreign"] == 64 and cook["foreign_upper"] <= 0.05 and cook["threshold"] > 0.2, cook
             assert cook["own_taken"] > cook["examples"] / 2, cook
-            assert tasks["ticket-class"]["threshold"] is None, tasks  # no split: nothing may be learnt from its cases
+            assert tasks["tickets"]["threshold"] is None, tasks  # no split: nothing may be learnt from its cases
         print("ok nearest")
 finally:
     shutil.rmtree(folder)

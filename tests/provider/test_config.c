@@ -345,11 +345,55 @@ static void specs(void **state)
     }
 }
 
+static void tasks_of_requests_that_name_none(void **state)
+{
+    (void)state;
+    config *c = NULL;
+    assert_ok(parse(&c, "version: 1\n", err));
+    assert_true(!c->recognise.other_names && c->recognise.foreign == 0.05);
+    assert_string_equal(c->recognise.embedding, "");
+    assert_string_equal(c->unknown, "");
+    config_close(&c);
+    assert_ok(parse(&c, "version: 1\nrecognise: {other_names: true, embedding: vec, foreign: 0.01}\nunknown: rack\n"
+                    "keys:\n  - {name: a, key_env: K, task: ticket-class}\n  - {name: b, key_env: L}\nproviders:\n"
+                    "  - {name: vec, kind: local, model: minilm}\n"
+                    "  - {name: rack, kind: openai, url: \"https://h/v1\", model: m}\n", err));
+    assert_true(c->recognise.other_names && c->recognise.foreign == 0.01);
+    assert_string_equal(c->recognise.embedding, "vec");
+    assert_string_equal(c->unknown, "rack");
+    assert_string_equal(c->keys[0].task, "ticket-class");
+    assert_string_equal(c->keys[1].task, "");
+    config_close(&c);
+    assert_ok(parse(&c, "version: 1\nrecognise: true\nunknown: refuse\n", err));
+    assert_true(c->recognise.other_names);
+    config_close(&c);
+    static const struct {
+        const char *text, *says, *line;
+    } rows[] = {
+        { "version: 1\nrecognise: maybe\n", "", ":2" },
+        { "version: 1\nrecognise: [a]\n", "a map", ":2" },
+        { "version: 1\nrecognise: {names: true}\n", "names", ":2" },
+        { "version: 1\nrecognise: {foreign: 0}\n", "above 0", ":2" },
+        { "version: 1\nrecognise: {foreign: 1}\n", "below 1", ":2" },
+        { "version: 1\nrecognise: {embedding: \"openai:https://h#m\"}\n", "not a local model", ":2" },
+        { "version: 1\nproviders: [{name: far, kind: openai, url: \"https://h/v1\", model: m}]\n"
+          "recognise: {embedding: far}\n", "not a local model", ":3" },
+        { "version: 1\nunknown: nobody\n", "the name of a provider", ":2" },
+        { "version: 1\nkeys:\n  - {name: a, key_env: K, task: ../x}\n", "not the name of a task", ":3" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        error e = { 0 };
+        status s = parse(&c, rows[i].text, &e);
+        if (s != E_FORMAT || !strstr(e.text, rows[i].says) || !strstr(e.text, rows[i].line))
+            fail_msg("row %zu: status %d: %s", i, (int)s, e.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(whole), cmocka_unit_test(servers),
         cmocka_unit_test(how_it_is_reached), cmocka_unit_test(what_it_costs),
-        cmocka_unit_test(slips), cmocka_unit_test(urls),
+        cmocka_unit_test(slips), cmocka_unit_test(urls), cmocka_unit_test(tasks_of_requests_that_name_none),
                                         cmocka_unit_test(specs) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
