@@ -2,7 +2,7 @@
 docs/PROVIDERS.md, docs/SERVING.md), not from hearth's code.
 
 ask.allowed   names of the upstreams where bytes of it may arrive
-ask.should    it is plain and well-formed, and names an upstream that may have it: answered by that upstream, it arrives"""
+ask.should    it is plain, well-formed, and names an upstream that may have it: if that one answers, it has arrived"""
 import dataclasses
 import json
 
@@ -46,6 +46,7 @@ class Ask:
     should: bool = False
     why: str = ""            # what is odd about it
     words: list = dataclasses.field(default_factory=list)
+    clean: bool = False      # well-formed, and its last text is one
     name: str = ""           # its id, which is in logs, but nowhere else
     wire: str = "plain"
     talk: object = None
@@ -101,7 +102,8 @@ def label(rng, ask):
         ask.headers.append(("accept", f"a\r\n x-hearth-class: {name}"))
         ask.why = "label folded into another header"
         return NEVER
-    bad = ("", "privat", f"{name}, {other}", "public;q=1", "public\t\xe9", "public\r\n private", "\r\n public", "0", "publicpublic")
+    bad = ("", "privat", f"{name}, {other}", "public;q=1", "public\t\xe9", "public\r\n private", "\r\n public", "0",
+           "publicpublic")
     ask.headers.append(("x-hearth-class", rng.choice(bad)))
     ask.why = f"label {ask.headers[-1][1]!r}"
     return NEVER
@@ -209,7 +211,7 @@ def put_personal(rng, w, t):
 # ---- malformed ----
 
 def malform(rng, ask, body):
-    """The body's bytes, no longer what they were. What cannot be read, or holds a part that nobody knows, is private."""
+    """The body's bytes, not what they were. What cannot be read, or holds a part that nobody knows, is private."""
     text = json.dumps(body)
     how = rng.randrange(12)
     ask.should = False
@@ -306,14 +308,57 @@ def finish(rng, site, ask, body, named):
         ask.name = canary(rng)
         ask.headers.append(("x-request-id", ask.name))
     malformed = rng.random() < 0.12
+    last = ask.talk.turns[-1][1]
+    ask.clean = not malformed and len(last) == 1 and len(last[0]) >= 64 and ask.dialect != "generate"
     ask.body = malform(rng, ask, body) if malformed else json.dumps(body).encode()
     local = ask.dialect in talks.LOCAL_PATHS
     ask.allowed = frozenset() if local else places(site, ask.cls, None if malformed else named)
     ask.should = ask.should and not local and named in ask.allowed
 
 
+def known(a):
+    """Whether a request was understood and its class decided, so that later ones of its conversation have it."""
+    return (a.status in (200, 403) and a.clean and a.dialect in talks.WRITERS and rank(a.cls) > 0 and
+            a.phase not in ("kill", "reload"))
+
+
+def follow(rng, seed, site, before):
+    """A later request of a conversation, or one that quotes it: by itself public, and no less private than that was."""
+    ask = Ask(seed, kind="sticky", should=False)
+    if site.keys:
+        ask.headers.append(("authorization", f"Bearer {site.keys[0]['secret']}"))
+    own = min(site.keys[0]["class"], site.keys[0].get("next", NEVER), key=rank) if site.keys else site.default_class
+    if rng.random() < 0.2:
+        ask.headers.append(("x-hearth-class", "public"))
+    ask.cls = join(own, before.cls)
+    p = rng.choice(site.providers)
+    ask.model, ask.dialect = p["name"], rng.choice(("openai", "responses", "anthropic", "ollama"))
+    w = Writer(rng, ask, True)
+    ask.talk = t = talks.Talk()
+    how = rng.choice(("continued", "continued", "without its beginning", "quoted"))
+    turns = [x for x in before.talk.turns]
+    if how == "quoted":
+        turns = turns[-1:]
+        t.turns = [("user", [rng.choice(talks.PHRASES)]), ("assistant", ["yes"]), *turns]
+    else:
+        t.turns = turns[-1:] if how != "continued" else turns
+        t.tools = before.talk.tools
+    t.turns += [("assistant", ["yes"]), ("user", [w.text()])]
+    ask.why = f"{how} after {before.seed} of class {before.cls}"
+    body = talks.WRITERS[ask.dialect](t, rng.random() < 0.4)
+    body["model"] = ask.model
+    ask.path, ask.body = talks.CLOUD_PATHS[ask.dialect], json.dumps(body).encode()
+    ask.allowed = places(site, ask.cls, p["name"])
+    before.allowed |= ask.allowed
+    return ask
+
+
 def make(rng, seed, site):
     """One request out of a generator of random numbers."""
+    if site.sticks and site.asked and rng.random() < 0.15:
+        before = rng.choice(site.asked)
+        if known(before):
+            return follow(rng, seed, site, before)
     ask = Ask(seed)
     ask.should = True
     ask.cls = choose_key(rng, site, ask)

@@ -1,4 +1,4 @@
-"""What goes wrong during a phase. A fault is set up while nothing runs and ended when all of its requests are over; kills
+"""What goes wrong during a phase. It is set up while nothing runs and ended when all of its requests are over; kills
 and fillings fall in between. `closed` faults are those during which nothing at all may arrive anywhere: no record can
 be written, so nothing may be sent."""
 import asyncio

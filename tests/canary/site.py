@@ -50,8 +50,8 @@ def free_port():
 
 
 class Volume:
-    """A file system of HOME_KIB that can be filled: a tmpfs where mounting is permitted, else a folder whose writers are
-    held by RLIMIT_FSIZE."""
+    """A file system of HOME_KIB that can be filled: a tmpfs where mounting is permitted, else a folder whose writers
+    are held by RLIMIT_FSIZE."""
 
     def __init__(self, path):
         self.path = path

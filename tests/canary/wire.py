@@ -87,7 +87,7 @@ class Client:
             self.drop(port)
 
     async def send(self, rng, asks, port):
-        """One request, or several behind each other (pipelined). Whatever goes wrong on the way is not an error here."""
+        """One request, or several behind each other (pipelined). What goes wrong on the way is no error here."""
         try:
             await asyncio.wait_for(self.talk(rng, asks, port), SECONDS)
         except (OSError, Gone, ValueError, asyncio.IncompleteReadError, asyncio.TimeoutError) as e:
