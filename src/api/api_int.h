@@ -134,6 +134,7 @@ struct api {
     bool reaping;
     pthread_t reaper;
     metrics counted;
+    struct conversations *talk; /* NULL: they are not known, and so all requests are private */
 };
 
 /* ---- who asks, and where it may go (target.c) ---- */
@@ -151,6 +152,7 @@ typedef struct target {
     route_decision decision;
     task *t;                /* owned; NULL for a plain model */
     task_messages messages; /* owned: the measured prompt, rendered */
+    buf said;               /* owned: the answer so far, of a request that is more than public */
 } target;
 
 /* What is declared of a request, before its texts are looked at (inspect.c). */
@@ -159,6 +161,8 @@ typedef struct declared {
 } declared;
 /* The request's class: the highest of what is declared, of what is found in its body, and of its conversation. */
 void api_classify(api *a, const http_request *r, const declared *d, target *out);
+/* What was answered sticks too: at its end it is written down, before the client has the end. */
+void api_remember(api *a, target *t, const event *e);
 
 /* model: the request's field; input: its `input` object or NULL; messages: what the caller said. *rendered says that
  * the task's own messages take their place. */

@@ -75,6 +75,7 @@ static int on_event(void *user, const event *e)
     api_visit_event(w->a, w->ask->r, e);
     if (e->kind == EVENT_DONE)
         api_metrics_end(w->a, w->model, kind_of(w->ask->neutral), e->end);
+    api_remember(w->a, &w->ask->to, e);
     if (e->kind != EVENT_ERROR)
         return w->ask->fn(w->ask->user, e) || http_gone(w->ask->r);
     w->failed = !api_refuse_event(w->fault, w->ask->param ? w->ask->param : "", e->error);

@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "api/pool_int.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "plat/clock.h"
 #include "plat/wait.h"
+#include "privacy/conversations.h"
 
 enum { TICK_MS = 100 };
 
@@ -29,6 +31,9 @@ status api_open(api **out, const api_options *o, error *err)
     a->options = with_defaults(o);
     pthread_mutex_init(&a->lock, NULL);
     wait_init(&a->changed);
+    error why = { 0 };
+    if (conversations_open(&a->talk, NULL, 0, &why))
+        log_line(LOG_LEVEL_ERROR, "%s: nothing goes to a remote provider", why.text);
     status s = api_pool_reap(a, err);
     if (s)
         api_close(&a);
@@ -51,6 +56,7 @@ void api_close(api **api_at)
     while (a->pool)
         api_pool_close(a, a->pool);
     pthread_mutex_unlock(&a->lock);
+    conversations_close(&a->talk);
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);
     mem_free(a);

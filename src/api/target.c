@@ -148,6 +148,7 @@ void api_target_clear(target *t)
 {
     task_messages_clear(&t->messages);
     task_close(&t->t);
+    buf_clear(&t->said);
 }
 
 void api_set_headers(http_request *r, const target *t)
