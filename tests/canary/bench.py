@@ -39,7 +39,7 @@ class Bench:
         self.arrivals = collections.Counter()    # (upstream, dialect, phase)
         self.phases = collections.Counter()
         self.statuses = collections.Counter()
-        self.detects, self.sticks = True, False
+        self.detects = self.sticks = True
         self.clock = None
         self.serve_args = ()
         self.site_of = {}                        # by upstream name, of the round that runs
