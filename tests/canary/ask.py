@@ -356,9 +356,9 @@ def follow(rng, seed, site, before):
 def make(rng, seed, site):
     """One request out of a generator of random numbers."""
     if site.sticks and site.asked and rng.random() < 0.15:
-        before = rng.choice(site.asked)
-        if known(before):
-            return follow(rng, seed, site, before)
+        for before in rng.sample(site.asked, min(8, len(site.asked))):
+            if known(before):
+                return follow(rng, seed, site, before)
     ask = Ask(seed)
     ask.should = True
     ask.cls = choose_key(rng, site, ask)

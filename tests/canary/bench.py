@@ -15,6 +15,7 @@ import time
 
 from canary import ask as asks
 from canary import audit, faults, wire
+from canary import talk as talks
 from canary.site import Site
 from canary.upstream import Upstream
 from canary.words import Watch
@@ -115,6 +116,8 @@ class Bench:
             self.statuses[a.status] += 1
             self.counts[f"kind {a.kind}"] += 1
             self.counts["may leave" if a.allowed else "may not leave"] += 1
+            self.counts[f"arrived, {a.kind}"] += bool(a.seen)
+            self.counts[f"wire {a.wire}"] += 1
             for up in a.seen:
                 self.arrivals[up, a.dialect, site.phase] += 1
                 self.counts["arrived"] += 1
@@ -126,6 +129,18 @@ class Bench:
                 self.counts["should have arrived, and did"] += bool(a.seen)
                 if not a.seen and not a.wire.startswith(("leave", "cut", "long")):
                     self.note(a)
+
+    def uncovered(self):
+        """What a long run must have seen to say anything."""
+        cells = {c for at in self.arrivals for c in at}
+        wanted = {n for n, _, _ in UPSTREAMS} | set(talks.WRITERS) | {f.name for f in faults.ALL if not f.closed}
+        wanted.add(faults.BadUpstream.name)
+        missing = [f"nothing arrived: {c}" for c in sorted(wanted - cells)]
+        done = [f.name for f in faults.ALL if f.closed] + ["kind personal", "kind sticky", "kind task", "arrived, task"]
+        missing += [f"never: {c}" for c in done + [f"wire {w}" for w in asks.WIRES] if not self.counts[c]]
+        if self.counts["should have arrived, and did"] * 10 < 7 * self.counts["should arrive"]:
+            missing.append("too little of what may leave arrived")
+        return missing
 
     def note(self, a):
         self.counts["note " + f"{a.status} {a.text[:140]}"] += 1

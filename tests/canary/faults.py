@@ -63,7 +63,7 @@ class Kill(Fault):
     async def during(self):
         for _ in range(self.rng.randrange(10, 20)):
             await asyncio.sleep(self.rng.random() * self.rng.choice((0.005, 0.03, 0.1)))
-            what = self.rng.choices(self.programs, (4, 3, 1))[0]
+            what = self.rng.choices(self.programs, (4, 2, 2))[0]
             pids = self.site.pids() if what == "hearth-serve" else self.site.helpers(what)
             if not pids:
                 continue

@@ -58,6 +58,7 @@ LEAKS = {
     "tool calls not looked at": [("src/privacy/inspect_gather.c", "walk(g, next, m.value);",
                                   "if (strcmp(m.key, \"arguments\") != 0 && strcmp(m.key, \"input\") != 0)\n"
                                   "            walk(g, next, m.value);")],
+    "conversation forgotten": [("src/api/inspect.c", "raise_to(all, before, before ?", "raise_to(all, 0, before ?")],
     "worker has a socket": [
         ("src/cli/worker_main.c", "    tzset();", "    (void)socket(AF_INET, SOCK_STREAM, 0);\n    tzset();"),
         ("src/cli/worker_main.c", "#include <time.h>", "#include <sys/socket.h>\n#include <time.h>")],
