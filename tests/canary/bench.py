@@ -89,7 +89,7 @@ class Bench:
             own, c = random.Random(f"{site.seed}/{site.phase}/{n}"), wire.Client()
             while queue:
                 group = [queue.popleft()]
-                while group[-1].wire == "pipelined" and queue and queue[0].wire == "pipelined" and len(group) < 4:
+                while group[0].wire == "pipelined" and queue and queue[0].wire == "plain" and len(group) < 4:
                     group.append(queue.popleft())
                 if not site.servers:
                     await asyncio.sleep(0.02)
