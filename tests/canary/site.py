@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 
 from canary.ask import CLASSES
 from canary.upstream import AUTHORITY
@@ -49,6 +48,13 @@ def free_port():
         return s.getsockname()[1]
 
 
+def run(*command):
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
 class Volume:
     """A file system of HOME_KIB that can be filled: a tmpfs where mounting is permitted, else a folder whose writers
     are held by RLIMIT_FSIZE."""
@@ -56,9 +62,7 @@ class Volume:
     def __init__(self, path):
         self.path = path
         path.mkdir(parents=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={HOME_KIB}k,mode=700", "tmpfs", str(path)],
-                              capture_output=True)
-        self.mounted = done.returncode == 0
+        self.mounted = run("mount", "-t", "tmpfs", "-o", f"size={HOME_KIB}k,mode=700", "tmpfs", str(path))
         self.filler = path / "filler"
 
     def fill(self, pids):
@@ -87,12 +91,11 @@ class Volume:
         self.filler.unlink(missing_ok=True)
 
     def remount(self, how):
-        return self.mounted and subprocess.run(["mount", "-o", f"remount,{how}", str(self.path)],
-                                               capture_output=True).returncode == 0
+        return self.mounted and run("mount", "-o", f"remount,{how}", str(self.path))
 
     def close(self):
         if self.mounted:
-            subprocess.run(["umount", "-l", str(self.path)], check=False)
+            run("umount", "-l", str(self.path))
         shutil.rmtree(self.path, ignore_errors=True)
 
 
