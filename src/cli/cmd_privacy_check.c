@@ -13,13 +13,16 @@
 #include "cli/load.h"
 #include "engine/tag.h"
 #include "privacy/detect.h"
+#include "privacy/fingerprint.h"
+#include "privacy/secret.h"
+#include "provider/config.h"
 
 static const usage page = {
     "hearth privacy check [OPTION]... FILE...",
     "What in FILE ('-': standard input) makes it more private than public: identity, card and account numbers,\n"
-    "addresses, keys and passwords, the words of a dictionary, and with --tagger what a model takes for names and\n"
-    "places. Exit code 1 when something was found. Nothing found is no proof: docs/PRIVACY.md says how much is\n"
-    "missed.\n\n"
+    "addresses, keys and passwords, the words of a dictionary, copies of private documents (both as config.yaml names\n"
+    "them), and with --tagger what a model takes for names and places. Exit code 1 when something was found. Nothing\n"
+    "found is no proof: docs/PRIVACY.md says how much is missed.\n\n"
     "examples:\n"
     "  hearth privacy check letter.txt\n"
     "  hearth privacy check --tagger rampart.gguf --dictionary clients.txt --json mail/*.txt\n",
@@ -41,6 +44,8 @@ typedef struct checking {
     detector *d;
     engine *e;
     detect_options detect;
+    config *cfg;
+    fingerprint *sets[INSPECT_SETS_MAX]; /* the config's */
     js *all; /* with --json */
     size_t n_found;
 } checking;
@@ -135,7 +140,8 @@ static js *finding_json(const checking *c, const char *text, const detect_findin
     return o;
 }
 
-static js *report_json(const checking *c, const char *name, const char *text, const detect_report *r)
+static js *report_json(const checking *c, const char *name, const char *text, const detect_report *r,
+                       const fingerprint_match *m)
 {
     js *o = js_object(), *list = js_array();
     place at = { 0, 1, 1 };
@@ -144,25 +150,56 @@ static js *report_json(const checking *c, const char *name, const char *text, co
         js_push(list, finding_json(c, text, &r->list[i], &at));
     }
     js_set(o, "file", js_new_string(name));
-    js_set(o, "raises", js_new_string(privacy_class_name(r->raises)));
+    privacy_class raises = m->n_matched ? privacy_class_join(r->raises, PRIVACY_PRIVATE) : r->raises;
+    js_set(o, "raises", js_new_string(privacy_class_name(raises)));
     js_set(o, "found", js_new_int((int64_t)r->n_all));
     js_set(o, "findings", list);
+    js_set(o, "shingles", js_new_int((int64_t)m->n_shingles));
+    js_set(o, "copied", js_new_int((int64_t)m->n_matched));
     return o;
 }
 
 /* ---- checking ---- */
 
+static void print_match(const char *name, const fingerprint_match *m)
+{
+    if (m->n_matched)
+        printf("%s: fingerprint, private: %llu of %llu passages are in private documents\n", name,
+               (unsigned long long)m->n_matched, (unsigned long long)m->n_shingles);
+}
+
+/* Of all sets together. */
+static status compare(const checking *c, const char *text, size_t n, fingerprint_match *out, error *err)
+{
+    status s = OK;
+    *out = (fingerprint_match){ 0 };
+    for (size_t i = 0; i < ARRAY_LEN(c->sets) && c->sets[i] && !s; i++) {
+        fingerprint_match m;
+        s = fingerprint_query(c->sets[i], text, n, &m, err);
+        if (!s) {
+            out->n_shingles = m.n_shingles;
+            out->n_matched = m.n_matched > out->n_matched ? m.n_matched : out->n_matched;
+        }
+    }
+    return s;
+}
+
 static status check_text(checking *c, const char *name, const char *text, size_t n, error *err)
 {
     detect_report r;
-    status s = detect_scan(c->d, text, n, &c->detect, &r, err);
+    fingerprint_match m;
+    status s = compare(c, text, n, &m, err);
+    if (!s)
+        s = detect_scan(c->d, text, n, &c->detect, &r, err);
     if (s)
         return fail_prefix(err, s, "%s: could not be looked through, and so counts as private: ", name);
-    c->n_found += r.n_all;
-    if (c->all)
-        js_push(c->all, report_json(c, name, text, &r));
-    else
+    c->n_found += r.n_all + m.n_matched;
+    if (c->all) {
+        js_push(c->all, report_json(c, name, text, &r, &m));
+    } else {
         print_findings(c, name, text, &r);
+        print_match(name, &m);
+    }
     detect_report_clear(&r);
     return OK;
 }
@@ -194,11 +231,26 @@ static status check_file(checking *c, const char *path, error *err)
     return s;
 }
 
+static status open_sets(checking *c, error *err)
+{
+    const config_privacy *p = &c->cfg->privacy;
+    uint8_t key[DIGEST_BYTES];
+    status s = p->n_fingerprints ? secret_key("fingerprints", key, err) : OK;
+    for (size_t i = 0; i < p->n_fingerprints && !s; i++)
+        s = fingerprint_read(&c->sets[i], p->fingerprints[i], key, sizeof key, err);
+    return s;
+}
+
 static status open_detectors(checking *c, error *err)
 {
     buf words = BUF_INIT(DETECT_MAX_DICTIONARY + 1);
-    const char *path = c->o->dictionary;
-    status s = path ? input_read_file(path, &words, err) : OK;
+    status s = config_open(&c->cfg, NULL, err);
+    if (!s)
+        s = open_sets(c, err);
+    const char *path = c->o->dictionary ? c->o->dictionary : !s && *c->cfg->privacy.dictionary
+                                                                 ? c->cfg->privacy.dictionary : NULL;
+    if (!s && path)
+        s = input_read_file(path, &words, err);
     if (!s)
         s = detector_open(&c->d, path ? buf_text(&words) : NULL, words.len, path, err);
     buf_clear(&words);
@@ -233,6 +285,9 @@ static int check(const check_options *o, char **files, size_t n)
         js_free(c.all);
     engine_close(&c.e);
     detector_close(&c.d);
+    for (size_t i = 0; i < ARRAY_LEN(c.sets); i++)
+        fingerprint_close(&c.sets[i]);
+    config_close(&c.cfg);
     return code ? code : c.n_found ? EXIT_NO : EXIT_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "plat/folder_class.h"
 #include "task/task_int.h"
 
 status task_no_memory(error *err)
@@ -381,7 +382,12 @@ status task_open(task **out, const char *path_or_name, const char *bin_dir, erro
     if (s)
         return s;
     s = yaml_load(&t->memory->file, t->path, err);
-    return finish(out, t, s, err);
+    s = finish(&t, t, s, err);
+    if (s)
+        return s;
+    t->privacy = privacy_class_join(t->privacy, folder_class(t->dir)); /* a label of its folder raises it */
+    *out = t;
+    return OK;
 }
 
 status task_parse(task **out, const char *yaml_text, size_t n, const char *dir, error *err)
