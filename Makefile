@@ -174,7 +174,7 @@ fuzz:
 soak: all
 	$(Q)HEARTH_BUILD=$(BUILD) tools/soak --minutes $(or $(MINUTES),30)
 
-#: make torture    every allocation of the tests fails once; canaries: no private byte leaves, and seeded leaks are found
+#: make torture    every allocation of the tests fails once; no private byte leaves, and seeded leaks are found
 torture: all $(TEST_BIN)
 	$(Q)tools/torture $(BUILD)
 	$(Q)HEARTH_BUILD=$(BUILD) tools/canary --leak all --requests 20000

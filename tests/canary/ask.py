@@ -14,6 +14,13 @@ CEILING = {"remote": "public", "on-premises": "internal"}
 NEVER = "secret"         # a class that no upstream may have
 PERSONAL_FORMS = {
     "plain": lambda w: w,
+    "wide": lambda w: "".join(chr(ord(c) + 0xfee0) for c in w),
+    "no-width": lambda w: "\u200b".join(w),
+    "no-width joined": lambda w: "\u2060".join(w),
+    "escaped": lambda w: FORMS["escaped"](f"it is {w} "),
+    "base64 further on": lambda w: FORMS["base64-2"](f"first this, then it is {w} and more"),
+    "percent in base64": lambda w: FORMS["base64-0"](FORMS["percent"](f" it is {w} ")),
+    "base64 in percent": lambda w: FORMS["percent"](FORMS["base64-0"](f" it is {w} ")),
     "lower": str.lower,
     "base64": lambda w: FORMS["base64-0"](f" it is {w} "),
     "base64-url": lambda w: FORMS["base64-url"](f" it is {w} "),
@@ -54,6 +61,7 @@ class Ask:
     status: int = 0
     provider: str = ""       # x-hearth-provider
     phase: str = ""
+    restarts: int = 0        # of its site, before
     text: str = ""
 
     def tell(self):
@@ -172,10 +180,16 @@ def conversation(rng, w, single):
     return t
 
 
-def put_personal(rng, w, t):
+def put_personal(rng, w, t, site):
     """Personal data or a secret somewhere in a conversation that is public by all that is said of it."""
     value = rng.choice(PERSONAL)(rng)
     form = rng.choice(sorted(PERSONAL_FORMS)) if rng.random() < 0.5 else "plain"
+    if site.own and rng.random() < 0.4:
+        value, form = rng.choice(site.own), "plain"      # what this site's owner has called private
+        if len(value) < 60 and rng.random() < 0.5:
+            value = rng.choice((value.upper(), value.replace(" ", "  "), value.title()))
+        elif len(value) >= 60 and rng.random() < 0.5:
+            value = rng.choice((value.upper(), value.replace(" ", "\n"), value.replace(" ", ", ")))
     if form == "lower" and value.startswith("AKIA"):
         form = "plain"       # in small letters it is no key
     text = filled(rng, PERSONAL_FORMS[form](value))
@@ -183,6 +197,8 @@ def put_personal(rng, w, t):
     where = rng.choice(("system", "user", "history", "call", "result", "tool", "parts", "key", "number", "id", "enum"))
     if where == "number" and not value.isdigit() or where == "id" and w.ask.dialect == "ollama":
         where = "key"        # Ollama's calls have no ids
+    if " " in value and where in ("id", "key", "enum", "parts"):
+        where = "result"     # words, whole
     if where == "system":
         t.system = text
     elif where == "history":
@@ -316,8 +332,12 @@ def finish(rng, site, ask, body, named):
     ask.should = ask.should and not local and named in ask.allowed
 
 
-def known(a):
-    """Whether a request was understood and its class decided, so that later ones of its conversation have it."""
+def known(a, site):
+    """Whether a request was understood and its class decided, so that later ones of its conversation have it. What was
+    asked while nothing could be written is known to the server that was asked alone, until it is killed."""
+    if a.phase in ("no room", "read-only", "disk full", "table broken") and (a.restarts != site.restarts or
+                                                                            site.phase == "kill"):
+        return False
     return (a.status in (200, 403) and a.clean and a.dialect in talks.WRITERS and rank(a.cls) > 0 and
             a.phase not in ("kill", "reload"))
 
@@ -357,7 +377,7 @@ def make(rng, seed, site):
     """One request out of a generator of random numbers."""
     if site.sticks and site.asked and rng.random() < 0.15:
         for before in rng.sample(site.asked, min(8, len(site.asked))):
-            if known(before):
+            if known(before, site):
                 return follow(rng, seed, site, before)
     ask = Ask(seed)
     ask.should = True
@@ -372,7 +392,7 @@ def make(rng, seed, site):
         ask.cls = join(ask.cls, site.tasks.get(task, NEVER))
         ask.kind, ask.should, t.system = "task", False, ""
     elif site.detects and rng.random() < 0.2 and ask.dialect != "generate":
-        t = put_personal(rng, w, t)
+        t = put_personal(rng, w, t, site)
         ask.kind, ask.cls, ask.should = "personal", join(ask.cls, "private"), False
     ask.talk = t
     stream = rng.random() < 0.4
@@ -390,5 +410,6 @@ def make(rng, seed, site):
     return ask
 
 
-WIRES = ("plain",) * 12 + ("chunked", "chunked", "slow", "pieces", "pipelined", "leave-early", "leave-late", "cut-body",
+WIRES = ("plain",) * 14 + ("http-1.0", "expect", "absolute", "closing",
+                         "chunked", "chunked", "slow", "pieces", "pipelined", "leave-early", "leave-late", "cut-body",
                           "long-length", "both-lengths")

@@ -51,8 +51,8 @@ class Bench:
             self.clock = faults.Clock(self.work) if "san-" not in str(self.build) else None
         except (OSError, subprocess.CalledProcessError):
             self.clock = None
-        self.upstreams = [await Upstream(n, d, self.seen, tls).start() for n, d, tls in UPSTREAMS]
-        self.elsewhere = await Upstream("elsewhere", "openai", self.seen).start()
+        self.upstreams = [await Upstream(n, d, self.seen, self.grew, tls).start() for n, d, tls in UPSTREAMS]
+        self.elsewhere = await Upstream("elsewhere", "openai", self.seen, self.grew).start()
         self.site = None
 
     def close(self):
@@ -60,13 +60,15 @@ class Bench:
 
     # ---- what arrives ----
 
+    def grew(self, up, data):
+        if self.site and self.site.closed:
+            self.leaks.append(f"{up.name} got {len(data)} bytes during '{self.site.phase}', when nothing may be sent "
+                              f"(seed {self.site.seed}): {data[-300:]!r}")
+
     def seen(self, up, data, body):
         """Bytes at an upstream."""
         if body is not None and self.site:
             self.site.arrived.append((up, body, self.site.phase))
-        if self.site and self.site.closed:
-            self.leaks.append(f"{up.name} got {len(data)} bytes during '{self.site.phase}', when nothing may be sent "
-                              f"(seed {self.site.seed}): {data[-300:]!r}")
         if up is self.elsewhere:
             self.leaks.append(f"a request arrived where nobody sends to (seed {self.site and self.site.seed}): "
                               f"{data[:300]!r}")
@@ -159,7 +161,7 @@ class Bench:
         for i in range(size * fault.crowd):
             one = random.Random(f"{site.seed}/{n}/{i}")
             a = asks.make(one, f"{site.seed}/{n}/{i}", site)
-            a.phase = fault.name
+            a.phase, a.restarts = fault.name, site.restarts
             if fault.closed:
                 a.allowed, a.should = frozenset(), False
             for w in a.words:
