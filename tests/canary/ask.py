@@ -335,6 +335,8 @@ def finish(rng, site, ask, body, named):
 def known(a, site):
     """Whether a request was understood and its class decided, so that later ones of its conversation have it. What was
     asked while nothing could be written is known to the server that was asked alone, until it is killed."""
+    if site.phase == "table broken":
+        return False
     if a.phase in ("no room", "read-only", "disk full", "table broken") and (a.restarts != site.restarts or
                                                                             site.phase == "kill"):
         return False

@@ -183,8 +183,9 @@ class LogBroken(Fault):
 
 
 class TableBroken(Fault):
-    """The table of conversations is gone while the servers use it: what was private is not known, so everything is."""
-    name, closed = "table broken", True
+    """The table of conversations is gone while the servers use it. Who removes it has begun anew; but what cannot be
+    written down any more is private."""
+    name = "table broken"
 
     async def begin(self):
         self.table = self.site.home / "conversations"
