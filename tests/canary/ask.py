@@ -278,7 +278,7 @@ def malform(rng, ask, body):
 def choose_model(rng, site, ask):
     """A name for `model`; the provider that it names, or None when it is none of the upstreams."""
     n = rng.random()
-    if n < 0.62:
+    if n < (0.35 if site.phase == "kill" else 0.62):     # then there shall be a worker that can be killed
         p = rng.choice(site.providers)
         return p["name"], p["name"]
     if n < 0.8:
