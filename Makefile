@@ -174,9 +174,11 @@ fuzz:
 soak: all
 	$(Q)HEARTH_BUILD=$(BUILD) tools/soak --minutes $(or $(MINUTES),30)
 
-#: make torture    every allocation of the tests fails once
+#: make torture    every allocation of the tests fails once; no private byte leaves, and seeded leaks are found
 torture: all $(TEST_BIN)
 	$(Q)tools/torture $(BUILD)
+	$(Q)HEARTH_BUILD=$(BUILD) tools/canary --leak all --requests 20000
+	$(Q)HEARTH_BUILD=$(BUILD) tools/canary --requests 100000 --kills 1000 --disks 1000
 
 #: make agree      build the peers, record their reference logits in tests/golden
 agree: all

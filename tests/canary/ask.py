@@ -2,7 +2,7 @@
 docs/PROVIDERS.md, docs/SERVING.md), not from hearth's code.
 
 ask.allowed   names of the upstreams where bytes of it may arrive
-ask.should    it is plain and well-formed, and names an upstream that may have it: answered by that upstream, it arrives"""
+ask.should    it is plain, well-formed, and names an upstream that may have it: if that one answers, it has arrived"""
 import dataclasses
 import json
 
@@ -14,6 +14,13 @@ CEILING = {"remote": "public", "on-premises": "internal"}
 NEVER = "secret"         # a class that no upstream may have
 PERSONAL_FORMS = {
     "plain": lambda w: w,
+    "wide": lambda w: "".join(chr(ord(c) + 0xfee0) for c in w),
+    "no-width": lambda w: "\u200b".join(w),
+    "no-width joined": lambda w: "\u2060".join(w),
+    "escaped": lambda w: FORMS["escaped"](f"it is {w} "),
+    "base64 further on": lambda w: FORMS["base64-2"](f"first this, then it is {w} and more"),
+    "percent in base64": lambda w: FORMS["base64-0"](FORMS["percent"](f" it is {w} ")),
+    "base64 in percent": lambda w: FORMS["percent"](FORMS["base64-0"](f" it is {w} ")),
     "lower": str.lower,
     "base64": lambda w: FORMS["base64-0"](f" it is {w} "),
     "base64-url": lambda w: FORMS["base64-url"](f" it is {w} "),
@@ -46,6 +53,7 @@ class Ask:
     should: bool = False
     why: str = ""            # what is odd about it
     words: list = dataclasses.field(default_factory=list)
+    clean: bool = False      # well-formed, and its last text is one
     name: str = ""           # its id, which is in logs, but nowhere else
     wire: str = "plain"
     talk: object = None
@@ -53,6 +61,7 @@ class Ask:
     status: int = 0
     provider: str = ""       # x-hearth-provider
     phase: str = ""
+    restarts: int = 0        # of its site, before
     text: str = ""
 
     def tell(self):
@@ -101,7 +110,8 @@ def label(rng, ask):
         ask.headers.append(("accept", f"a\r\n x-hearth-class: {name}"))
         ask.why = "label folded into another header"
         return NEVER
-    bad = ("", "privat", f"{name}, {other}", "public;q=1", "public\t\xe9", "public\r\n private", "\r\n public", "0", "publicpublic")
+    bad = ("", "privat", f"{name}, {other}", "public;q=1", "public\t\xe9", "public\r\n private", "\r\n public", "0",
+           "publicpublic")
     ask.headers.append(("x-hearth-class", rng.choice(bad)))
     ask.why = f"label {ask.headers[-1][1]!r}"
     return NEVER
@@ -170,10 +180,16 @@ def conversation(rng, w, single):
     return t
 
 
-def put_personal(rng, w, t):
+def put_personal(rng, w, t, site):
     """Personal data or a secret somewhere in a conversation that is public by all that is said of it."""
     value = rng.choice(PERSONAL)(rng)
     form = rng.choice(sorted(PERSONAL_FORMS)) if rng.random() < 0.5 else "plain"
+    if site.own and rng.random() < 0.4:
+        value, form = rng.choice(site.own), "plain"      # what this site's owner has called private
+        if len(value) < 60 and rng.random() < 0.5:
+            value = rng.choice((value.upper(), value.replace(" ", "  "), value.title()))
+        elif len(value) >= 60 and rng.random() < 0.5:
+            value = rng.choice((value.upper(), value.replace(" ", "\n"), value.replace(" ", ", ")))
     if form == "lower" and value.startswith("AKIA"):
         form = "plain"       # in small letters it is no key
     text = filled(rng, PERSONAL_FORMS[form](value))
@@ -181,6 +197,8 @@ def put_personal(rng, w, t):
     where = rng.choice(("system", "user", "history", "call", "result", "tool", "parts", "key", "number", "id", "enum"))
     if where == "number" and not value.isdigit() or where == "id" and w.ask.dialect == "ollama":
         where = "key"        # Ollama's calls have no ids
+    if " " in value and where in ("id", "key", "enum", "parts"):
+        where = "result"     # words, whole
     if where == "system":
         t.system = text
     elif where == "history":
@@ -209,7 +227,7 @@ def put_personal(rng, w, t):
 # ---- malformed ----
 
 def malform(rng, ask, body):
-    """The body's bytes, no longer what they were. What cannot be read, or holds a part that nobody knows, is private."""
+    """The body's bytes, not what they were. What cannot be read, or holds a part that nobody knows, is private."""
     text = json.dumps(body)
     how = rng.randrange(12)
     ask.should = False
@@ -260,7 +278,7 @@ def malform(rng, ask, body):
 def choose_model(rng, site, ask):
     """A name for `model`; the provider that it names, or None when it is none of the upstreams."""
     n = rng.random()
-    if n < 0.62:
+    if n < (0.35 if site.phase == "kill" else 0.62):     # then there shall be a worker that can be killed
         p = rng.choice(site.providers)
         return p["name"], p["name"]
     if n < 0.8:
@@ -306,14 +324,63 @@ def finish(rng, site, ask, body, named):
         ask.name = canary(rng)
         ask.headers.append(("x-request-id", ask.name))
     malformed = rng.random() < 0.12
+    last = ask.talk.turns[-1][1]
+    ask.clean = not malformed and len(last) == 1 and len(last[0]) >= 64 and ask.dialect != "generate"
     ask.body = malform(rng, ask, body) if malformed else json.dumps(body).encode()
     local = ask.dialect in talks.LOCAL_PATHS
     ask.allowed = frozenset() if local else places(site, ask.cls, None if malformed else named)
     ask.should = ask.should and not local and named in ask.allowed
 
 
+def known(a, site):
+    """Whether a request was understood and its class decided, so that later ones of its conversation have it. What was
+    asked while nothing could be written is known to the server that was asked alone, until it is killed."""
+    if site.phase == "table broken":
+        return False
+    if a.phase in ("no room", "read-only", "disk full", "table broken") and (a.restarts != site.restarts or
+                                                                            site.phase == "kill"):
+        return False
+    return (a.status in (200, 403) and a.clean and a.dialect in talks.WRITERS and rank(a.cls) > 0 and
+            a.phase not in ("kill", "reload"))
+
+
+def follow(rng, seed, site, before):
+    """A later request of a conversation, or one that quotes it: by itself public, and no less private than that was."""
+    ask = Ask(seed, kind="sticky", should=False)
+    if site.keys:
+        ask.headers.append(("authorization", f"Bearer {site.keys[0]['secret']}"))
+    own = min(site.keys[0]["class"], site.keys[0].get("next", NEVER), key=rank) if site.keys else site.default_class
+    if rng.random() < 0.2:
+        ask.headers.append(("x-hearth-class", "public"))
+    ask.cls = join(own, before.cls)
+    p = rng.choice(site.providers)
+    ask.model, ask.dialect = p["name"], rng.choice(("openai", "responses", "anthropic", "ollama"))
+    w = Writer(rng, ask, True)
+    ask.talk = t = talks.Talk()
+    how = rng.choice(("continued", "continued", "without its beginning", "quoted"))
+    turns = [x for x in before.talk.turns]
+    if how == "quoted":
+        turns = turns[-1:]
+        t.turns = [("user", [rng.choice(talks.PHRASES)]), ("assistant", ["yes"]), *turns]
+    else:
+        t.turns = turns[-1:] if how != "continued" else turns
+        t.tools = before.talk.tools
+    t.turns += [("assistant", ["yes"]), ("user", [w.text()])]
+    ask.why = f"{how} after {before.seed} of class {before.cls}"
+    body = talks.WRITERS[ask.dialect](t, rng.random() < 0.4)
+    body["model"] = ask.model
+    ask.path, ask.body = talks.CLOUD_PATHS[ask.dialect], json.dumps(body).encode()
+    ask.allowed = places(site, ask.cls, p["name"])
+    before.allowed |= ask.allowed
+    return ask
+
+
 def make(rng, seed, site):
     """One request out of a generator of random numbers."""
+    if site.sticks and site.asked and rng.random() < 0.15:
+        for before in rng.sample(site.asked, min(8, len(site.asked))):
+            if known(before, site):
+                return follow(rng, seed, site, before)
     ask = Ask(seed)
     ask.should = True
     ask.cls = choose_key(rng, site, ask)
@@ -327,7 +394,7 @@ def make(rng, seed, site):
         ask.cls = join(ask.cls, site.tasks.get(task, NEVER))
         ask.kind, ask.should, t.system = "task", False, ""
     elif site.detects and rng.random() < 0.2 and ask.dialect != "generate":
-        t = put_personal(rng, w, t)
+        t = put_personal(rng, w, t, site)
         ask.kind, ask.cls, ask.should = "personal", join(ask.cls, "private"), False
     ask.talk = t
     stream = rng.random() < 0.4
@@ -345,5 +412,6 @@ def make(rng, seed, site):
     return ask
 
 
-WIRES = ("plain",) * 12 + ("chunked", "chunked", "slow", "pieces", "pipelined", "leave-early", "leave-late", "cut-body",
+WIRES = ("plain",) * 14 + ("http-1.0", "expect", "absolute", "closing",
+                         "chunked", "chunked", "slow", "pieces", "pipelined", "leave-early", "leave-late", "cut-body",
                           "long-length", "both-lengths")

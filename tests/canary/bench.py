@@ -15,6 +15,7 @@ import time
 
 from canary import ask as asks
 from canary import audit, faults, wire
+from canary import talk as talks
 from canary.site import Site
 from canary.upstream import Upstream
 from canary.words import Watch
@@ -39,7 +40,7 @@ class Bench:
         self.arrivals = collections.Counter()    # (upstream, dialect, phase)
         self.phases = collections.Counter()
         self.statuses = collections.Counter()
-        self.detects, self.sticks = True, False
+        self.detects = self.sticks = True
         self.clock = None
         self.serve_args = ()
         self.site_of = {}                        # by upstream name, of the round that runs
@@ -50,8 +51,8 @@ class Bench:
             self.clock = faults.Clock(self.work) if "san-" not in str(self.build) else None
         except (OSError, subprocess.CalledProcessError):
             self.clock = None
-        self.upstreams = [await Upstream(n, d, self.seen, tls).start() for n, d, tls in UPSTREAMS]
-        self.elsewhere = await Upstream("elsewhere", "openai", self.seen).start()
+        self.upstreams = [await Upstream(n, d, self.seen, self.grew, tls).start() for n, d, tls in UPSTREAMS]
+        self.elsewhere = await Upstream("elsewhere", "openai", self.seen, self.grew).start()
         self.site = None
 
     def close(self):
@@ -59,13 +60,15 @@ class Bench:
 
     # ---- what arrives ----
 
+    def grew(self, up, data):
+        if self.site and self.site.closed:
+            self.leaks.append(f"{up.name} got {len(data)} bytes during '{self.site.phase}', when nothing may be sent "
+                              f"(seed {self.site.seed}): {data[-300:]!r}")
+
     def seen(self, up, data, body):
         """Bytes at an upstream."""
         if body is not None and self.site:
             self.site.arrived.append((up, body, self.site.phase))
-        if self.site and self.site.closed:
-            self.leaks.append(f"{up.name} got {len(data)} bytes during '{self.site.phase}', when nothing may be sent "
-                              f"(seed {self.site.seed}): {data[-300:]!r}")
         if up is self.elsewhere:
             self.leaks.append(f"a request arrived where nobody sends to (seed {self.site and self.site.seed}): "
                               f"{data[:300]!r}")
@@ -88,7 +91,7 @@ class Bench:
             own, c = random.Random(f"{site.seed}/{site.phase}/{n}"), wire.Client()
             while queue:
                 group = [queue.popleft()]
-                while group[-1].wire == "pipelined" and queue and queue[0].wire == "pipelined" and len(group) < 4:
+                while group[0].wire == "pipelined" and queue and queue[0].wire == "plain" and len(group) < 4:
                     group.append(queue.popleft())
                 if not site.servers:
                     await asyncio.sleep(0.02)
@@ -115,6 +118,8 @@ class Bench:
             self.statuses[a.status] += 1
             self.counts[f"kind {a.kind}"] += 1
             self.counts["may leave" if a.allowed else "may not leave"] += 1
+            self.counts[f"arrived, {a.kind}"] += bool(a.seen)
+            self.counts[f"wire {a.wire}"] += 1
             for up in a.seen:
                 self.arrivals[up, a.dialect, site.phase] += 1
                 self.counts["arrived"] += 1
@@ -126,6 +131,18 @@ class Bench:
                 self.counts["should have arrived, and did"] += bool(a.seen)
                 if not a.seen and not a.wire.startswith(("leave", "cut", "long")):
                     self.note(a)
+
+    def uncovered(self):
+        """What a long run must have seen to say anything."""
+        cells = {c for at in self.arrivals for c in at}
+        wanted = {n for n, _, _ in UPSTREAMS} | set(talks.WRITERS) | {f.name for f in faults.ALL if not f.closed}
+        wanted.add(faults.BadUpstream.name)
+        missing = [f"nothing arrived: {c}" for c in sorted(wanted - cells)]
+        done = [f.name for f in faults.ALL if f.closed] + ["kind personal", "kind sticky", "kind task", "arrived, task"]
+        missing += [f"never: {c}" for c in done + [f"wire {w}" for w in asks.WIRES] if not self.counts[c]]
+        if self.counts["should have arrived, and did"] * 10 < 7 * self.counts["should arrive"]:
+            missing.append("too little of what may leave arrived")
+        return missing
 
     def note(self, a):
         self.counts["note " + f"{a.status} {a.text[:140]}"] += 1
@@ -144,7 +161,7 @@ class Bench:
         for i in range(size * fault.crowd):
             one = random.Random(f"{site.seed}/{n}/{i}")
             a = asks.make(one, f"{site.seed}/{n}/{i}", site)
-            a.phase = fault.name
+            a.phase, a.restarts = fault.name, site.restarts
             if fault.closed:
                 a.allowed, a.should = frozenset(), False
             for w in a.words:

@@ -1,4 +1,4 @@
-"""What goes wrong during a phase. A fault is set up while nothing runs and ended when all of its requests are over; kills
+"""What goes wrong during a phase. It is set up while nothing runs and ended when all of its requests are over; kills
 and fillings fall in between. `closed` faults are those during which nothing at all may arrive anywhere: no record can
 be written, so nothing may be sent."""
 import asyncio
@@ -61,10 +61,9 @@ class Kill(Fault):
     programs = ("hearth-worker", "hearth-egress", "hearth-serve")
 
     async def during(self):
-        for _ in range(self.rng.randrange(10, 20)):
-            await asyncio.sleep(self.rng.random() * self.rng.choice((0.005, 0.03, 0.1)))
-            what = self.rng.choices(self.programs, (4, 3, 1))[0]
-            pids = self.site.pids() if what == "hearth-serve" else self.site.helpers(what)
+        for _ in range(self.rng.randrange(12, 24)):
+            await asyncio.sleep(self.rng.random() * self.rng.choice((0.005, 0.03, 0.08)))
+            what, pids = self.choose()
             if not pids:
                 continue
             pid = self.rng.choice(pids)
@@ -76,6 +75,17 @@ class Kill(Fault):
             if what == "hearth-serve":
                 await self.site.restart(self.site.pids().index(pid))
         self.counted()
+
+
+    def choose(self):
+        """A program and its processes; of helpers more often the one that was killed less."""
+        if self.rng.random() < 0.15:
+            return "hearth-serve", self.site.pids()
+        kinds = sorted(self.programs[:2], key=lambda p: self.counts.get("kill " + p[7:], 0))
+        if self.rng.random() < 0.3:
+            kinds.reverse()
+        found = [(p, self.site.helpers(p)) for p in kinds]
+        return next((f for f in found if f[1]), found[0])
 
 
 class DiskFull(Fault):
@@ -172,6 +182,32 @@ class LogBroken(Fault):
             path.chmod(0o600)
 
 
+class TableBroken(Fault):
+    """The table of conversations is gone while the servers use it. Who removes it has begun anew; but what cannot be
+    written down any more is private."""
+    name = "table broken"
+
+    async def begin(self):
+        self.table = self.site.home / "conversations"
+        if not self.table.exists():
+            return False
+        self.before = self.table.read_bytes()
+        self.table.unlink()
+        if self.rng.random() < 0.5:
+            self.table.mkdir()
+        self.counted()
+        return True
+
+    async def end(self):
+        if self.table.is_dir():
+            self.table.rmdir()
+        self.table.write_bytes(self.before)
+        self.table.chmod(0o600)
+        for pid in self.site.pids():     # they hold the one that was removed
+            os.kill(pid, signal.SIGKILL)
+            await self.site.restart(self.site.pids().index(pid))
+
+
 class ClockBack(Fault):
     """A clock far behind the last record: no record can be written."""
     name, closed = "clock back", True
@@ -256,4 +292,4 @@ class BadUpstream(Fault):
             p["up"].mood = lambda: "good"
 
 
-ALL = (Fault, Kill, Kill, DiskFull, DiskFull, NoRoom, ReadOnly, LogBroken, ClockBack, ClockJumps, Reload)
+ALL = (Fault, Kill, Kill, Kill, DiskFull, DiskFull, NoRoom, ReadOnly, LogBroken, TableBroken, ClockBack, ClockJumps, Reload)

@@ -9,10 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 
 from canary.ask import CLASSES
 from canary.upstream import AUTHORITY
+from canary.words import canary
 
 HOME_KIB = 4096
 TASK = """hearth: 1
@@ -49,16 +49,21 @@ def free_port():
         return s.getsockname()[1]
 
 
+def run(*command):
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
 class Volume:
-    """A file system of HOME_KIB that can be filled: a tmpfs where mounting is permitted, else a folder whose writers are
-    held by RLIMIT_FSIZE."""
+    """A file system of HOME_KIB that can be filled: a tmpfs where mounting is permitted, else a folder whose writers
+    are held by RLIMIT_FSIZE."""
 
     def __init__(self, path):
         self.path = path
         path.mkdir(parents=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={HOME_KIB}k,mode=700", "tmpfs", str(path)],
-                              capture_output=True)
-        self.mounted = done.returncode == 0
+        self.mounted = run("mount", "-t", "tmpfs", "-o", f"size={HOME_KIB}k,mode=700", "tmpfs", str(path))
         self.filler = path / "filler"
 
     def fill(self, pids):
@@ -87,12 +92,11 @@ class Volume:
         self.filler.unlink(missing_ok=True)
 
     def remount(self, how):
-        return self.mounted and subprocess.run(["mount", "-o", f"remount,{how}", str(self.path)],
-                                               capture_output=True).returncode == 0
+        return self.mounted and run("mount", "-o", f"remount,{how}", str(self.path))
 
     def close(self):
         if self.mounted:
-            subprocess.run(["umount", "-l", str(self.path)], check=False)
+            run("umount", "-l", str(self.path))
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -109,7 +113,8 @@ class Site:
         self.detects, self.sticks = bench.detects, bench.sticks
         self.arrived = []        # (upstream, body) of whole requests
         self.errors = open(bench.work / f"{name}.log", "ab")
-        self.servers = []        # (process, port)
+        self.servers, self.restarts = [], 0      # (process, port)
+        self.set, self.words = bench.work / f"{name}.fp", bench.work / f"{name}.words"
         self.choose(rng)
 
     # ---- configuration ----
@@ -137,6 +142,7 @@ class Site:
                                    "class_max": given or highest, "said": given, "retries": rng.choice((None, 0, 1)),
                                    "budget": rng.random() < 0.15, "first": rng.random() < 0.2})
         rng.shuffle(self.providers)
+        self.own = self.choose_own(rng) if rng.random() < 0.5 else []
         self.write_config()
         for task, cls in self.tasks.items():
             folder = self.home / "tasks" / task
@@ -144,6 +150,20 @@ class Site:
             (folder / "task.yaml").write_text(TASK.format(id=task, cls=cls))
             (folder / "cases.jsonl").write_text('{"id": "c1", "input": "grass", "expected": "green"}\n'
                                                 '{"id": "c2", "input": "blood", "expected": "red"}\n')
+
+    def choose_own(self, rng):
+        """A phrase of a dictionary, and a passage of a private document."""
+        words = [canary(rng) for _ in range(14)]
+        phrase, passage = f"{words[0][:9]} {words[1][:7]}", " ".join(w[:8] for w in words[2:])
+        self.words.write_text(f"# own words\n{phrase}\n")
+        (self.volume.path / "letter.txt").write_text(f"Dear all,\n{passage}\nSo much for today.\n")
+        done = subprocess.run([str(self.bench.build / "hearth"), "privacy", "fingerprint", "add", "--set",
+                               str(self.set), str(self.volume.path / "letter.txt")],
+                              env=self.environment(), capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"canary: no fingerprints: {done.stderr}")
+        (self.volume.path / "letter.txt").unlink()
+        return [phrase, passage]
 
     def write_config(self):
         rows = ["version: 1", f"default_class: {self.default_class}", "parallel: 4", "keep_alive: 30s"]
@@ -156,6 +176,8 @@ class Site:
                 path.chmod(0o600)
             rows.append(f"  - {{name: {k['name']}, key_file: {path}"
                         f"{', default_class: ' + k.get('next', k['class']) if k['said'] else ''}}}")
+        if self.own:
+            rows.append(f"privacy: {{dictionary: {self.words}, fingerprints: {self.set}}}")
         rows.append("providers:")
         rows.append("  - {name: small, kind: local, model: tiny}")
         for p in self.providers:
@@ -210,6 +232,7 @@ class Site:
 
     async def restart(self, which):
         """After it was killed: another one at the same port."""
+        self.restarts += 1
         process, port = self.servers.pop(which)
         process.wait()
         await self.start_one(port)
@@ -233,4 +256,6 @@ class Site:
 
     def close(self):
         self.errors.close()
+        self.set.unlink(missing_ok=True)
+        self.words.unlink(missing_ok=True)
         self.volume.close()

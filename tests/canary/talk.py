@@ -14,7 +14,7 @@ LOCAL_PATHS = {"completions": "/v1/completions", "embeddings": "/v1/embeddings",
 
 @dataclasses.dataclass
 class Talk:
-    """turns: ("user" | "assistant", [texts that stand in parts]), ("call", name, arguments, id), ("result", id, text)"""
+    """turns: ("user" | "assistant", [texts of its parts]), ("call", name, arguments, id), ("result", id, text)"""
     system: str = ""
     turns: list = dataclasses.field(default_factory=list)
     tools: list = dataclasses.field(default_factory=list)   # (name, description, schema)

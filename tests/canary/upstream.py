@@ -1,7 +1,8 @@
 """Recording upstreams: they keep every byte that arrives, also of requests that never become whole, and answer in the
 dialect of OpenAI or Anthropic. TLS is undone here and not by asyncio, so that the bytes on the wire are kept as well.
 
-Each upstream says to `seen(upstream, data, body)` what arrived: body is that of a whole request, or None."""
+Each upstream says to `grew(upstream, data)` what arrives, at once, and to `seen(upstream, data, body)` what it is in the
+end: body is that of a whole request, or None."""
 import asyncio
 import json
 import pathlib
@@ -64,6 +65,7 @@ class Recorder(asyncio.Protocol):
 
     def data_received(self, data):
         self.up.bytes += len(data)
+        had = len(self.plain)
         if not self.tls:
             self.plain += data
         else:
@@ -77,6 +79,8 @@ class Recorder(asyncio.Protocol):
             except ssl.SSLError:
                 self.transport.close()
             self.flush()
+        if len(self.plain) > had:
+            self.up.grew(self.up, bytes(self.plain[had:]))
         while self.whole():
             pass
 
@@ -150,8 +154,8 @@ class Recorder(asyncio.Protocol):
 class Upstream:
     """up.mood(): how the next request is answered, one of MOODS or another word for well."""
 
-    def __init__(self, name, dialect, seen, tls=False):
-        self.name, self.dialect, self.seen = name, dialect, seen
+    def __init__(self, name, dialect, seen, grew, tls=False):
+        self.name, self.dialect, self.seen, self.grew = name, dialect, seen, grew
         self.tls = server_context() if tls else None
         self.mood = lambda: "good"
         self.elsewhere = "http://127.0.0.1:9/"

@@ -9,7 +9,10 @@ class Gone(Exception):
 
 
 def head_of(ask, port, length):
-    rows = [f"{ask.method} {ask.path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Content-Type: application/json"]
+    target = f"http://127.0.0.1:{port}{ask.path}" if ask.wire == "absolute" else ask.path
+    rows = [f"{ask.method} {target} HTTP/1.{0 if ask.wire == 'http-1.0' else 1}", f"Host: 127.0.0.1:{port}",
+            "Content-Type: application/json"]
+    rows += {"expect": ["Expect: 100-continue"], "closing": ["Connection: close"]}.get(ask.wire, [])
     rows += [f"{n}: {v}" for n, v in ask.headers]
     rows += length
     return ("\r\n".join(rows) + "\r\n\r\n").encode("latin-1")
@@ -44,7 +47,9 @@ def pieces_of(rng, ask, port):
 async def read_answer(reader, ask):
     """Status, headers and text of one answer into ask. Returns whether the connection goes on."""
     line = await reader.readline()
-    if not line.startswith(b"HTTP/1.1 "):
+    while line.startswith(b"HTTP/1.1 100") or line == b"\r\n":
+        line = await reader.readline()
+    if not line.startswith(b"HTTP/1."):
         raise Gone(line)
     status, headers = int(line[9:12]), {}
     while (row := await reader.readline()).strip():
@@ -87,7 +92,7 @@ class Client:
             self.drop(port)
 
     async def send(self, rng, asks, port):
-        """One request, or several behind each other (pipelined). Whatever goes wrong on the way is not an error here."""
+        """One request, or several behind each other (pipelined). What goes wrong on the way is no error here."""
         try:
             await asyncio.wait_for(self.talk(rng, asks, port), SECONDS)
         except (OSError, Gone, ValueError, asyncio.IncompleteReadError, asyncio.TimeoutError) as e:
