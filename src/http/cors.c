@@ -55,7 +55,8 @@ void http_allow_origin(http_request *r, const char *origin)
     http_set(r, "Access-Control-Allow-Origin", origin);
     http_set(r, "Access-Control-Expose-Headers",
              "x-request-id, request-id, retry-after, x-hearth-route, x-hearth-provider, x-hearth-class, "
-             "x-hearth-reason, x-hearth-evidence, x-hearth-task, x-hearth-state, x-hearth-not-enforced");
+             "x-hearth-reason, x-hearth-evidence, x-hearth-task, x-hearth-state, x-hearth-cascade, "
+             "x-hearth-not-enforced");
 }
 
 /* The headers that clients send differ by client and version; which site asks is what is decided here. */

@@ -200,6 +200,7 @@ static void build_cascade(route_input *in, size_t index, int level)
     build(in, index);
     in->cascade = levels_of[level];
     in->cloud.latency_p95_ms = 800;
+    in->cloud.public_only = level_of(index, PREVIOUS) % 2; /* an axis along which nothing is compared */
 }
 
 static void check_cascade(const route_input *in, const route_decision *plain, const route_decision *d, size_t point)
@@ -209,6 +210,8 @@ static void check_cascade(const route_input *in, const route_decision *plain, co
     if (c->on && (stays || c->cloud_place == PRIVACY_LOCAL ||
                   (in->privacy == PRIVACY_INTERNAL && c->cloud_place == PRIVACY_REMOTE)))
         fail_msg("point %zu escalates to where its class may not go", point);
+    if ((c->on || d->choice == ROUTE_CLOUD) && in->cloud.public_only && in->privacy != PRIVACY_PUBLIC)
+        fail_msg("point %zu goes to a server that takes public requests only", point);
     if (c->on && (!in->cascade.found || in->local.n < in->local.n_cases || in->local.place != PRIVACY_LOCAL ||
                   strcmp(c->local, "local:m") || strcmp(c->cloud, "cloud") || d->choice == ROUTE_REFUSE))
         fail_msg("point %zu has a cascade that rests on nothing", point);
