@@ -7,16 +7,17 @@ import time
 
 class Upstream:
     """up.pieces texts, up.gap seconds apart; up.hold (an Event): not before it is set. up.left counts who went early.
-    up.status: what it answers with instead of 200; up.breaks: the answer breaks off before its end."""
+    up.status: what it answers with instead of 200; up.breaks: the answer breaks off before its end. up.body: the last
+    request."""
 
     def __init__(self):
         self.pieces, self.gap, self.hold, self.left, self.asked = ["one ", "two ", "three"], 0, None, 0, 0
-        self.status, self.breaks = 200, False
+        self.status, self.breaks, self.body = 200, False, b""
         up = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                self.rfile.read(int(self.headers["content-length"]))
+                up.body = self.rfile.read(int(self.headers["content-length"]))
                 up.asked += 1
                 if up.status != 200:
                     self.send_error(up.status)

@@ -233,7 +233,7 @@ static void a_cascade_never_leaves_its_class_and_is_monotone(void **state)
     static route_input in;
     static route_decision plain, d, up;
     size_t on = 0, cheaper = 0, below = 0;
-    for (size_t i = 0; i < total; i += 13) {
+    for (size_t i = 0; i < total; i += 23) {
         bool before = false;
         build_cascade(&in, i, NO_CASCADE);
         route_decide(&in, &plain);
@@ -260,7 +260,7 @@ static void a_cascade_never_leaves_its_class_and_is_monotone(void **state)
         }
     }
     printf("%zu cascades, %zu make a cloud affordable, %zu of a task that is below its bar\n", on, cheaper, below);
-    assert_true(on > 500 && cheaper > 100 && below > 100);
+    assert_true(on > 250 && cheaper > 80 && below > 80);
 }
 
 static route_input good(void)
