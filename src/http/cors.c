@@ -56,6 +56,7 @@ void http_allow_origin(http_request *r, const char *origin)
     http_set(r, "Access-Control-Expose-Headers",
              "x-request-id, request-id, retry-after, x-hearth-route, x-hearth-provider, x-hearth-class, "
              "x-hearth-reason, x-hearth-evidence, x-hearth-task, x-hearth-state, x-hearth-recognised, "
+             "x-hearth-cascade, x-hearth-class-reason, x-hearth-below-bar, x-hearth-policy, "
              "x-hearth-not-enforced");
 }
 

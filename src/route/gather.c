@@ -305,10 +305,16 @@ static bool allowed(const work *w, const route_side *r)
     return privacy_allows(w->privacy, r->place) && !(r->public_only && w->privacy != PRIVACY_PUBLIC);
 }
 
+/* Nothing says that it is too dear. */
+static bool affordable(const work *w, const route_side *r)
+{
+    return !(w->t->limits.cost_usd >= 0 && r->cost_usd > w->t->limits.cost_usd);
+}
+
 static bool better_cloud(const work *w, const route_side *a, const route_side *b)
 {
-    bool fa = allowed(w, a), fb = allowed(w, b);
-    return fa != fb ? fa : a->n > 0 && b->n == 0;
+    bool fa = allowed(w, a), fb = allowed(w, b), ca = affordable(w, a), cb = affordable(w, b);
+    return fa != fb ? fa : ca != cb ? ca : a->n > 0 && b->n == 0;
 }
 
 static side_work *pick(work *w, bool local)

@@ -130,7 +130,8 @@ typedef struct route_settings {
 
 /* l may be NULL (no ledger yet): then nothing is known. *out is complete or not written. Sides are chosen so: among
  * local sources the one that meets the task's requirements, else the one with the highest lower bound; the cloud is the
- * first configured one with evidence that the class allows, else the first that it allows. */
+ * first configured one that the class allows, that is not known to cost more than the limit, and that has evidence;
+ * else the first without evidence, else the first that costs more. */
 status route_gather(ledger *l, const struct task *t, const route_settings *s, route_input *out, error *err) MUST_CHECK;
 
 /* Keeps a decision in the ledger, with the counts and evidence that it rests on, when it differs from the task's newest

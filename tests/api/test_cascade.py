@@ -21,6 +21,7 @@ TASK = """hearth: 1
 id: %s
 privacy: %s
 prompt: 'Answer in JSON. The colour of {{input}}:'
+variants: {up: 'Say as JSON which colour {{input}} has.'}
 output:
   kind: json
   schema: {type: object, properties: {colour: {enum: [red, green, blue]}}, required: [colour],
@@ -171,6 +172,8 @@ def both_ways_in_two_dialects():
         assert up.asked == before, "what is sure was asked elsewhere"
         escalated(asks(unsure), unsure)
         assert up.asked == before + 1
+        prompt = json.loads(up.bodies[-1])["messages"]  # each side is asked as it was, or would be, measured
+        assert prompt == [{"role": "user", "content": f"Say as JSON which colour {INPUTS[unsure]} has."}], prompt
 
 
 def usage_counts_both():

@@ -37,7 +37,7 @@ static double true_risk(const world *w, double tau)
     return w->base * pow(1 - (s < 0 ? 0 : s), w->power) / (w->power + 1);
 }
 
-enum { N_MAX = 1000, RUNS = 2000 };
+enum { N_MAX = 1000, RUNS = 1000 };
 static double x[N_MAX];
 static bool right[N_MAX], malformed[N_MAX];
 

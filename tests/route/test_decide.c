@@ -212,6 +212,7 @@ static void offer_cascade(route_input *in, int level)
     };
     in->cascade = levels_of[level];
     in->cloud.latency_p95_ms = 800;
+    in->cloud.public_only = level_of(index, PREVIOUS) % 2; /* an axis along which nothing is compared */
 }
 
 static void build_cascade(route_input *in, size_t index, int level)
@@ -227,6 +228,8 @@ static void check_cascade(const route_input *in, const route_decision *plain, co
     if (c->on && (stays || c->cloud_place == PRIVACY_LOCAL ||
                   (in->privacy == PRIVACY_INTERNAL && c->cloud_place == PRIVACY_REMOTE)))
         fail_msg("point %zu escalates to where its class may not go", point);
+    if ((c->on || d->choice == ROUTE_CLOUD) && in->cloud.public_only && in->privacy != PRIVACY_PUBLIC)
+        fail_msg("point %zu goes to a server that takes public requests only", point);
     if (c->on && (!in->cascade.found || in->local.n < in->local.n_cases || in->local.place != PRIVACY_LOCAL ||
                   strcmp(c->local, "local:m") || strcmp(c->cloud, "cloud") || d->choice == ROUTE_REFUSE))
         fail_msg("point %zu has a cascade that rests on nothing", point);
@@ -248,7 +251,7 @@ static void a_cascade_never_leaves_its_class_and_is_monotone(void **state)
     static route_input in;
     static route_decision plain, d, up;
     size_t on = 0, cheaper = 0, below = 0;
-    for (size_t i = 0; i < total; i += 13) {
+    for (size_t i = 0; i < total; i += 23) {
         bool before = false;
         build_cascade(&in, i, NO_CASCADE);
         route_decide(&in, &plain);
@@ -275,7 +278,7 @@ static void a_cascade_never_leaves_its_class_and_is_monotone(void **state)
         }
     }
     printf("%zu cascades, %zu make a cloud affordable, %zu of a task that is below its bar\n", on, cheaper, below);
-    assert_true(on > 500 && cheaper > 100 && below > 100);
+    assert_true(on > 250 && cheaper > 80 && below > 80);
 }
 
 /* ---- policies and shadows ---- */

@@ -352,6 +352,28 @@ static void an_internal_request_goes_to_its_own_premises(void **state)
     assert_non_null(strstr(w->d.reason, "it is internal, and desk takes public requests only"));
 }
 
+/* A cloud that costs too much does not hide one that does not. */
+static void what_is_too_dear_gives_way(void **state)
+{
+    world *w = *state;
+    const route_candidate places[] = { { "dear", PRIVACY_REMOTE, false, 1000, 1000, false },
+                                       { "cheap", PRIVACY_REMOTE, false, 1, 1, false },
+                                       { "unknown", PRIVACY_ON_PREMISES, false, NAN, NAN, false } };
+    put(w->l, w->t, (answers){ "dear", "remote", "openai:d#m", "", NULL, CASES, 60 });
+    put(w->l, w->t, (answers){ "cheap", "remote", "openai:c#m", "", NULL, CASES, 55 });
+    decide(w, w->t, places, 3);
+    assert_string_equal(w->d.provider, "dear"); /* there is no limit: the first */
+    w->t->limits.cost_usd = 0.01; /* an answer of 110 tokens costs 0.11 there */
+    decide(w, w->t, places, 3);
+    assert_string_equal(w->d.provider, "cheap");
+    assert_int_equal(w->in.cloud.n_pass, 55);
+    w->t->limits.cost_usd = 0.00001; /* what is not known is not too much */
+    decide(w, w->t, places, 3);
+    assert_string_equal(w->d.provider, "unknown");
+    decide(w, w->t, places, 2);
+    assert_int_equal(w->d.choice, ROUTE_REFUSE);
+}
+
 static void the_table_is_aligned(void **state)
 {
     world *w = *state;
@@ -411,7 +433,8 @@ int main(void)
         TEST(what_was_decided_is_remembered), TEST(what_is_due_is_named),
         TEST(a_recording_is_no_place_to_go), TEST(speed_of_another_machine_is_not_ours),
         TEST(the_two_sides_are_paired_case_by_case), TEST(the_better_local_model_is_taken),
-        TEST(an_internal_request_goes_to_its_own_premises), TEST(the_table_is_aligned),
+        TEST(an_internal_request_goes_to_its_own_premises),
+        TEST(what_is_too_dear_gives_way), TEST(the_table_is_aligned),
         TEST(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
