@@ -193,6 +193,10 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local/|$(PREFIX)/|' packaging/hearth.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/hearth.service
 	install -m 644 packaging/hearth.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
+	sed 's|/usr/local/|$(PREFIX)/|' packaging/hearth-reassess.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/user/hearth-reassess.service
+	install -m 644 packaging/hearth-reassess.timer $(DESTDIR)$(PREFIX)/lib/systemd/user/
 	install -m 644 include/hearth.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/libhearth.a $(DESTDIR)$(PREFIX)/lib/
 	$(if $(SAN),,install -m 755 $(BUILD)/libhearth.so $(DESTDIR)$(PREFIX)/lib/libhearth.so.$(VERSION))

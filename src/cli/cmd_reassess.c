@@ -1,5 +1,6 @@
 /* cmd_reassess.c: hearth reassess [TASK…]: what was true once is asked again. Shows what is due and why, measures it
  * within a budget where that is asked for, and says which task changed sides. */
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,30 +8,34 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/measuring.h"
+#include "cli/reassess_history.h"
 #include "measure/measure.h"
 #include "measure/tools.h"
 #include "plat/clock.h"
 #include "plat/machine.h"
 #include "provider/models.h"
 #include "route/plan.h"
+#include "route/policy.h"
 #include "task/task.h"
 
 enum { OFFERS_MAX = 128 };
 
 static const usage help = {
-    "hearth reassess [TASK…] [--measure] [OPTION]…",
+    "hearth reassess [TASK…] [--measure] [--apply] [OPTION]…",
     "What needed the cloud last quarter may have crossed over, and what ran here may not be good enough any more.\n"
     "Shows for each task which evidence is due and why: a model file or prompt that changed, a model in the models\n"
     "directory that was never tried on it, cases without an answer, a server that was last asked long ago. With\n"
-    "--measure it asks what is due, each until it is decided, and says which task changed sides; --max-time and\n"
-    "--max-cost are of all together. --history tells on which day each task crossed over, and with which counts.\n"
+    "--measure it asks what is due, each until it is decided, and says which task changed sides; the budget is of all\n"
+    "together, and without one the policy's holds. Where the policy says `changes: propose`, what is proven for this\n"
+    "machine is only proposed; --apply applies it. --history tells on which day each task changed sides: counts,\n"
+    "intervals, margin, evidence, and which change of model came with it.\n"
     "\n"
-    "example: hearth reassess --measure --max-time 3600\n",
+    "example: hearth reassess --measure --budget-minutes 60 --budget-usd 1\n",
 };
 
 typedef struct job {
-    bool json, measure, history;
-    double max_time_s, max_cost, days;
+    bool json, measure, history, apply;
+    double max_time_s, max_cost, minutes, days;
     config *cfg;
     ledger *l;
     plan_offer offers[OFFERS_MAX];
@@ -132,7 +137,8 @@ static status measure_one(job *j, asked *a, const plan_item *item, error *err)
     status s = measuring_open(&p, j->offers[item->offer].provider, j->cfg, 0, err);
     if (!s)
         s = measure_tools_open(&tools, a->t, j->cfg, err);
-    measure_options o = { .until_decided = true, .tools = tools, .stop = &stop_asked,
+    measure_options o = { .until_decided = true, .fresh = item->reason == PLAN_ALARM, .tools = tools,
+                          .stop = &stop_asked,
                           .max_seconds = j->max_time_s > 0 ? j->max_time_s - seconds : 0,
                           .max_cost_usd = j->max_cost > 0 ? j->max_cost - j->spent_usd : 0 };
     if (!s)
@@ -167,6 +173,9 @@ static void print_task(const job *j, const asked *a)
     for (size_t i = 0; i < j->n_offers; i++)
         printf("  %-11s %s: %s%s\n", plan_reason_name(a->items[i].reason), j->offers[i].provider, a->items[i].why,
                may_ask(j, a->t, j->offers[i].provider) ? "" : " (its class keeps the cases away from there)");
+    if (a->is.proposed)
+        printf("  %sproposed%s    local (%s): %s\n", cli_style(1, "\033[33m"), cli_style(1, "\033[0m"),
+               a->after.local.provider, a->is.reason);
     if (a->is.choice != a->was.choice || a->is.state != a->was.state)
         printf("  %schanged%s     %s (%s) -> %s (%s): %s\n", cli_style(1, "\033[33m"), cli_style(1, "\033[0m"),
                route_choice_name(a->was.choice), route_state_name(a->was.state), route_choice_name(a->is.choice),
@@ -180,6 +189,7 @@ static js *decision_js(const route_decision *d)
     js_set(o, "state", js_new_string(route_state_name(d->state)));
     js_set(o, "provider", js_new_string(d->provider));
     js_set(o, "reason", js_new_string(d->reason));
+    js_set(o, "proposed", js_new_bool(d->proposed));
     return o;
 }
 
@@ -204,40 +214,6 @@ static js *task_js(const job *j, const asked *a)
     return o;
 }
 
-/* The days on which a task's verdict became another one. */
-static status tell_history(job *j, const task *t, error *err)
-{
-    ledger_decisions all = { 0 };
-    const char *last = "";
-    char at[CLOCK_TEXT];
-    status s = ledger_find_decisions(j->l, t->id, &all, err);
-    for (size_t i = 0; !s && i < all.n; i++) {
-        const ledger_decision *d = &all.rows[i];
-        if (strcmp(d->verdict, last) == 0)
-            continue;
-        last = d->verdict;
-        if (j->json) {
-            js *one = js_object();
-            js_set(one, "task", js_new_string(t->id));
-            js_set(one, "at", js_new_string(clock_utc_text(d->at_us, at)));
-            js_set(one, "state", js_new_string(d->verdict));
-            js_set(one, "pass", js_new_int((int64_t)d->n_pass));
-            js_set(one, "cases", js_new_int((int64_t)d->n));
-            js_set(one, "only_local", js_new_int((int64_t)d->win));
-            js_set(one, "same", js_new_int((int64_t)d->tie));
-            js_set(one, "only_cloud", js_new_int((int64_t)d->loss));
-            js_push(j->out, one);
-        } else {
-            printf("%s  %-24s %-10s %llu of %llu right; pairs %llu/%llu/%llu%s\n", clock_utc_text(d->at_us, at), t->id,
-                   d->verdict, (unsigned long long)d->n_pass, (unsigned long long)d->n, (unsigned long long)d->win,
-                   (unsigned long long)d->tie, (unsigned long long)d->loss,
-                   strcmp(d->verdict, "local") == 0 ? "  crossed over" : "");
-        }
-    }
-    ledger_decisions_close(&all);
-    return s;
-}
-
 static status reassess_one(job *j, task *t, error *err)
 {
     asked *a = mem_zero(sizeof *a);
@@ -253,7 +229,11 @@ static status reassess_one(job *j, task *t, error *err)
         measure_due(j, a);
     if (!s)
         s = measuring_decide(j->l, j->cfg, t, &a->after, &a->is, err);
-    if (!s && j->measure)
+    if (!s && j->apply && a->is.proposed) { /* a person's word, whatever the policy waits for */
+        a->after.rules.propose = false;
+        route_decide(&a->after, &a->is);
+    }
+    if (!s && (j->measure || j->apply))
         s = route_record(j->l, t, &a->after, &a->is, NULL, err);
     if (!s && j->json)
         js_push(j->out, task_js(j, a));
@@ -276,7 +256,7 @@ static int run_tasks(job *j, char **words, size_t n_words)
         if (!s)
             s = task_load_cases(t, &err);
         if (!s)
-            s = j->history ? tell_history(j, t, &err) : reassess_one(j, t, &err);
+            s = j->history ? reassess_history(j->l, t, j->json ? j->out : NULL, &err) : reassess_one(j, t, &err);
         if (s)
             worse(j, report("reassess", &err));
         task_close(&t);
@@ -285,9 +265,39 @@ static int run_tasks(job *j, char **words, size_t n_words)
     return j->code;
 }
 
+/* Not given is NAN. */
+static bool budget_ok(job *j)
+{
+    const double given[] = { j->days, j->max_time_s, j->max_cost, j->minutes };
+    for (size_t i = 0; i < ARRAY_LEN(given); i++)
+        if (given[i] < 0)
+            return false;
+    if (!isnan(j->minutes))
+        j->max_time_s = 60 * j->minutes;
+    return true;
+}
+
+/* What the command line leaves open, the policy says, and else the usual. */
+static status take_policy(job *j, error *err)
+{
+    policy *p = NULL;
+    int64_t number = 0;
+    status s = policy_open(&p, &number, j->l, err);
+    if (s)
+        return s;
+    if (isnan(j->max_time_s))
+        j->max_time_s = p && p->reassess_minutes >= 0 ? 60 * p->reassess_minutes : 0;
+    if (isnan(j->max_cost))
+        j->max_cost = p && p->reassess_usd >= 0 ? p->reassess_usd : 0;
+    if (isnan(j->days))
+        j->days = p && p->reassess_days >= 0 ? p->reassess_days : 90;
+    policy_close(&p);
+    return OK;
+}
+
 int cmd_reassess(int argc, char **argv)
 {
-    job j = { .days = 90 };
+    job j = { .days = NAN, .max_time_s = NAN, .max_cost = NAN, .minutes = NAN };
     error err = { 0 };
     size_t n_words = 0;
     int code = EXIT_OK;
@@ -295,14 +305,17 @@ int cmd_reassess(int argc, char **argv)
         { "measure", 0, OPTION_FLAG, &j.measure, NULL, "ask what is due" },
         { "history", 0, OPTION_FLAG, &j.history, NULL, "the days on which tasks changed sides" },
         { "days", 0, OPTION_FLOAT, &j.days, "N", "a server is due after so many days (default 90; 0: never)" },
-        { "max-time", 0, OPTION_FLOAT, &j.max_time_s, "SECONDS", "stop after so long" },
-        { "max-cost", 0, OPTION_FLOAT, &j.max_cost, "USD", "spend no more than this, at the configured prices" },
+        { "apply", 0, OPTION_FLAG, &j.apply, NULL, "what is proven becomes the route, though it was only proposed" },
+        { "max-time", 0, OPTION_FLOAT, &j.max_time_s, "SECONDS", "as --budget-minutes, in seconds" },
+        { "budget-minutes", 0, OPTION_FLOAT, &j.minutes, "N", "stop after so long; 0: no limit" },
+        { "budget-usd", 0, OPTION_FLOAT, &j.max_cost, "USD", "spend no more, at the configured prices; 0: no limit" },
+        { "max-cost", 0, OPTION_FLOAT, &j.max_cost, "USD", "as --budget-usd" },
         { "json", 0, OPTION_FLAG, &j.json, NULL, "one JSON document instead of text" },
     };
     if (!options_read(argc, argv, &help, options, ARRAY_LEN(options), &n_words, &code))
         return code;
-    if (j.days < 0 || j.max_time_s < 0 || j.max_cost < 0)
-        return usage_error("reassess", "--days, --max-time and --max-cost are at least 0");
+    if (!budget_ok(&j))
+        return usage_error("reassess", "--days and the budget are at least 0");
     struct sigaction interrupt = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
     sigaction(SIGINT, &interrupt, NULL);
     j.began_us = clock_mono_us();
@@ -312,6 +325,8 @@ int cmd_reassess(int argc, char **argv)
         s = find_offers(&j, &err);
     if (!s)
         s = ledger_open(&j.l, NULL, LEDGER_WRITE, &err);
+    if (!s)
+        s = take_policy(&j, &err);
     code = s ? report("reassess", &err) : run_tasks(&j, argv + 1, n_words);
     if (!s && j.json)
         worse(&j, cli_print_json(j.out, "reassess"));

@@ -5,11 +5,12 @@
 
 #include "base/mem.h"
 #include "ledger/tally.h"
+#include "ledger/watch.h"
 #include "task/evidence.h"
 
 const char *plan_reason_name(plan_reason r)
 {
-    static const char *const names[] = { "current", "new", "model", "stale", "incomplete", "old" };
+    static const char *const names[] = { "current", "new", "model", "stale", "incomplete", "alarm", "old" };
     return names[(unsigned)r < PLAN_REASONS ? r : PLAN_STALE];
 }
 
@@ -44,8 +45,15 @@ static void say(plan_item *item, plan_reason reason, const char *why)
     snprintf(item->why, sizeof item->why, "%s", why);
 }
 
-static void judge(const plan_offer *o, const ledger_source *src, const tally *t, const char *sampling, int64_t now_us,
-                  int64_t max_age_us, plan_item *item)
+/* What is due by the time that passed, or by what happened in it. */
+typedef struct plan_clock {
+    int64_t now_us, max_age_us;
+    int64_t alarm_us; /* the newest alarm; 0: none */
+    char alarm[32];   /* of which detector */
+} plan_clock;
+
+static void judge(const plan_offer *o, const ledger_source *src, const tally *t, const char *sampling,
+                  const plan_clock *when, plan_item *item)
 {
     char text[200];
     bool known = o->model_digest[0] && src->evidence.model[0];
@@ -61,9 +69,12 @@ static void judge(const plan_offer *o, const ledger_source *src, const tally *t,
     } else if (item->n_kept < item->n_cases) {
         snprintf(text, sizeof text, "%u of %u cases are answered", item->n_kept, item->n_cases);
         say(item, PLAN_INCOMPLETE, text);
-    } else if (!known && max_age_us > 0 && now_us - item->measured_us > max_age_us) {
+    } else if (when->alarm_us > item->measured_us) {
+        snprintf(text, sizeof text, "the detector of live answers (%s) alarmed since it was measured", when->alarm);
+        say(item, PLAN_ALARM, text);
+    } else if (!known && when->max_age_us > 0 && when->now_us - item->measured_us > when->max_age_us) {
         snprintf(text, sizeof text, "measured %lld days ago, and what a server serves may have changed",
-                 (long long)((now_us - item->measured_us) / 86400000000));
+                 (long long)((when->now_us - item->measured_us) / 86400000000));
         say(item, PLAN_OLD, text);
     } else {
         say(item, PLAN_CURRENT, "nothing changed since it was measured");
@@ -83,7 +94,7 @@ static const ledger_source *newest_of(const ledger_sources *all, const plan_offe
 }
 
 static status plan_one(ledger *l, const struct task *t, const plan_offer *o, const ledger_source *src,
-                       const char *sampling, int64_t now_us, int64_t max_age_us, plan_item *item, error *err)
+                       const char *sampling, const plan_clock *when, plan_item *item, error *err)
 {
     ledger_rows rows = { 0 };
     tally kept = { 0 };
@@ -93,9 +104,21 @@ static status plan_one(ledger *l, const struct task *t, const plan_offer *o, con
     }
     status s = count_kept(l, t, src, item, &kept, &rows, err);
     if (!s)
-        judge(o, src, &kept, sampling, now_us, max_age_us, item);
+        judge(o, src, &kept, sampling, when, item);
     tally_clear(&kept);
     ledger_rows_close(&rows);
+    return s;
+}
+
+static status find_alarm(ledger *l, const struct task *t, plan_clock *when, error *err)
+{
+    ledger_alarms all = { 0 };
+    status s = ledger_find_alarms(l, t->id, &all, err);
+    if (!s && all.n) {
+        when->alarm_us = all.rows[all.n - 1].at_us;
+        snprintf(when->alarm, sizeof when->alarm, "%s", all.rows[all.n - 1].kind);
+    }
+    ledger_alarms_close(&all);
     return s;
 }
 
@@ -104,13 +127,15 @@ status plan_make(ledger *l, const struct task *t, const plan_offer *offers, size
 {
     ledger_sources all = { 0 };
     char *sampling = NULL;
+    plan_clock when = { .now_us = now_us, .max_age_us = max_age_us };
     status s = task_sampling_key(t, &sampling, err);
+    if (!s && l)
+        s = find_alarm(l, t, &when, err);
     if (!s && l)
         s = ledger_find_sources(l, t->id, &all, err);
     for (size_t i = 0; !s && i < n; i++) {
         items[i] = (plan_item){ .offer = i, .n_cases = (uint32_t)task_measured(t) };
-        s = plan_one(l, t, &offers[i], newest_of(&all, &offers[i]), sampling, now_us, max_age_us, &items[i],
-                     err);
+        s = plan_one(l, t, &offers[i], newest_of(&all, &offers[i]), sampling, &when, &items[i], err);
     }
     ledger_sources_close(&all);
     mem_free(sampling);

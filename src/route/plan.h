@@ -20,10 +20,11 @@ typedef enum plan_reason {
     PLAN_MODEL,      /* the model file changed */
     PLAN_STALE,      /* prompt, cases, graders or sampling changed */
     PLAN_INCOMPLETE, /* some cases have no answer */
+    PLAN_ALARM,      /* a detector of its live answers alarmed since (ledger/watch.h) */
     PLAN_OLD,        /* the newest answer is older than was asked for: what a server serves may have changed */
     PLAN_REASONS,
 } plan_reason;
-const char *plan_reason_name(plan_reason r); /* "current", "new", "model", "stale", "incomplete", "old" */
+const char *plan_reason_name(plan_reason r); /* "current", "new", "model", "stale", "incomplete", "alarm", "old" */
 
 typedef struct plan_item {
     size_t offer;

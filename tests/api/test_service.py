@@ -167,13 +167,19 @@ door_unit = configparser.RawConfigParser(strict=False)
 door_unit.optionxform = str
 door_unit.read(units / "hearth.socket")
 assert door_unit["Socket"]["ListenStream"] == "127.0.0.1:5150"
+timer = configparser.RawConfigParser(strict=False)
+timer.optionxform = str
+timer.read([units / "hearth-reassess.timer", units / "hearth-reassess.service"])
+assert timer["Timer"]["Persistent"] == "true" and timer["Service"]["Type"] == "oneshot"
+assert timer["Service"]["ExecStart"].endswith("hearth reassess --measure --json")
 if shutil.which("systemd-analyze"):
     with tempfile.TemporaryDirectory() as place:
-        for name in ("hearth.service", "hearth.socket"):
+        for name in ("hearth.service", "hearth.socket", "hearth-reassess.service", "hearth-reassess.timer"):
             text = (units / name).read_text().replace("/usr/local/bin/hearth", str(BUILD / "hearth"))
             (pathlib.Path(place) / name).write_text(text)
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no",
-                               f"{place}/hearth.socket", f"{place}/hearth.service"], capture_output=True, text=True)
+                               f"{place}/hearth.socket", f"{place}/hearth.service",
+                               f"{place}/hearth-reassess.timer"], capture_output=True, text=True)
         mine = [t for t in (done.stdout + done.stderr).splitlines() if "hearth" in t]
         assert not mine, mine
 shutil.rmtree(home)

@@ -21,9 +21,10 @@ make -s install "$@" DESTDIR="$root" PREFIX=/opt/hearth >"$root/log" 2>&1 || { c
 top=$root/opt/hearth
 h=$top/bin/hearth
 for f in bin/hearth libexec/hearth/hearth-serve libexec/hearth/hearth-worker libexec/hearth/hearth-egress \
-    lib/systemd/system/hearth.service lib/systemd/system/hearth.socket include/hearth.h lib/libhearth.a lib/pkgconfig/hearth.pc share/hearth/tasks/ticket-class/task.yaml; do
+    lib/systemd/system/hearth.service lib/systemd/system/hearth.socket lib/systemd/user/hearth-reassess.service lib/systemd/user/hearth-reassess.timer include/hearth.h lib/libhearth.a lib/pkgconfig/hearth.pc share/hearth/tasks/ticket-class/task.yaml; do
     [ -e "$top/$f" ] || fail "$f was not installed"
 done
+grep -q '^ExecStart=/opt/hearth/bin/hearth reassess' "$top/lib/systemd/user/hearth-reassess.service" || fail "the timer starts another hearth"
 grep -q '^ExecStart=/opt/hearth/bin/hearth serve' "$top/lib/systemd/system/hearth.service" || fail "the unit starts another hearth"
 [ -z "$(find "$root/opt" ! -type l -perm /022)" ] || fail "something is writable by others: $(find "$root/opt" ! -type l -perm /022 | head -n 3)"
 [ "$(ls "$root")" = "$(printf 'log\nopt')" ] || fail "files outside of PREFIX: $(ls "$root")"
