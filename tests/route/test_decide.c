@@ -201,7 +201,7 @@ static void missing_numbers_never_argue_for_local(void **state)
 enum { NO_CASCADE, NO_THRESHOLD, POOR, FINE, CASCADES };
 
 /* From worse to better: the walk's point with the calibration of this level. */
-static void offer_cascade(route_input *in, int level)
+static void offer_cascade(route_input *in, size_t index, int level)
 {
     static const route_calibration levels_of[CASCADES] = {
         [NO_THRESHOLD] = { .asked = true, .risk = 0.25, .confidence = 0.95, .n = 60, .why = "few" },
@@ -218,7 +218,7 @@ static void offer_cascade(route_input *in, int level)
 static void build_cascade(route_input *in, size_t index, int level)
 {
     build(in, index);
-    offer_cascade(in, level);
+    offer_cascade(in, index, level);
 }
 
 static void check_cascade(const route_input *in, const route_decision *plain, const route_decision *d, size_t point)
@@ -297,7 +297,7 @@ static void no_policy_lets_more_out(void **state)
         build(&in, i);
         tell(&in, told);
         if (i % 3 == 0)
-            offer_cascade(&in, FINE);
+            offer_cascade(&in, i, FINE);
         route_decide(&in, &d);
         assert_true(!d.cascade.on || in.rules.pin == PIN_NONE);
         assert_true(!d.cascade.on || !in.rules.propose || level_of(i, PREVIOUS) != 0);
