@@ -132,6 +132,22 @@ void api_target_facts(const target *t, route_input *out)
     unbind(t, out);
 }
 
+/* Facts for the class in out->privacy: those at hand, or, where it may go less far than they are for, others. */
+static status hold_facts(api *a, const char *name, target *out, error *err)
+{
+    const facts_sheet *s = NULL;
+    if (out->sheet && privacy_ceiling(out->sheet->in.privacy) == privacy_ceiling(out->privacy))
+        return OK;
+    status st = facts_hold(a->facts, name, out->privacy, &s, err);
+    if (st)
+        return st;
+    facts_release(a->facts, out->sheet);
+    out->facts = a->facts;
+    out->sheet = s;
+    out->t = s->t;
+    return OK;
+}
+
 /* The facts are kept between requests, the decision is each request's own. floor: its class besides the task's. */
 static bool target_task(api *a, const char *name, const js *input, const request_message *messages, size_t n,
                         privacy_class floor, target *out, api_fault *f)
@@ -141,11 +157,12 @@ static bool target_task(api *a, const char *name, const js *input, const request
     snprintf(out->task, sizeof out->task, "%s", name);
     if (strchr(name, '/') || strchr(name, '.'))
         return api_refuse(f, FAULT_INVALID, "model", "'%s' is not the name of a task", name);
-    out->facts = a->facts;
-    if (facts_hold(a->facts, name, floor, &out->sheet, &e))
+    out->privacy = floor;
+    if (hold_facts(a, name, out, &e))
         return api_refuse_status(f, "model", &e);
-    out->t = out->sheet->t;
-    out->privacy = privacy_class_join(out->t->privacy, floor);
+    out->privacy = privacy_class_join(out->t->privacy, floor); /* whatever else raises it comes before the next line */
+    if (hold_facts(a, name, out, &e))
+        return api_refuse_status(f, "model", &e);
     api_target_facts(out, &in);
     route_decide(&in, &out->decision);
     out->routed = true;
