@@ -163,6 +163,7 @@ static bool target_task(api *a, const char *name, const js *input, const request
     out->privacy = privacy_class_join(out->t->privacy, floor); /* whatever else raises it comes before the next line */
     if (hold_facts(a, name, out, &e))
         return api_refuse_status(f, "model", &e);
+    out->privacy = privacy_class_join(out->t->privacy, out->privacy); /* it may just have been read anew */
     api_target_facts(out, &in);
     route_decide(&in, &out->decision);
     out->routed = true;
