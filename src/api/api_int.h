@@ -185,8 +185,9 @@ typedef struct declared {
 void api_classify(api *a, const http_request *r, const declared *d, target *out);
 /* One more thing is known of it, "task": joined. */
 void api_class_raise(target *t, privacy_class c, const char *why);
-/* Its class is final: what it says keeps it, before anything is answered. What cannot be written down is private. */
-void api_stick(api *a, const http_request *r, target *t);
+/* Its class is final: what it says keeps it, before anything is answered. What cannot be written down is refused where
+ * there is a server elsewhere: another turn of it, when this process is gone, might go there. */
+bool api_stick(api *a, const http_request *r, target *t, api_fault *f);
 /* What was answered sticks too: at its end it is written down, before the client has the end. */
 void api_remember(api *a, target *t, const event *e);
 

@@ -123,9 +123,10 @@ static status read_row(row **out, const char *name, const char *dir, const char 
     if (!s) {
         read_system(r, t);
         r->caller = t->caller_prompt;
-        if (task_load_cases(t, &why) == OK)
+        status cases = task_load_cases(t, &why);
+        if (!cases)
             read_examples(r, t);
-        s = file_watch_files(&r->files, t, dir, bin_dir, err);
+        s = cases == E_NOMEM ? fail(err, cases, "%s", why.text) : file_watch_files(&r->files, t, dir, bin_dir, err);
     } else if (s != E_NOMEM) { /* a broken one is looked at again when it is mended */
         buf full = BUF_INIT(16 << 10);
         buf_printf(&full, "%s/task.yaml", dir);

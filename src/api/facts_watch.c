@@ -136,6 +136,8 @@ status file_watch_files(file_watch *w, const task *t, const char *name, const ch
 status file_watch_task(file_watch *w, const task *t, const char *name, const char *bin_dir, const config *c, error *err)
 {
     status s = file_watch_files(w, t, name, bin_dir, err);
+    if (!s)
+        s = task_labels(t, add, w, err);
     return s ? s : add_models(w, t, c, err);
 }
 

@@ -48,7 +48,7 @@ typedef struct file_watch {
 
 /* Adds every file that the task was made of. */
 status file_watch_files(file_watch *w, const task *t, const char *name, const char *bin_dir, error *err) MUST_CHECK;
-/* The same, and those of the models that its graders name. */
+/* The same, the labels of its folder, and the files of the models that its graders name. */
 status file_watch_task(file_watch *w, const task *t, const char *name, const char *bin_dir, const config *c,
                        error *err) MUST_CHECK;
 /* One file, or folder. */

@@ -40,12 +40,27 @@ static void look_back(api *a, const js *body, target *t)
         api_class_raise(t, before, "conversation");
 }
 
-void api_stick(api *a, const http_request *r, target *t)
+static bool has_servers(const config *c)
 {
-    error ignored;
-    if (!api_visit_of(r)->dry && a->talk &&
-        conversations_add(a->talk, t->talk.keep, t->talk.n_keep, t->privacy, &ignored) && !strstr(t->why, unknown))
+    for (size_t i = 0; i < c->n_providers; i++)
+        if (config_is_server(&c->providers[i]))
+            return true;
+    return false;
+}
+
+bool api_stick(api *a, const http_request *r, target *t, api_fault *f)
+{
+    error e = { 0 };
+    if (api_visit_of(r)->dry || (a->talk && !conversations_add(a->talk, t->talk.keep, t->talk.n_keep, t->privacy, &e)))
+        return true;
+    if (t->privacy < PRIVACY_PRIVATE)
         api_class_raise(t, PRIVACY_PRIVATE, unknown);
+    if (!has_servers(a->options.config))
+        return true;
+    api_refuse(f, FAULT_INTERNAL, "", "the class of this request cannot be written down, so that it would not be known "
+               "later: %s", e.text[0] ? e.text : unknown);
+    f->http = 503;
+    return false;
 }
 
 void api_remember(api *a, target *t, const event *e)

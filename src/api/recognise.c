@@ -88,7 +88,7 @@ static bool found(target *t, recognised by, const char *name, const char *why)
 }
 
 /* It was said, only not in the request's body: what does not fit the task is a mistake. */
-static bool declared_task(target *t, recognised by, const char *name, const char *why, api_fault *f)
+static bool outside_body(target *t, recognised by, const char *name, const char *why, api_fault *f)
 {
     const char *fixed = fixed_field(t->asked);
     if (fixed)
@@ -165,9 +165,9 @@ bool api_recognise(api *a, http_request *r, const key *who, target *t, api_fault
 {
     const char *path = api_visit_of(r)->task;
     if (path[0])
-        return declared_task(t, RECOGNISED_PATH, path, "the path names it", f);
+        return outside_body(t, RECOGNISED_PATH, path, "the path names it", f);
     if (key_task(who)[0])
-        return declared_task(t, RECOGNISED_KEY, key_task(who), "its key belongs to this task", f);
+        return outside_body(t, RECOGNISED_KEY, key_task(who), "its key belongs to this task", f);
     if (!by_system(a->recogniser, t, f))
         return false;
     return t->recognised || by_words(a->recogniser, a, r, t, f);

@@ -144,6 +144,22 @@ void api_target_facts(const target *t, route_input *out)
     unbind(t, out);
 }
 
+/* Facts for the class in out->privacy: those at hand, or, where it may go less far than they are for, others. */
+static status hold_facts(api *a, const char *name, target *out, error *err)
+{
+    const facts_sheet *s = NULL;
+    if (out->sheet && privacy_ceiling(out->sheet->in.privacy) == privacy_ceiling(out->privacy))
+        return OK;
+    status st = facts_hold(a->facts, name, out->privacy, &s, err);
+    if (st)
+        return st;
+    facts_release(a->facts, out->sheet);
+    out->facts = a->facts;
+    out->sheet = s;
+    out->t = s->t;
+    return OK;
+}
+
 /* The facts are kept between requests, the decision is each request's own. Its class besides the task's is known. */
 static bool target_task(api *a, const http_request *r, const char *name, const js *input,
                         const request_message *messages, size_t n, target *out, api_fault *f)
@@ -153,12 +169,18 @@ static bool target_task(api *a, const http_request *r, const char *name, const j
     snprintf(out->task, sizeof out->task, "%s", name);
     if (strchr(name, '/') || strchr(name, '.'))
         return api_refuse(f, FAULT_INVALID, "model", "'%s' is not the name of a task", name);
-    out->facts = a->facts;
-    if (facts_hold(a->facts, name, out->privacy, &out->sheet, &e))
+    if (hold_facts(a, name, out, &e))
         return api_refuse_status(f, "model", &e);
-    out->t = out->sheet->t;
     api_class_raise(out, out->t->privacy, "task");
-    api_stick(a, r, out);
+    if (!api_stick(a, r, out, f))
+        return false;
+    if (hold_facts(a, name, out, &e))
+        return api_refuse_status(f, "model", &e);
+    if (out->t->privacy > out->privacy) { /* it was read anew just now */
+        api_class_raise(out, out->t->privacy, "task");
+        if (!api_stick(a, r, out, f))
+            return false;
+    }
     api_target_facts(out, &in);
     route_decide(&in, &out->decision);
     out->routed = true;
@@ -225,7 +247,8 @@ static bool find_target(api *a, http_request *r, const char *model, const js *in
         return target_recognised(a, r, input, messages, n_messages, out, f);
     if (input)
         return api_refuse(f, FAULT_INVALID, "input", "'input' goes with a task (model: \"task:NAME\")");
-    api_stick(a, r, out);
+    if (!api_stick(a, r, out, f))
+        return false;
     return open ? api_unknown(a, out, f) : target_model(a, model, out, f);
 }
 

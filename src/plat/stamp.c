@@ -1,5 +1,6 @@
 #include "plat/stamp.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 static int64_t nanoseconds(struct timespec t)
@@ -11,7 +12,7 @@ file_stamp file_stamp_of(const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        return (file_stamp){ .there = false };
+        return (file_stamp){ .there = false, .bytes = -errno };
     return (file_stamp){ true, (uint64_t)st.st_dev, (uint64_t)st.st_ino, (int64_t)st.st_size, nanoseconds(st.st_mtim),
                          nanoseconds(st.st_ctim) };
 }

@@ -11,9 +11,10 @@
 #include <stdint.h>
 
 typedef struct file_stamp {
-    bool there; /* else all is 0 */
+    bool there;     /* else all but `bytes` is 0 */
     uint64_t device, inode;
-    int64_t bytes, modified_ns, changed_ns; /* since 1970 UTC */
+    int64_t bytes;  /* of what is not there, minus the reason (errno) */
+    int64_t modified_ns, changed_ns; /* since 1970 UTC */
 } file_stamp;
 
 /* Of what path leads to, through symbolic links. */

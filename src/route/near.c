@@ -7,9 +7,17 @@
 
 static double cosine(const float *a, const float *b, size_t dim)
 {
+    enum { LANES = 8 }; /* independent sums: one chain would wait for each addition */
+    float lane[LANES] = { 0 };
     double sum = 0;
-    for (size_t i = 0; i < dim; i++)
-        sum += (double)a[i] * (double)b[i];
+    size_t i = 0;
+    for (; i + LANES <= dim; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            lane[k] += a[i + k] * b[i + k];
+    for (; i < dim; i++)
+        sum += (double)(a[i] * b[i]);
+    for (size_t k = 0; k < LANES; k++)
+        sum += (double)lane[k];
     return sum;
 }
 

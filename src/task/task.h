@@ -167,6 +167,9 @@ void task_close(task **t);
 typedef status task_file_fn(void *user, const char *path, error *err);
 status task_files(const task *t, const char *name, const char *bin_dir, task_file_fn *fn, void *user,
                   error *err) MUST_CHECK;
+/* The same for every place where a `.hearth-class` may lie that labels the task's folder: in it and in all above it,
+ * along the path as it is written and along the real one. */
+status task_labels(const task *t, task_file_fn *fn, void *user, error *err) MUST_CHECK;
 
 /* The tasks that task_open would find by name, sorted, each once. Free with task_names_clear. */
 typedef struct task_names {

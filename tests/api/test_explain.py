@@ -1,6 +1,7 @@
 """What every answer says of its route, in every dialect, streamed and not, errors too; the dry run that says all of it
 and does nothing; and what is answered when nobody can be reached."""
 import fcntl
+import itertools
 import json
 import pathlib
 import socket
@@ -50,27 +51,32 @@ def says(answer, route, privacy, label):
     return headers
 
 
+def fresh(body, numbers=itertools.count()):
+    """The same with words that nobody has said before: a class sticks to what was said under it."""
+    return json.loads(json.dumps(body).replace('"hi"', f'"hi {next(numbers)}"'))
+
+
 def every_answer_says_it(s):
     for path, body in CHATS:
         for stream in (False, True):
             more = {"stream": stream}
             tokens = {} if path in ("/v1/responses", "/api/chat", "/api/generate") else {"max_tokens": 2}
             label = (path, stream)
-            says(s.ask(path, {"model": "up", **body, **more}), "cloud", "public", label)
+            says(s.ask(path, {"model": "up", **fresh(body), **more}), "cloud", "public", label)
             if path != "/v1/responses":
                 few = {"options": {"num_predict": 2}} if path.startswith("/api") else tokens
-                says(s.ask(path, {"model": "small", **body, **more, **few}), "local", "public", label)
-            h = says(s.ask(path, {"model": "task:greet", **body, **more}), "local", "public", label)
+                says(s.ask(path, {"model": "small", **fresh(body), **more, **few}), "local", "public", label)
+            h = says(s.ask(path, {"model": "task:greet", **fresh(body), **more}), "local", "public", label)
             assert len(h["x-hearth-evidence"]) == 64 and h["x-hearth-state"] == "local", h
-            h = says(s.ask(path, {"model": "task:hush", **body, **more}), "refuse", "private", label)
+            h = says(s.ask(path, {"model": "task:hush", **fresh(body), **more}), "refuse", "private", label)
             # errors: refused by its class, no such model, not understood, not there
-            says(s.ask(path, {"model": "up", **body, **more}, {"x-hearth-class": "private"}), "cloud", "private", label)
-            says(s.ask(path, {"model": "nothing-like-it", **body, **more}), "local", "public", label)
-            says(s.ask(path, {"model": "up", **body, **more, "no_such_field": 1}), "none", "private", label)
-            says(s.ask(path, {"model": "up", **body, **more}, {"x-hearth-class": "publik"}), "none", "private", label)
+            says(s.ask(path, {"model": "up", **fresh(body), **more}, {"x-hearth-class": "private"}), "cloud", "private", label)
+            says(s.ask(path, {"model": "nothing-like-it", **fresh(body), **more}), "local", "public", label)
+            says(s.ask(path, {"model": "up", **fresh(body), **more, "no_such_field": 1}), "none", "private", label)
+            says(s.ask(path, {"model": "up", **fresh(body), **more}, {"x-hearth-class": "publik"}), "none", "private", label)
     for path, body in TEXTS:
-        says(s.ask(path, {"model": "small", **body}), "local", "public", path)
-        says(s.ask(path, {"model": "small", **body, "no_such_field": 1}), "none", "private", path)
+        says(s.ask(path, {"model": "small", **fresh(body)}), "local", "public", path)
+        says(s.ask(path, {"model": "small", **fresh(body), "no_such_field": 1}), "none", "private", path)
 
 
 def state_of(s):

@@ -263,6 +263,15 @@ static void every_file_of_a_task_counts(void **state)
     write_file("tasks/demo/judge.sh", "exit 1\n");
     settle();
     assert_int_equal(reads(w, 10), 1);
+    /* a label of its folder, or of one above it */
+    static const char *const labels[] = { "tasks/demo/.hearth-class", "tasks/.hearth-class", ".hearth-class" };
+    for (size_t i = 0; i < ARRAY_LEN(labels); i++) {
+        write_file(labels[i], "private\n");
+        settle();
+        assert_int_equal(reads(w, 10), 1);
+        assert_int_equal(unlink(labels[i]), 0);
+        assert_int_equal(reads(w, 10), 1);
+    }
     /* a task of the same name that is found before it */
     assert_int_equal(rename("tasks/demo", "aside"), 0);
     assert_int_equal(mkdir("demo", 0700), 0);

@@ -1,5 +1,6 @@
 """Requests that name no task, against a real `hearth serve`: by path, key, system prompt and nearest examples, in every
 dialect that holds a conversation; what is of no task; and that a class is never lowered by it."""
+import itertools
 import json
 import os
 import pathlib
@@ -153,18 +154,21 @@ def what_stands_around_the_input_is_asked_once(s):
 
 def classes_are_never_lowered(s):
     asked = up.asked
-    pirate = {"model": "auto", "messages": messages(("system", PIRATE), ("user", "hi"))}
+
+    def pirate(numbers=itertools.count()):  # a class sticks to what was said under it: new words each time
+        return {"model": "auto", "messages": messages(("system", PIRATE), ("user", f"ahoy {next(numbers)}"))}
+
     for who, headers in (("strict", {}), ("anna", {"x-hearth-class": "private"}), ("anna", {"x-hearth-class": "secret"}),
                          ("strict", {"x-hearth-class": "public"})):
-        status, got, text = ask(s, pirate, who, **headers)
+        status, got, text = ask(s, pirate(), who, **headers)
         assert status == 403 and got["x-hearth-class"] in ("private", "secret"), (status, got, text)
         assert got["x-hearth-task"] == "talk" and got["x-hearth-route"] == "refuse", got
-        status, got, text = ask(s, pirate, who, "/tasks/talk/v1/chat/completions", **headers)
+        status, got, text = ask(s, pirate(), who, "/tasks/talk/v1/chat/completions", **headers)
         assert status == 403, (status, text)
-    status, got, text = ask(s, {"model": "auto", "messages": messages(("system", HUSH), ("user", "hi"))})
+    status, got, text = ask(s, {"model": "auto", "messages": messages(("system", HUSH), ("user", "hush"))})
     assert status == 403 and got["x-hearth-class"] == "private" and got["x-hearth-task"] == "hush", (status, got, text)
     assert up.asked == asked, "a private request left"
-    assert ask(s, pirate)[0] == 200 and up.asked == asked + 1
+    assert ask(s, pirate())[0] == 200 and up.asked == asked + 1
 
 
 def evidence_binds_to_the_caller_s_prompt(s):
@@ -205,8 +209,8 @@ try:
         is_none(ask(s, hi), "up")
         is_none(ask(s, dict(hi, model="gpt-4o")), "up")
         assert up.asked == asked + 2
-        is_none(ask(s, hi, "strict"), "small")  # never for private
-        is_none(ask(s, hi, **{"x-hearth-class": "secret"}), "small")
+        is_none(ask(s, {"model": "auto", "messages": messages(("user", "ho"))}, "strict"), "small")  # never for private
+        is_none(ask(s, {"model": "auto", "messages": messages(("user", "ha"))}, **{"x-hearth-class": "secret"}), "small")
         assert up.asked == asked + 2, "a private request of no task left"
         is_task(ask(s, {"model": "gpt-4o", "messages": messages(("system", PIRATE), ("user", "hi"))}), "talk",
                 "system-prompt", "cloud")
