@@ -9,16 +9,18 @@
 
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/siphash.h"
 #include "plat/file.h"
 #include "privacy/detect_int.h"
 
-enum { SHINGLE = FINGERPRINT_SHINGLE, WINDOW = FINGERPRINT_WINDOW, VERSION = 1, PROBES = 13, HEADER = 48 };
+enum { SHINGLE = FINGERPRINT_SHINGLE, WINDOW = FINGERPRINT_WINDOW, VERSION = 2, PROBES = 13, HEADER = 48 };
 /* 13 probes into 20 bits a shingle: one foreign shingle in 12,000 (Bloom 1970: (1 - e^(-13/20))^13). Winnowing keeps
  * 2 / (WINDOW + 1) of the shingles. */
 enum { BITS_PER_SHINGLE = 20, BITS_MIN = 1 << 13 };
 
 struct fingerprint {
-    uint8_t key[DIGEST_BYTES]; /* of the filter and the file */
+    uint8_t key[DIGEST_BYTES]; /* of the file, and of all other keys */
+    uint64_t sip[2];           /* of the filter */
     uint64_t bytes[256];       /* the rolling hash: what a byte counts, and its base, both of the key */
     uint64_t base, base_out;   /* base_out: base to the power SHINGLE */
     uint64_t n_bits, n_documents, n_shingles;
@@ -59,6 +61,7 @@ static void set_keys(fingerprint *f, const void *key, size_t key_n)
         derive(f->key, "byte", i, f->bytes + i);
     derive(f->key, "base", 0, some);
     f->base = some[0] | 1;
+    memcpy(f->sip, some + 2, sizeof f->sip);
     f->base_out = 1;
     for (int i = 0; i < SHINGLE; i++)
         f->base_out *= f->base;
@@ -105,7 +108,7 @@ void fingerprint_close(fingerprint **f)
 
 /* ---- the filter ---- */
 
-static bool put(fingerprint *f, const uint64_t h[4])
+static bool put(fingerprint *f, const uint64_t h[2])
 {
     bool fresh = false;
     for (uint64_t i = 0; i < PROBES; i++) { /* Kirsch, Mitzenmacher 2006: two hashes make all */
@@ -116,7 +119,7 @@ static bool put(fingerprint *f, const uint64_t h[4])
     return fresh;
 }
 
-static bool has(const fingerprint *f, const uint64_t h[4])
+static bool has(const fingerprint *f, const uint64_t h[2])
 {
     for (uint64_t i = 0; i < PROBES; i++) {
         uint64_t at = (h[0] + i * (h[1] | 1)) & (f->n_bits - 1);
@@ -158,14 +161,12 @@ static uint64_t mix(uint64_t h)
     return h ^ h >> 32;
 }
 
-typedef void shingle_fn(void *to, const uint64_t h[4]);
+typedef void shingle_fn(void *to, const uint64_t h[2]);
 
 static void emit(const fingerprint *f, const char *p, size_t n, shingle_fn *each, void *to)
 {
-    uint8_t bytes[DIGEST_BYTES];
-    uint64_t h[4];
-    digest_hmac(f->key, sizeof f->key, p, n, bytes);
-    four_numbers(bytes, h);
+    uint64_t h[2];
+    siphash(f->sip, p, n, h);
     each(to, h);
 }
 
@@ -199,7 +200,7 @@ static void winnow(const fingerprint *f, const char *p, size_t n, shingle_fn *ea
     }
 }
 
-static void add_shingle(void *to, const uint64_t h[4])
+static void add_shingle(void *to, const uint64_t h[2])
 {
     fingerprint *f = to;
     f->n_shingles += put(f, h);
@@ -222,7 +223,7 @@ typedef struct asking {
     fingerprint_match m;
 } asking;
 
-static void ask_shingle(void *to, const uint64_t h[4])
+static void ask_shingle(void *to, const uint64_t h[2])
 {
     asking *a = to;
     a->m.n_shingles++;

@@ -9,7 +9,7 @@
  *
  * Owner thread for adding; a const set may be asked from any thread at the same time.
  *
- * File: "HEARTHFP", version u32 = 1, shingle u32, window u32, probes u32, bits u64, documents u64, shingles u64, then
+ * File: "HEARTHFP", version u32 = 2, shingle u32, window u32, probes u32, bits u64, documents u64, shingles u64, then
  * bits / 8 bytes, then HMAC-SHA-256 of the header and the hexadecimal SHA-256 of these, with its zero; little endian;
  * mode 0600. The key is not in it. */
 #ifndef PRIVACY_FINGERPRINT_H

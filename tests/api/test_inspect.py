@@ -5,17 +5,21 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.served import MODEL, Served  # noqa: E402
+from lib.served import BUILD, MODEL, Served  # noqa: E402
 
 MAIL, CARD, IBAN = "jane.doe@example.org", "4111111111111111", "DE89370400440532013000"
 CODED = base64.b64encode(f"please write to {MAIL} about it".encode()).decode()
@@ -261,6 +265,50 @@ def file_size(home):
     return (home / "conversations").stat().st_size
 
 
+def hearth(home, *args, stdin=b""):
+    done = subprocess.run([str(BUILD / "hearth"), *args], input=stdin, capture_output=True, cwd=home,
+                          env=dict(os.environ, HEARTH_HOME=str(home)))
+    assert done.returncode == 0, (args, done)
+    return done.stdout.decode()
+
+
+def test_settings(s, home):
+    """The user's own words and documents, an exception, a reload; what the log and the audit log say of it."""
+    assert reason_of(s, [user("The blue heron is late.")]) == ("internal", "detector: dictionary")
+    status, told, _ = post(s, CHAT, {"model": "rack", "messages": [user("Is the blue heron late?")]})
+    assert status == 200 and told["x-hearth-class"] == "internal" and len(arrived) == 1, "it stays on the premises"
+    assert reason_of(s, [user(f"You may know: {LONG.upper()}")]) == ("private", "fingerprint")
+    assert reason_of(s, [user(LONG[:50], LONG[50:])])[1].startswith("fingerprint"), "split over parts"
+    reload_as(s, "version: 1\nprivacy: {dictionary: none.txt}\n", "not reloaded")
+    assert reason_of(s, [user("Where is the blue heron?")]) == ("internal", "detector: dictionary"), "the old one stays"
+    text = f"Write to {MAIL}, as our web page says."
+    assert reason_of(s, [user(text)])[0] == "private"
+    hearth(home, "privacy", "declassify", "-", "--to", "public", "--reason", "on our web page", stdin=text.encode())
+    (home / "words.txt").write_text("[private]\nred kite\n")
+    reload_as(s, WORDED, "reloaded: ")
+    assert reason_of(s, [user("Whose is the blue heron?")]) == ("public", "key default")
+    assert reason_of(s, [user("A red kite?")]) == ("private", "detector: dictionary")
+    assert reason_of(s, [user(text)]) == ("private", "conversation"), "what was private before stays so"
+    assert reason_of(s, [user("Shorten this."), assistant("What?"), user(text)]) == ("public", "key default")
+    assert reason_of(s, [user("So?"), assistant("?"), user(text)], **{"x-hearth-class": "private"})[1] == "header"
+    rows = s.lines(8)
+    assert any(r.get("class_reason") == "detector: dictionary" and r["class"] == "internal" for r in rows), rows
+    records = [json.loads(line) for line in (home / "audit.log").read_text().splitlines()]
+    said = [r["detectors"] for r in records if r["kind"] == "release" and r["class"] == "internal"]
+    assert said and all(re.fullmatch(r"rules/1 dictionary/[0-9a-f]{8} fingerprints/[0-9a-f]{8}: detector: dictionary", t)
+                        for t in said), said
+
+
+def reload_as(s, config, says):
+    (s.home / "config.yaml").write_text(config)
+    before = s.said().count(says)
+    s.process.send_signal(signal.SIGHUP)
+    end = time.monotonic() + 10
+    while s.said().count(says) == before:
+        assert time.monotonic() < end, s.said()
+        time.sleep(0.02)
+
+
 class At(Served):
     """In a home of the test's own, which stays; ended by kill -9."""
 
@@ -279,8 +327,18 @@ class At(Served):
             print(self.said())
 
 
+WORDED = f"version: 1\ndefault_class: public\nprivacy: {{dictionary: words.txt, fingerprints: [private.fp]}}\n{PROVIDERS}"
+
 with Served(PUBLIC) as s:
     test_dialects(s)
+with tempfile.TemporaryDirectory() as folder:
+    home = pathlib.Path(folder) / "home"
+    At(home, WORDED)
+    (home / "words.txt").write_text("[internal]\nblue heron\n")
+    (home / "plan.txt").write_text(LONG)
+    hearth(home, "privacy", "fingerprint", "add", "plan.txt")
+    with At(home, WORDED) as s:
+        test_settings(s, home)
 with tempfile.TemporaryDirectory() as folder:
     home = pathlib.Path(folder) / "home"
     with At(home, PUBLIC) as s:
