@@ -21,7 +21,7 @@ static const usage page = {
     "hearth privacy check [OPTION]... FILE...",
     "What in FILE ('-': standard input) makes it more private than public: identity, card and account numbers,\n"
     "addresses, keys and passwords, the words of a dictionary, copies of private documents, and what a model takes\n"
-    "for names and places (these three as config.yaml or the options name them). Exit code 1 when something was found.\n"
+    "for names and places (these three as config.yaml or the options name them). Exit code 1 when something is found.\n"
     "Nothing found is no proof: docs/PRIVACY.md says how much is missed.\n\n"
     "examples:\n"
     "  hearth privacy check letter.txt\n"
