@@ -181,7 +181,8 @@ void colon_at(scan *s, const view *v, size_t at)
         colons += v->p[end] == ':';
         digits += is_digit(v->p[end]);
     }
-    while (end > begin && (v->p[end - 1] == '.' || (v->p[end - 1] == ':' && v->p[end - 2] != ':'))) {
+    while (end > begin &&
+           (v->p[end - 1] == '.' || (v->p[end - 1] == ':' && (end - begin < 2 || v->p[end - 2] != ':')))) {
         colons -= v->p[end - 1] == ':';
         end--;
     }

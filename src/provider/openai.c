@@ -230,14 +230,17 @@ static status admit(provider *p, call *c, const provider_limits *l, error *err)
 /* ---- the record ---- */
 
 /* The last gate: whatever a dialect or a task forgot, the body that would leave is looked at as it is. */
-static status look_at(const provider *p, const request *r, const js *body, call *c, error *err)
+static status look_at(const provider *p, const request *r, const js *body, call *c, char version[INSPECT_VERSION_BYTES],
+                      error *err)
 {
     openai *o = p->own;
     inspect_result found;
+    version[0] = 0;
     if (r->synthetic) /* nobody's data */
         return OK;
     const inspector *i = inspect_ring_hold(o->inspectors);
     inspect_json(i, body, &found);
+    snprintf(version, INSPECT_VERSION_BYTES, "%s", inspector_version(i));
     inspect_ring_release(o->inspectors, i);
     if (provider_allows(p->info.kind, p->info.place, found.raises) && found.raises <= p->info.class_max)
         return OK;
@@ -251,8 +254,9 @@ static status write_down(const provider *p, const request *r, js *payload, call 
 {
     openai *o = p->own;
     audit_receipt receipt;
+    char version[INSPECT_VERSION_BYTES];
     buf text = BUF_INIT(MSG_BYTES_MAX);
-    status s = look_at(p, r, js_get(payload, "body"), c, err);
+    status s = look_at(p, r, js_get(payload, "body"), c, version, err);
     if (s)
         return s;
     js_write(js_get(payload, "body"), JS_COMPACT, &text);
@@ -261,7 +265,7 @@ static status write_down(const provider *p, const request *r, js *payload, call 
         audit_entry e = { .privacy = r->privacy, .place = p->info.place == PLACE_ON_PREMISES ? PRIVACY_ON_PREMISES
                                                                                             : PRIVACY_REMOTE,
                           .host = o->host, .model = p->info.model, .task = r->task, .caller = r->scope,
-                          .request = r->id, .policy = r->policy, .detectors = r->detectors,
+                          .request = r->id, .policy = r->policy, .detectors = r->detectors ? r->detectors : version,
                           .body = text.data, .body_bytes = text.len };
         s = audit_append(o->log, &e, &receipt, err);
         if (s) {
