@@ -189,6 +189,14 @@ static void count_sockets(witness_descriptors *d, const sockets *all)
     }
 }
 
+static bool any_unknown(const sockets *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->list[i].kind == SOCKET_UNKNOWN)
+            return true;
+    return false;
+}
+
 static void read_descriptors(int pid, witness_descriptors *d)
 {
     static const struct {
@@ -200,13 +208,20 @@ static void read_descriptors(int pid, witness_descriptors *d)
                    { "raw6", SOCKET_DATAGRAM, 9 }, { "packet", SOCKET_OTHER, 8 },  { "netlink", SOCKET_OTHER, 9 } };
     sockets all = { 0 };
     d->known = list_descriptors(pid, d, &all);
-    for (size_t i = 0; i < ARRAY_LEN(tables) && all.n; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(tables) && any_unknown(&all); i++) {
         read_table(pid, tables[i].name, tables[i].kind, tables[i].inode_field, &all);
         if (pid)
             read_table(0, tables[i].name, tables[i].kind, tables[i].inode_field, &all);
     }
     count_sockets(d, &all);
     mem_free(all.list);
+}
+
+int witness_seccomp(int pid)
+{
+    witness w = { .seccomp = -1 };
+    read_status(pid, &w);
+    return w.seccomp;
 }
 
 void witness_read(int pid, witness *out)

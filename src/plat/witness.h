@@ -32,6 +32,8 @@ typedef struct witness {
 
 /* pid 0: this process. */
 void witness_read(int pid, witness *out);
+/* Its `seccomp` alone, which costs little. */
+int witness_seccomp(int pid);
 /* {seccomp, no_new_privs, threads, network: {interfaces, received_bytes, sent_bytes}, descriptors: {...}}, null
  * where it is not known. NULL without memory. */
 js *witness_to_js(const witness *w);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "gguf/gguf.h"
 #include "plat/machine.h"
+#include "plat/witness.h"
 #include "provider/models.h"
 #include "provider/provider_int.h"
 #include "provider/self_test.h"
@@ -136,9 +137,8 @@ static void stop(local *l)
 /* Its self-test, and what the kernel says of it. */
 static void judge_sandbox(local *l)
 {
-    witness seen;
-    witness_read(l->worker.process.pid, &seen);
-    l->sandbox = self_test_judge(js_get(l->worker.hello, "sandbox"), &seen, l->sandbox_why);
+    int seccomp = witness_seccomp(l->worker.process.pid);
+    l->sandbox = self_test_judge(js_get(l->worker.hello, "sandbox"), seccomp, l->sandbox_why);
     if (l->sandbox == SELF_TEST_NO_SECCOMP)
         log_line(LOG_LEVEL_WARN, "hearth-worker: %s: private requests are answered only where no remote provider is "
                  "configured", l->sandbox_why);

@@ -4,6 +4,7 @@
 
 #include "plat/clock.h"
 #include "plat/sandbox.h"
+#include "plat/witness.h"
 #include "provider/proof_int.h"
 #include "provider/self_test.h"
 
@@ -65,7 +66,7 @@ js *proof_worker(proof *p, const helper *h, const char *name)
     witness w;
     witness_read(h->process.pid, &w);
     snprintf(who, sizeof who, "worker %d (%.120s)", h->process.pid, name);
-    self_test t = self_test_judge(sandbox, &w, why);
+    self_test t = self_test_judge(sandbox, w.seccomp, why);
     bool serves = self_test_allows(t, PRIVACY_PRIVATE, p->any_server);
     if (t != SELF_TEST_HOLDS)
         proof_reason(p, "%s: %s: private requests are %s", who, why, serves ? "answered, since no remote provider is "

@@ -15,7 +15,6 @@
 
 #include "base/js.h"
 #include "base/privacy_class.h"
-#include "plat/witness.h"
 
 typedef enum self_test {
     SELF_TEST_LEAKS, /* the value of whoever did not ask */
@@ -25,9 +24,9 @@ typedef enum self_test {
 
 enum { SELF_TEST_WHY = 200 };
 
-/* sandbox: HELLO's member (plat/sandbox.h, sandbox_to_js), of the process that `seen` was read from. Where the kernel
- * says that there is no filter, that counts. why: what fails, as a clause; "" when it holds. */
-self_test self_test_judge(const js *sandbox, const witness *seen, char why[SELF_TEST_WHY]);
+/* sandbox: HELLO's member (plat/sandbox.h). seccomp: what the kernel says of that process (plat/witness.h);
+ * where it says that there is no filter, that counts. why: what fails, as a clause; "" when it holds. */
+self_test self_test_judge(const js *sandbox, int seccomp, char why[SELF_TEST_WHY]);
 bool self_test_allows(self_test t, privacy_class c, bool servers);
 
 #endif

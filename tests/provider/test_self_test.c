@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "plat/build_id.h"
 #include "plat/proc.h"
 #include "plat/sandbox.h"
@@ -260,6 +261,36 @@ static void proof_says_it(void **state)
     }
 }
 
+/* Without memory for a reason there is no proof, and never one that holds. */
+static void proof_without_memory(void **state)
+{
+    (void)state;
+    config *c = configured(rack);
+    uint64_t n = 0;
+    put("mode", "leaks");
+    for (uint64_t i = 0; i <= n; i += 1 + n / 400) {
+        proof *p = NULL;
+        bool holds = true;
+        error e = { 0 };
+        js *doc = NULL;
+        uint64_t before = mem_count();
+        mem_fail_at(i);
+        if (!proof_open(&p, c, &e)) {
+            proof_try_worker(p);
+            doc = proof_close(&p, &holds);
+            assert_false(holds);
+        }
+        mem_fail_at(0);
+        if (i == 0)
+            n = mem_count() - before;
+        assert_true(i > 0 || doc);
+        assert_false(js_bool(js_get(doc, "holds"), false));
+        js_free(doc);
+    }
+    assert_true(n > 100);
+    config_close(&c);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -277,6 +308,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_worker_is_given), cmocka_unit_test(a_server_of_the_moment),
         cmocka_unit_test(another_worker),         cmocka_unit_test(proof_says_it),
+        cmocka_unit_test(proof_without_memory),
     };
     put("m.gguf", "no model is read here");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

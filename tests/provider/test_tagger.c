@@ -219,7 +219,7 @@ static void without_memory(void **state)
     (void)state;
     tagger *t = opened(0);
     bool failed = true;
-    for (uint64_t i = 1; failed; i++) {
+    for (uint64_t i = 1; failed; i += i < 12 ? 1 : 5) { /* the first are the request's own */
         seen v;
         error e = { 0 };
         mem_fail_at(i);
