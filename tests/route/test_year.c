@@ -3,8 +3,8 @@
  *
  * One year: every month a new local model (better or worse than the last), measured on the suite of today, and
  * sometimes another prompt (what was measured is stale until it is measured again) or price. Every day requests; a
- * healthy local route is shadowed at the rate rho, a suspect one always, unless the cloud is out. On some day the served
- * data may drift away from the suite. Alarms and what follows are drift.h's; routes are route_decide's.
+ * healthy local route is shadowed at the rate rho, a suspect one always, unless the cloud is out. On some day the
+ * served data may drift away from the suite. Alarms and what follows are drift.h's; routes are route_decide's.
  *
  *   build/tests/route/test_year [YEARS]      prints the figures of docs/REASSESSING.md; without YEARS a short run */
 #include "lib/check.h"
@@ -276,8 +276,8 @@ static void false_crossings(void **state)
             crossings x = { 0 };
             for (int y = 0; y < 10 * n_years; y++)
                 year_of_models((uint64_t)y + 1, alphas[a], worst, &x);
-            printf("%s, alpha %.4f: of %d models that are worse by the margin or more %.2f %% cross; %.1f %% of %d years "
-                   "see one; of %d that are not %.0f %% cross\n", worst ? "each model worse by exactly the margin"
+            printf("%s, alpha %.4f: of %d models that are worse by the margin or more %.2f %% cross; %.1f %% of %d"
+                   " years see one; of %d that are not %.0f %% cross\n", worst ? "each model worse by exactly the margin"
                    : "models from -15 to +5 points", alphas[a], x.wrong_tests,
                    100.0 * x.wrong_promoted / x.wrong_tests, 100.0 * x.years_wrong / (10 * n_years), 10 * n_years,
                    x.right_tests, x.right_tests ? 100.0 * x.right_promoted / x.right_tests : 0);
@@ -318,8 +318,8 @@ static void flapping_and_privacy(void **state)
         whole_year((uint64_t)y + 5000, PRIVACY_PUBLIC, &open);
         whole_year((uint64_t)y + 5000, PRIVACY_PRIVATE, &closed);
     }
-    printf("%d years of a public task: %.1f transitions a year (most %d), %d alarms in all, %d wrongly back at the "
-           "cloud\n", open.n, (double)open.transitions / open.n, open.most, open.alarms, open.false_back);
+    printf("%d years of a public task: %.1f transitions a year (most %d), %d alarms in all, %d wrongly back at"
+           " the cloud\n", open.n, (double)open.transitions / open.n, open.most, open.alarms, open.false_back);
     printf("%d years of a private task: %d days, %d of them at a cloud; %.1f transitions a year\n", closed.n,
            closed.private_answers, closed.private_cloud, (double)closed.transitions / closed.n);
     assert_int_equal(closed.private_cloud, 0);
