@@ -277,8 +277,8 @@ static void false_crossings(void **state)
             for (int y = 0; y < 10 * n_years; y++)
                 year_of_models((uint64_t)y + 1, alphas[a], worst, &x);
             printf("%s, alpha %.4f: of %d models that are worse by the margin or more %.2f %% cross; %.1f %% of %d"
-                   " years see one; of %d that are not %.0f %% cross\n", worst ? "each model worse by exactly the margin"
-                   : "models from -15 to +5 points", alphas[a], x.wrong_tests,
+                   " years see one; of %d that are not %.0f %% cross\n",
+                   worst ? "each model worse by exactly the margin" : "models from -15 to +5 points", alphas[a], x.wrong_tests,
                    100.0 * x.wrong_promoted / x.wrong_tests, 100.0 * x.years_wrong / (10 * n_years), 10 * n_years,
                    x.right_tests, x.right_tests ? 100.0 * x.right_promoted / x.right_tests : 0);
             if (x.crossed)
