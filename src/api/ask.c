@@ -138,6 +138,10 @@ static bool ask_target(api *a, api_ask *ask, api_fault *f)
 {
     request_message messages[TASK_MESSAGES_MAX];
     api_lease lease;
+    char rule[48];
+    snprintf(rule, sizeof rule, "policy %lld", (long long)ask->to.decision.policy);
+    if (ask->to.decision.policy && !ask->neutral->policy)
+        ask->neutral->policy = rule;
     ask->neutral->privacy = ask->to.privacy;
     ask->neutral->scope = ask->to.scope;
     if (ask->to.t)

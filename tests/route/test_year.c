@@ -259,7 +259,7 @@ static void whole_year(uint64_t seed, privacy_class privacy, years *out)
 
 /* ---- the figures ---- */
 
-static int n_years = 60;
+static int n_years = 25;
 
 /* 99.9 % of the time a share of at most p gives no more than this of n. */
 static double most_of(int n, double p)
@@ -278,9 +278,9 @@ static void false_crossings(void **state)
                 year_of_models((uint64_t)y + 1, alphas[a], worst, &x);
             printf("%s, alpha %.4f: of %d models that are worse by the margin or more %.2f %% cross; %.1f %% of %d"
                    " years see one; of %d that are not %.0f %% cross\n",
-                   worst ? "each model worse by exactly the margin" : "models from -15 to +5 points", alphas[a], x.wrong_tests,
-                   100.0 * x.wrong_promoted / x.wrong_tests, 100.0 * x.years_wrong / (10 * n_years), 10 * n_years,
-                   x.right_tests, x.right_tests ? 100.0 * x.right_promoted / x.right_tests : 0);
+                   worst ? "each model worse by exactly the margin" : "models from -15 to +5 points", alphas[a],
+                   x.wrong_tests, 100.0 * x.wrong_promoted / x.wrong_tests, 100.0 * x.years_wrong / (10 * n_years),
+                   10 * n_years, x.right_tests, x.right_tests ? 100.0 * x.right_promoted / x.right_tests : 0);
             if (x.crossed)
                 printf("  a model at least as good as the cloud crosses %.0f days after it came, on average\n",
                        x.days_to_cross / x.crossed);
