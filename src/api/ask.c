@@ -143,6 +143,10 @@ static unsigned priority_of(const http_request *r)
 bool api_ask_arm(api *a, api_ask *ask, api_fault *f)
 {
     api_lease lease;
+    char rule[48];
+    snprintf(rule, sizeof rule, "policy %lld", (long long)ask->to.decision.policy);
+    if (ask->to.decision.policy && !ask->neutral->policy)
+        ask->neutral->policy = rule;
     ask->neutral->privacy = ask->to.privacy;
     ask->neutral->scope = ask->to.scope;
     ask->neutral->detectors = ask->to.detectors;

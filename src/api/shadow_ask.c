@@ -114,6 +114,8 @@ static status reserve(shadow *s, const provider_info *who, const request *q, bud
     *hold = (budget_hold){ .amount = 0 };
     if (is_free(who))
         return OK;
+    if (!s->spent)
+        return fail(err, E_UNSUPPORTED, "nothing is compared: there is no place to keep account of what is spent");
     if (isnan(usd))
         return fail(err, E_UNSUPPORTED, "nothing is compared with '%s': what it costs is not known", who->name);
     return budget_reserve(s->spent, &account, &nobody, (int64_t)ceil(usd * 1e9), clock_utc_us(), hold, &wait_s, err);

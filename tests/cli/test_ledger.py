@@ -97,7 +97,7 @@ for r in rows:
 whole = FOLDER / "all.jsonl"
 p = run("ledger", "export", "--to", whole)
 lines = [json.loads(line) for line in whole.read_text().splitlines()]
-assert lines[0] == {"table": "hearth-ledger", "schema": 2} and lines[-1] == {"table": "end", "rows": len(lines) - 2}
+assert lines[0] == {"table": "hearth-ledger", "schema": 3} and lines[-1] == {"table": "end", "rows": len(lines) - 2}
 assert f"{len(lines) - 2} rows" in p.err and stat.S_IMODE(whole.stat().st_mode) == 0o600
 columns = {t: {c[1] for c in db.execute(f"PRAGMA table_info({t})")} for (t,) in
            db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'schema_version'")}
