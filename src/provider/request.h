@@ -202,7 +202,7 @@ typedef struct event_done {
     double decode_seconds;
     double ttft_seconds;    /* from provider_complete's call to the first token or text, as seen by the caller */
     double total_seconds;   /* likewise, to the end */
-    double mean_logprob;    /* of all of the answer's tokens, the model's own; one that a grammar forced counts as 0 */
+    double mean_logprob;    /* over all tokens of the answer, the model's own; what a grammar forced counts as 0 */
     uint64_t peak_bytes;    /* most memory the worker ever held; 0: unknown */
     const char *model;      /* as the provider names it */
     const char *model_digest; /* SHA-256 hex of the weights' files, or "" */
