@@ -337,8 +337,8 @@ def known(a, site):
     asked while nothing could be written is known to the server that was asked alone, until it is killed."""
     if site.phase == "table broken":
         return False
-    if a.phase in ("no room", "read-only", "disk full", "table broken") and (a.restarts != site.restarts or
-                                                                            site.phase == "kill"):
+    alone = a.restarts == site.restarts and site.phase != "kill" and len(site.servers) == 1
+    if a.phase in ("no room", "read-only", "disk full", "table broken") and not alone:
         return False
     return (a.status in (200, 403) and a.clean and a.dialect in talks.WRITERS and rank(a.cls) > 0 and
             a.phase not in ("kill", "reload"))
