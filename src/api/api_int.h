@@ -113,6 +113,9 @@ bool api_close_model(api *a, const char *file, bool wait, unsigned *n);
  * the next request without a wish of its own returns to the default. */
 void api_keep(api *a, const char *spec, double seconds);
 
+/* Calls fn for every provider that is open, without the pool's lock: none closes meanwhile. */
+void api_each_provider(api *a, void (*fn)(void *user, provider *p), void *user);
+
 typedef struct api_loaded {
     const char *spec;
     const provider_info *info; /* NULL: it is being opened */
@@ -229,6 +232,7 @@ void api_llama_completion(api *a, http_request *r);
 void api_llama_props(api *a, http_request *r);
 void api_llama_slots(api *a, http_request *r);
 void api_metrics(api *a, http_request *r);
+void api_privacy_proof(api *a, http_request *r);
 void api_rerank(api *a, http_request *r);
 
 #endif

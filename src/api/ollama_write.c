@@ -211,6 +211,7 @@ int ollama_event(void *user, const event *e)
         break;
     case EVENT_CALL_END: end_call(a, e->call); break;
     case EVENT_DONE: on_done(a, e->end); break;
+    case EVENT_SPAN:
     case EVENT_VECTOR: break; /* only an embedding request has them */
     case EVENT_ERROR: break;  /* ask.c keeps it */
     }

@@ -280,6 +280,7 @@ int openai_event(void *user, const event *e)
     case EVENT_RELAXED: api_keep_not_enforced(a->r, &a->relaxed, e->relaxed); break;
     case EVENT_TOKEN: add_token(a, e->token); break;
     case EVENT_PROMPT:
+    case EVENT_SPAN:
     case EVENT_VECTOR: break; /* not of an answer */
     case EVENT_TEXT:
     case EVENT_REASONING: on_text(a, e); break;

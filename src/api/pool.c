@@ -303,3 +303,24 @@ void api_give(api *a, api_lease *l)
     pthread_mutex_unlock(&a->lock);
     *l = (api_lease){ .p = NULL };
 }
+
+void api_each_provider(api *a, void (*fn)(void *user, provider *p), void *user)
+{
+    enum { MOST = 256 };
+    pooled *open[MOST];
+    size_t n = 0;
+    pthread_mutex_lock(&a->lock);
+    for (pooled *p = a->pool; p && n < MOST; p = p->next)
+        if (p->state == POOLED_OPEN && !p->leaving) {
+            p->refs++;
+            open[n++] = p;
+        }
+    pthread_mutex_unlock(&a->lock);
+    for (size_t i = 0; i < n; i++)
+        fn(user, open[i]->provider);
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < n; i++)
+        let_go(a, open[i]);
+    pthread_cond_broadcast(&a->changed);
+    pthread_mutex_unlock(&a->lock);
+}

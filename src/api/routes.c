@@ -47,6 +47,7 @@ static const route routes[] = {
     { "POST", "/reranking", api_rerank, false, api_llama_fault_js },
     { "GET", "/props", api_llama_props, false, api_llama_fault_js },
     { "GET", "/slots", api_llama_slots, false, api_llama_fault_js },
+    { "GET", "/v1/privacy/proof", api_privacy_proof, false, NULL },
     { "GET", "/metrics", api_metrics, false, NULL },
     { "POST", "/tokenize", api_llama_tokenize, false, api_llama_fault_js },
     { "POST", "/detokenize", api_llama_detokenize, false, api_llama_fault_js },

@@ -13,6 +13,7 @@ static const struct {
     const char *summary;
 } verbs[] = {
     { "check", cmd_privacy_check, "what in a file makes it more private than public; exit code 1 when something does" },
+    { "proof", cmd_privacy_proof, "what keeps private texts on this machine, tried; exit code 1 if it does not hold" },
     { "declassify", cmd_privacy_declassify, "a text may count as less private than it looks, for a reason" },
     { "fingerprint", cmd_privacy_fingerprint, "private documents, so that copies of their passages are known" },
 };

@@ -7,6 +7,7 @@
 
 /* argv[0] is "privacy VERB", for usage and errors. Each returns the exit code. */
 int cmd_privacy_check(int argc, char **argv);
+int cmd_privacy_proof(int argc, char **argv);
 int cmd_privacy_declassify(int argc, char **argv);
 int cmd_privacy_fingerprint(int argc, char **argv);
 

@@ -2,6 +2,7 @@
 #include "cli/cmd_privacy.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -11,26 +12,23 @@
 #include "base/utf8.h"
 #include "cli/input.h"
 #include "cli/load.h"
-#include "engine/tag.h"
 #include "privacy/detect.h"
 #include "privacy/fingerprint.h"
 #include "privacy/secret.h"
-#include "provider/config.h"
+#include "provider/tagger.h"
 
 static const usage page = {
     "hearth privacy check [OPTION]... FILE...",
     "What in FILE ('-': standard input) makes it more private than public: identity, card and account numbers,\n"
-    "addresses, keys and passwords, the words of a dictionary, copies of private documents (both as config.yaml names\n"
-    "them), and with --tagger what a model takes for names and places. Exit code 1 when something was found. Nothing\n"
-    "found is no proof: docs/PRIVACY.md says how much is missed.\n\n"
+    "addresses, keys and passwords, the words of a dictionary, copies of private documents, and what a model takes\n"
+    "for names and places (these three as config.yaml or the options name them). Exit code 1 when something is found.\n"
+    "Nothing found is no proof: docs/PRIVACY.md says how much is missed.\n\n"
     "examples:\n"
     "  hearth privacy check letter.txt\n"
     "  hearth privacy check --tagger rampart.gguf --dictionary clients.txt --json mail/*.txt\n",
 };
 
-enum { FILE_MAX = DETECT_MAX_BYTES, SHOWN_MAX = 64, LINES_MAX = 1 << 20 };
-/* A span counts from here on: docs/PRIVACY.md has the measurement. */
-#define TAG_THRESHOLD 0.05
+enum { FILE_MAX = DETECT_MAX_BYTES, SHOWN_MAX = 64, LINES_MAX = 1 << 20, FILE_DEADLINE_MS = 3600000 };
 
 typedef struct check_options {
     load_options load;
@@ -42,32 +40,13 @@ typedef struct check_options {
 typedef struct checking {
     const check_options *o;
     detector *d;
-    engine *e;
+    tagger *tagger;
     detect_options detect;
     config *cfg;
     fingerprint *sets[INSPECT_SETS_MAX]; /* the config's */
     js *all; /* with --json */
     size_t n_found;
 } checking;
-
-/* ---- the tagger: the engine in this process, which has no network ---- */
-
-typedef struct relay {
-    detect_spans *each;
-    void *to;
-} relay;
-
-static void pass_on(void *to, const tag_span *s)
-{
-    const relay *r = to;
-    r->each(r->to, &(detect_span){ s->begin, s->end, s->label, s->probability });
-}
-
-static status tag(void *user, const char *text, size_t n, detect_spans *each, void *to, error *err)
-{
-    const checking *c = user;
-    return engine_tag(c->e, text, n, c->detect.tag_threshold, pass_on, &(relay){ each, to }, err);
-}
 
 /* ---- showing ---- */
 
@@ -231,6 +210,25 @@ static status check_file(checking *c, const char *path, error *err)
     return s;
 }
 
+/* The model in a worker of its own; after that this process needs neither network nor other programs. */
+static status open_tagger(checking *c, error *err)
+{
+    const load_options *l = &c->o->load;
+    config cfg = { .context = (uint32_t)l->context, .n_threads = (int)l->threads, .mem_bytes = l->mem, .kv = l->kv,
+                   .exact = l->exact };
+    const tagger_options o = { c->o->threshold, FILE_DEADLINE_MS };
+    if (l->isa)
+        setenv("HEARTH_ISA", l->isa, 1); /* the worker's */
+    const char *model = c->o->tagger ? c->o->tagger : c->cfg->privacy.tagger;
+    status s = *model ? tagger_open(&c->tagger, model, &cfg, &o, err) : OK;
+    if (s || !c->tagger)
+        return s;
+    load_offline();
+    c->detect.tag = tagger_spans;
+    c->detect.tagger = c->tagger;
+    return OK;
+}
+
 static status open_sets(checking *c, error *err)
 {
     const config_privacy *p = &c->cfg->privacy;
@@ -254,14 +252,7 @@ static status open_detectors(checking *c, error *err)
     if (!s)
         s = detector_open(&c->d, path ? buf_text(&words) : NULL, words.len, path, err);
     buf_clear(&words);
-    if (s || !c->o->tagger)
-        return s;
-    c->detect.tag = tag;
-    c->detect.tagger = c;
-    s = load_model(&c->e, c->o->tagger, &c->o->load, err);
-    if (!s && !engine_tags(c->e))
-        s = fail(err, E_UNSUPPORTED, "%s does not label the tokens of a text", c->o->tagger);
-    return s;
+    return s ? s : open_tagger(c, err);
 }
 
 static int print_rules(void)
@@ -283,7 +274,7 @@ static int check(const check_options *o, char **files, size_t n)
     int code = s ? report("privacy check", &err) : c.all ? cli_print_json(c.all, "privacy check") : EXIT_OK;
     if (s)
         js_free(c.all);
-    engine_close(&c.e);
+    tagger_close(&c.tagger);
     detector_close(&c.d);
     for (size_t i = 0; i < ARRAY_LEN(c.sets); i++)
         fingerprint_close(&c.sets[i]);
@@ -293,7 +284,7 @@ static int check(const check_options *o, char **files, size_t n)
 
 int cmd_privacy_check(int argc, char **argv)
 {
-    check_options o = { .threshold = TAG_THRESHOLD };
+    check_options o = { .threshold = TAGGER_THRESHOLD };
     const option options[] = {
         { "tagger", 0, OPTION_TEXT, &o.tagger, "MODEL", "a model that labels names and places (docs/PRIVACY.md)" },
         { "threshold", 0, OPTION_FLOAT, &o.threshold, "P", "least probability of what the tagger says (default 0.05)" },

@@ -19,8 +19,11 @@ typedef struct serve_plan {
  * started here: call it before there are others. */
 int serve_run(const serve_plan *p);
 
-/* Opens *ring after the config, or shows another inspector in it. */
-status serve_inspectors(inspect_ring **ring, const config *c, error *err) MUST_CHECK;
+/* SIGINT, SIGTERM, SIGHUP wait for serve_run from now on: before the first thread. */
+void serve_block_signals(void);
+
+/* Opens *ring after the config, or shows another inspector in it. t: the tagger that was opened for plan's config. */
+status serve_inspectors(inspect_ring **ring, const config *c, struct tagger *t, error *err) MUST_CHECK;
 
 /* Whoever listens for other machines asks them for a key, and speaks TLS or was told not to. E_DENIED says what
  * is missing. */

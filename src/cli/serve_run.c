@@ -18,6 +18,7 @@
 #include "plat/clock.h"
 #include "plat/machine.h"
 #include "plat/service.h"
+#include "provider/tagger.h"
 
 typedef struct serving {
     const serve_plan *plan;
@@ -29,13 +30,19 @@ typedef struct serving {
 } serving;
 
 /* The signals are taken by sigwait in this thread alone: block them before any other thread. */
-static void block_signals(sigset_t *signals)
+static void signal_set(sigset_t *signals)
 {
     sigemptyset(signals);
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, signals, NULL);
+}
+
+void serve_block_signals(void)
+{
+    sigset_t signals;
+    signal_set(&signals);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
 }
@@ -72,11 +79,14 @@ static void say(const char *format, ...)
         return; /* there is nobody else to tell */
 }
 
-status serve_inspectors(inspect_ring **ring, const config *c, error *err)
+status serve_inspectors(inspect_ring **ring, const config *c, struct tagger *t, error *err)
 {
     inspect_settings o = config_inspect(c);
-    if (c->privacy.tagger[0])
-        return fail(err, E_UNSUPPORTED, "%s: privacy: tagger: a server has none yet", c->path);
+    if (t) {
+        o.tag = tagger_spans;
+        o.tagger = t;
+        o.tagger_name = tagger_name(t);
+    }
     return *ring ? inspect_ring_reload(*ring, &o, err) : inspect_ring_open(ring, &o, err);
 }
 
@@ -87,14 +97,18 @@ static status apply(serving *s, const config *fresh, error *err)
 {
     const serve_plan *p = s->plan;
     status st = serve_may_listen(p->listen.host, fresh, p->listen.tls_cert != NULL, p->plaintext, err);
+    const config_privacy *now = &p->api.config->privacy;
+    struct tagger *t = p->api.config->tagger;
     inspect_ring *ring = p->inspectors, *tried = NULL;
+    if (!st && (strcmp(now->tagger, fresh->privacy.tagger) != 0 || now->tag_threshold != fresh->privacy.tag_threshold))
+        st = fail(err, E_UNSUPPORTED, "another tagger, or another tag_threshold, needs a new start");
     if (!st)
-        st = serve_inspectors(&tried, fresh, err);
+        st = serve_inspectors(&tried, fresh, t, err);
     inspect_ring_close(&tried);
     if (!st)
         st = key_ring_reload(s->keys, fresh, err);
     if (!st)
-        st = serve_inspectors(&ring, fresh, err);
+        st = serve_inspectors(&ring, fresh, t, err);
     return st ? st : http_set_origins(s->http, fresh->origins, fresh->n_origins, err);
 }
 
@@ -199,7 +213,8 @@ int serve_run(const serve_plan *p)
 {
     serving s = { .plan = p };
     error e = { 0 };
-    block_signals(&s.signals);
+    serve_block_signals();
+    signal_set(&s.signals);
     if (open_all(&s, &e)) {
         close_all(&s);
         return report("serve", &e);

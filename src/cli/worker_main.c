@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "plat/proc.h"
 #include "plat/sandbox.h"
+#include "plat/witness.h"
 #include "worker/worker.h"
 
 int main(void)
@@ -21,12 +22,11 @@ int main(void)
     }
     tzset(); /* the time zone, for chat_now: likewise while files can be opened */
     js_free(js_object()); /* the JSON library seeds its hash from /dev/urandom, once, while that can be opened */
-    if (sandbox_enter(&options, &report, &err) != OK) {
-        log_line(LOG_LEVEL_ERROR, "worker: %s", err.text);
-        return EXIT_PROVIDER;
-    }
-    bool denied = sandbox_test(SANDBOX_COMPUTE, &report);
-    status s = worker_serve(PROC_HELPER_FD, &report, denied, &err);
+    js *descriptors = witness_own_descriptors();
+    if (sandbox_enter(&options, &report, &err) != OK)
+        log_line(LOG_LEVEL_WARN, "worker: %s", err.text); /* HELLO says it too: the front decides what may be asked */
+    (void)sandbox_test(SANDBOX_COMPUTE, &report);
+    status s = worker_serve(PROC_HELPER_FD, &report, descriptors, &err);
     if (s)
         log_line(LOG_LEVEL_ERROR, "%s", err.text);
     fflush(stderr);

@@ -128,3 +128,11 @@ const char *address_refusal(const address_rule *rule, const struct sockaddr *to)
         return "is a name that means a public address now, and http:// would send everything there in clear text";
     return NULL;
 }
+
+const char *address_text(const struct sockaddr *a, char *out, size_t bytes)
+{
+    const void *at = a->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)(const void *)a)->sin_addr
+                   : a->sa_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr
+                                              : NULL;
+    return at ? inet_ntop(a->sa_family, at, out, (socklen_t)bytes) : NULL;
+}

@@ -4,6 +4,7 @@
 #define EGRESS_ADDRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -23,5 +24,7 @@ address_rule address_rule_of(const char *url, bool on_premises);
 const char *address_refusal(const address_rule *rule, const struct sockaddr *to);
 /* An address of the public internet (the special ranges are those of RFC 6890 and its successors). */
 bool address_is_public(const struct sockaddr *a);
+/* "192.0.2.7", "2001:db8::7"; NULL: of another family. */
+const char *address_text(const struct sockaddr *a, char *out, size_t bytes);
 
 #endif

@@ -23,6 +23,7 @@ typedef struct egress {
     char url[URL_MAX];     /* base, without a slash at the end */
     char proxy[URL_MAX];   /* "": none */
     char key[KEY_MAX];
+    js *closed;            /* files of the front's that must be closed to this process; NULL: none are named */
     bool open, on_premises;
     stream_dialect dialect;
     privacy_class class_max;
@@ -56,6 +57,8 @@ static void send_error(egress *e, uint32_t id, status code, const transfer_fault
     key_hide(text, e->key);
     if (limits)
         js_set(j, "limits", limits);
+    if (e->curl)
+        js_set(j, "address", js_new_string(transfer_address(e->curl)));
     js_set(j, "again", js_new_bool(f->again));
     js_set(j, "sent", js_new_bool(f->sent));
     js_set(j, "status", js_new_string(status_name(code)));
@@ -100,22 +103,6 @@ static bool on_token(void *user, js *token)
 
 /* ---- OPEN ---- */
 
-static js *describe_sandbox(const sandbox_report *r)
-{
-    js *j = js_object(), *checks = js_array();
-    for (size_t i = 0; i < r->n_checks; i++) {
-        js *c = js_object();
-        js_set(c, "name", js_new_string(r->checks[i].name));
-        js_set(c, "errno", js_new_int(r->checks[i].error));
-        js_set(c, "denied", js_new_bool(r->checks[i].denied));
-        js_push(checks, c);
-    }
-    js_set(j, "seccomp", js_new_bool(r->seccomp));
-    js_set(j, "landlock", js_new_bool(r->landlock));
-    js_set(j, "checks", checks);
-    return j;
-}
-
 static status enter_sandbox(egress *e, sandbox_report *report, error *err)
 {
     /* what name resolution and certificates read */
@@ -159,6 +146,7 @@ static status open_settings(egress *e, const msg *m, error *err)
         e->rule = address_rule_of(e->proxy[0] ? e->proxy : e->url, e->on_premises);
         e->rule.named = e->rule.named || e->proxy[0]; /* what the host's name means is the proxy's to say */
         s = key_read(e->key, &from, err);
+        e->closed = js_copy(js_get(j, "closed"));
     }
     js_free(j);
     return s;
@@ -180,7 +168,8 @@ static void handle_open(egress *e, const msg *m)
     }
     js *j = js_object();
     js_set(j, "key", js_new_bool(e->key[0] != 0));
-    js_set(j, "sandbox", describe_sandbox(&report));
+    js_set(j, "sandbox", sandbox_to_js(&report));
+    js_set(j, "closed", sandbox_test_paths(e->closed));
     e->open = true;
     send_js(e, MSG_OPENED, 0, j);
 }
@@ -244,6 +233,7 @@ static void stream_begin(egress *e, stream *s, const js *body)
 static void send_done(egress *e, uint32_t id, const stream *s, bool cancelled, const rates *said)
 {
     js *j = stream_done(s, cancelled), *limits = rates_to_js(said);
+    js_set(j, "address", js_new_string(transfer_address(e->curl)));
     if (limits)
         js_set(j, "limits", limits);
     send_js(e, MSG_DONE, id, j);
@@ -340,6 +330,7 @@ status egress_serve(int fd, error *err)
     transfer_close(&e->curl);
     msg_link_close(&e->link);
     explicit_bzero(e->key, sizeof e->key);
+    js_free(e->closed);
     mem_free(e);
     return s;
 }

@@ -19,6 +19,7 @@ struct transfer {
     CURL *easy;
     CURLM *multi;
     char curl_text[CURL_ERROR_SIZE];
+    char address[TRANSFER_ADDRESS]; /* of the last connection */
 };
 
 /* What the body turned out to be. */
@@ -65,6 +66,11 @@ void transfer_close(transfer **t)
         curl_multi_cleanup((*t)->multi);
     mem_free(*t);
     *t = NULL;
+}
+
+const char *transfer_address(const transfer *t)
+{
+    return t->address;
 }
 
 /* ---- what comes back ---- */
@@ -141,12 +147,27 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *user)
 
 /* ---- asking ---- */
 
+/* Without TLS nothing says who answers at an address: a name stays with the one that it meant first, while this process
+ * lives. */
+static const char *pinned_elsewhere(const exchange *x, const struct sockaddr *to)
+{
+    char text[TRANSFER_ADDRESS];
+    if (x->job->rule->tls || x->job->rule->named || !x->t->address[0])
+        return NULL;
+    return address_text(to, text, sizeof text) && strcmp(text, x->t->address) == 0
+               ? NULL
+               : "is a name that means another address than before, and without https nobody says who is there: start "
+                 "hearth again if it has moved";
+}
+
 /* curl resolved a name just now, and would connect to what came out. */
 static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_sockaddr *a)
 {
     exchange *x = user;
     (void)purpose;
     x->refused = address_refusal(x->job->rule, &a->addr);
+    if (!x->refused)
+        x->refused = pinned_elsewhere(x, &a->addr);
     return x->refused ? CURL_SOCKET_BAD : socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
@@ -341,6 +362,14 @@ static status judge(exchange *x, CURLcode code, transfer_fault *fault, error *er
     return judge_silence(x, code, why, fault, err);
 }
 
+static void note_address(transfer *t)
+{
+    char *ip = NULL;
+    bool known = curl_easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && ip[0];
+    if (known && strlen(ip) < sizeof t->address)
+        memcpy(t->address, ip, strlen(ip) + 1);
+}
+
 status transfer_run(transfer *t, const transfer_job *job, stream *s, rates *said, transfer_fault *fault, error *err)
 {
     exchange x = { .t = t, .s = s, .said = said, .job = job, .body = BUF_INIT(2 * (size_t)STREAM_ANSWER_MAX) };
@@ -359,6 +388,8 @@ status transfer_run(transfer *t, const transfer_job *job, stream *s, rates *said
         r = drive(&x, job, &code, fault, err);
         curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &left);
         fault->sent = left > 0;
+        if (fault->sent)
+            note_address(t);
         if (!r)
             r = judge(&x, code, fault, err);
         curl_multi_remove_handle(t->multi, t->easy);

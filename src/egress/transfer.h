@@ -29,8 +29,12 @@ typedef struct transfer_fault {
     bool again;       /* nothing of an answer came, and the same request may be sent once more */
 } transfer_fault;
 
+enum { TRANSFER_ADDRESS = 64 };
+
 status transfer_open(transfer **out, error *err) MUST_CHECK;
 void transfer_close(transfer **t);
+/* The address that was connected to last, as text; "": none yet. */
+const char *transfer_address(const transfer *t);
 
 /* OK: the answer went through s and is complete. E_CANCELLED: interrupted, or s's caller wants no more. Else
  * E_PROVIDER or E_DENIED (address.h) with a sentence, and *fault. *said is what the header lines told, in any case. */

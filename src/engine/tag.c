@@ -17,7 +17,7 @@ typedef struct place {
     uint32_t begin, end;
 } place;
 
-typedef struct tagging {
+struct engine_tagging {
     engine *e;
     token_list tokens;
     place *places;         /* of each token: the piece that it is of */
@@ -26,11 +26,14 @@ typedef struct tagging {
     int32_t *window;
     float *logits;
     uint32_t n_classes;
+    size_t most;           /* tokens of a window, without what stands around */
+    size_t at, judged;     /* where the next window begins; tokens that are done */
     double least;
     tag_each *each;
     void *to;
     tag_span open;         /* label NULL: none */
-} tagging;
+};
+typedef engine_tagging tagging;
 
 bool engine_tags(const engine *e)
 {
@@ -140,19 +143,28 @@ static status run_window(tagging *t, size_t at, size_t n, size_t from, size_t to
     return s;
 }
 
-static status run_all(tagging *t, size_t most, error *err)
+status engine_tag_step(tagging *t, tag_each *each, void *to, bool *more, error *err)
 {
+    size_t edge = t->most > 4 * EDGE ? EDGE : t->most / 4;
     status s = OK;
-    size_t edge = most > 4 * EDGE ? EDGE : most / 4;
-    for (size_t at = 0, judged = 0; judged < t->tokens.n && !s;) {
-        size_t left = t->tokens.n - at, n = left < most ? left : most;
-        size_t to = n == left ? t->tokens.n : at + n - edge;
-        s = run_window(t, at, n, judged, to, err);
-        judged = to;
-        at = to - edge; /* used only when something is left: then to > edge */
+    t->each = each;
+    t->to = to;
+    if (t->judged < t->tokens.n) {
+        size_t left = t->tokens.n - t->at, n = left < t->most ? left : t->most;
+        size_t end = n == left ? t->tokens.n : t->at + n - edge;
+        s = run_window(t, t->at, n, t->judged, end, err);
+        t->judged = end;
+        t->at = end - edge; /* used only when something is left: then end > edge */
     }
-    close_span(t);
+    *more = !s && t->judged < t->tokens.n;
+    if (!s && !*more)
+        close_span(t);
     return s;
+}
+
+size_t engine_tag_count(const tagging *t)
+{
+    return t->tokens.n;
 }
 
 /* What stands around every text: the tokens of an empty one. */
@@ -166,27 +178,51 @@ static status read_marks(tagging *t, error *err)
     return s;
 }
 
-status engine_tag(engine *e, const char *text, size_t n, double least, tag_each *each, void *to, error *err)
+void engine_tag_end(tagging **at)
+{
+    tagging *t = *at;
+    if (!t)
+        return;
+    token_list_clear(&t->tokens);
+    mem_free(t->places);
+    mem_free(t->window);
+    mem_free(t->logits);
+    mem_free(t);
+    *at = NULL;
+}
+
+status engine_tag_begin(tagging **out, engine *e, const char *text, size_t n, double least, error *err)
 {
     if (!engine_tags(e))
         return fail(err, E_UNSUPPORTED, "this model does not label the tokens of a text");
     if (n > VOCAB_MAX_TEXT)
         return fail(err, E_RANGE, "%zu bytes of text; at most %d can be tagged", n, (int)VOCAB_MAX_TEXT);
-    tagging t = { .e = e, .tokens = TOKEN_LIST_INIT(TOKENS_MAX), .n_classes = engine_n_classes(e),
-                  .least = least, .each = each, .to = to };
     uint32_t context = engine_get_info(e)->context, window = context < WINDOW ? context : WINDOW;
-    t.window = mem_array(window, sizeof *t.window);
-    t.logits = mem_array((size_t)window * t.n_classes, sizeof *t.logits);
-    status s = t.window && t.logits ? read_marks(&t, err) : fail(err, E_NOMEM, "no memory for classes");
-    if (!s && window < 8)
-        s = fail(err, E_RANGE, "a context of %u tokens is too short to tag", context);
+    if (window < 8)
+        return fail(err, E_RANGE, "a context of %u tokens is too short to tag", context);
+    tagging *t = mem_zero(sizeof *t);
+    if (!t)
+        return fail(err, E_NOMEM, "no memory to tag a text");
+    *t = (tagging){ .e = e, .tokens = TOKEN_LIST_INIT(TOKENS_MAX), .n_classes = engine_n_classes(e), .least = least,
+                    .most = window - 2 };
+    t->window = mem_array(window, sizeof *t->window);
+    t->logits = mem_array((size_t)window * t->n_classes, sizeof *t->logits);
+    status s = t->window && t->logits ? read_marks(t, err) : fail(err, E_NOMEM, "no memory for classes");
     if (!s)
-        s = encode(&t, text, n, err);
-    if (!s)
-        s = run_all(&t, window - 2, err);
-    token_list_clear(&t.tokens);
-    mem_free(t.places);
-    mem_free(t.window);
-    mem_free(t.logits);
+        s = encode(t, text, n, err);
+    if (s)
+        engine_tag_end(&t);
+    *out = t;
+    return s;
+}
+
+status engine_tag(engine *e, const char *text, size_t n, double least, tag_each *each, void *to, error *err)
+{
+    tagging *t = NULL;
+    bool more = true;
+    status s = engine_tag_begin(&t, e, text, n, least, err);
+    while (!s && more)
+        s = engine_tag_step(t, each, to, &more, err);
+    engine_tag_end(&t);
     return s;
 }

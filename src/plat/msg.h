@@ -52,6 +52,7 @@ typedef enum msg_type {
     MSG_CALL_END = 27,
     MSG_RELAXED = 28,   /* what of a constraint is not enforced, before anything else */
     MSG_VECTOR = 32,  /* the vector of one input */
+    MSG_SPANS = 34,   /* labelled parts of a text */
     MSG_PROMPT = 33,  /* a prompt's tokens */
 } msg_type;
 

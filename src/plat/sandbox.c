@@ -7,6 +7,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -207,17 +208,21 @@ static status enter_seccomp(sandbox_kind kind, error *err)
 
 status sandbox_enter(const sandbox_options *o, sandbox_report *report, error *err)
 {
-    *report = (sandbox_report){ 0 };
+    *report = (sandbox_report){ .dumpable = true };
     if (o->kind != SANDBOX_NETWORK)
         cpu_detect(); /* asks for what cannot be asked for later, and remembers */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(err, E_UNSUPPORTED, "sandbox: no_new_privs is refused");
+    report->no_new_privs = true;
     if (o->kind == SANDBOX_COMPUTE)
         report->empty_network = unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 || unshare(CLONE_NEWNET) == 0;
     if (o->kind != SANDBOX_OFFLINE) { /* that one is the user's own command: a debugger may look into it */
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         enter_landlock(o, report);
     }
+    int signal = 0; /* a change of credentials, such as a user namespace, may have reset it */
+    report->dies_with_parent = prctl(PR_GET_PDEATHSIG, &signal) == 0 && signal == SIGKILL;
+    report->dumpable = prctl(PR_GET_DUMPABLE) != 0;
     status s = enter_seccomp(o->kind, err);
     report->seccomp = s == OK;
     return s;

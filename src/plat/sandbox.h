@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/js.h"
 #include "base/status.h"
 
 typedef enum sandbox_kind { SANDBOX_COMPUTE, SANDBOX_NETWORK, SANDBOX_OFFLINE } sandbox_kind;
@@ -42,14 +43,27 @@ typedef struct sandbox_check {
 typedef struct sandbox_report {
     bool seccomp, landlock, empty_network;
     int landlock_abi; /* 0: the kernel has none */
+    bool no_new_privs;
+    bool dumpable;          /* others of this user may look into its memory */
+    bool dies_with_parent;  /* asked of the kernel after everything that resets it */
     sandbox_check checks[SANDBOX_CHECKS_MAX];
     size_t n_checks;
 } sandbox_report;
 
-/* Enters; fills the layers of *report. E_UNSUPPORTED: no seccomp here. */
+/* Enters; fills the layers of *report, also when it fails. E_UNSUPPORTED: no seccomp here. */
 status sandbox_enter(const sandbox_options *o, sandbox_report *report, error *err) MUST_CHECK;
 
 /* Really attempts each forbidden call (harmlessly) and adds the results to *report. True when all were denied. */
 bool sandbox_test(sandbox_kind kind, sandbox_report *report);
+/* How many attempts that are. */
+size_t sandbox_test_count(sandbox_kind kind);
+
+/* NETWORK: whether files that must be closed to it are: each is really opened for reading. {path, errno, denied}; what
+ * is not there is not denied. NULL without memory. */
+js *sandbox_test_paths(const js *paths);
+
+/* {seccomp, landlock, landlock_abi, empty_network, no_new_privs, dumpable, dies_with_parent, checks: [{name, errno,
+ * denied}]}. NULL without memory. */
+js *sandbox_to_js(const sandbox_report *r);
 
 #endif

@@ -181,3 +181,49 @@ bool sandbox_test(sandbox_kind kind, sandbox_report *report)
     }
     return all;
 }
+
+size_t sandbox_test_count(sandbox_kind kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(attempts); i++)
+        n += (attempts[i].in & 1u << kind) != 0;
+    return n;
+}
+
+js *sandbox_test_paths(const js *paths)
+{
+    js *list = js_array();
+    for (size_t i = 0; i < js_len(paths); i++) {
+        const char *path = js_text(js_at(paths, i));
+        int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1, e = fd >= 0 ? 0 : errno;
+        if (fd >= 0)
+            close(fd);
+        js *o = js_object();
+        js_set(o, "path", js_new_string(path ? path : ""));
+        js_set(o, "errno", js_new_int(e));
+        js_set(o, "denied", js_new_bool(path && (e == EACCES || e == EPERM)));
+        js_push(list, o);
+    }
+    return list;
+}
+
+js *sandbox_to_js(const sandbox_report *r)
+{
+    js *j = js_object(), *checks = js_array();
+    for (size_t i = 0; i < r->n_checks; i++) {
+        js *c = js_object();
+        js_set(c, "name", js_new_string(r->checks[i].name));
+        js_set(c, "errno", js_new_int(r->checks[i].error));
+        js_set(c, "denied", js_new_bool(r->checks[i].denied));
+        js_push(checks, c);
+    }
+    js_set(j, "seccomp", js_new_bool(r->seccomp));
+    js_set(j, "landlock", js_new_bool(r->landlock));
+    js_set(j, "landlock_abi", js_new_int(r->landlock_abi));
+    js_set(j, "empty_network", js_new_bool(r->empty_network));
+    js_set(j, "no_new_privs", js_new_bool(r->no_new_privs));
+    js_set(j, "dumpable", js_new_bool(r->dumpable));
+    js_set(j, "dies_with_parent", js_new_bool(r->dies_with_parent));
+    js_set(j, "checks", checks);
+    return j;
+}

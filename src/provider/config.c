@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "plat/paths.h"
@@ -264,6 +265,8 @@ status config_open(config **out, const char *path, error *err)
         s = E_NOMEM;
     if (!s)
         s = open_prices(c, err);
+    if (!s && c->path[0])
+        s = digest_file(c->path, c->file_digest, err);
     if (s)
         config_close(&c);
     else

@@ -128,6 +128,7 @@ enum { CONFIG_DRAIN_SECONDS = 30 };
 
 typedef struct config {
     const char *path;        /* the file read, or "" */
+    char file_digest[65];    /* SHA-256 of that file when it was read, or "" */
     const char *listen_host; /* "127.0.0.1", "::1" */
     uint16_t listen_port;
     const char *tls_cert, *tls_key; /* files; both or neither */
@@ -157,6 +158,7 @@ typedef struct config {
     int n_threads;
     bool exact;
     bool keeps_snapshots;    /* snapshot_bytes counts. A server's alone: measurements begin with nothing known */
+    struct tagger *tagger;   /* the one that `inspectors` ask; for a proof */
     inspect_ring *inspectors; /* looks at what is about to leave; NULL: one of each provider's own, after `privacy` */
     bool look;               /* a local provider only says what it would be, and whether it fits: it answers nothing */
     struct arena *memory;

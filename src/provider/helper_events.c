@@ -127,6 +127,23 @@ static bool call_event(call *c, msg_type type, const js *j)
     return true;
 }
 
+/* [[begin, end, label, probability]]; of which text, its reader knows. */
+static bool spans_event(call *c, const js *list)
+{
+    for (size_t i = 0; i < js_len(list); i++) {
+        const js *s = js_at(list, i), *label = js_at(s, 2);
+        int64_t begin = -1, end = -1;
+        double p = NAN;
+        bool ok = js_len(s) == 4 && js_int(js_at(s, 0), &begin) && js_int(js_at(s, 1), &end) && begin >= 0 &&
+                  end > begin && js_is(label, JS_STRING) && js_double(js_at(s, 3), &p) && p >= 0 && p <= 1;
+        if (!ok)
+            return false;
+        event_span e = { (size_t)begin, (size_t)end, js_text(label), p };
+        call_emit(c, &(event){ .kind = EVENT_SPAN, .span = &e });
+    }
+    return js_is(list, JS_ARRAY);
+}
+
 static bool text_event(call *c, const helper_message *m)
 {
     if (!utf8_valid(m->data, m->length))
@@ -144,9 +161,17 @@ static void read_limits(call *c, const js *limits)
     c->limit_s = real(limits, "wait_s");
 }
 
+static void read_address(call *c, const js *address)
+{
+    const char *text = js_is(address, JS_STRING) ? js_text(address) : NULL;
+    if (text && strlen(text) < sizeof c->address)
+        memcpy(c->address, text, strlen(text) + 1);
+}
+
 static bool done_event(call *c, const js *j)
 {
     event_done *e = &c->end;
+    read_address(c, js_get(j, "address"));
     read_limits(c, js_get(j, "limits"));
     const char *model = js_text(js_get(j, "model"));
     if (model && model[0] && strlen(model) < CALL_MODEL_MAX) {
@@ -176,6 +201,7 @@ static status error_event(call *c, const js *j, error *err)
     c->fault_set = true;
     c->again = js_bool(js_get(j, "again"), false);
     c->sent = js_bool(js_get(j, "sent"), true);
+    read_address(c, js_get(j, "address"));
     read_limits(c, js_get(j, "limits"));
     c->fault.n_prompt = whole(j, "n_prompt", 0);
     c->fault.n_context = whole(j, "n_context", 0);
@@ -208,6 +234,8 @@ status helper_event(const helper *h, call *c, const helper_message *m, bool *ove
         ok = token_event(c, j);
     } else if (m->type == MSG_CALL || m->type == MSG_ARGUMENTS || m->type == MSG_CALL_END) {
         ok = call_event(c, (msg_type)m->type, j);
+    } else if (m->type == MSG_SPANS) {
+        ok = spans_event(c, j);
     } else if (m->type == MSG_RELAXED) {
         call_emit(c, &(event){ .kind = EVENT_RELAXED, .relaxed = j });
     } else if (m->type == MSG_DONE) {

@@ -40,15 +40,33 @@ status lanes_take(lanes *l, helper **out, error *err)
     x->taken = true;
     pthread_mutex_unlock(&l->lock);
     *out = &x->helper;
-    if (x->helper.running && helper_ended(&x->helper, how, sizeof how))
-        helper_stop(&x->helper);
-    if (x->helper.running)
+    bool lost = x->helper.running && helper_ended(&x->helper, how, sizeof how);
+    if (x->helper.running && !lost)
         return OK;
+    pthread_mutex_lock(&l->lock);
+    x->ready = false;
+    pthread_mutex_unlock(&l->lock);
+    if (lost)
+        helper_stop(&x->helper);
     status s = helper_start(&x->helper, err);
     if (!s)
         s = helper_open(&x->helper, l->settings, NULL, 0, &opened, err);
-    js_free(opened);
+    pthread_mutex_lock(&l->lock);
+    js_free(x->helper.opened);
+    x->helper.opened = opened;
+    x->ready = !s;
+    pthread_mutex_unlock(&l->lock);
     return s;
+}
+
+void lanes_each(lanes *l, helper_fn *fn, void *user)
+{
+    char how[128];
+    pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < LANES_MAX; i++)
+        if (l->of[i].ready && !helper_ended(&l->of[i].helper, how, sizeof how))
+            fn(user, &l->of[i].helper, l->of[i].taken);
+    pthread_mutex_unlock(&l->lock);
 }
 
 void lanes_give(lanes *l, helper *h)

@@ -10,6 +10,7 @@ enum { LANES_MAX = 8 };
 typedef struct lane {
     helper helper;
     bool taken;
+    bool ready; /* it is open, and no other thread starts or ends it */
 } lane;
 
 typedef struct lanes {
@@ -24,6 +25,8 @@ void lanes_clear(lanes *l);
 /* A helper that runs and is open; waits while all are taken. The caller's until lanes_give, also after an error. */
 status lanes_take(lanes *l, helper **out, error *err) MUST_CHECK;
 void lanes_give(lanes *l, helper *h);
+/* Calls fn for each process that is open; busy ones take no further call. */
+void lanes_each(lanes *l, helper_fn *fn, void *user);
 /* The process of the first that runs; 0: none. */
 int lanes_process(lanes *l);
 

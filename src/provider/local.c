@@ -12,6 +12,7 @@
 #include "plat/machine.h"
 #include "provider/models.h"
 #include "provider/provider_int.h"
+#include "provider/self_test.h"
 #include "provider/snapshots.h"
 #include "worker/snapshot.h"
 
@@ -26,6 +27,9 @@ typedef struct local {
     uint64_t snapshot_bytes; /* 0: prefixes are not kept */
     snapshot_file snapshot;  /* of the worker that runs */
     char snapshot_name[96];
+    self_test sandbox;       /* of the worker that runs; with p->lock */
+    char sandbox_why[SELF_TEST_WHY];
+    bool servers;            /* the configuration names some */
 } local;
 
 static const char *const kept[] = { "HEARTH_ISA", "HEARTH_FAIL_ALLOC", NULL };
@@ -129,6 +133,29 @@ static void stop(local *l)
 
 /* ---- the worker ---- */
 
+/* Its self-test, and what the kernel says of it. */
+static void judge_sandbox(local *l)
+{
+    witness seen;
+    witness_read(l->worker.process.pid, &seen);
+    l->sandbox = self_test_judge(js_get(l->worker.hello, "sandbox"), &seen, l->sandbox_why);
+    if (l->sandbox == SELF_TEST_NO_SECCOMP)
+        log_line(LOG_LEVEL_WARN, "hearth-worker: %s: private requests are answered only where no remote provider is "
+                 "configured", l->sandbox_why);
+    else if (l->sandbox == SELF_TEST_LEAKS)
+        log_line(LOG_LEVEL_WARN, "hearth-worker: %s: it is given no private request", l->sandbox_why);
+}
+
+static status check_sandbox(const local *l, const request *r, call *c, error *err)
+{
+    bool servers = l->servers || provider_servers_open() > 0;
+    if (self_test_allows(l->sandbox, r->privacy, servers))
+        return OK;
+    return call_fail(c, err, FAULT_DENIED, E_DENIED, "a %s request is not given to this worker%s: %s",
+                     privacy_class_name(r->privacy), l->sandbox == SELF_TEST_NO_SECCOMP ? " while remote providers are "
+                     "configured" : "", l->sandbox_why);
+}
+
 static status start(local *l, const char *digest, js **opened, error *err)
 {
     for (size_t i = 0; i < l->n_fds; i++)
@@ -137,6 +164,7 @@ static status start(local *l, const char *digest, js **opened, error *err)
     status s = helper_start(&l->worker, err);
     if (s)
         return s;
+    judge_sandbox(l);
     size_t n_fds = begin_snapshot(l, digest);
     s = helper_open(&l->worker, l->settings, l->fds, n_fds, opened, err);
     if (s)
@@ -177,6 +205,8 @@ static status local_complete(provider *p, const request *r, call *c, error *err)
         return fail(err, E_NOMEM, "no memory for a request");
     pthread_mutex_lock(&p->lock);
     status s = ensure_worker(p, c, err);
+    if (!s)
+        s = check_sandbox(l, r, c, err);
     l->calls += !s;
     pthread_mutex_unlock(&p->lock);
     if (!s) {
@@ -208,7 +238,19 @@ static int local_process(const provider *p)
     return helper_process(&l->worker);
 }
 
-static const provider_ops ops = { local_complete, local_close, local_process, NULL, true };
+static status local_helpers(provider *p, bool starting, helper_fn *fn, void *user, error *err)
+{
+    local *l = p->own;
+    (void)starting; /* it was started when this was opened; one that ended has its reasons */
+    (void)err;
+    pthread_mutex_lock(&p->lock);
+    if (helper_process(&l->worker))
+        fn(user, &l->worker, true);
+    pthread_mutex_unlock(&p->lock);
+    return OK;
+}
+
+static const provider_ops ops = { local_complete, local_close, local_process, NULL, local_helpers, true };
 
 /* Copies what OPENED says; false without memory. */
 static bool describe(provider *p, const js *opened)
@@ -232,6 +274,7 @@ static bool describe(provider *p, const js *opened)
     i->n_params = js_int(js_get(opened, "params"), &v) ? (uint64_t)v : 0;
     i->budget_bytes = js_int(js_get(opened, "budget"), &v) ? (uint64_t)v : 0;
     i->has_template = js_bool(js_get(opened, "template"), false);
+    i->tags = js_bool(js_get(opened, "tags"), false);
     i->is_encoder = js_bool(js_get(opened, "encoder"), false);
     return true;
 }
@@ -271,6 +314,8 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
     helper_init(&l->worker, "hearth-worker", kept);
     snapshot_file_init(&l->snapshot);
     pthread_cond_init(&l->left, NULL);
+    for (size_t i = 0; cfg && i < cfg->n_providers; i++)
+        l->servers = l->servers || config_is_server(&cfg->providers[i]);
     p->own = l;
     p->ops = &ops;
     status s = models_find(&path, model, err);

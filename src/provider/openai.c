@@ -12,10 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "egress/release.h"
 #include "plat/clock.h"
+#include "plat/paths.h"
 #include "plat/random.h"
 #include "privacy/audit.h"
 #include "privacy/inspect.h"
@@ -43,6 +45,7 @@ typedef struct openai {
     budget_of own;
     budget_of *keys;       /* of keys that have a budget */
     size_t n_keys;
+    char address[PROVIDER_ADDRESS]; /* with p->lock */
 } openai;
 
 /* ---- the request ---- */
@@ -284,6 +287,7 @@ static status attempt(provider *p, const request *r, js *payload, call *c, const
     c->fault = (event_error){ .code = OK };
     c->fault_set = c->again = false;
     c->sent = true;
+    c->address[0] = 0;
     c->requests_left = c->tokens_left = c->limit_s = NAN;
     status s = lanes_take(&o->egress, &egress, err);
     bool asked = !s;
@@ -295,6 +299,11 @@ static status attempt(provider *p, const request *r, js *payload, call *c, const
         s = helper_complete(egress, payload, c, err);
     }
     lanes_give(&o->egress, egress);
+    if (c->address[0]) {
+        pthread_mutex_lock(&p->lock);
+        memcpy(o->address, c->address, sizeof o->address);
+        pthread_mutex_unlock(&p->lock);
+    }
     uint64_t now = clock_mono_us();
     bool limited = s && c->fault.kind == FAULT_RATE_LIMITED;
     health_limits(&o->health, c->requests_left, c->tokens_left,
@@ -380,10 +389,46 @@ static bool openai_health(provider *p, provider_health *out)
         known = budget_spent(o->budget, o->own.name, clock_utc_us(), &out->usd_today, &out->usd_month, &ignored) == OK;
     if (!known)
         out->usd_today = out->usd_month = NAN;
+    pthread_mutex_lock(&p->lock);
+    memcpy(out->address, o->address, sizeof out->address);
+    pthread_mutex_unlock(&p->lock);
     return true;
 }
 
-static const provider_ops ops = { openai_complete, openai_close, openai_process, openai_health, true };
+static status openai_helpers(provider *p, bool start, helper_fn *fn, void *user, error *err)
+{
+    openai *o = p->own;
+    status s = OK;
+    if (start && !lanes_process(&o->egress)) {
+        helper *h = NULL;
+        s = lanes_take(&o->egress, &h, err);
+        lanes_give(&o->egress, h);
+    }
+    if (!s)
+        lanes_each(&o->egress, fn, user);
+    return s;
+}
+
+static const provider_ops ops = { openai_complete, openai_close, openai_process, openai_health, openai_helpers, true };
+
+/* What egress must not be able to read, as far as it is there: it tries. */
+static js *closed_files(void)
+{
+    static const struct {
+        path_kind kind;
+        const char *name;
+    } rows[] = { { PATH_DATA, "models" },      { PATH_DATA, "ledger.db" },   { PATH_DATA, "audit.log" },
+                 { PATH_DATA, "audit.state" }, { PATH_DATA, "tasks" },       { PATH_CONFIG, "config.yaml" },
+                 { PATH_CONFIG, "audit.key" }, { PATH_CACHE, "prefix" } };
+    js *list = js_array();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char *path = NULL;
+        if (path_of(&path, rows[i].kind, rows[i].name, NULL) == OK && access(path, F_OK) == 0)
+            js_push(list, js_new_string(path));
+        mem_free(path);
+    }
+    return list;
+}
 
 static js *settings_of(const config_provider *c, const dialect *d)
 {
@@ -401,6 +446,7 @@ static js *settings_of(const config_provider *c, const dialect *d)
     bool ok = true;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         ok = js_set(j, rows[i].name, js_new_string(rows[i].value)) && ok;
+    ok = js_set(j, "closed", closed_files()) && ok;
     if (ok)
         return j;
     js_free(j);

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -56,6 +57,14 @@ const char *provider_keep(provider *p, const char *text)
 bool provider_allows(provider_kind kind, provider_place place, privacy_class privacy)
 {
     return kind == PROVIDER_REPLAY || place == PLACE_LOCAL || privacy <= provider_place_ceiling(place);
+}
+
+/* A request may name a server that is in no configuration: so they are counted. */
+static atomic_uint servers_open;
+
+unsigned provider_servers_open(void)
+{
+    return servers_open;
 }
 
 /* ---- SPEC ---- */
@@ -209,8 +218,10 @@ status provider_open(provider **out, const char *spec, const config *cfg, error 
                                .file_type = "", .chat_template = "" };
     if (!p->info.name)
         s = fail(err, E_NOMEM, "no memory for a provider");
-    else if (provider_is_server(t.kind))
+    else if (provider_is_server(t.kind)) {
+        atomic_fetch_add(&servers_open, 1);
         s = openai_open(p, t.row, cfg, err);
+    }
     else if (t.kind == PROVIDER_REPLAY)
         s = replay_open(p, t.what, err);
     else if ((s = local_open(p, t.what, cfg, err)) == E_NOTFOUND && t.what == spec)
@@ -228,6 +239,8 @@ void provider_close(provider **p)
         return;
     if ((*p)->ops)
         (*p)->ops->close(*p);
+    if (provider_is_server((*p)->info.kind) && (*p)->info.name)
+        atomic_fetch_sub(&servers_open, 1);
     pthread_mutex_destroy(&(*p)->lock);
     pthread_mutex_destroy(&(*p)->naming);
     arena_clear(&(*p)->memory);

@@ -44,6 +44,7 @@ typedef struct provider_info {
     uint64_t budget_bytes;    /* what the worker's engine took: weights, KV, scratch, vocabulary */
     bool has_template;        /* messages can be rendered */
     bool is_encoder;          /* it makes vectors and continues no text */
+    bool tags;                /* it labels the parts of a text (REQUEST_TAG) */
     double price_input, price_output; /* US dollars per million tokens; NAN when not known (local: 0) */
     double price_cached;              /* of input that was cached; NAN: as other input */
     const char *price_as_of;          /* "2026-11-01"; "": undated; NULL: no price */
@@ -92,6 +93,8 @@ typedef enum provider_circuit {
 } provider_circuit;
 const char *provider_circuit_name(provider_circuit c); /* "closed", "open", "half-open" */
 
+enum { PROVIDER_ADDRESS = 64 };
+
 typedef struct provider_health {
     provider_circuit circuit;
     double probe_s;             /* OPEN: until the next try */
@@ -102,6 +105,7 @@ typedef struct provider_health {
     double requests_left, tokens_left; /* NAN: not told */
     double limit_s;             /* until something that is used up comes back; 0: nothing is */
     double usd_today, usd_month; /* spent and reserved (UTC); NAN: without a budget */
+    char address[PROVIDER_ADDRESS]; /* that was connected to last; "": none yet */
 } provider_health;
 /* False: the kind is no server. Any thread. */
 bool provider_get_health(provider *p, provider_health *out);

@@ -21,6 +21,7 @@ typedef struct call {
     uint32_t calls;         /* tool calls so far */
     event_done end;         /* filled by the kind before it returns OK */
     char *model;            /* CALL_MODEL_MAX bytes for a model's name from the answer */
+    char address[PROVIDER_ADDRESS]; /* egress: what was connected to; "": nothing */
     bool again;             /* egress: nothing of an answer came, the same request may be sent once more */
     bool sent;              /* egress: something of it left, or nobody knows */
     double requests_left, tokens_left, limit_s; /* egress: what the server told of its limits; NAN: nothing */
@@ -37,11 +38,16 @@ const char *call_overdue(const call *c, uint64_t now_us);
 status call_fail(call *c, error *err, fault_kind kind, status code, const char *format, ...) PRINTF_LIKE(5, 6);
 
 /* ---- a kind ---- */
+struct helper;
+typedef void helper_fn(void *user, struct helper *h, bool busy); /* busy: it takes no call now */
 typedef struct provider_ops {
     status (*complete)(provider *p, const request *r, call *c, error *err);
     void (*close)(provider *p);
     int (*process)(const provider *p); /* NULL: never one */
     bool (*health)(provider *p, provider_health *out); /* NULL: none */
+    /* Calls fn for each helper process that runs; none ends meanwhile. start: one is started where none runs, and asked
+     * nothing. NULL: never one. */
+    status (*helpers)(provider *p, bool start, helper_fn *fn, void *user, error *err);
     bool parallel; /* complete may run many times at once; else provider.c lets one in after another */
 } provider_ops;
 
@@ -60,6 +66,9 @@ struct provider {
 /* A copy that lives as long as p; NULL without memory. */
 const char *provider_keep(provider *p, const char *text);
 
+/* How many servers are open in this process. */
+unsigned provider_servers_open(void);
+
 /* Each fills p->ops, p->own and the rest of p->info. On failure provider_close(p) has still to be called. */
 status local_open(provider *p, const char *model, const config *cfg, error *err) MUST_CHECK;
 status replay_open(provider *p, const char *file, error *err) MUST_CHECK;
@@ -76,6 +85,7 @@ typedef struct helper {
     bool running;              /* started and not stopped */
     int grace_ms;              /* so long it may take to end by itself, once it is told to */
     js *hello;                 /* its self-test; lives until the next start */
+    js *opened;                /* OPENED, of a helper of lanes; likewise */
     pthread_mutex_t sending;   /* one message after another */
     pthread_mutex_t lock;      /* of what follows */
     uint32_t next_request;
@@ -91,7 +101,7 @@ void helper_init(helper *h, const char *program, const char *const *keep);
 /* Stops it, frees what it has. Accepts a zero helper. */
 void helper_clear(helper *h);
 
-/* Starts it and checks its HELLO: same build, all of the sandbox's self-test denied. E_PROVIDER otherwise. */
+/* Starts it and checks its HELLO: same build, else E_PROVIDER. What its self-test says is its owner's to judge. */
 status helper_start(helper *h, error *err) MUST_CHECK;
 /* Sends OPEN and waits for OPENED, whose JSON is *opened (js_free). E_* as the helper said; E_PROVIDER when it died.
  * The helper has ended when this fails. */

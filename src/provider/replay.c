@@ -378,7 +378,7 @@ static void replay_close(provider *p)
     mem_free(r);
 }
 
-static const provider_ops ops = { replay_complete, replay_close, NULL, NULL, false };
+static const provider_ops ops = { replay_complete, replay_close, NULL, NULL, NULL, false };
 
 status replay_open(provider *p, const char *file, error *err)
 {

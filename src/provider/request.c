@@ -174,6 +174,10 @@ static status check_prompt(const request *r, size_t *total, error *err)
 {
     if (r->kind == REQUEST_TEXT)
         return check_text("the prompt", r->text, REQUEST_BYTES_MAX, total, err);
+    if (r->kind == REQUEST_TAG && !(r->tag_threshold > 0 && r->tag_threshold <= 1))
+        return fail(err, E_RANGE, "request: the least probability of a span must be above 0, and 1 at most");
+    if (r->kind == REQUEST_TAG)
+        return check_text("the text", r->text, REQUEST_BYTES_MAX, total, err);
     if (r->kind == REQUEST_TOKENS) {
         if (!r->tokens || r->n_tokens == 0 || r->n_tokens > REQUEST_TOKENS_MAX)
             return fail(err, E_RANGE, "request: a prompt of token ids has 1 to %d of them", (int)REQUEST_TOKENS_MAX);

@@ -33,6 +33,7 @@ typedef enum request_kind {
     REQUEST_TEXT,   /* raw text, continued as it is (BOS as the model wants it, no special tokens parsed) */
     REQUEST_TOKENS, /* token ids, taken as they are */
     REQUEST_EMBED,  /* texts to vectors (embed.h); sampling and what follows it mean nothing */
+    REQUEST_TAG,    /* text to labelled parts of it (EVENT_SPAN), those of tag_threshold or more; likewise */
 } request_kind;
 
 typedef struct request_message {
@@ -99,7 +100,8 @@ typedef struct request {
     const char *tool_name;           /* NAMED */
     bool one_call;                   /* no parallel calls */
     const js *template_kwargs;       /* CHAT: an object of further variables for the model's template. NULL: none */
-    const char *text;                /* TEXT */
+    const char *text;                /* TEXT, TAG */
+    double tag_threshold;            /* TAG: least probability of a span */
     const int32_t *tokens;           /* TOKENS */
     size_t n_tokens;
     const struct request_embed *embed; /* EMBED */
@@ -152,6 +154,7 @@ typedef enum event_kind {
     EVENT_TOKEN,   /* one token with its log-probability; only when the request asked */
     EVENT_PROMPT,  /* the prompt's tokens, or (of a long one) the next of them; only when the request asked */
     EVENT_VECTOR,  /* the vector of one input (embed.h), in their order */
+    EVENT_SPAN,    /* a labelled part of the text, in their order */
     EVENT_DONE,    /* the end of a complete answer, once */
     EVENT_ERROR,   /* the end of a failed one, once; provider_complete returns the same status */
 } event_kind;
@@ -241,6 +244,12 @@ typedef struct event_call {
     bool complete;         /* CALL_END */
 } event_call;
 
+typedef struct event_span {
+    size_t begin, end;      /* bytes of the text */
+    const char *label;      /* "SURNAME" */
+    double probability;     /* that it is something at all */
+} event_span;
+
 /* Everything is borrowed during the call. */
 typedef struct event {
     event_kind kind;
@@ -254,6 +263,7 @@ typedef struct event {
     const event_done *end;    /* DONE */
     const event_error *error; /* ERROR */
     const struct event_vector *vector; /* VECTOR */
+    const event_span *span;   /* SPAN */
 } event;
 
 /* Returns nonzero to cancel: the answer then ends with DONE and ANSWER_CANCELLED (the return value of DONE and ERROR

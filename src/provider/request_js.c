@@ -5,7 +5,7 @@
 #include "provider/embed.h"
 #include "provider/request.h"
 
-static const char *const kind_names[] = { "chat", "text", "tokens", "embed" };
+static const char *const kind_names[] = { "chat", "text", "tokens", "embed", "tag" };
 
 static js *sampling_to_js(const request_sampling *o)
 {
@@ -41,7 +41,9 @@ static bool add_prompt(js *j, const request *r)
     bool ok = js_set(j, "kind", js_new_string(kind_names[r->kind]));
     if (r->kind == REQUEST_EMBED)
         return request_embed_add(j, r->embed) && ok;
-    if (r->kind == REQUEST_TEXT)
+    if (r->kind == REQUEST_TAG)
+        ok = js_set(j, "threshold", js_new_double(r->tag_threshold)) && ok;
+    if (r->kind == REQUEST_TEXT || r->kind == REQUEST_TAG)
         return js_set(j, "text", js_new_string(r->text)) && ok;
     js *list = r->kind == REQUEST_CHAT && r->conversation ? js_copy(r->conversation) : js_array();
     for (size_t i = 0; r->kind == REQUEST_TOKENS && i < r->n_tokens; i++)

@@ -7,6 +7,8 @@
 job *job_begin(worker *w, uint32_t request, js *in)
 {
     const char *kind = js_text(js_get(in, "kind"));
+    if (kind && strcmp(kind, "tag") == 0)
+        return tag_begin(w, request, in);
     if (!kind || strcmp(kind, "embed") != 0)
         return answer_begin(w, request, in);
     if (js_bool(js_get(in, "rank"), false) && engine_ranks(w->engine))

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/tag.h"
 #include "gguf/gguf.h"
 #include "plat/build_id.h"
 #include "worker/worker_int.h"
@@ -56,24 +57,13 @@ static void set_template(js *j, const char *text)
         js_set(j, "chat_template", js_new_string(text));
 }
 
-static js *hello(const sandbox_report *r, bool ok)
+static js *hello(const sandbox_report *r, js *had)
 {
-    js *j = js_object(), *sandbox = js_object(), *checks = js_array();
-    for (size_t i = 0; i < r->n_checks; i++) {
-        js *c = js_object();
-        js_set(c, "name", js_new_string(r->checks[i].name));
-        js_set(c, "errno", js_new_int(r->checks[i].error));
-        js_set(c, "denied", js_new_bool(r->checks[i].denied));
-        js_push(checks, c);
-    }
-    js_set(sandbox, "ok", js_new_bool(ok));
-    js_set(sandbox, "seccomp", js_new_bool(r->seccomp));
-    js_set(sandbox, "landlock", js_new_bool(r->landlock));
-    js_set(sandbox, "empty_network", js_new_bool(r->empty_network));
-    js_set(sandbox, "checks", checks);
+    js *j = js_object();
     js_set(j, "process", js_new_string("worker"));
     js_set(j, "build", js_new_string(build_id()));
-    js_set(j, "sandbox", sandbox);
+    js_set(j, "sandbox", sandbox_to_js(r));
+    js_set(j, "descriptors", had);
     return j;
 }
 
@@ -112,6 +102,7 @@ static js *opened(const worker *w)
     js_set(j, "parallel", js_new_int(w->n_parallel));
     js_set(j, "template", js_new_bool(w->chat != NULL));
     js_set(j, "encoder", js_new_bool(i->is_encoder));
+    js_set(j, "tags", js_new_bool(engine_tags(e)));
     return j;
 }
 
@@ -297,13 +288,13 @@ static status serve(worker *w, error *err)
     return w->broken ? fail(err, w->broken, "worker: the front broke the protocol") : OK;
 }
 
-status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, error *err)
+status worker_serve(int fd, const sandbox_report *sandbox, js *descriptors, error *err)
 {
     worker w = { 0 };
     msg_link_open(&w.link, fd);
     worker_snapshot_init(&w.snapshot);
     status s = OK;
-    if (worker_send(&w, MSG_HELLO, 0, hello(sandbox, sandbox_ok)))
+    if (worker_send(&w, MSG_HELLO, 0, hello(sandbox, descriptors)))
         s = serve(&w, err);
     jobs_clear(&w);
     if (!s && w.batch)

@@ -5,7 +5,8 @@
 #include "base/status.h"
 #include "plat/sandbox.h"
 
-/* Serves fd until the front closes it, says CLOSE, or breaks the protocol (then E_FORMAT). Says HELLO first. */
-status worker_serve(int fd, const sandbox_report *sandbox, bool sandbox_ok, error *err) MUST_CHECK;
+/* Serves fd until the front closes it, says CLOSE, or breaks the protocol (then E_FORMAT). Says HELLO first.
+ * descriptors (taken): what it had open before its sandbox, in plat/witness.h's form. */
+status worker_serve(int fd, const sandbox_report *sandbox, js *descriptors, error *err) MUST_CHECK;
 
 #endif

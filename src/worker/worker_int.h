@@ -81,10 +81,11 @@ typedef struct job {
     bool holds;            /* it keeps KV pages between its turns: one such job works at a time */
 } job;
 
-/* The request's job begins: answer.c, embed.c or rerank.c. Takes in. NULL: it was refused, and that was sent. */
+/* The request's job begins: answer.c, embed.c, rerank.c or tag.c. Takes in. NULL: it was refused, and that was sent. */
 job *job_begin(worker *w, uint32_t request, js *in);
 job *answer_begin(worker *w, uint32_t request, js *in);
 job *embed_begin(worker *w, uint32_t request, js *in);
+job *tag_begin(worker *w, uint32_t request, js *in);
 /* For a model that engine_ranks (rerank.c). */
 job *rerank_begin(worker *w, uint32_t request, js *in);
 

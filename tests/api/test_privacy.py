@@ -83,6 +83,16 @@ with Served(CONFIG % "private") as s:
     status, _, text = ask(s, "cloud", {"x-hearth-class": "publik"})
     assert status == 400 and not arrived, text
 
+# a caller chooses among the servers of the configuration and brings none, whatever the class and whoever listens there
+os.environ["HEARTH_API_KEY"] = "hearth-key-0815"
+with Served(CONFIG % "public") as s:
+    for spec in ("openai:http://127.0.0.1:%d/v1#up", "anthropic:http://127.0.0.1:%d/v1#up", "openai:https://127.0.0.1:%d/v1#up"):
+        spec %= upstream.server_address[1]
+        status, _, text = ask(s, spec)
+        nothing_leaves(spec, status, text)
+        assert not s.children("hearth-egress")
+del os.environ["HEARTH_API_KEY"]
+
 with Served(CONFIG % "public") as s:
     status, headers, text = ask(s, "cloud")
     assert status == 200 and "from upstream" in text, (status, text)

@@ -1,6 +1,7 @@
 /* What all servers have in common, through the real egress process: Anthropic's dialect, attempts and their limits, the
  * circuit, rate limits, budgets, keys that are said nowhere, addresses, and answers that never end. */
 #include "egress/remote.h"
+#include "egress/transfer.h"
 
 #include <netdb.h>
 #include <sys/stat.h>
@@ -452,6 +453,69 @@ static void rebinding(void **state)
     assert_int_equal(requests_seen(), 0);
 }
 
+static bool hear(void *user, const char *text, size_t n)
+{
+    (void)text;
+    *(size_t *)user += n;
+    return true;
+}
+
+static bool never(void *user)
+{
+    (void)user;
+    return false;
+}
+
+/* Without TLS a name keeps the address that it meant first; with it the certificate says who is there. What a name
+ * means is told here by the URL: names themselves are tests/egress/test_names.py's. */
+static void a_name_keeps_its_address(void **state)
+{
+    (void)state;
+    const struct {
+        const char *host;
+        bool tls, refused;
+    } rows[] = { { "127.0.0.1", false, false }, { "127.0.0.2", false, true }, { "[::1]", false, true },
+                 { "127.0.0.1", false, false }, { "127.0.0.2", true, false } };
+    transfer *t = NULL;
+    int watch[2];
+    assert_int_equal(pipe(watch), 0);
+    assert_ok(transfer_open(&t, err));
+    assert_string_equal(transfer_address(t), "");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const address_rule rule = { .port = (uint16_t)port, .tls = rows[i].tls, .on_premises = true };
+        char url[100];
+        size_t heard = 0;
+        error e = { 0 };
+        rates said;
+        transfer_fault fault;
+        stream s;
+        snprintf(url, sizeof url, "http%s://%s:%d/normal/chat/completions", rows[i].tls ? "s" : "", rows[i].host, port);
+        transfer_job job = { .url = url, .key = "", .proxy = "", .rule = &rule, .body = "{}", .body_bytes = 2,
+                             .connect_ms = 5000, .first_ms = 5000, .idle_ms = 5000, .timeout_ms = 5000,
+                             .watch_fd = watch[0], .interrupted = never };
+        stream_init(&s, false, false);
+        s.text = hear;
+        s.user = &heard;
+        status got = transfer_run(t, &job, &s, &said, &fault, &e);
+        if (rows[i].refused) {
+            assert_int_equal(got, E_DENIED);
+            assert_string_equal(fault.kind, "denied");
+            assert_non_null(strstr(e.text, "another address"));
+            assert_false(fault.sent);
+        } else if (!rows[i].tls) {
+            assert_int_equal(got, OK);
+            assert_true(heard > 0);
+        } else {
+            assert_int_equal(got, E_PROVIDER); /* nobody there: it was not refused */
+        }
+        assert_string_equal(transfer_address(t), "127.0.0.1");
+    }
+    transfer_close(&t);
+    close(watch[0]);
+    close(watch[1]);
+    assert_int_equal(requests_seen(), 2);
+}
+
 static void slow_drip(void **state)
 {
     (void)state;
@@ -500,6 +564,7 @@ int main(void)
         cmocka_unit_test(another_attempt), cmocka_unit_test(circuit), cmocka_unit_test(rate_limits),
         cmocka_unit_test(budgets), cmocka_unit_test(classes_and_ceilings), cmocka_unit_test(keys),
         cmocka_unit_test(rebinding), cmocka_unit_test(slow_drip), cmocka_unit_test(proxies),
+        cmocka_unit_test(a_name_keeps_its_address),
     };
     return run_with_server(tests, ARRAY_LEN(tests));
 }
