@@ -83,9 +83,9 @@ def label(rng, ask):
     """Headers of a label; what is no label of the four makes the request one that goes nowhere."""
     n = rng.random()
     name = rng.choice(CLASSES)
-    if n < 0.6:
+    if n < 0.58:
         return "public"
-    if n < 0.88:
+    if n < 0.82:
         ask.headers.append((rng.choice(("x-hearth-class", "X-Hearth-Class", "X-HEARTH-CLASS")), name))
         return name
     ask.should, other = False, rng.choice(CLASSES)
