@@ -83,9 +83,9 @@ def label(rng, ask):
     """Headers of a label; what is no label of the four makes the request one that goes nowhere."""
     n = rng.random()
     name = rng.choice(CLASSES)
-    if n < 0.6:
+    if n < 0.58:
         return "public"
-    if n < 0.88:
+    if n < 0.82:
         ask.headers.append((rng.choice(("x-hearth-class", "X-Hearth-Class", "X-HEARTH-CLASS")), name))
         return name
     ask.should, other = False, rng.choice(CLASSES)
@@ -337,8 +337,8 @@ def known(a, site):
     asked while nothing could be written is known to the server that was asked alone, until it is killed."""
     if site.phase == "table broken":
         return False
-    if a.phase in ("no room", "read-only", "disk full", "table broken") and (a.restarts != site.restarts or
-                                                                            site.phase == "kill"):
+    alone = a.restarts == site.restarts and site.phase != "kill" and len(site.servers) == 1
+    if a.phase in ("no room", "read-only", "disk full", "table broken") and not alone:
         return False
     return (a.status in (200, 403) and a.clean and a.dialect in talks.WRITERS and rank(a.cls) > 0 and
             a.phase not in ("kill", "reload"))

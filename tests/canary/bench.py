@@ -20,7 +20,7 @@ from canary.site import Site
 from canary.upstream import Upstream
 from canary.words import Watch
 
-PHASES, BATCH, AT_ONCE, STICKY = 5, 30, 6, 0.25
+PHASES, BATCH, AT_ONCE = 5, 40, 8
 UPSTREAMS = (("cloud", "openai", False), ("claude", "anthropic", False), ("rack", "openai", False),
              ("shelf", "anthropic", False), ("cloud-tls", "openai", True), ("rack-tls", "openai", True))
 

@@ -61,7 +61,7 @@ class Kill(Fault):
     programs = ("hearth-worker", "hearth-egress", "hearth-serve")
 
     async def during(self):
-        for _ in range(self.rng.randrange(12, 24)):
+        for _ in range(self.rng.randrange(14, 28)):
             await asyncio.sleep(self.rng.random() * self.rng.choice((0.005, 0.03, 0.08)))
             what, pids = self.choose()
             if not pids:

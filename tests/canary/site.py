@@ -1,6 +1,7 @@
 """A place where hearth runs: a HEARTH_HOME on a small file system of its own, a random configuration, and the server
 processes that share it."""
 import asyncio
+import ctypes
 import os
 import pathlib
 import resource
@@ -15,6 +16,7 @@ from canary.upstream import AUTHORITY
 from canary.words import canary
 
 HOME_KIB = 4096
+LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1    # servers do not outlive the test
 TASK = """hearth: 1
 id: {id}
 privacy: {cls}
@@ -207,7 +209,8 @@ class Site:
         process = subprocess.Popen([str(self.bench.build / "hearth"), "serve", "--listen", f"127.0.0.1:{port}", "--ctx",
                                     "1024", "--threads", "1", "--mem", "2G", *self.bench.serve_args],
                                    env=self.environment(), cwd=self.home, stderr=self.errors, stdin=subprocess.DEVNULL,
-                                   restore_signals=False)  # SIGXFSZ stays ignored
+                                   restore_signals=False,  # SIGXFSZ stays ignored
+                                   preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
         for _ in range(400):
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLOW = "san-" in os.environ.get("HEARTH_BUILD", "build")
 
 done = subprocess.run([sys.executable, str(ROOT / "tools/canary"), "--requests", "700", "--seed", "test", "--seconds",
-                       "30" if SLOW else "8"], cwd=ROOT)
+                       "30" if SLOW else "5"], cwd=ROOT)
 if done.returncode:
     sys.exit(done.returncode)
 sys.path.insert(0, str(ROOT / "tests"))
