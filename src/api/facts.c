@@ -61,7 +61,7 @@ static status gather(facts *f, sheet *s, privacy_class at_least, error *err)
     const facts_options *o = &f->options;
     route_candidate candidates[CANDIDATES_MAX];
     route_settings settings = { .candidates = candidates, .n_candidates = candidates_list(o->config, candidates),
-                                .memory_limit_bytes = o->memory_bytes, .at_least = at_least };
+                                .memory_limit_bytes = o->memory_bytes, .privacy = at_least };
     ledger *l = NULL;
     status st = ledger_open(&l, NULL, LEDGER_READ, err);
     if (st == E_NOTFOUND)

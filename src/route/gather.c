@@ -29,7 +29,7 @@ typedef struct work {
     ledger *l;
     const task *t;
     const route_settings *s;
-    privacy_class privacy; /* the task's and the request's, joined */
+    privacy_class privacy; /* the task's, or the request's */
     char *sampling;
     side_work sides[SIDES_MAX];
     size_t n;
@@ -402,7 +402,7 @@ status route_gather(ledger *l, const struct task *t, const route_settings *setti
     w->t = t;
     w->n_cases = task_measured(t);
     w->s = settings;
-    w->privacy = privacy_class_join(t->privacy, settings->at_least);
+    w->privacy = privacy_class_join(t->privacy, settings->privacy);
     status s = task_sampling_key(t, &w->sampling, err);
     add_candidates(w);
     if (!s && l)

@@ -125,7 +125,7 @@ typedef struct route_settings {
     size_t n_candidates;
     const char *machine;       /* whose speed counts: a ledger_machine_id; NULL: this machine's */
     uint64_t memory_limit_bytes; /* 0: not known */
-    privacy_class at_least;    /* of the request, where it is higher than the task's own: sides are chosen for both */
+    privacy_class privacy;     /* of the request, where it is above the task's: which clouds it may choose from */
 } route_settings;
 
 /* l may be NULL (no ledger yet): then nothing is known. *out is complete or not written. Sides are chosen so: among
