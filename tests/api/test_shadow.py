@@ -117,6 +117,9 @@ def test_rate_privacy_budget_and_kill():
         for prompt, local, cloud in s.rows("SELECT prompt_text, local_text, cloud_text FROM shadow"):
             assert "Repeat: b " in texts[prompt] and local in texts and texts[cloud] == "one two three"
 
+        records = [json.loads(t) for t in (s.home / "audit.log").read_text().splitlines()]
+        assert sum(r.get("policy") == "shadow, policy 2" for r in records) == up.asked, records[-1]
+
         # private and secret requests: by header on a public task, and by the task
         before = up.asked
         s.policy(1, 1)
