@@ -79,7 +79,7 @@ class Shadowed(Served):
             if now == last:
                 return
             last = now
-            time.sleep(0.7)
+            time.sleep(0.4)
 
 
 def prepare(s):
@@ -103,13 +103,12 @@ def test_rate_privacy_budget_and_kill():
         s.settle()
         assert up.asked == 0 and s.rows("SELECT COUNT(*) FROM shadow") == [(0,)]
 
-        s.policy(0.2, 1)
-        time.sleep(2.5)  # it is looked at every two seconds
-        for i in range(200):
+        s.policy(0.2, 1)  # read anew for each answer
+        for i in range(150):
             s.say("echo", f"b {i}")
         s.settle()
-        # 200 draws at 0.2: 40, and 4 standard deviations are 23
-        assert 17 <= up.asked <= 63, up.asked
+        # 150 draws at 0.2: 30, and 4 standard deviations are 20
+        assert 10 <= up.asked <= 50, up.asked
         stored = s.rows("SELECT kind, value, base, local_fault, cloud_fault, cost_usd, policy FROM shadow")
         assert len(stored) == up.asked, (len(stored), up.asked)
         assert all(r[0] == "graded" and r[1] == 0 and r[2] == 0 and not r[3] and not r[4] and r[6] == 2 for r in stored)
@@ -118,11 +117,13 @@ def test_rate_privacy_budget_and_kill():
         for prompt, local, cloud in s.rows("SELECT prompt_text, local_text, cloud_text FROM shadow"):
             assert "Repeat: b " in texts[prompt] and local in texts and texts[cloud] == "one two three"
 
+        records = [json.loads(t) for t in (s.home / "audit.log").read_text().splitlines()]
+        assert sum(r.get("policy") == "shadow, policy 2" for r in records) == up.asked, records[-1]
+
         # private and secret requests: by header on a public task, and by the task
         before = up.asked
         s.policy(1, 1)
-        time.sleep(2.5)
-        for i in range(25):
+        for i in range(12):
             s.say("echo", f"{CANARY} {i}", x_hearth_class="private")
             s.say("echo", f"{CANARY} {i}", x_hearth_class="secret")
             s.say("echo", f"{CANARY} {i}", x_hearth_class="internal")  # up is remote
@@ -138,9 +139,8 @@ def test_rate_privacy_budget_and_kill():
         # a budget: 5e-6 each, and about 9e-5 reserved for the next one
         spent = s.rows("SELECT SUM(cost_usd) FROM shadow")[0][0]
         s.policy(1, round(spent + 1.5e-4, 7))
-        time.sleep(2.5)
         before = up.asked
-        for i in range(60):
+        for i in range(45):
             s.say("echo", f"c {i}")
         s.settle()
         added = s.rows("SELECT SUM(cost_usd) FROM shadow")[0][0] - spent
@@ -148,7 +148,6 @@ def test_rate_privacy_budget_and_kill():
 
         # killed in the middle of it: what was stored is there, and the ledger is whole
         s.policy(1, 1)
-        time.sleep(2.5)
         up.gap = 0.05
         for i in range(8):
             s.say("echo", f"d {i}")
@@ -179,7 +178,7 @@ def test_alarm_suspect_and_back():
         up.pieces = [word]
         s.run("measure", "fixed", "--on", "here", "--on", "up", code=None)
         s.policy(0.5, 1)
-        time.sleep(2.5)
+        time.sleep(2.5)  # whether there is a policy at all is looked at every two seconds
         up.asked = 0
         for i in range(20):
             head, said = s.say("fixed", f"a {i}")

@@ -160,7 +160,7 @@ old.mkdir()
 db = sqlite3.connect(old / "ledger.db")
 db.executescript((ROOT / "tests/ledger/version1.sql").read_text())
 db.close()
-run("route", home=old, code=3, says="`hearth ledger list` brings it to 2")
+run("route", home=old, code=3, says="`hearth ledger list` brings it to 3")
 assert len(run("ledger", "list", home=old).out.splitlines()) == 3
 assert "6 answer" in run("ledger", "verify", home=old).out
 

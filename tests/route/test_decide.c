@@ -14,8 +14,8 @@
 enum axis { CLASS, LOCAL_AT, CLOUD_AT, COUNT, PASS, MALFORMED, BAR, PAIRS, LATENCY, MEMORY, COST, PREVIOUS, AXES };
 static const int levels[AXES] = { 6, 3, 4, 3, 4, 2, 3, 4, 4, 4, 2, 4 };
 
-/* What a policy says and what the shadows showed: each point of the space above is decided under one of these, too, and
- * every pair of an axis' level and one of these is met. */
+/* What a policy says and what the shadows showed: every fifth point of the space above is decided under one of these,
+ * too, and every pair of an axis' level and one of these is met. */
 enum { PINS = 4, PHASES = 3, TOLD = PINS * PHASES * 2 * 2 };
 static void tell(route_input *in, int told)
 {
@@ -292,7 +292,7 @@ static void no_policy_lets_more_out(void **state)
     static size_t met[AXES][8][TOLD];
     route_input in;
     route_decision d;
-    for (size_t i = 0; i < total; i++) {
+    for (size_t i = 0; i < total; i += 5) { /* 5 divides no number of levels */
         int told = (int)((uint64_t)i * 0x9E3779B97F4A7C15ull >> 33) % TOLD, class = level_of(i, CLASS);
         build(&in, i);
         tell(&in, told);
@@ -331,7 +331,7 @@ static void no_policy_lets_more_out(void **state)
         for (int told = 0; told < levels[a] * TOLD; told++)
             assert_true(met[a][told / TOLD][told % TOLD] > 0);
     printf("%zu held, %zu flagged, %zu pinned to the cloud, %zu such pins ignored\n", held, flagged, sent, ignored);
-    assert_true(held > 1000 && flagged > 1000 && sent > 1000 && ignored > 1000);
+    assert_true(held > 200 && flagged > 1000 && sent > 1000 && ignored > 1000);
 }
 
 static route_input good(void)
