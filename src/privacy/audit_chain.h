@@ -8,6 +8,8 @@
  *    "prev":"HEX","mac":"HEX"}
  *   {"v":1,"seq":3,"at_us":…,"kind":"torn","bytes":97,"sha256":"HEX","prev":"HEX","mac":"HEX"}
  *
+ * `declassify` has the members of `release`: the text's new class, its user as caller, the reason as policy.
+ *
  *   prev    SHA-256 of the record before it, its whole line without the line break
  *   mac     HMAC-SHA-256(k_seq, the line up to and without `,"mac"`)
  *   k_1     32 random bytes; k_(i+1) = SHA-256(k_i, "hearth audit key 1"), and k_i is forgotten: who takes the

@@ -125,19 +125,19 @@ def purged(s):
     assert list((s.home / "prefix").iterdir()) == []
     restart(s)
     assert list((s.home / "prefix").iterdir()) == []  # what was in memory then was not written either
-    assert ask(s, "a", words("apple"))[0] == 0
+    assert ask(s, "a", words("lemon"))[0] == 0  # p has asked for apples, which are private since
     unload(s)
     end = time.monotonic() + 10
     while not files(s) and time.monotonic() < end:  # an unloaded model's is written too
         time.sleep(0.05)
     assert len(files(s)) == 1
-    assert ask(s, "a", words("apple"))[0] >= 128
+    assert ask(s, "a", words("lemon"))[0] >= 128
 
 
 def killed_while_it_writes(s):
     """Whatever is seen of the file afterwards is the old one, and the server goes on."""
     before = files(s)[0].read_bytes()
-    for text in [words(f"fig {i}", 1100) for i in range(4)] + [words("apple")]:  # that is used last, and stays
+    for text in [words(f"fig {i}", 1100) for i in range(4)] + [words("lemon")]:  # that is used last, and stays
         ask(s, "a", text)
     hit = 0
     for attempt in range(5):
@@ -160,13 +160,13 @@ def killed_while_it_writes(s):
             break
         before = files(s)[0].read_bytes()
         ask(s, "a", words("fig again", 1100))
-        ask(s, "a", words("apple"))
+        ask(s, "a", words("lemon"))
     assert hit or TINY, "it was never caught while it wrote"
-    assert ask(s, "a", words("apple"))[0] >= 128
+    assert ask(s, "a", words("lemon"))[0] >= 128
     restart(s, signal.SIGKILL)  # nobody closes: what the worker had is lost, what was there is not
     left = files(s, ".new")
     assert len(left) == 1 and len(files(s)) == 1
-    assert ask(s, "a", words("apple"))[0] >= 128
+    assert ask(s, "a", words("lemon"))[0] >= 128
     assert len(files(s, ".new")) == 1 and files(s, ".new") != left  # the dead one's is gone
 
 

@@ -14,6 +14,27 @@ static status parse(config **c, const char *text, error *err)
     return config_parse(c, text, strlen(text), "config.yaml", err);
 }
 
+/* Paths are of the config's own folder. */
+static void privacy(void **state)
+{
+    (void)state;
+    static const char text[] = "version: 1\nprivacy: {dictionary: a/words.txt, fingerprints: [/b.fp, c.fp], tagger: m, "
+                               "tag_threshold: 0.2}\n";
+    config *c = NULL;
+    assert_ok(config_parse(&c, text, strlen(text), "/etc/hearth/config.yaml", err));
+    inspect_settings o = config_inspect(c);
+    assert_string_equal(o.dictionary, "/etc/hearth/a/words.txt");
+    assert_int_equal(o.n_fingerprints, 2);
+    assert_string_equal(o.fingerprints[0], "/b.fp");
+    assert_string_equal(o.fingerprints[1], "/etc/hearth/c.fp");
+    assert_true(strcmp(c->privacy.tagger, "m") == 0 && o.tag_threshold == 0.2 && !o.tag);
+    config_close(&c);
+    assert_ok(parse(&c, "version: 1\nprivacy: {fingerprints: a.fp}\n", err));
+    assert_string_equal(c->privacy.fingerprints[0], "a.fp");
+    assert_true(c->privacy.n_fingerprints == 1 && !c->privacy.dictionary[0] && !c->privacy.tagger[0]);
+    config_close(&c);
+}
+
 static void whole(void **state)
 {
     (void)state;
@@ -237,6 +258,11 @@ static void slips(void **state)
           "output: 1, as_of: now}}\n", "2026-11-01", ":3" },
         { "version: 1\nproviders:\n  - {name: a, kind: openai, model: m, url: \"https://h\", price: {input: 1, "
           "output: 1, cached: 1}}\n", "unknown key 'cached'", ":3" },
+        { "version: 1\nprivacy: {dictionery: x}\n", "did you mean 'dictionary'", ":2" },
+        { "version: 1\nprivacy: {fingerprints: {a: b}}\n", "fingerprints: a list", ":2" },
+        { "version: 1\nprivacy: {dictionary: \"\"}\n", "a file's path", ":2" },
+        { "version: 1\nprivacy: {tag_threshold: 0}\n", "a probability", ":2" },
+        { "version: 1\nprivacy: words.txt\n", "write {dictionary: FILE", ":2" },
         { "version: 1\nmachine: {usd_per_year: 1}\n", "unknown key 'usd_per_year'", ":2" },
         { "version: 1\nmachine: {watts_busy: -1}\n", "negative", ":2" },
         { "version: 1\nproviders: {a: b}\n", "a list", ":2" },
@@ -391,7 +417,7 @@ static void tasks_of_requests_that_name_none(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(whole), cmocka_unit_test(servers),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(privacy), cmocka_unit_test(whole), cmocka_unit_test(servers),
         cmocka_unit_test(how_it_is_reached), cmocka_unit_test(what_it_costs),
         cmocka_unit_test(slips), cmocka_unit_test(urls), cmocka_unit_test(tasks_of_requests_that_name_none),
                                         cmocka_unit_test(specs) };
