@@ -41,10 +41,9 @@ class Bench:
         self.phases = collections.Counter()
         self.statuses = collections.Counter()
         self.detects = self.sticks = True
+        self.shadows = subprocess.run([str(self.build / "hearth"), "policy", "--help"], capture_output=True).returncode == 0
         self.clock = None
         self.serve_args = ()
-        self.site_of = {}                        # by upstream name, of the round that runs
-        self.only_fault = None
 
     async def open(self):
         try:

@@ -142,10 +142,25 @@ class Site:
             given = rng.choice((None, None, "public", highest))
             self.providers.append({"name": up.name, "dialect": up.dialect, "place": place, "up": up,
                                    "class_max": given or highest, "said": given, "retries": rng.choice((None, 0, 1)),
-                                   "budget": rng.random() < 0.15, "first": rng.random() < 0.2})
+                                   "budget": rng.random() < (0.5 if self.bench.shadows else 0.15), "first": rng.random() < 0.2})
         rng.shuffle(self.providers)
         self.own = self.choose_own(rng) if rng.random() < 0.5 else []
         self.write_config()
+        self.write_tasks()
+        if self.bench.shadows and rng.random() < 0.5:
+            self.set_policy()
+
+    def set_policy(self):
+        """Local answers of tasks are compared with those of another place, all of them."""
+        rows = ["hearth: 1", "shadow: {rate: 1, usd_per_day: 5}", "tasks:"]
+        rows += [f"  t-{cls}: {{route: local, shadow_rate: 1}}" for cls in CLASSES[:2]]
+        (self.home / "policy.yaml").write_text("\n".join(rows) + "\n")
+        done = subprocess.run([str(self.bench.build / "hearth"), "policy", "set", "--reason", "a test"], cwd=self.home,
+                              env=self.environment(), capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"canary: no policy: {done.stderr}")
+
+    def write_tasks(self):
         for task, cls in self.tasks.items():
             folder = self.home / "tasks" / task
             folder.mkdir(parents=True)
