@@ -284,7 +284,7 @@ def choose_model(rng, site, ask):
     if n < 0.8:
         return "small", ""
     if n < 0.9 and site.tasks:
-        return "task:" + rng.choice(sorted(site.tasks)), None
+        return "task:" + rng.choice(["t-public"] * 3 + sorted(site.tasks)), None
     ask.should = False
     if n < 0.93:
         return f"openai:{site.elsewhere.url}#up", ""
@@ -402,9 +402,9 @@ def make(rng, seed, site):
             else talks.WRITERS[ask.dialect](t, stream))
     if task and ask.dialect == "openai" and rng.random() < 0.5:
         body = {"input": {"input": "".join(t.turns[0][1])}, "stream": stream}
-    elif task and ask.dialect in ("openai", "ollama"):
-        body.pop("max_tokens", None)
-        body.pop("options", None)
+    elif task:               # what the task decides is not asked for
+        for name in ("options", "max_output_tokens") + (() if ask.dialect == "anthropic" else ("max_tokens",)):
+            body.pop(name, None)
     if ask.dialect == "anthropic" and any(len(x[1]) == 1 and not x[1][0] for x in t.turns if x[0] == "user"):
         ask.should = False
     finish(rng, site, ask, body, named)

@@ -15,7 +15,8 @@ def records(home):
     found, key = [], bytes.fromhex(key_file.read_text().split()[1])
     for line in log.read_bytes().split(b"\n"):
         at = line.rfind(b',"mac":"')
-        if at < 0 or hmac.new(key, line[:at], hashlib.sha256).hexdigest().encode() != line[at + 8:at + 72]:
+        whole = line[at + 72:] == b'"}'      # else it was cut, perhaps by these two bytes alone
+        if at < 0 or not whole or hmac.new(key, line[:at], hashlib.sha256).hexdigest().encode() != line[at + 8:at + 72]:
             continue
         r = json.loads(line)
         if r["kind"] == "release":

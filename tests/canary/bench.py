@@ -41,10 +41,10 @@ class Bench:
         self.phases = collections.Counter()
         self.statuses = collections.Counter()
         self.detects = self.sticks = True
+        policies = subprocess.run([str(self.build / "hearth"), "policy", "--help"], capture_output=True)
+        self.shadows = policies.returncode == 0
         self.clock = None
         self.serve_args = ()
-        self.site_of = {}                        # by upstream name, of the round that runs
-        self.only_fault = None
 
     async def open(self):
         try:
@@ -119,6 +119,7 @@ class Bench:
             self.counts[f"kind {a.kind}"] += 1
             self.counts["may leave" if a.allowed else "may not leave"] += 1
             self.counts[f"arrived, {a.kind}"] += bool(a.seen)
+            self.counts["arrived, shadow"] += bool(a.seen) and a.kind == "task" and a.provider == "small"
             self.counts[f"wire {a.wire}"] += 1
             for up in a.seen:
                 self.arrivals[up, a.dialect, site.phase] += 1

@@ -292,4 +292,5 @@ class BadUpstream(Fault):
             p["up"].mood = lambda: "good"
 
 
-ALL = (Fault, Kill, Kill, Kill, DiskFull, DiskFull, NoRoom, ReadOnly, LogBroken, TableBroken, ClockBack, ClockJumps, Reload)
+ALL = (Fault, Kill, Kill, Kill, DiskFull, DiskFull, NoRoom, ReadOnly, LogBroken, TableBroken, ClockBack, ClockJumps,
+       Reload)

@@ -2,6 +2,7 @@
 processes that share it."""
 import asyncio
 import ctypes
+import json
 import os
 import pathlib
 import resource
@@ -22,10 +23,10 @@ id: {id}
 privacy: {cls}
 prompt: 'Colour of {{{{input}}}}:'
 output:
-  kind: label
-  labels: [red, green]
+  kind: text
 graders:
-  - type: label
+  - {{type: regex, pattern: '(?s).*'}}
+bar: 0.5
 sampling: {{temperature: 0, max_tokens: 2, seed: 1}}
 """
 
@@ -142,16 +143,33 @@ class Site:
             given = rng.choice((None, None, "public", highest))
             self.providers.append({"name": up.name, "dialect": up.dialect, "place": place, "up": up,
                                    "class_max": given or highest, "said": given, "retries": rng.choice((None, 0, 1)),
-                                   "budget": rng.random() < 0.15, "first": rng.random() < 0.2})
+                                   "budget": rng.random() < (0.5 if self.bench.shadows else 0.15),
+                                   "first": rng.random() < 0.2})
         rng.shuffle(self.providers)
         self.own = self.choose_own(rng) if rng.random() < 0.5 else []
         self.write_config()
+        self.write_tasks()
+        if self.bench.shadows and rng.random() < 0.4:
+            self.set_policy()
+
+    def set_policy(self):
+        """Tasks that this machine answers well enough; these answers are all compared with those of another place."""
+        (self.home / "policy.yaml").write_text("hearth: 1\nchanges: apply\nshadow: {rate: 1, usd_per_day: 5}\n")
+        measured = [("measure", task, "--on", "small") for task in self.tasks]
+        for command in [("policy", "set", "--reason", "a test"), *measured]:
+            done = subprocess.run([str(self.bench.build / "hearth"), *command], cwd=self.home,
+                                  env=self.environment(), capture_output=True, text=True)
+            if done.returncode:
+                return           # then they go elsewhere at once
+        self.bench.counts["sites with a policy"] += 1
+
+    def write_tasks(self):
         for task, cls in self.tasks.items():
             folder = self.home / "tasks" / task
             folder.mkdir(parents=True)
             (folder / "task.yaml").write_text(TASK.format(id=task, cls=cls))
-            (folder / "cases.jsonl").write_text('{"id": "c1", "input": "grass", "expected": "green"}\n'
-                                                '{"id": "c2", "input": "blood", "expected": "red"}\n')
+            cases = [{"id": f"c{i}", "input": f"thing {i}"} for i in range(12)]
+            (folder / "cases.jsonl").write_text("".join(json.dumps(c) + "\n" for c in cases))
 
     def choose_own(self, rng):
         """A phrase of a dictionary, and a passage of a private document."""

@@ -1,8 +1,8 @@
 """Recording upstreams: they keep every byte that arrives, also of requests that never become whole, and answer in the
 dialect of OpenAI or Anthropic. TLS is undone here and not by asyncio, so that the bytes on the wire are kept as well.
 
-Each upstream says to `grew(upstream, data)` what arrives, at once, and to `seen(upstream, data, body)` what it is in the
-end: body is that of a whole request, or None."""
+Each upstream says to `grew(upstream, data)` what arrives, at once, and to `seen(upstream, data, body)` what it is in
+the end: body is that of a whole request, or None."""
 import asyncio
 import json
 import pathlib
