@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "provider/provider.h"
+
 size_t candidates_list(const config *c, route_candidate *list)
 {
     size_t n = 0;
@@ -13,4 +15,9 @@ size_t candidates_list(const config *c, route_candidate *list)
                                        .public_only = p->class_max == PRIVACY_PUBLIC };
     }
     return n;
+}
+
+bool candidates_weights(const void *config_at, const char *spec, char out[DIGEST_HEX])
+{
+    return provider_weights(spec, config_at, out);
 }

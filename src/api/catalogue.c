@@ -45,7 +45,7 @@ static void close_row(row **at)
     *at = NULL;
 }
 
-static void read_system(row *r, const task *t)
+static status read_system(row *r, const task *t, error *err)
 {
     bool any = false;
     for (size_t i = 0; i < t->prompt.n_messages; i++) {
@@ -53,11 +53,10 @@ static void read_system(row *r, const task *t)
         if (strcmp(m->role, "system") != 0)
             continue;
         if (strstr(m->content, "{{"))
-            return; /* what callers send has something else there */
+            return OK; /* what callers send has something else there */
         any = any || m->content[0];
     }
-    if (any)
-        task_system_digest(t->prompt.messages, t->prompt.n_messages, r->system);
+    return any ? task_system_digest(t->prompt.messages, t->prompt.n_messages, r->system, err) : OK;
 }
 
 /* What stands in for the user's text: the input itself, its member `input`, or all its texts. */
@@ -121,9 +120,10 @@ static status read_row(row **out, const char *name, const char *dir, const char 
     r->memory = (arena)ARENA_INIT(TEXTS_BYTES_MAX);
     status s = task_open(&t, dir, bin_dir, &why);
     if (!s) {
-        read_system(r, t);
         r->caller = t->caller_prompt;
-        status cases = task_load_cases(t, &why);
+        status cases = read_system(r, t, &why);
+        if (!cases)
+            cases = task_load_cases(t, &why);
         if (!cases)
             read_examples(r, t);
         s = cases == E_NOMEM ? fail(err, cases, "%s", why.text) : file_watch_files(&r->files, t, dir, bin_dir, err);

@@ -18,17 +18,15 @@ enum { TEXT_MAX = 1 << 20, OFFERS_MAX = 16, MEMORY_MAX = 1 << 20 };
 /* Whoever could answer today, and what is known of its weights. Texts live in memory. */
 static void add_offer(const api *a, arena *memory, const char *spec, plan_offer *offers, size_t *n)
 {
-    char hex[DIGEST_HEX] = "", *path = NULL;
+    char hex[DIGEST_HEX];
     provider_place place;
     for (size_t i = 0; i < *n; i++)
         if (strcmp(offers[i].provider, spec) == 0)
             return;
     if (!spec[0] || *n == OFFERS_MAX || provider_place_of(spec, a->options.config, &place, NULL) != OK)
         return;
-    if (place == PLACE_LOCAL && provider_key(spec, a->options.config, &path, NULL) == OK &&
-        models_digest_file(path, hex, NULL) != OK)
+    if (!provider_weights(spec, a->options.config, hex))
         hex[0] = 0; /* nobody can know */
-    mem_free(path);
     char *name = arena_strndup(memory, spec, strlen(spec)), *model = arena_strndup(memory, hex, strlen(hex));
     if (name && model)
         offers[(*n)++] = (plan_offer){ name, model };

@@ -10,6 +10,7 @@
 #include "api/candidates.h"
 #include "api/facts_watch.h"
 #include "plat/clock.h"
+#include "provider/provider.h"
 #include "task/grade.h"
 
 enum { NAME_BYTES = 72, JUDGED_US = 30 * 1000000 };
@@ -56,12 +57,29 @@ static void close_sheet(sheet *s)
     mem_free(s);
 }
 
+/* Whose weights count is watched, too: stamps first, then what is in the files. */
+typedef struct weighing {
+    file_watch *files;
+    const config *config;
+} weighing;
+
+static bool weigh(const void *user, const char *spec, char out[DIGEST_HEX])
+{
+    const weighing *w = user;
+    out[0] = 0;
+    if (file_watch_model(w->files, spec, w->config, NULL))
+        return true; /* what cannot be watched counts as not there */
+    return provider_weights(spec, w->config, out);
+}
+
 static status gather(facts *f, sheet *s, privacy_class at_least, error *err)
 {
     const facts_options *o = &f->options;
+    weighing w = { &s->files, o->config };
     route_candidate candidates[CANDIDATES_MAX];
     route_settings settings = { .candidates = candidates, .n_candidates = candidates_list(o->config, candidates),
-                                .memory_limit_bytes = o->memory_bytes, .privacy = at_least };
+                                .memory_limit_bytes = o->memory_bytes, .privacy = at_least,
+                                .weights = weigh, .weights_user = &w };
     ledger *l = NULL;
     status st = ledger_open(&l, NULL, LEDGER_READ, err);
     if (st == E_NOTFOUND)

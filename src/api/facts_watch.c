@@ -114,17 +114,28 @@ static status add_model(file_watch *w, const char *name, const config *c, error 
     return s;
 }
 
+/* A name may mean another file when one comes or goes. */
+static status add_models_folder(file_watch *w, error *err)
+{
+    char *folder = NULL;
+    status s = path_of(&folder, PATH_DATA, "models", NULL) == OK ? add(w, folder, err) : OK;
+    mem_free(folder);
+    return s;
+}
+
+status file_watch_model(file_watch *w, const char *spec, const config *c, error *err)
+{
+    status s = add_models_folder(w, err);
+    return s ? s : add_model(w, spec, c, err);
+}
+
 static status add_models(file_watch *w, const task *t, const config *c, error *err)
 {
     const grade_model *list = NULL;
     size_t n = grade_models(t, &list);
-    char *folder = NULL;
-    status s = OK;
-    if (n && path_of(&folder, PATH_DATA, "models", NULL) == OK)
-        s = add(w, folder, err); /* a name may mean another file when one comes or goes */
+    status s = n ? add_models_folder(w, err) : OK;
     for (size_t i = 0; !s && i < n; i++)
         s = add_model(w, list[i].name, c, err);
-    mem_free(folder);
     return s;
 }
 

@@ -53,6 +53,8 @@ status file_watch_task(file_watch *w, const task *t, const char *name, const cha
                        error *err) MUST_CHECK;
 /* One file, or folder. */
 status file_watch_add(file_watch *w, const char *path, error *err) MUST_CHECK;
+/* Adds the files of the weights that a SPEC means; nothing for what is asked through a URL. */
+status file_watch_model(file_watch *w, const char *spec, const config *c, error *err) MUST_CHECK;
 void file_watch_clear(file_watch *w);
 bool file_watch_same(const file_watch *w);
 /* One of them may have changed after utc_us, though it has its stamp. */

@@ -129,8 +129,8 @@ static bool by_system(recogniser *rec, target *t, api_fault *f)
     task_message messages[TASK_MESSAGES_MAX];
     for (size_t i = 0; i < q->n_messages; i++)
         messages[i] = (task_message){ q->messages[i].role, q->messages[i].content };
-    task_system_digest(messages, q->n_messages, system);
-    if (catalogue_find_system(rec->tasks, system, &n, name, &caller, &e))
+    if (task_system_digest(messages, q->n_messages, system, &e) ||
+        catalogue_find_system(rec->tasks, system, &n, name, &caller, &e))
         return api_refuse_status(f, "", &e);
     if (n != 1) { /* of several tasks with one prompt the right one is anybody's guess */
         if (n)

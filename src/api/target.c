@@ -105,9 +105,9 @@ static bool caller_system_is(const task *t, const request *q)
             return false;
         list[n++] = (task_message){ "system", text };
     }
-    task_system_digest(list, n, asked);
-    task_system_digest(t->prompt.messages, t->prompt.n_messages, measured);
-    return strcmp(asked, measured) == 0;
+    return !task_system_digest(list, n, asked, NULL) &&
+           !task_system_digest(t->prompt.messages, t->prompt.n_messages, measured, NULL) &&
+           strcmp(asked, measured) == 0;
 }
 
 /* With `prompt: caller` the evidence is of one system prompt: of another nothing was measured. */

@@ -71,13 +71,11 @@ static char *keep(job *j, const char *text)
     return copy;
 }
 
-static void add_offer(job *j, const char *spec, const char *model)
+static void add_offer(job *j, const char *spec)
 {
-    char weights[65] = "", *path = NULL;
-    error none;
-    if (model && models_find(&path, model, &none) == OK && models_digest_file(path, weights, &none) != OK)
+    char weights[65];
+    if (!provider_weights(spec, j->cfg, weights))
         weights[0] = 0;
-    mem_free(path);
     const char *name = keep(j, spec), *hex = keep(j, weights);
     if (name && hex && j->n_offers < OFFERS_MAX)
         j->offers[j->n_offers++] = (plan_offer){ name, hex };
@@ -90,7 +88,7 @@ static status find_offers(job *j, error *err)
     for (size_t i = 0; i < j->cfg->n_providers; i++) {
         const config_provider *p = &j->cfg->providers[i];
         if (strcmp(p->kind, "replay") != 0)
-            add_offer(j, p->name, strcmp(p->kind, "local") == 0 ? p->model : NULL);
+            add_offer(j, p->name);
     }
     status s = models_list(&files, &n, err);
     for (size_t i = 0; !s && i < n; i++) {
@@ -100,7 +98,7 @@ static status find_offers(job *j, error *err)
             named = named || strcmp(j->cfg->providers[k].model, files[i].name) == 0;
         snprintf(spec, sizeof spec, "local:%.480s", files[i].name);
         if (!named)
-            add_offer(j, spec, files[i].path);
+            add_offer(j, spec);
     }
     models_free(files, n);
     return s;

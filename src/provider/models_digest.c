@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -114,7 +115,8 @@ static status digest_one(int fd, const char *cache, char out[DIGEST_HEX], error 
         return s;
     if (fstat(fd, &after) == 0) {
         key_of(&after, key_after);
-        if (cache && strcmp(key, key_after) == 0)
+        /* a file that changed just now may change again without another time */
+        if (cache && strcmp(key, key_after) == 0 && time(NULL) > after.st_mtim.tv_sec + 2)
             remember(cache, key, hex);
     }
     memcpy(out, hex, sizeof hex);

@@ -200,6 +200,22 @@ status provider_key(const char *spec, const config *cfg, char **out, error *err)
     return s;
 }
 
+bool provider_weights(const char *spec, const config *cfg, char out[65])
+{
+    target t;
+    char *path = NULL;
+    out[0] = 0;
+    if (target_find(&t, spec, cfg, NULL) || t.kind != PROVIDER_LOCAL)
+        return false;
+    status s = models_find(&path, t.what, NULL);
+    if (!s)
+        s = models_digest_file(path, out, NULL);
+    mem_free(path);
+    if (s)
+        out[0] = 0;
+    return !s || s == E_NOTFOUND;
+}
+
 status provider_open(provider **out, const char *spec, const config *cfg, error *err)
 {
     target t;

@@ -61,6 +61,9 @@ status provider_kind_of(const char *spec, const config *cfg, provider_kind *out,
 /* What two SPECs have in common that mean the same weights or server: free with mem_free. E_NOTFOUND as provider_open
  * would say it, and E_FORMAT. */
 status provider_key(const char *spec, const config *cfg, char **out, error *err) MUST_CHECK;
+/* SHA-256 (hex) of the weights that the SPEC means today, "" when they are not there. False: it is asked through a URL
+ * or is a recording, or they cannot be read: nobody can know. */
+bool provider_weights(const char *spec, const config *cfg, char out[65]);
 /* True when this class may be sent to this place (public: any; internal: local, on-premises; else local only). A
  * recording counts as the place it was recorded from only in reports: it sends nothing, so it is always allowed. */
 bool provider_allows(provider_kind kind, provider_place place, privacy_class privacy);

@@ -23,6 +23,8 @@ typedef struct side_work {
     signed char *outcome; /* [case], NULL: not measured */
     const route_candidate *candidate; /* NULL: only the ledger knows it */
     route_calibration cascade;
+    bool weights_known;        /* by route_settings.weights */
+    char weights[DIGEST_HEX];
 } side_work;
 
 typedef struct work {
@@ -243,7 +245,20 @@ static status fill_side(work *w, side_work *x, const ledger_source *src, error *
     return s;
 }
 
-/* newest: the newest source of the same provider, or NULL when this is it. */
+/* Answers of weights that are not those of today's file say nothing of it. */
+static bool of_other_weights(const side_work *x, const ledger_source *src)
+{
+    return x && x->weights_known && strcmp(x->weights, src->evidence.model) != 0;
+}
+
+static void ask_weights(const work *w, side_work *x)
+{
+    const route_settings *s = w->s;
+    x->weights_known = x->side.place == PRIVACY_LOCAL && s->weights &&
+                       s->weights(s->weights_user, x->side.provider, x->weights);
+}
+
+/* newest: the newest source of the same provider and today's weights, or NULL when this is it. */
 static status add_source(work *w, const ledger_source *src, const ledger_source *newest, error *err)
 {
     privacy_place place = privacy_place_of(src->place);
@@ -253,14 +268,20 @@ static status add_source(work *w, const ledger_source *src, const ledger_source 
     if (c)
         place = c->place; /* what the config says today */
     side_work *x = find_side(w, src->provider);
-    if (!x)
-        x = new_side(w, src->provider, place);
+    if (!x && (x = new_side(w, src->provider, place)) != NULL)
+        ask_weights(w, x);
     if (!x)
         return OK; /* more than anybody measures by hand; the newest are in */
     ledger_evidence now = newest ? newest->evidence : src->evidence;
     if (!newest)
         now.sampling = w->sampling;
     char why[LEDGER_DIFFERS_BYTES], text[LEDGER_DIFFERS_BYTES + 32];
+    if (of_other_weights(x, src)) {
+        snprintf(text, sizeof text, x->weights[0] ? "the model file changed (%u answers)"
+                                                  : "the model file is not there (%u answers)", src->n_answers);
+        add_stale(&x->side, text, src->n_answers);
+        return OK;
+    }
     if (!ledger_evidence_differs(&src->evidence, &now, why, sizeof why)[0])
         return fill_side(w, x, src, err);
     snprintf(text, sizeof text, "%s (%u answers)", why, src->n_answers);
@@ -275,7 +296,8 @@ static status add_sources(work *w, error *err)
     for (size_t i = 0; !s && i < src.n; i++) {
         const ledger_source *newest = NULL;
         for (size_t k = 0; k < i && !newest; k++)
-            if (strcmp(src.rows[k].provider, src.rows[i].provider) == 0)
+            if (strcmp(src.rows[k].provider, src.rows[i].provider) == 0 &&
+                !of_other_weights(find_side(w, src.rows[k].provider), &src.rows[k]))
                 newest = &src.rows[k];
         s = add_source(w, &src.rows[i], newest, err);
     }

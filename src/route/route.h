@@ -120,12 +120,17 @@ typedef struct route_candidate {
     bool public_only;          /* config's class_max, where it is narrower than the place */
 } route_candidate;
 
+/* The digest of the weights that a local provider has today: "" they are not there. False: nobody can know. */
+typedef bool route_weights(const void *user, const char *provider, char out[DIGEST_HEX]);
+
 typedef struct route_settings {
     const route_candidate *candidates;
     size_t n_candidates;
     const char *machine;       /* whose speed counts: a ledger_machine_id; NULL: this machine's */
     uint64_t memory_limit_bytes; /* 0: not known */
     privacy_class privacy;     /* of the request, where it is above the task's: which clouds it may choose from */
+    route_weights *weights;    /* NULL: evidence of a local provider is taken to be of the weights that it has */
+    const void *weights_user;
 } route_settings;
 
 /* l may be NULL (no ledger yet): then nothing is known. *out is complete or not written. Sides are chosen so: among

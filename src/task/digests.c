@@ -17,14 +17,12 @@ static void finish(digest *d, char out[DIGEST_HEX])
     digest_hex(raw, out);
 }
 
-static void messages_digest(const char *what, bool plain, const task_message *m, size_t n, char out[DIGEST_HEX])
+static status messages_digest(const char *what, bool plain, const task_message *m, size_t n, char out[DIGEST_HEX],
+                              error *err)
 {
     digest *d = digest_open();
-    if (!d) {
-        memset(out, '0', DIGEST_HEX - 1); /* matches no evidence */
-        out[DIGEST_HEX - 1] = 0;
-        return;
-    }
+    if (!d)
+        return task_no_memory(err);
     text_field(d, what);
     text_field(d, plain ? "plain" : "chat");
     for (size_t i = 0; i < n; i++) {
@@ -32,12 +30,16 @@ static void messages_digest(const char *what, bool plain, const task_message *m,
         text_field(d, m[i].content);
     }
     finish(d, out);
+    return OK;
 }
 
 void task_prompt_digest(const task_prompt *prompt, char out[DIGEST_HEX])
 {
     char messages[DIGEST_HEX], text[3 * DIGEST_HEX + 64];
-    messages_digest("hearth prompt 1", prompt->plain, prompt->messages, prompt->n_messages, out);
+    if (messages_digest("hearth prompt 1", prompt->plain, prompt->messages, prompt->n_messages, out, NULL)) {
+        memset(out, '0', DIGEST_HEX - 1); /* matches no evidence */
+        out[DIGEST_HEX - 1] = 0;
+    }
     if (!prompt->shots.n)
         return;
     const task_shots *p = &prompt->shots;
@@ -48,23 +50,22 @@ void task_prompt_digest(const task_prompt *prompt, char out[DIGEST_HEX])
     digest_of(text, (size_t)n, out);
 }
 
-void task_messages_digest(const task_messages *m, char out[DIGEST_HEX])
+status task_messages_digest(const task_messages *m, char out[DIGEST_HEX], error *err)
 {
-    messages_digest("hearth messages 1", m->plain, m->items, m->n, out);
+    return messages_digest("hearth messages 1", m->plain, m->items, m->n, out, err);
 }
 
-void task_system_digest(const task_message *messages, size_t n, char out[DIGEST_HEX])
+status task_system_digest(const task_message *messages, size_t n, char out[DIGEST_HEX], error *err)
 {
     digest *d = digest_open();
-    memset(out, '0', DIGEST_HEX - 1);
-    out[DIGEST_HEX - 1] = 0;
     if (!d)
-        return;
+        return task_no_memory(err);
     text_field(d, "hearth system 1");
     for (size_t i = 0; i < n; i++)
         if (!strcmp(messages[i].role, "system"))
             text_field(d, messages[i].content);
     finish(d, out);
+    return OK;
 }
 
 /* The canonical text of v as one field; "null" where there is none. */

@@ -26,9 +26,9 @@ static status prompt_key(const task *t, const task_prompt *prompt, const task_ca
     status s = task_render(t, prompt, c->input, c->id, &m, err);
     if (s)
         return s;
-    task_messages_digest(&m, out);
+    s = task_messages_digest(&m, out, err);
     task_messages_clear(&m);
-    return task_tools_digest(t, out, err);
+    return s ? s : task_tools_digest(t, out, err);
 }
 
 status task_keys_by_case(const task *t, const char *provider, task_case_key **out, error *err)

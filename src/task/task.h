@@ -224,9 +224,9 @@ status task_tools_digest(const task *t, char inout[DIGEST_HEX], error *err) MUST
 /* One case: its input and expected (and not its id). */
 status task_case_digest(const task_case *c, char out[DIGEST_HEX], error *err) MUST_CHECK;
 /* A rendered conversation: key of an answer. */
-void task_messages_digest(const task_messages *m, char out[DIGEST_HEX]);
+status task_messages_digest(const task_messages *m, char out[DIGEST_HEX], error *err) MUST_CHECK;
 /* The fingerprint of the system messages of a conversation (of a request, or of a prompt's own messages). */
-void task_system_digest(const task_message *messages, size_t n, char out[DIGEST_HEX]);
+status task_system_digest(const task_message *messages, size_t n, char out[DIGEST_HEX], error *err) MUST_CHECK;
 
 /* ---- baselines: what needs no model ---- */
 typedef struct task_score {

@@ -17,6 +17,7 @@
 #include "ledger/ledger.h"
 #include "plat/random.h"
 #include "plat/stamp.h"
+#include "provider/provider.h"
 #include "task/evidence.h"
 
 enum { CASES = 60 };
@@ -72,14 +73,15 @@ typedef struct writer {
 /* A run of the task as it lies there now. */
 static void begin(writer *w, const char *name)
 {
-    char *sampling = NULL;
+    char *sampling = NULL, weights[DIGEST_HEX];
     memset(w, 0, sizeof *w);
     assert_ok(task_open(&w->t, name, NULL, err));
     assert_ok(task_load_cases(w->t, err));
     assert_ok(ledger_open(&w->l, NULL, LEDGER_WRITE, err));
     assert_ok(task_case_keys(w->t, "local:m.gguf", &w->keys, &w->n_keys, err));
     assert_ok(task_sampling_key(w->t, &sampling, err));
-    ledger_evidence e = { "local", "w1", "1", "f16", "", false, sampling };
+    assert_true(provider_weights("local:m.gguf", NULL, weights) && weights[0]);
+    ledger_evidence e = { "local", weights, "1", "f16", "", false, sampling };
     ledger_run r = { .machine = *ledger_this_machine(), .task = w->t->id, .provider = "local:m.gguf", .place = "local",
                      .model = "m", .version = "x", .threads = 2, .isa = "avx2", .power = "mains" };
     assert_ok(ledger_begin(w->l, &r, &e, w->run, err));
@@ -138,8 +140,10 @@ static int setup(void **state)
     static world w;
     memset(&w, 0, sizeof w);
     strcpy(w.home, "/tmp/hearth-facts-XXXXXX");
-    if (!mkdtemp(w.home) || setenv("HEARTH_HOME", w.home, 1) || chdir(w.home) || mkdir("tasks", 0700))
+    if (!mkdtemp(w.home) || setenv("HEARTH_HOME", w.home, 1) || chdir(w.home) || mkdir("tasks", 0700) ||
+        mkdir("models", 0700))
         return -1;
+    write_file("models/m.gguf", "weights");
     write_task("tasks/demo", "public", 700, CASES);
     assert_ok(config_parse(&w.cfg, "version: 1\n", strlen("version: 1\n"), "config", err));
     const facts_options o = { .config = w.cfg };
@@ -235,6 +239,24 @@ static void the_ledger_of_any_process_counts_at_once(void **state)
     unlink("ledger.db-shm");
     elsewhere("all");
     assert_int_equal(look(w, PRIVACY_PUBLIC).in.local.n_pass, 58);
+}
+
+/* Evidence is of the weights that were measured, not of a name. */
+static void the_weights_count(void **state)
+{
+    world *w = *state;
+    elsewhere("all");
+    settle();
+    for (int i = 0; i < 2; i++) /* the first opens the ledger, and so changes its log */
+        assert_int_equal(look(w, PRIVACY_PUBLIC).in.local.n, CASES);
+    assert_int_equal(reads(w, 10), 0);
+    write_file("models/m.gguf", "WEIGHTS");
+    assert_int_equal(look(w, PRIVACY_PUBLIC).in.local.n, 0);
+    assert_non_null(strstr(look(w, PRIVACY_PUBLIC).in.local.stale, "the model file changed"));
+    assert_int_equal(unlink("models/m.gguf"), 0);
+    assert_non_null(strstr(look(w, PRIVACY_PUBLIC).in.local.stale, "the model file is not there"));
+    write_file("models/m.gguf", "weights");
+    assert_int_equal(look(w, PRIVACY_PUBLIC).in.local.n, CASES);
 }
 
 static void every_file_of_a_task_counts(void **state)
@@ -417,7 +439,8 @@ static void every_allocation_may_fail(void **state)
         uint64_t made = mem_count() - before;
         mem_fail_at(0);
         if (!st) { /* what failed was not needed, or it is over */
-            assert_int_equal(s->in.local.n, CASES);
+            if (s->in.local.n != CASES)
+                fail_msg("allocation %llu: %u answers, %s", (unsigned long long)at, s->in.local.n, s->in.local.stale);
             facts_release(w->f, s);
             if (made < at)
                 break;
@@ -438,6 +461,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_did_not_change_is_read_once, setup, teardown),
         cmocka_unit_test_setup_teardown(the_ledger_of_any_process_counts_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_weights_count, setup, teardown),
         cmocka_unit_test_setup_teardown(every_file_of_a_task_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_change_is_seen_however_soon_it_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(sides_are_chosen_for_the_class_of_the_request, setup, teardown),

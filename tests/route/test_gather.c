@@ -352,6 +352,38 @@ static void an_internal_request_goes_to_its_own_premises(void **state)
     assert_non_null(strstr(w->d.reason, "it is internal, and desk takes public requests only"));
 }
 
+static bool weights_now(const void *user, const char *provider, char out[DIGEST_HEX])
+{
+    assert_string_equal(provider, "local:m.gguf");
+    snprintf(out, DIGEST_HEX, "%s", (const char *)user);
+    return true;
+}
+
+/* What was measured with other weights under the same name says nothing of today's, whichever run is the newer one. */
+static void other_weights_do_not_count(void **state)
+{
+    world *w = *state;
+    static const struct {
+        const char *now, *stale;
+        uint32_t n_pass, n_stale;
+    } rows[] = { { "w1", "the model file changed (60 answers)", 55, CASES },
+                 { "w2", "the model file changed (60 answers)", 20, CASES },
+                 { "w3", "the model file changed (60 answers)", 0, 2 * CASES },
+                 { "", "the model file is not there (60 answers)", 0, 2 * CASES } };
+    put(w->l, w->t, local_good);
+    put(w->l, w->t, (answers){ "local:m.gguf", "local", "local", "w2", NULL, CASES, 20 });
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        route_settings s = { .weights = weights_now, .weights_user = rows[i].now };
+        assert_ok(route_gather(w->l, w->t, &s, &w->in, err));
+        assert_int_equal(w->in.local.n_pass, rows[i].n_pass);
+        assert_int_equal(w->in.local.n, rows[i].n_pass ? CASES : 0);
+        assert_int_equal(w->in.local.n_stale, rows[i].n_stale);
+        assert_non_null(strstr(w->in.local.stale, rows[i].stale));
+        route_decide(&w->in, &w->d);
+        assert_int_equal(w->d.choice, i == 0 ? ROUTE_LOCAL : ROUTE_REFUSE);
+    }
+}
+
 /* A cloud that costs too much does not hide one that does not. */
 static void what_is_too_dear_gives_way(void **state)
 {
@@ -435,6 +467,7 @@ int main(void)
         TEST(the_two_sides_are_paired_case_by_case), TEST(the_better_local_model_is_taken),
         TEST(an_internal_request_goes_to_its_own_premises),
         TEST(what_is_too_dear_gives_way), TEST(the_table_is_aligned),
+        TEST(other_weights_do_not_count), TEST(the_table_is_aligned),
         TEST(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

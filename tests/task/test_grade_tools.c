@@ -299,7 +299,7 @@ static void tools_of_a_task(void **state)
     assert_ok(task_case_keys(plain, NULL, &b, &n_keys, err));
     assert_ok(task_case_keys(must, NULL, &c, &n_keys, err));
     assert_ok(task_render(plain, &plain->prompt, plain->cases[0].input, NULL, &m, err));
-    task_messages_digest(&m, messages);
+    assert_ok(task_messages_digest(&m, messages, err));
     assert_string_equal(b->prompt, messages);
     assert_string_not_equal(a->prompt, b->prompt);
     assert_string_not_equal(a->prompt, c->prompt);
