@@ -374,7 +374,8 @@ def follow(rng, seed, site, before):
 def make(rng, seed, site):
     """One request out of a generator of random numbers."""
     if site.sticks and site.asked and rng.random() < 0.15:
-        for before in rng.sample(site.asked, min(8, len(site.asked))):
+        recent = site.asked[-60:] if rng.random() < 0.6 else site.asked
+        for before in rng.sample(recent, min(12, len(recent))):
             if known(before, site):
                 return follow(rng, seed, site, before)
     ask = Ask(seed)

@@ -103,7 +103,7 @@ class DiskFull(Fault):
 
 
 class NoRoom(Fault):
-    """Not a byte more can be written to any file."""
+    """Not a byte more can be written to any file; in the end the servers may be killed with what they could not write."""
     name, closed = "no room", True
 
     async def begin(self):
@@ -112,6 +112,8 @@ class NoRoom(Fault):
         return True
 
     async def end(self):
+        if self.rng.random() < 0.6:
+            await self.site.kill_all()
         self.limit(-1)
 
     def limit(self, n):
@@ -203,9 +205,7 @@ class TableBroken(Fault):
             self.table.rmdir()
         self.table.write_bytes(self.before)
         self.table.chmod(0o600)
-        for pid in self.site.pids():     # they hold the one that was removed
-            os.kill(pid, signal.SIGKILL)
-            await self.site.restart(self.site.pids().index(pid))
+        await self.site.kill_all()       # they hold the one that was removed
 
 
 class ClockBack(Fault):

@@ -257,6 +257,12 @@ class Site:
         process.wait()
         await self.start_one(port)
 
+    async def kill_all(self):
+        for pid in self.pids():
+            os.kill(pid, signal.SIGKILL)
+            self.bench.counts["kill serve"] += 1
+            await self.restart(self.pids().index(pid))
+
     def reload(self):
         for s, _ in self.servers:
             s.send_signal(signal.SIGHUP)
