@@ -63,6 +63,8 @@ static js *classes_js(const http_request *r, const target *t)
     js *list = js_array();
     const char *label = http_header(r, "x-hearth-class");
     const key *who = api_visit_of(r)->who;
+    if (t->why[0])
+        js_push(list, js_new_string(t->why));
     if (t->t) {
         snprintf(line, sizeof line, "task %s: %s", t->t->id, privacy_class_name(t->t->privacy));
         js_push(list, js_new_string(line));

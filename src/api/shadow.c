@@ -131,7 +131,7 @@ status shadow_facts_open(shadow *s, const shadow_job *j, shadow_facts **out, err
     const api_options *o = &s->a->options;
     route_candidate list[CANDIDATES_MAX];
     route_settings settings = { .candidates = list, .n_candidates = candidates_list(o->config, list),
-                                .memory_limit_bytes = o->memory_bytes };
+                                .memory_limit_bytes = o->memory_bytes, .privacy = j->privacy };
     shadow_facts *f = mem_zero(sizeof *f);
     if (!f)
         return fail(err, E_NOMEM, "no memory for task %s", j->task);

@@ -22,6 +22,8 @@ int serve_run(const serve_plan *p);
 /* SIGINT, SIGTERM, SIGHUP wait for serve_run from now on: before the first thread. */
 void serve_block_signals(void);
 
+/* The config's tagger, if it has one, becomes c->tagger; what it takes goes off *memory_bytes (0: no budget). */
+status serve_tagger(config *c, uint64_t *memory_bytes, error *err) MUST_CHECK;
 /* Opens *ring after the config, or shows another inspector in it. t: the tagger that was opened for plan's config. */
 status serve_inspectors(inspect_ring **ring, const config *c, struct tagger *t, error *err) MUST_CHECK;
 

@@ -18,9 +18,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/serve.h"
 #include "http/client.h"
 #include "measure/tools.h"
 #include "plat/machine.h"
+#include "provider/tagger.h"
 #include "plat/proc.h"
 
 enum { REQUEST_MAX = 16 << 20, ANSWER_MAX = 8 << 20, WAIT_MS = 600000 };
@@ -151,6 +153,10 @@ static status answer(const asking *o, config *c, const char *body, int *code, bu
                               .privacy = o->privacy, .timeout_ms = WAIT_MS };
     status st = become_key(o, c, err);
     if (!st)
+        st = serve_tagger(c, &options.memory_bytes, err);
+    if (!st)
+        st = serve_inspectors(&c->inspectors, c, c->tagger, err);
+    if (!st)
         st = machine_program_dir(directory, sizeof directory, err);
     if (!st)
         st = key_ring_open(&options.keys, c, err);
@@ -168,6 +174,8 @@ static status answer(const asking *o, config *c, const char *body, int *code, bu
     http_close(&s);
     api_close(&a);
     key_ring_close(&options.keys);
+    inspect_ring_close(&c->inspectors);
+    tagger_close(&c->tagger);
     close_place(&p);
     return st;
 }

@@ -126,22 +126,6 @@ static void set_models(const serve_options *given, config *c, serve_plan *p)
 }
 
 /* It takes its part of the models' memory, for as long as the server runs. */
-static status open_tagger(config *c, serve_plan *p, error *err)
-{
-    const tagger_options o = { .threshold = c->privacy.tag_threshold };
-    config own = *c;
-    if (!c->privacy.tagger[0])
-        return OK;
-    own.mem_bytes = p->api.memory_bytes;
-    status s = tagger_open(&c->tagger, c->privacy.tagger, &own, &o, err);
-    if (s)
-        return fail_prefix(err, s, "privacy: tagger: ");
-    uint64_t taken = tagger_bytes(c->tagger);
-    if (p->api.memory_bytes) /* 0 is no budget */
-        p->api.memory_bytes = taken < p->api.memory_bytes ? p->api.memory_bytes - taken : 1;
-    return OK;
-}
-
 static int start(const serve_options *given, config *c, serve_plan *p)
 {
     char host[HTTP_HOST_BYTES];
@@ -169,7 +153,7 @@ static int start(const serve_options *given, config *c, serve_plan *p)
     p->listen.tls_cert = pem.cert;
     p->listen.tls_key = pem.key;
     serve_block_signals();
-    if (!code && (open_tagger(c, p, &e) || serve_inspectors(&c->inspectors, c, c->tagger, &e)))
+    if (!code && (serve_tagger(c, &p->api.memory_bytes, &e) || serve_inspectors(&c->inspectors, c, c->tagger, &e)))
         code = report("serve", &e);
     p->inspectors = c->inspectors;
     if (!code)

@@ -79,6 +79,22 @@ static void say(const char *format, ...)
         return; /* there is nobody else to tell */
 }
 
+status serve_tagger(config *c, uint64_t *memory_bytes, error *err)
+{
+    const tagger_options o = { .threshold = c->privacy.tag_threshold };
+    config own = *c;
+    if (!c->privacy.tagger[0])
+        return OK;
+    own.mem_bytes = *memory_bytes;
+    status s = tagger_open(&c->tagger, c->privacy.tagger, &own, &o, err);
+    if (s)
+        return fail_prefix(err, s, "privacy: tagger: ");
+    uint64_t taken = tagger_bytes(c->tagger);
+    if (*memory_bytes) /* 0 is no budget */
+        *memory_bytes = taken < *memory_bytes ? *memory_bytes - taken : 1;
+    return OK;
+}
+
 status serve_inspectors(inspect_ring **ring, const config *c, struct tagger *t, error *err)
 {
     inspect_settings o = config_inspect(c);

@@ -142,7 +142,8 @@ def the_argument_is_whole(s):
 def the_command_says_the_same(s):
     for word, body in (("greet", {"task": "greet"}), ("hush", {"task": "hush"})):
         told, code = explain(s, body), 1 if word == "hush" else 0
-        assert hearth(s.home, "route", "explain", word, code=code) == told["text"]
+        said = hearth(s.home, "route", "explain", word, code=code)
+        assert said == told["text"], f"{said}\n---\n{told['text']}"
         assert json.loads(hearth(s.home, "route", "explain", word, "--json", code=code)) == told
     file = s.home / "request.json"
     file.write_text(json.dumps({"model": "up", "messages": HI}))

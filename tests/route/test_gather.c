@@ -335,7 +335,7 @@ static void an_internal_request_goes_to_its_own_premises(void **state)
     put(w->l, w->t, (answers){ "cloud", "remote", "openai:u#m", "", NULL, CASES, 58 }); /* it alone was measured */
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         task *t = make_task(rows[i].task, "colour of", "0");
-        route_settings s = { .candidates = places, .n_candidates = rows[i].n, .at_least = rows[i].request };
+        route_settings s = { .candidates = places, .n_candidates = rows[i].n, .privacy = rows[i].request };
         assert_ok(route_gather(w->l, t, &s, &w->in, err));
         assert_int_equal(w->in.privacy, privacy_class_join(t->privacy, rows[i].request));
         route_decide(&w->in, &w->d);
@@ -345,7 +345,7 @@ static void an_internal_request_goes_to_its_own_premises(void **state)
             fail_msg("row %zu: %s", i, w->d.reason);
         task_close(&t);
     }
-    route_settings only = { .candidates = places + 1, .n_candidates = 1, .at_least = PRIVACY_INTERNAL };
+    route_settings only = { .candidates = places + 1, .n_candidates = 1, .privacy = PRIVACY_INTERNAL };
     assert_ok(route_gather(w->l, w->t, &only, &w->in, err));
     route_decide(&w->in, &w->d);
     assert_int_equal(w->d.choice, ROUTE_REFUSE);
