@@ -128,16 +128,22 @@ class ReadOnly(Fault):
     async def begin(self):
         if not self.site.volume.mounted:
             return False
-        for _ in range(200):     # not while somebody has a file open to write
-            if self.site.volume.remount("ro"):
-                self.counted()
-                return True
-            await asyncio.sleep(0.01)
-        return False
+        ports = [port for _, port in self.site.servers]
+        for process, _ in self.site.servers:     # no file may be open to write: they come back to what they cannot write
+            process.kill()
+            process.wait()
+        self.site.servers = []
+        done = self.site.volume.remount("ro")
+        for port in ports:
+            await self.site.start_one(port)
+        if done:
+            self.counted()
+        return done
 
     async def end(self):
         if not self.site.volume.remount("rw"):
             sys.exit("canary: a file system stays read-only")
+        await self.site.kill_all()
 
 
 class LogBroken(Fault):
