@@ -61,7 +61,6 @@ class Ask:
     status: int = 0
     provider: str = ""       # x-hearth-provider
     phase: str = ""
-    restarts: int = 0        # of its site, before
     text: str = ""
 
     def tell(self):
@@ -333,12 +332,9 @@ def finish(rng, site, ask, body, named):
 
 
 def known(a, site):
-    """Whether a request was understood and its class decided, so that later ones of its conversation have it. What was
-    asked while nothing could be written is known to the server that was asked alone, until it is killed."""
-    if site.phase == "table broken":
-        return False
-    alone = a.restarts == site.restarts and site.phase != "kill" and len(site.servers) == 1
-    if a.phase in ("no room", "read-only", "disk full", "table broken") and not alone:
+    """Whether a request was understood and its class decided, so that later ones of its conversation have it: whatever
+    the disk was like, what cannot be written down is not answered. Who removes the table begins anew."""
+    if "table broken" in (site.phase, a.phase):
         return False
     return (a.status in (200, 403) and a.clean and a.dialect in talks.WRITERS and rank(a.cls) > 0 and
             a.phase not in ("kill", "reload"))
@@ -378,7 +374,8 @@ def follow(rng, seed, site, before):
 def make(rng, seed, site):
     """One request out of a generator of random numbers."""
     if site.sticks and site.asked and rng.random() < 0.15:
-        for before in rng.sample(site.asked, min(8, len(site.asked))):
+        recent = site.asked[-60:] if rng.random() < 0.6 else site.asked
+        for before in rng.sample(recent, min(12, len(recent))):
             if known(before, site):
                 return follow(rng, seed, site, before)
     ask = Ask(seed)

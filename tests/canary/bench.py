@@ -162,7 +162,7 @@ class Bench:
         for i in range(size * fault.crowd):
             one = random.Random(f"{site.seed}/{n}/{i}")
             a = asks.make(one, f"{site.seed}/{n}/{i}", site)
-            a.phase, a.restarts = fault.name, site.restarts
+            a.phase = fault.name
             if fault.closed:
                 a.allowed, a.should = frozenset(), False
             for w in a.words:

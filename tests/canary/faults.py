@@ -103,7 +103,7 @@ class DiskFull(Fault):
 
 
 class NoRoom(Fault):
-    """Not a byte more can be written to any file."""
+    """Not a byte more can be written to any file; in the end the servers may be killed with what they could not write."""
     name, closed = "no room", True
 
     async def begin(self):
@@ -112,6 +112,8 @@ class NoRoom(Fault):
         return True
 
     async def end(self):
+        if self.rng.random() < 0.6:
+            await self.site.kill_all()
         self.limit(-1)
 
     def limit(self, n):
@@ -126,16 +128,22 @@ class ReadOnly(Fault):
     async def begin(self):
         if not self.site.volume.mounted:
             return False
-        for _ in range(200):     # not while somebody has a file open to write
-            if self.site.volume.remount("ro"):
-                self.counted()
-                return True
-            await asyncio.sleep(0.01)
-        return False
+        ports = [port for _, port in self.site.servers]
+        for process, _ in self.site.servers:     # no file may be open to write: they come back to what they cannot write
+            process.kill()
+            process.wait()
+        self.site.servers = []
+        done = self.site.volume.remount("ro")
+        for port in ports:
+            await self.site.start_one(port)
+        if done:
+            self.counted()
+        return done
 
     async def end(self):
         if not self.site.volume.remount("rw"):
             sys.exit("canary: a file system stays read-only")
+        await self.site.kill_all()
 
 
 class LogBroken(Fault):
@@ -203,9 +211,7 @@ class TableBroken(Fault):
             self.table.rmdir()
         self.table.write_bytes(self.before)
         self.table.chmod(0o600)
-        for pid in self.site.pids():     # they hold the one that was removed
-            os.kill(pid, signal.SIGKILL)
-            await self.site.restart(self.site.pids().index(pid))
+        await self.site.kill_all()       # they hold the one that was removed
 
 
 class ClockBack(Fault):

@@ -32,12 +32,12 @@ LEAKS = {
     "unknown label is none": [("src/api/target.c", "if (!privacy_class_parse(label, &c))\n",
                                "if (!privacy_class_parse(label, &c))\n            c = PRIVACY_PUBLIC;\n"
                                "        if (false)\n")],
-    "key's class forgotten": [("src/api/target.c", "    d.key = names_task && !key_states_class(who) ? NULL : &by_key;",
-                               "    (void)by_key;")],
+    "key's class forgotten": [
+        ("src/api/target.c", "d.key = names_task && !key_states_class(who) ? NULL : &by_key;",
+         "(void)by_key, (void)names_task;")],
     "task's class forgotten": [
-        ("src/api/target.c", "    api_class_raise(out, out->t->privacy, \"task\");\n    if (!api_stick",
-         "    if (!api_stick"),
-        ("src/api/target.c", "if (out->t->privacy > out->privacy) {", "if (out->t->privacy > PRIVACY_SECRET) {")],
+        ("src/api/target.c", 'api_class_raise(out, out->t->privacy, "task");\n    if (!api_stick', "if (!api_stick"),
+        ("src/api/target.c", "if (out->t->privacy > out->privacy) {", "if (false) {")],
     "no gate holds": GATES + [
         ("src/egress/egress.c", "!privacy_class_parse(js_text(js_get(j, \"privacy\")), &c) || c > e->class_max",
          "!privacy_class_parse(js_text(js_get(j, \"privacy\")), &c)"),
@@ -63,8 +63,10 @@ LEAKS = {
     "tool calls not looked at": [("src/privacy/inspect_gather.c", "walk(g, next, m.value);",
                                   "if (strcmp(m.key, \"arguments\") != 0 && strcmp(m.key, \"input\") != 0)\n"
                                   "            walk(g, next, m.value);")],
-    "conversation forgotten": [("src/api/inspect.c", "    else if (before)\n        api_class_raise(t, before,",
-                                "    else if (false)\n        api_class_raise(t, before,")],
+    "conversation forgotten": [("src/api/inspect.c", "else if (before)\n        api_class_raise(t, before,",
+                                "else if (before)\n        api_class_raise(t, PRIVACY_PUBLIC,")],
+    "answered with a class that is not written": [("src/api/inspect.c", "f->http = 503;\n    return false;",
+                                                   "f->http = 503;\n    return true;")],
     "worker has a socket": [
         ("src/cli/worker_main.c", "    tzset();", "    (void)socket(AF_INET, SOCK_STREAM, 0);\n    tzset();"),
         ("src/cli/worker_main.c", "#include <time.h>", "#include <sys/socket.h>\n#include <time.h>")],

@@ -116,7 +116,7 @@ class Site:
         self.detects, self.sticks = bench.detects, bench.sticks
         self.arrived = []        # (upstream, body) of whole requests
         self.errors = open(bench.work / f"{name}.log", "ab")
-        self.servers, self.restarts = [], 0      # (process, port)
+        self.servers = []        # (process, port)
         self.set, self.words = bench.work / f"{name}.fp", bench.work / f"{name}.words"
         self.choose(rng)
 
@@ -253,10 +253,15 @@ class Site:
 
     async def restart(self, which):
         """After it was killed: another one at the same port."""
-        self.restarts += 1
         process, port = self.servers.pop(which)
         process.wait()
         await self.start_one(port)
+
+    async def kill_all(self):
+        for pid in self.pids():
+            os.kill(pid, signal.SIGKILL)
+            self.bench.counts["kill serve"] += 1
+            await self.restart(self.pids().index(pid))
 
     def reload(self):
         for s, _ in self.servers:
