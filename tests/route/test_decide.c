@@ -201,7 +201,7 @@ static void missing_numbers_never_argue_for_local(void **state)
 enum { NO_CASCADE, NO_THRESHOLD, POOR, FINE, CASCADES };
 
 /* From worse to better: the walk's point with the calibration of this level. */
-static void offer_cascade(route_input *in, size_t index, int level)
+static void offer_cascade(route_input *in, int level)
 {
     static const route_calibration levels_of[CASCADES] = {
         [NO_THRESHOLD] = { .asked = true, .risk = 0.25, .confidence = 0.95, .n = 60, .why = "few" },
@@ -211,14 +211,14 @@ static void offer_cascade(route_input *in, size_t index, int level)
                    .n_accepted = 57, .coverage = 0.95, .risk_upper = 0.05 },
     };
     in->cascade = levels_of[level];
-    in->cloud.latency_p95_ms = 800;
-    in->cloud.public_only = level_of(index, PREVIOUS) % 2; /* an axis along which nothing is compared */
 }
 
 static void build_cascade(route_input *in, size_t index, int level)
 {
     build(in, index);
-    offer_cascade(in, index, level);
+    offer_cascade(in, level);
+    in->cloud.latency_p95_ms = 800;
+    in->cloud.public_only = level_of(index, PREVIOUS) % 2; /* an axis along which nothing is compared */
 }
 
 static void check_cascade(const route_input *in, const route_decision *plain, const route_decision *d, size_t point)
@@ -297,7 +297,7 @@ static void no_policy_lets_more_out(void **state)
         build(&in, i);
         tell(&in, told);
         if (i % 3 == 0)
-            offer_cascade(&in, i, FINE);
+            offer_cascade(&in, FINE);
         route_decide(&in, &d);
         assert_true(!d.cascade.on || in.rules.pin == PIN_NONE);
         assert_true(!d.cascade.on || !in.rules.propose || level_of(i, PREVIOUS) != 0);
