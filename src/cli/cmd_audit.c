@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/input.h"
+#include "cli/verbs.h"
 #include "plat/clock.h"
 #include "privacy/audit_verify.h"
 
@@ -347,14 +348,17 @@ static int verb_key(const job *j, int n, char **words)
 
 enum { TAKES_READ = 1, TAKES_ANCHOR = 2, TAKES_SINCE = 4, TAKES_BODY = 8, TAKES_BEGIN = 16, TAKES_TAKE = 32 };
 static const struct verb {
-    const char *name;
+    verb_words words;
     int (*run)(const job *j, int n, char **words);
     int takes;
 } verbs[] = {
-    { "verify", verb_verify, TAKES_READ | TAKES_ANCHOR }, { "egress", verb_egress, TAKES_READ | TAKES_SINCE },
-    { "show", verb_show, TAKES_READ | TAKES_BODY },       { "begin", verb_begin, TAKES_BEGIN },
-    { "key", verb_key, TAKES_TAKE },
+    { { "verify", NULL }, verb_verify, TAKES_READ | TAKES_ANCHOR },
+    { { "egress", NULL }, verb_egress, TAKES_READ | TAKES_SINCE },
+    { { "show", NULL }, verb_show, TAKES_READ | TAKES_BODY },
+    { { "begin", NULL }, verb_begin, TAKES_BEGIN },
+    { { "key", NULL }, verb_key, TAKES_TAKE },
 };
+static const verb_table all_verbs = VERB_TABLE("audit", verbs);
 
 int cmd_audit(int argc, char **argv)
 {
@@ -375,19 +379,15 @@ int cmd_audit(int argc, char **argv)
     if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n, &code))
         return code;
     if (n == 0)
-        return usage_error("audit", "verify, egress, show, begin or key?");
+        return verbs_unknown(&all_verbs, NULL);
     if (j.since && !input_date(j.since, &j.since_us))
         return usage_error("audit", "--since %s: must be a date such as 2026-11-23", j.since);
     int given = (j.key || j.log ? TAKES_READ : 0) | (j.anchors.n ? TAKES_ANCHOR : 0) | (j.since ? TAKES_SINCE : 0) |
                 (j.body ? TAKES_BODY : 0) | (j.print_key || j.anew ? TAKES_BEGIN : 0) | (j.take ? TAKES_TAKE : 0);
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        if (strcmp(verbs[i].name, argv[1]) != 0)
-            continue;
-        if (given & ~verbs[i].takes)
-            return usage_error("audit", "%s takes none of these options", verbs[i].name);
-        return verbs[i].run(&j, (int)n - 1, argv + 2);
-    }
-    const char *near = str_nearest(argv[1], verbs, ARRAY_LEN(verbs), sizeof *verbs);
-    return usage_error("audit", "'%s' is none of verify, egress, show, begin, key%s%s%s", argv[1],
-                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    size_t i = verbs_find(&all_verbs, argv[1]);
+    if (i == all_verbs.n)
+        return verbs_unknown(&all_verbs, argv[1]);
+    if (given & ~verbs[i].takes)
+        return usage_error("audit", "%s takes none of these options", argv[1]);
+    return verbs[i].run(&j, (int)n - 1, argv + 2);
 }

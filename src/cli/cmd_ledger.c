@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/input.h"
 #include "cli/ledger_show.h"
+#include "cli/verbs.h"
 #include "ledger/exchange.h"
 #include "plat/clock.h"
 #include "plat/file.h"
@@ -406,13 +407,18 @@ static int verb_purge(const job *j, int n, char **words)
 
 enum { TAKES_SINCE = 1, TAKES_FILE = 2, TAKES_ALL = 4 };
 static const struct {
-    const char *name;
+    verb_words words;
     verb_fn *run;
     int takes;
 } verbs[] = {
-    { "list", verb_list, TAKES_SINCE }, { "show", verb_show, 0 }, { "export", verb_export, TAKES_SINCE | TAKES_FILE },
-    { "import", verb_import, 0 },       { "verify", verb_verify, 0 }, { "purge", verb_purge, TAKES_ALL },
+    { { "list", NULL }, verb_list, TAKES_SINCE },
+    { { "show", NULL }, verb_show, 0 },
+    { { "export", NULL }, verb_export, TAKES_SINCE | TAKES_FILE },
+    { { "import", NULL }, verb_import, 0 },
+    { { "verify", NULL }, verb_verify, 0 },
+    { { "purge", NULL }, verb_purge, TAKES_ALL },
 };
+static const verb_table all_verbs = VERB_TABLE("ledger", verbs);
 
 int cmd_ledger(int argc, char **argv)
 {
@@ -429,18 +435,14 @@ int cmd_ledger(int argc, char **argv)
     if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n, &code))
         return code;
     if (n == 0)
-        return usage_error("ledger", "list, show, export, import, verify or purge?");
+        return verbs_unknown(&all_verbs, NULL);
     if (j.since && !input_date(j.since, &j.since_us))
         return usage_error("ledger", "--since %s: must be a date such as 2026-11-23", j.since);
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        if (strcmp(verbs[i].name, argv[1]) != 0)
-            continue;
-        int given = (j.since ? TAKES_SINCE : 0) | (j.format || j.to ? TAKES_FILE : 0) | (j.all ? TAKES_ALL : 0);
-        if (given & ~verbs[i].takes)
-            return usage_error("ledger", "%s takes none of these options", verbs[i].name);
-        return verbs[i].run(&j, (int)n - 1, argv + 2);
-    }
-    const char *near = str_nearest(argv[1], verbs, ARRAY_LEN(verbs), sizeof *verbs);
-    return usage_error("ledger", "'%s' is none of list, show, export, import, verify, purge%s%s%s", argv[1],
-                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    size_t i = verbs_find(&all_verbs, argv[1]);
+    if (i == all_verbs.n)
+        return verbs_unknown(&all_verbs, argv[1]);
+    int given = (j.since ? TAKES_SINCE : 0) | (j.format || j.to ? TAKES_FILE : 0) | (j.all ? TAKES_ALL : 0);
+    if (given & ~verbs[i].takes)
+        return usage_error("ledger", "%s takes none of these options", argv[1]);
+    return verbs[i].run(&j, (int)n - 1, argv + 2);
 }

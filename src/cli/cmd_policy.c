@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/input.h"
 #include "cli/line_diff.h"
+#include "cli/verbs.h"
 #include "ledger/watch.h"
 #include "plat/clock.h"
 #include "plat/machine.h"
@@ -260,21 +261,25 @@ static int verb_rollback(job *j, int n, char **words, error *err)
 }
 
 static const struct {
-    const char *name;
+    verb_words words;
     int (*run)(job *j, int n, char **words, error *err);
     bool writes;
 } verbs[] = {
-    { "show", verb_show, false }, { "diff", verb_diff, false },         { "history", verb_history, false },
-    { "set", verb_set, true },    { "rollback", verb_rollback, true },
+    { { "show", NULL }, verb_show, false },
+    { { "diff", NULL }, verb_diff, false },
+    { { "history", NULL }, verb_history, false },
+    { { "set", NULL }, verb_set, true },
+    { { "rollback", NULL }, verb_rollback, true },
 };
 
 static int run_verb(job *j, size_t at, int n, char **words)
 {
     error err = { 0 };
     if (verbs[at].writes && (!j->reason || !j->reason[0]))
-        return usage_error("policy", "%s wants --reason TEXT: why is this the policy from now on?", verbs[at].name);
+        return usage_error("policy", "%s wants --reason TEXT: why is this the policy from now on?",
+                           verbs[at].words.name);
     if (!verbs[at].writes && (j->reason || j->who))
-        return usage_error("policy", "%s takes none of these options", verbs[at].name);
+        return usage_error("policy", "%s takes none of these options", verbs[at].words.name);
     if (!j->who)
         j->who = getenv("USER") ? getenv("USER") : "";
     int code = open_versions(j, verbs[at].writes ? LEDGER_WRITE : LEDGER_READ, &err)
@@ -283,6 +288,7 @@ static int run_verb(job *j, size_t at, int n, char **words)
     ledger_close(&j->l);
     return code;
 }
+static const verb_table all_verbs = VERB_TABLE("policy", verbs);
 
 int cmd_policy(int argc, char **argv)
 {
@@ -297,11 +303,7 @@ int cmd_policy(int argc, char **argv)
     if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n, &code))
         return code;
     if (n == 0)
-        return usage_error("policy", "show, diff, set, rollback or history?");
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        if (strcmp(verbs[i].name, argv[1]) == 0)
-            return run_verb(&j, i, (int)n - 1, argv + 2);
-    const char *near = str_nearest(argv[1], verbs, ARRAY_LEN(verbs), sizeof *verbs);
-    return usage_error("policy", "'%s' is none of show, diff, set, rollback, history%s%s%s", argv[1],
-                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        return verbs_unknown(&all_verbs, NULL);
+    size_t i = verbs_find(&all_verbs, argv[1]);
+    return i == all_verbs.n ? verbs_unknown(&all_verbs, argv[1]) : run_verb(&j, i, (int)n - 1, argv + 2);
 }

@@ -2,54 +2,38 @@
 #include "cli/cmd_privacy.h"
 
 #include <stdio.h>
-#include <string.h>
 
-#include "base/buf.h"
-#include "base/str.h"
+#include "cli/verbs.h"
 
 static const struct {
-    const char *name;
+    verb_words words;
     int (*run)(int argc, char **argv);
-    const char *summary;
 } verbs[] = {
-    { "check", cmd_privacy_check, "what in a file makes it more private than public; exit code 1 when something does" },
-    { "proof", cmd_privacy_proof, "what keeps private texts on this machine, tried; exit code 1 if it does not hold" },
-    { "declassify", cmd_privacy_declassify, "a text may count as less private than it looks, for a reason" },
-    { "fingerprint", cmd_privacy_fingerprint, "private documents, so that copies of their passages are known" },
+    { { "check", "what in a file makes it more private than public; exit code 1 when something does" },
+      cmd_privacy_check },
+    { { "proof", "what keeps private texts on this machine, tried; exit code 1 if it does not hold" },
+      cmd_privacy_proof },
+    { { "declassify", "a text may count as less private than it looks, for a reason" },
+      cmd_privacy_declassify },
+    { { "fingerprint", "private documents, so that copies of their passages are known" },
+      cmd_privacy_fingerprint },
 };
 
-static int help(int argc, char **argv)
-{
-    buf text = BUF_INIT(1 << 16);
-    buf_str(&text, "What is private, and what proves it (docs/PRIVACY.md). Every verb has --json; `hearth privacy "
-                   "VERB --help` says more.\n");
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        buf_printf(&text, "  %-12s %s\n", verbs[i].name, verbs[i].summary);
-    buf_str(&text, "example:\n  hearth privacy check letter.txt\n");
-    const usage u = { "hearth privacy VERB [OPTION]...", buf_text(&text) };
-    size_t n = 0;
-    int code = EXIT_OK;
-    if (options_read(argc, argv, &u, NULL, 0, &n, &code)) {
-        buf_reset(&text);
-        for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-            buf_printf(&text, "%s%s", i ? ", " : "", verbs[i].name);
-        const char *near = n ? str_nearest(argv[1], verbs, ARRAY_LEN(verbs), sizeof *verbs) : NULL;
-        code = n ? usage_error("privacy", "'%s' is none of %s%s%s%s", argv[1], buf_text(&text),
-                               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "")
-                 : usage_error("privacy", "which verb? There are: %s", buf_text(&text));
-    }
-    buf_clear(&text);
-    return code;
-}
+static const verb_table all_verbs = VERB_TABLE("privacy", verbs);
+static const verb_help page = {
+    "hearth privacy VERB [OPTION]...",
+    "What is private, and what proves it (docs/PRIVACY.md). Every verb has --json; `hearth privacy VERB --help` says "
+    "more.\n",
+    "example:\n  hearth privacy check letter.txt\n", 12
+};
 
 int cmd_privacy(int argc, char **argv)
 {
     char name[64];
-    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++)
-        if (strcmp(verbs[i].name, argv[1]) == 0) {
-            snprintf(name, sizeof name, "privacy %s", verbs[i].name);
-            argv[1] = name;
-            return verbs[i].run(argc - 1, argv + 1);
-        }
-    return help(argc, argv);
+    size_t i = argc > 1 ? verbs_find(&all_verbs, argv[1]) : all_verbs.n;
+    if (i == all_verbs.n)
+        return verbs_help(&all_verbs, &page, argc, argv);
+    snprintf(name, sizeof name, "privacy %s", verbs[i].words.name);
+    argv[1] = name;
+    return verbs[i].run(argc - 1, argv + 1);
 }

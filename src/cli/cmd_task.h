@@ -4,13 +4,12 @@
 #define CLI_CMD_TASK_H
 
 #include "base/js.h"
-#include "cli/cli.h"
+#include "cli/verbs.h"
 
 typedef struct task_verb {
-    const char *name;
+    verb_words words;
     /* argv[0] is "task VERB", for usage and errors; bin_dir (may be NULL) is for task_open. Returns the exit code. */
     int (*run)(int argc, char **argv, const char *bin_dir);
-    const char *summary;
 } task_verb;
 
 int cmd_task_grade(int argc, char **argv, const char *bin_dir);
