@@ -86,14 +86,14 @@ $(shell mkdir -p $(BUILD)/gen)
 $(file >$(BUILD)/gen/flags,$(FLAGS_NOW))
 endif
 
-# What the sources are, as one number: hearth and its helpers only talk to helpers of the same build.
+# What the sources are, as one number: hearth and its helpers only talk to helpers of the same build. Likewise.
 BUILD_ID := $(shell cat Makefile src/*/*.[ch] $(foreach d,$(ISA_DIRS),src/kernels/$(d)/*.[ch]) 2>/dev/null | cksum)
-$(BUILD)/gen/build_number.h: FORCE
-	@mkdir -p $(@D)
-	@echo '#define HEARTH_BUILD_ID "$(VERSION)-$(firstword $(BUILD_ID))"' | cmp -s - $@ || \
-	    echo '#define HEARTH_BUILD_ID "$(VERSION)-$(firstword $(BUILD_ID))"' > $@
+BUILD_LINE := \#define HEARTH_BUILD_ID "$(VERSION)-$(firstword $(BUILD_ID))"
+ifneq ($(strip $(file <$(BUILD)/gen/build_number.h)),$(BUILD_LINE))
+$(shell mkdir -p $(BUILD)/gen)
+$(file >$(BUILD)/gen/build_number.h,$(BUILD_LINE))
+endif
 $(BUILD)/src/plat/build_id.o: $(BUILD)/gen/build_number.h
-FORCE:
 
 # Files of web pages become numbers between commas: src/web/NAME -> gen/NAME.inc, included by src/web/web.c. Signed,
 # since they are char.
