@@ -163,7 +163,7 @@ bool api_ask_arm(api *a, api_ask *ask, api_fault *f)
 /* A dry run ends here, as a fault that nobody is told. */
 static bool explain(api *a, api_ask *ask, bool ok, api_fault *f)
 {
-    if (ok || ask->to.routed || ask->to.policy)
+    if (ok || ask->to.routed || ask->to.policy || ask->to.placed)
         api_explain_target(a, ask->r, &ask->to, ok ? NULL : f);
     api_target_clear(&ask->to);
     return ok ? api_refuse(f, FAULT_INTERNAL, "", "a dry run") : false;

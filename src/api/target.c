@@ -252,6 +252,21 @@ static bool find_target(api *a, http_request *r, const char *model, const js *in
     return open ? api_unknown(a, out, f) : target_model(a, model, out, f);
 }
 
+/* Whether what it names may have it: before anything is opened, and for a dry run too. ask.c asks again of what is open. */
+static bool may_go(const api *a, const target *t, api_fault *f)
+{
+    provider_kind kind;
+    const config_provider *c = config_find(a->options.config, t->spec);
+    if (!t->placed || provider_kind_of(t->spec, a->options.config, &kind, NULL))
+        return true; /* opening it says what is wrong with the name */
+    if (!provider_allows(kind, t->place, t->privacy))
+        return api_refuse(f, FAULT_DENIED, "model", "this request is %s (%s) and may not go to '%s', which is %s",
+                          privacy_class_name(t->privacy), t->why, t->spec, provider_place_name(t->place));
+    return !c || !provider_is_server(kind) || t->privacy <= c->class_max ||
+           api_refuse(f, FAULT_DENIED, "model", "this request is %s (%s), and '%s' takes what is %s at most",
+                      privacy_class_name(t->privacy), t->why, t->spec, privacy_class_name(c->class_max));
+}
+
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f)
 {
@@ -261,7 +276,7 @@ bool api_target(api *a, http_request *r, const char *model, const js *input, con
     out->placed = out->spec[0] && provider_place_of(out->spec, a->options.config, &out->place, NULL) == OK;
     api_visit_target(r, model, out);
     api_set_headers(r, out);
-    return ok;
+    return ok && may_go(a, out, f);
 }
 
 void api_target_clear(target *t)

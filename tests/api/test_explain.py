@@ -101,6 +101,7 @@ def a_dry_run_does_nothing(s):
             assert said["refused"] is None and said["route"] == ("cloud" if name == "up" else "local"), (path, said)
         said = explain(s, {"model": "up", **body}, path, **{"x-hearth-class": "secret"})
         assert said["class"] == "secret" and "x-hearth-class: secret" in said["class_because"], said
+        assert said["refused"]["status"] == 403 and "may not go to 'up'" in said["refused"]["message"], said
         if path in dict(CHATS):
             for stream in (False, True):
                 said = explain(s, {"model": "task:greet", **body, "stream": stream}, path)
