@@ -252,7 +252,8 @@ static bool find_target(api *a, http_request *r, const char *model, const js *in
     return open ? api_unknown(a, out, f) : target_model(a, model, out, f);
 }
 
-/* Whether what it names may have it: before anything is opened, and for a dry run too. ask.c asks again of what is open. */
+/* Whether what it names may have it: before anything is opened, and for a dry run too. ask.c asks again of what is
+ * open. */
 static bool may_go(const api *a, const target *t, api_fault *f)
 {
     provider_kind kind;
