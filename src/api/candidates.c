@@ -2,9 +2,10 @@
 
 #include <string.h>
 
+#include "base/numerics.h"
 #include "provider/provider.h"
 
-size_t candidates_list(const config *c, route_candidate *list)
+static size_t list_of(const config *c, route_candidate *list)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->n_providers && n < CANDIDATES_MAX; i++) {
@@ -17,7 +18,13 @@ size_t candidates_list(const config *c, route_candidate *list)
     return n;
 }
 
-bool candidates_weights(const void *config_at, const char *spec, char out[DIGEST_HEX])
+static bool weights_of(const void *config_at, const char *spec, char out[DIGEST_HEX])
 {
     return provider_weights(spec, config_at, out);
+}
+
+void candidates_settings(const config *c, route_candidate *list, route_settings *out)
+{
+    *out = (route_settings){ .candidates = list, .n_candidates = list_of(c, list), .weights = weights_of,
+                             .weights_user = c, .numerics = NUMERICS_VERSION, .kv_type = c->kv ? c->kv : "f16" };
 }

@@ -7,9 +7,8 @@
 
 enum { CANDIDATES_MAX = 64 };
 
-/* Fills list (CANDIDATES_MAX), which borrows the config; returns how many. */
-size_t candidates_list(const config *c, route_candidate *list);
-/* A route_weights; config_at: a config. */
-bool candidates_weights(const void *config_at, const char *spec, char out[DIGEST_HEX]);
+/* The config's part of a router's settings, all else 0: its candidates go into list (CANDIDATES_MAX), and what local
+ * answers are of now. Borrows the config and list. */
+void candidates_settings(const config *c, route_candidate *list, route_settings *out);
 
 #endif

@@ -77,9 +77,12 @@ static status gather(facts *f, sheet *s, privacy_class at_least, error *err)
     const facts_options *o = &f->options;
     weighing w = { &s->files, o->config };
     route_candidate candidates[CANDIDATES_MAX];
-    route_settings settings = { .candidates = candidates, .n_candidates = candidates_list(o->config, candidates),
-                                .memory_limit_bytes = o->memory_bytes, .privacy = at_least,
-                                .weights = weigh, .weights_user = &w };
+    route_settings settings;
+    candidates_settings(o->config, candidates, &settings);
+    settings.memory_limit_bytes = o->memory_bytes;
+    settings.privacy = at_least;
+    settings.weights = weigh;
+    settings.weights_user = &w;
     ledger *l = NULL;
     status st = ledger_open(&l, NULL, LEDGER_READ, err);
     if (st == E_NOTFOUND)

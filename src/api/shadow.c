@@ -130,12 +130,13 @@ status shadow_facts_open(shadow *s, const shadow_job *j, shadow_facts **out, err
 {
     const api_options *o = &s->a->options;
     route_candidate list[CANDIDATES_MAX];
-    route_settings settings = { .candidates = list, .n_candidates = candidates_list(o->config, list),
-                                .memory_limit_bytes = o->memory_bytes, .privacy = j->privacy,
-                                .weights = candidates_weights, .weights_user = o->config };
+    route_settings settings;
     shadow_facts *f = mem_zero(sizeof *f);
     if (!f)
         return fail(err, E_NOMEM, "no memory for task %s", j->task);
+    candidates_settings(o->config, list, &settings);
+    settings.memory_limit_bytes = o->memory_bytes;
+    settings.privacy = j->privacy;
     status st = task_open(&f->t, j->task, o->bin_dir, err);
     if (!st)
         st = task_load_cases(f->t, err);

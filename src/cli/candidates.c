@@ -12,7 +12,6 @@ static uint64_t memory_limit(const config *c)
 
 void candidates_read(const config *c, route_candidate *list, route_settings *out)
 {
-    *out = (route_settings){ .candidates = list, .n_candidates = candidates_list(c, list),
-                              .memory_limit_bytes = memory_limit(c), .weights = candidates_weights,
-                              .weights_user = c };
+    candidates_settings(c, list, out);
+    out->memory_limit_bytes = memory_limit(c);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/numerics.h"
 #include "base/str.h"
 #include "engine/engine_int.h"
 #include "gguf/gguf.h"
@@ -53,7 +54,7 @@ const char *engine_kv_name(engine_kv kv)
 
 const char *engine_numerics(void)
 {
-    return KERNELS_NUMERICS;
+    return NUMERICS_VERSION;
 }
 
 bool engine_kv_named(const char *name, engine_kv *out)

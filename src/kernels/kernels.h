@@ -20,7 +20,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KERNELS_NUMERICS "1" /* version of docs/NUMERICS.md: changes whenever any result may change */
 #define KERNELS_PANEL_ROWS 16
 #define KERNELS_TYPES 64         /* every type id is below */
 #define KERNELS_PAGE 64          /* positions of a KV page */

@@ -245,10 +245,18 @@ static status fill_side(work *w, side_work *x, const ledger_source *src, error *
     return s;
 }
 
-/* Answers of weights that are not those of today's file say nothing of it. */
-static bool of_other_weights(const side_work *x, const ledger_source *src)
+/* What a local model was measured with and is not served with now, in words: such answers say nothing of it. NULL: it
+ * is the same. */
+static const char *outdated(const work *w, const side_work *x, const ledger_source *src)
 {
-    return x && x->weights_known && strcmp(x->weights, src->evidence.model) != 0;
+    const route_settings *s = w->s;
+    if (!x || x->side.place != PRIVACY_LOCAL)
+        return NULL;
+    if (x->weights_known && strcmp(x->weights, src->evidence.model) != 0)
+        return x->weights[0] ? "the model file changed" : "the model file is not there";
+    if (s->numerics && strcmp(s->numerics, src->evidence.numerics) != 0)
+        return "the engine computes otherwise since";
+    return s->kv_type && strcmp(s->kv_type, src->evidence.kv_type) != 0 ? "the type of keys and values changed" : NULL;
 }
 
 static void ask_weights(const work *w, side_work *x)
@@ -258,7 +266,7 @@ static void ask_weights(const work *w, side_work *x)
                        s->weights(s->weights_user, x->side.provider, x->weights);
 }
 
-/* newest: the newest source of the same provider and today's weights, or NULL when this is it. */
+/* newest: the newest source of the same provider that is not outdated, or NULL when this is it. */
 static status add_source(work *w, const ledger_source *src, const ledger_source *newest, error *err)
 {
     privacy_place place = privacy_place_of(src->place);
@@ -275,10 +283,10 @@ static status add_source(work *w, const ledger_source *src, const ledger_source 
     ledger_evidence now = newest ? newest->evidence : src->evidence;
     if (!newest)
         now.sampling = w->sampling;
+    const char *other = outdated(w, x, src);
     char why[LEDGER_DIFFERS_BYTES], text[LEDGER_DIFFERS_BYTES + 32];
-    if (of_other_weights(x, src)) {
-        snprintf(text, sizeof text, x->weights[0] ? "the model file changed (%u answers)"
-                                                  : "the model file is not there (%u answers)", src->n_answers);
+    if (other) {
+        snprintf(text, sizeof text, "%s (%u answers)", other, src->n_answers);
         add_stale(&x->side, text, src->n_answers);
         return OK;
     }
@@ -297,7 +305,7 @@ static status add_sources(work *w, error *err)
         const ledger_source *newest = NULL;
         for (size_t k = 0; k < i && !newest; k++)
             if (strcmp(src.rows[k].provider, src.rows[i].provider) == 0 &&
-                !of_other_weights(find_side(w, src.rows[k].provider), &src.rows[k]))
+                !outdated(w, find_side(w, src.rows[k].provider), &src.rows[k]))
                 newest = &src.rows[k];
         s = add_source(w, &src.rows[i], newest, err);
     }

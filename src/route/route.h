@@ -131,6 +131,7 @@ typedef struct route_settings {
     privacy_class privacy;     /* of the request, where it is above the task's: which clouds it may choose from */
     route_weights *weights;    /* NULL: evidence of a local provider is taken to be of the weights that it has */
     const void *weights_user;
+    const char *numerics, *kv_type; /* of local answers now (base/numerics.h; the config's `kv`); NULL: likewise */
 } route_settings;
 
 /* l may be NULL (no ledger yet): then nothing is known. *out is complete or not written. Sides are chosen so: among

@@ -1,6 +1,6 @@
 /* The bits of numerics version 1, recorded: 64-bit FNV-1a digests of what the kernels of every level give on fixed
  * inputs. The same with any compiler, on any machine. When this fails, docs/NUMERICS.md has changed or is broken; a
- * change there is a new KERNELS_NUMERICS and new digests here (run with HEARTH_GOLDEN=print). */
+ * change there is a new NUMERICS_VERSION and new digests here (run with HEARTH_GOLDEN=print). */
 #include "kernels_test.h"
 
 #include "base/mem.h"

@@ -384,6 +384,25 @@ static void other_weights_do_not_count(void **state)
     }
 }
 
+/* Nor what another engine, or one with other keys and values, answered. */
+static void another_engine_does_not_count(void **state)
+{
+    world *w = *state;
+    static const struct {
+        const char *numerics, *kv_type, *stale;
+    } rows[] = { { "1", "f16", "" },
+                 { NULL, NULL, "" },
+                 { "2", "f16", "the engine computes otherwise since (60 answers)" },
+                 { "1", "q8", "the type of keys and values changed (60 answers)" } };
+    put(w->l, w->t, local_good);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        route_settings s = { .numerics = rows[i].numerics, .kv_type = rows[i].kv_type };
+        assert_ok(route_gather(w->l, w->t, &s, &w->in, err));
+        assert_int_equal(w->in.local.n, *rows[i].stale ? 0 : CASES);
+        assert_string_equal(w->in.local.stale, rows[i].stale);
+    }
+}
+
 /* A cloud that costs too much does not hide one that does not. */
 static void what_is_too_dear_gives_way(void **state)
 {
@@ -468,6 +487,7 @@ int main(void)
         TEST(an_internal_request_goes_to_its_own_premises),
         TEST(what_is_too_dear_gives_way), TEST(the_table_is_aligned),
         TEST(other_weights_do_not_count), TEST(the_table_is_aligned),
+        TEST(another_engine_does_not_count), TEST(the_table_is_aligned),
         TEST(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
