@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/candidates.h"
 #include "api/shadow_int.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -128,22 +127,16 @@ static status look(shadow *s, error *err)
 
 status shadow_facts_open(shadow *s, const shadow_job *j, shadow_facts **out, error *err)
 {
-    const api_options *o = &s->a->options;
-    route_candidate list[CANDIDATES_MAX];
-    route_settings settings;
     shadow_facts *f = mem_zero(sizeof *f);
     if (!f)
         return fail(err, E_NOMEM, "no memory for task %s", j->task);
-    candidates_settings(o->config, list, &settings);
-    settings.memory_limit_bytes = o->memory_bytes;
-    settings.privacy = j->privacy;
-    status st = task_open(&f->t, j->task, o->bin_dir, err);
-    if (!st)
-        st = task_load_cases(f->t, err);
-    if (!st && o->bind_task)
-        st = o->bind_task(f->t, o->config, err);
-    if (!st)
-        st = route_gather(s->l, f->t, &settings, &f->in, err);
+    f->facts = s->a->facts;
+    status st = facts_hold(f->facts, j->task, j->privacy, &f->sheet, err);
+    if (!st) {
+        f->t = f->sheet->t;
+        f->in = f->sheet->in;
+        f->in.privacy = privacy_class_join(f->t->privacy, j->privacy);
+    }
     if (!st && strcmp(f->in.local.evidence, j->evidence) != 0)
         st = fail(err, E_UNSUPPORTED, "task %s is answered by another model since", j->task);
     if (!st)
@@ -159,7 +152,7 @@ void shadow_facts_close(shadow_facts **f)
 {
     if (!*f)
         return;
-    task_close(&(*f)->t);
+    facts_release((*f)->facts, (*f)->sheet);
     mem_free(*f);
     *f = NULL;
 }

@@ -62,9 +62,11 @@ struct shadow {
     size_t n_trips;
 };
 
-/* A task with its facts of this moment. */
+/* A task with its facts of this moment, as requests have them; `in` is this one's own. */
 typedef struct shadow_facts {
-    task *t;
+    facts *facts;
+    const facts_sheet *sheet; /* held */
+    const task *t;            /* the sheet's */
     route_input in;
     char basis[DIGEST_HEX];
 } shadow_facts;
