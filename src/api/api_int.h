@@ -196,6 +196,8 @@ void api_remember(api *a, target *t, const event *e);
 bool api_target(api *a, http_request *r, const char *model, const js *input, const request_message *messages,
                 size_t n_messages, target *out, api_fault *f);
 void api_target_clear(target *t);
+/* Whether its class may go there; a 403 that says why not. */
+bool api_may_have(const target *t, provider_kind kind, provider_place place, api_fault *f);
 /* out->messages of a task for out->spec, from what the caller said: the object `input`, or its messages. */
 bool api_target_render(target *out, const js *input, const request_message *messages, size_t n, api_fault *f);
 /* What its decision rests on: the sheet's facts for this request. Of a target that has a sheet. */

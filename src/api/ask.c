@@ -115,11 +115,7 @@ static bool complete(api *a, provider *p, api_ask *ask, api_fault *f)
     error e = { 0 };
     watch w = { a, info->name, ask, f, false, { .on = false } };
     enforce(&ask->to, info, ask->neutral);
-    if (!provider_allows(info->kind, info->place, ask->neutral->privacy))
-        return api_refuse(f, FAULT_DENIED, "model", "this request is %s (%s) and may not go to '%s', which is "
-                          "%s", privacy_class_name(ask->neutral->privacy), ask->to.why, ask->to.spec,
-                          provider_place_name(info->place));
-    if (!check_context(info, ask, f))
+    if (!api_may_have(&ask->to, info->kind, info->place, f) || !check_context(info, ask, f))
         return false;
     bool ok = true;
     if (!ask->held) /* of a cascade the unsure ones are asked elsewhere anyway */

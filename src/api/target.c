@@ -252,6 +252,13 @@ static bool find_target(api *a, http_request *r, const char *model, const js *in
     return open ? api_unknown(a, out, f) : target_model(a, model, out, f);
 }
 
+bool api_may_have(const target *t, provider_kind kind, provider_place place, api_fault *f)
+{
+    return provider_allows(kind, place, t->privacy) ||
+           api_refuse(f, FAULT_DENIED, "model", "this request is %s (%s) and may not go to '%s', which is %s",
+                      privacy_class_name(t->privacy), t->why, t->spec, provider_place_name(place));
+}
+
 /* Whether what it names may have it: before anything is opened, and for a dry run too. ask.c asks again of what is
  * open. */
 static bool may_go(const api *a, const target *t, api_fault *f)
@@ -260,9 +267,8 @@ static bool may_go(const api *a, const target *t, api_fault *f)
     const config_provider *c = config_find(a->options.config, t->spec);
     if (!t->placed || provider_kind_of(t->spec, a->options.config, &kind, NULL))
         return true; /* opening it says what is wrong with the name */
-    if (!provider_allows(kind, t->place, t->privacy))
-        return api_refuse(f, FAULT_DENIED, "model", "this request is %s (%s) and may not go to '%s', which is %s",
-                          privacy_class_name(t->privacy), t->why, t->spec, provider_place_name(t->place));
+    if (!api_may_have(t, kind, t->place, f))
+        return false;
     return !c || !provider_is_server(kind) || t->privacy <= c->class_max ||
            api_refuse(f, FAULT_DENIED, "model", "this request is %s (%s), and '%s' takes what is %s at most",
                       privacy_class_name(t->privacy), t->why, t->spec, privacy_class_name(c->class_max));
