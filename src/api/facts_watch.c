@@ -81,6 +81,9 @@ status file_watch_add(file_watch *w, const char *path, error *err)
 {
     if (!w->memory.max_bytes)
         w->memory = (arena)ARENA_INIT(WATCH_BYTES_MAX);
+    for (const watched *f = w->first; f; f = f->next)
+        if (strcmp(f->path, path) == 0)
+            return OK; /* as it was the first time */
     watched *one = arena_alloc(&w->memory, sizeof *one);
     char *copy = one ? arena_strndup(&w->memory, path, strlen(path)) : NULL;
     if (!copy)
