@@ -3,6 +3,7 @@
 #define TESTS_EGRESS_REMOTE_H
 
 #include "lib/check.h"
+#include "lib/helpers.h"
 
 #include <math.h>
 #include <signal.h>
@@ -45,17 +46,6 @@ static bool start_server(void)
     server_in = in[1];
     server_out = fdopen(out[0], "r");
     return fgets(line, sizeof line, server_out) && (port = (int)strtol(line, NULL, 10)) > 0;
-}
-
-/* Helpers lie two folders above the test. */
-static void find_helpers(void)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = 0;
-    for (int i = 0; i < 3 && strrchr(path, '/'); i++)
-        *strrchr(path, '/') = 0;
-    setenv("HEARTH_LIBEXEC", path, 1);
 }
 
 typedef struct outcome {

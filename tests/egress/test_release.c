@@ -1,6 +1,7 @@
 /* No record, no send: a server that counts connections and bytes gets none at all while the audit log cannot be
  * written, and finds the record durable when the first byte comes. */
 #include "privacy/audit_test.h"
+#include "lib/helpers.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -74,16 +75,6 @@ static bool start_server(void)
 }
 
 /* ---- asking ---- */
-
-static void find_helpers(void)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = 0;
-    for (int i = 0; i < 3 && strrchr(path, '/'); i++)
-        *strrchr(path, '/') = 0;
-    setenv("HEARTH_LIBEXEC", path, 1);
-}
 
 static void open_provider(provider **p)
 {

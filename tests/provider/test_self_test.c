@@ -1,6 +1,7 @@
 /* A worker's self-test decides what it is given. The workers here are this program under another name: they speak the
  * real protocol from real sandboxes, or from none, and say what the test wants. */
 #include "lib/check.h"
+#include "lib/helpers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,17 +27,6 @@
 static char dir[] = "/tmp/hearth-self-test-XXXXXX", model[100];
 
 /* ---- the worker ---- */
-
-static void send(msg_link *l, msg_type type, uint32_t id, js *j)
-{
-    buf text = BUF_INIT(1 << 20);
-    error err;
-    js_write(j, JS_COMPACT, &text);
-    if (msg_send(l, type, id, text.data, text.len, NULL, 0, -1, &err))
-        _exit(1);
-    buf_clear(&text);
-    js_free(j);
-}
 
 static js *hello(const char *mode, const sandbox_report *r)
 {
@@ -103,7 +93,7 @@ static int be_a_worker(const char *self)
         return 1;
     (void)sandbox_test(SANDBOX_COMPUTE, &r);
     msg_link_open(&l, PROC_HELPER_FD);
-    send(&l, MSG_HELLO, 0, hello(mode, &r));
+    helper_say(&l, MSG_HELLO, 0, hello(mode, &r));
     while (msg_receive(&l, &m, &got, -1, &err) == OK) {
         js *done = js_object();
         js_set(done, "finish", js_new_string("stop"));
@@ -111,7 +101,7 @@ static int be_a_worker(const char *self)
         if (got && m.type == MSG_COMPLETE && msg_send_text(&l, MSG_TEXT, m.request, "word", -1, &err))
             break;
         if (got)
-            send(&l, m.type == MSG_OPEN ? MSG_OPENED : MSG_DONE, m.request, done);
+            helper_say(&l, m.type == MSG_OPEN ? MSG_OPENED : MSG_DONE, m.request, done);
     }
     _exit(0);
 }

@@ -1,6 +1,7 @@
 /* The front's side of a tagger: whatever its worker does but read the text, the text is not clean. The workers are this
  * program under another name, which does what the text of the request says. */
 #include "lib/check.h"
+#include "lib/helpers.h"
 
 #include <libgen.h>
 #include <pthread.h>
@@ -21,17 +22,6 @@
 static char dir[] = "/tmp/hearth-tagger-XXXXXX", model[100];
 
 /* ---- the worker ---- */
-
-static void send(msg_link *l, msg_type type, uint32_t id, js *j)
-{
-    buf text = BUF_INIT(1 << 20);
-    error err;
-    js_write(j, JS_COMPACT, &text);
-    if (msg_send(l, type, id, text.data, text.len, NULL, 0, -1, &err))
-        _exit(1);
-    buf_clear(&text);
-    js_free(j);
-}
 
 static js *done(const char *finish)
 {
@@ -57,10 +47,10 @@ static void obey(msg_link *l, const msg *m)
         js_set(e, "status", js_new_string("no-memory"));
         js_set(e, "kind", js_new_string("internal"));
         js_set(e, "text", js_new_string("no memory to tag"));
-        send(l, MSG_ERROR, m->request, e);
+        helper_say(l, MSG_ERROR, m->request, e);
     } else if (strcmp(text, "hang") != 0) {
         usleep(strcmp(text, "slowly") == 0 ? 150000 : 0);
-        send(l, MSG_DONE, m->request, done(strcmp(text, "cancelled") == 0 ? "cancelled" : "stop"));
+        helper_say(l, MSG_DONE, m->request, done(strcmp(text, "cancelled") == 0 ? "cancelled" : "stop"));
     }
     js_free(j);
 }
@@ -83,16 +73,16 @@ static int be_a_worker(void)
     js *hello = js_object(), *opened = js_object();
     js_set(hello, "build", js_new_string(build_id()));
     js_set(hello, "sandbox", sandbox_to_js(&r));
-    send(&l, MSG_HELLO, 0, hello);
+    helper_say(&l, MSG_HELLO, 0, hello);
     js_set(opened, "parallel", js_new_int(2));
     js_set(opened, "tags", js_new_bool(true));
     while (msg_receive(&l, &m, &got, -1, &err) == OK) {
         if (got && m.type == MSG_COMPLETE)
             obey(&l, &m);
         else if (got && m.type == MSG_CANCEL)
-            send(&l, MSG_DONE, m.request, done("cancelled"));
+            helper_say(&l, MSG_DONE, m.request, done("cancelled"));
         else if (got)
-            send(&l, MSG_OPENED, 0, js_copy(opened));
+            helper_say(&l, MSG_OPENED, 0, js_copy(opened));
     }
     _exit(0);
 }

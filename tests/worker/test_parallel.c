@@ -1,6 +1,7 @@
 /* Many requests of one worker at once, with a real model: each answer is the one that it would have been alone, whoever
  * leaves, fails, is scored or embedded meanwhile. */
 #include "lib/check.h"
+#include "lib/helpers.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -193,11 +194,7 @@ int main(int argc, char **argv)
     char path[4096], model[4096], home[100];
     const char *cache = getenv("HEARTH_CACHE");
     config cfg = { .parallel = MANY + 3, .context = 1024 };
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = 0;
-    for (int i = 0; i < 3 && strrchr(path, '/'); i++)
-        *strrchr(path, '/') = 0;
-    setenv("HEARTH_LIBEXEC", path, 1);
+    find_helpers();
     snprintf(model, sizeof model, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : "build/cache");
     if (access(model, R_OK) != 0) {
         printf("%s is not there (network)\n", model);

@@ -1,5 +1,6 @@
 /* The inference process with a real model: it streams, stops when asked, dies without harm, and cannot reach out. */
 #include "lib/check.h"
+#include "lib/helpers.h"
 
 #include <errno.h>
 #include <math.h>
@@ -21,16 +22,6 @@
 
 static char model[4096], base_model[4096];
 static provider *smol;
-
-static void find_helpers(void)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = 0;
-    for (int i = 0; i < 3 && strrchr(path, '/'); i++)
-        *strrchr(path, '/') = 0;
-    setenv("HEARTH_LIBEXEC", path, 1);
-}
 
 typedef struct heard {
     status s;
