@@ -181,6 +181,7 @@ static status keep(bench_call *c, const char *path, error *err)
         { "bench_first_token_s", "s", r->first_token_s },
         { "bench_read_bytes_per_s", "B/s", r->read_bytes_per_s },
         { "bench_planned_bytes", "B", (double)r->planned_bytes },
+        { LEDGER_PREDICTED "bench_peak_bytes", "B", (double)r->planned_bytes },
         { "bench_peak_bytes", "B", (double)r->peak_bytes },
     };
     for (size_t i = 0; !s && i < ARRAY_LEN(facts); i++) {

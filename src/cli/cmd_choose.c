@@ -120,7 +120,7 @@ static status open_candidate(void *user, size_t i, measure_arm *arm, error *err)
     const provider_info *now = provider_get_info(j->open);
     if (strcmp(now->model_digest, l->info.model_digest) != 0)
         return fail(err, E_PROVIDER, "%s: its file changed while one was choosing", l->spec);
-    *arm = (measure_arm){ now, measure_ask_provider, j->open };
+    *arm = (measure_arm){ now, measure_ask_provider, j->open, NULL };
     return OK;
 }
 

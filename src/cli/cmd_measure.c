@@ -149,7 +149,7 @@ static int measure_one(job *j, ledger *l, task *t, bool chosen)
         if (!chosen && measure_allowed(t, who->name, who->kind, who->place, &err))
             fprintf(stderr, "hearth measure: skipped: %s\n", err.text);
         else
-            arms[n++] = (measure_arm){ who, measure_ask_provider, j->open[i] };
+            arms[n++] = (measure_arm){ who, measure_ask_provider, j->open[i], NULL };
     }
     if (n == 0)
         return EXIT_OK;

@@ -15,6 +15,7 @@
 #include "base/js.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "kernels/kernels.h"
 #include "plat/machine.h"
 
 #define FIT_DECODE_SHARE 0.85
@@ -41,7 +42,9 @@ typedef struct fit_model {
     char name[256], arch[64], file_type[16], kv_type[8];
     uint64_t file_bytes, n_params;
     uint32_t context, context_train, n_layers, n_vocab;
+    bool is_encoder;        /* it makes vectors and writes nothing */
     engine_budget budget;
+    uint64_t type_bytes[KERNELS_TYPES]; /* of budget.weights_bytes, by enum quant_type; the rest are tables */
     uint64_t process_bytes; /* of the program around it */
     uint64_t need_bytes;    /* budget + process */
     uint64_t have_bytes;    /* what may be taken: the smaller of mem_bytes (if given) and what is free now */
@@ -55,6 +58,11 @@ typedef struct fit_model {
  * not fit is no error here: fits says so. */
 status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out,
                       error *err) MUST_CHECK;
+
+/* The same of a header that is open, called `name` in out; file_bytes is the sum of its files. */
+struct gguf;
+status fit_model_gguf(const struct gguf *g, const char *name, const engine_options *o, const fit_machine *m,
+                      fit_model *out, error *err) MUST_CHECK;
 
 /* "weights 98.1 MiB + KV 45.0 MiB + … = 160.2 MiB of 21.3 GiB free": the arithmetic in one line. */
 void fit_arithmetic(const fit_model *f, buf *out);

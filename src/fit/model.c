@@ -46,6 +46,8 @@ static status read_header(const gguf *g, const engine_options *o, fit_model *out
         out->n_layers = spec->n_layers;
         out->n_vocab = spec->n_vocab;
         out->context_train = spec->context_train;
+        out->is_encoder = spec->is_encoder;
+        memcpy(out->type_bytes, sizes.type_bytes, sizeof out->type_bytes);
         out->context = out->budget.context;
         h->main_type = sizes.main_type;
         h->prefill_params = prefill_params(g, out, spec->n_embd);
@@ -75,23 +77,19 @@ static void base_name(const char *path, char *out, size_t bytes)
         out[strlen(out) - 5] = '\0';
 }
 
-status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out, error *err)
+status fit_model_gguf(const gguf *g, const char *name, const engine_options *o, const fit_machine *m, fit_model *out,
+                      error *err)
 {
-    gguf *g = NULL;
     header h = { 0 };
+    engine_options free_of_budget = *o;
     memset(out, 0, sizeof *out);
-    base_name(path, out->name, sizeof out->name);
-    status s = gguf_open(&g, path, err);
+    snprintf(out->name, sizeof out->name, "%s", name);
+    free_of_budget.mem_bytes = 0;
+    status s = read_header(g, &free_of_budget, out, &h, err);
     if (s)
         return s;
-    engine_options free_of_budget = *o;
-    free_of_budget.mem_bytes = 0;
-    s = read_header(g, &free_of_budget, out, &h, err);
-    for (int i = 0; !s && i < gguf_n_files(g); i++)
+    for (int i = 0; i < gguf_n_files(g); i++)
         out->file_bytes += gguf_file_bytes(g, i);
-    gguf_close(&g);
-    if (s)
-        return fail_prefix(err, s, "%s: ", path);
     snprintf(out->kv_type, sizeof out->kv_type, "%s", engine_kv_name(o->kv_type));
     out->process_bytes = PROCESS_BYTES + WINDOW_BYTES;
     out->need_bytes = out->budget.total_bytes + out->process_bytes;
@@ -102,6 +100,19 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
     if (m->read_bytes_per_s > 0)
         expect_speed(m, &h, out);
     return OK;
+}
+
+status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out, error *err)
+{
+    gguf *g = NULL;
+    char name[sizeof out->name];
+    base_name(path, name, sizeof name);
+    status s = gguf_open(&g, path, err);
+    if (s)
+        return s;
+    s = fit_model_gguf(g, name, o, m, out, err);
+    gguf_close(&g);
+    return s ? fail_prefix(err, s, "%s: ", path) : OK;
 }
 
 void fit_arithmetic(const fit_model *f, buf *out)

@@ -266,6 +266,24 @@ typedef struct ledger_facts {
 status ledger_find_facts(ledger *l, const char *run, ledger_facts *out, error *err) MUST_CHECK;
 void ledger_facts_close(ledger_facts *r);
 
+/* What was foretold of a run beside what came of it: a fact LEDGER_PREDICTED "NAME", written before anything was
+ * measured, and the fact NAME of the same run. All of a machine (its id; NULL: of all), oldest first. */
+#define LEDGER_PREDICTED "predicted_"
+typedef struct ledger_prediction {
+    const char *name;                 /* NAME: "decode_tokens_per_s" */
+    double predicted, measured;
+    const char *run, *task, *model_name, *version, *numerics, *isa, *power;
+    int threads;
+    int64_t at_us;
+} ledger_prediction;
+typedef struct ledger_predictions {
+    ledger_prediction *rows;
+    size_t n;
+    struct ledger_memory *memory;
+} ledger_predictions;
+status ledger_find_predictions(ledger *l, const char *machine, ledger_predictions *out, error *err) MUST_CHECK;
+void ledger_predictions_close(ledger_predictions *r);
+
 /* A stored text by digest; free with mem_free. E_NOTFOUND when it was purged or never stored. */
 status ledger_find_text(ledger *l, const char *digest, char **out, error *err) MUST_CHECK;
 

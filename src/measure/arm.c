@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "hearth.h"
 #include "measure/measure_int.h"
 #include "plat/clock.h"
@@ -177,6 +178,27 @@ void arm_close(arm *s)
     mem_free(s->sampling);
 }
 
+/* Before anything is asked, and only where something will be. */
+static status keep_foretold(arm *s, error *err)
+{
+    const measure_foretold *f = s->foretold;
+    if (!f || !s->total)
+        return OK;
+    const struct {
+        const char *name, *unit;
+        double value;
+    } facts[] = {
+        { LEDGER_PREDICTED "decode_tokens_per_s", "1/s", f->decode_per_s },
+        { LEDGER_PREDICTED "prefill_tokens_per_s", "1/s", f->prefill_per_s },
+        { LEDGER_PREDICTED "peak_bytes", "bytes", f->peak_bytes },
+    };
+    status st = OK;
+    for (size_t i = 0; !st && i < ARRAY_LEN(facts); i++)
+        if (isfinite(facts[i].value))
+            st = ledger_append_fact(s->l, s->run, facts[i].name, facts[i].value, facts[i].unit, err);
+    return st;
+}
+
 /* Also a run that finds nothing left to ask is written: it says that this is what the provider is today (route takes
  * the newest run's evidence as the current one, and a model file may have been put back). */
 status arm_begin(arm *s, error *err)
@@ -186,7 +208,8 @@ status arm_begin(arm *s, error *err)
                        .place = provider_place_name(s->who->place), .model = s->who->model, .version = HEARTH_VERSION,
                        .threads = s->who->n_threads, .isa = s->who->isa, .power = machine_power(),
                        .governor = machine_governor(governor, sizeof governor) };
-    return ledger_begin(s->l, &run, &s->evidence, s->run, err);
+    status st = ledger_begin(s->l, &run, &s->evidence, s->run, err);
+    return st ? st : keep_foretold(s, err);
 }
 
 /* ---- after asking ---- */

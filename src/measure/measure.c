@@ -390,7 +390,7 @@ static status open_arms(whole *w, ledger *l, const struct task *t, const measure
         st = measure_tools_check(w->o->tools, arms[i].who, err);
     for (size_t i = 0; !st && i < w->n_arms; i++) {
         w->arms[i] = (arm){ .l = l, .t = t, .who = arms[i].who, .ask = arms[i].ask, .user = arms[i].user,
-                                .o = w->o };
+                                .o = w->o, .foretold = arms[i].foretold };
         st = arm_open(&w->arms[i], err);
     }
     if (!st)
@@ -463,5 +463,5 @@ status measure_arms(ledger *l, const struct task *t, const measure_arm *arms, si
 status measure_task(ledger *l, const struct task *t, const provider_info *who, measure_ask *ask, void *user,
                     const measure_options *o, measure_result *out, error *err)
 {
-    return measure_arms(l, t, &(measure_arm){ who, ask, user }, 1, o, out, NULL, err);
+    return measure_arms(l, t, &(measure_arm){ who, ask, user, NULL }, 1, o, out, NULL, err);
 }

@@ -43,10 +43,18 @@ typedef status measure_ask(void *user, const request *r, event_fn *fn, void *fn_
 
 enum { MEASURE_ARMS_MAX = 16, MEASURE_ALONE = 20, MEASURE_FINDINGS_MAX = 24 };
 
+/* What was foretold of a provider before it was asked; NAN: nothing. Kept beside what is measured (ledger.h,
+ * LEDGER_PREDICTED). */
+typedef struct measure_foretold {
+    double decode_per_s, prefill_per_s; /* tokens per second, of an answer given alone */
+    double peak_bytes;
+} measure_foretold;
+
 typedef struct measure_arm {
     const provider_info *who;
     measure_ask *ask;
     void *user;
+    const measure_foretold *foretold; /* NULL: nothing was */
 } measure_arm;
 
 typedef struct measure_progress {

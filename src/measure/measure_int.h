@@ -22,6 +22,7 @@ typedef struct arm {
     measure_ask *ask;
     void *user;
     const measure_options *o;
+    const measure_foretold *foretold; /* NULL: nothing was */
     bool local;            /* computed here */
     bool over;             /* this arm asks no more: too many failures */
     char *sampling;        /* measure_evidence's */

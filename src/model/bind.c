@@ -263,6 +263,7 @@ static void add_sizes(const bindings *b, model_sizes *out)
         const binding *n = &b->list[i];
         out->n_params += (uint64_t)n->rows * n->cols;
         out->token_bytes += is_embed(n) && !tied ? n->bytes / n->rows : n->bytes;
+        out->type_bytes[n->type] += n->bytes;
         if (n->slot->rows != ONE && n->tensor->type < KERNELS_TYPES)
             by_type[n->tensor->type] += n->tensor->bytes;
     }

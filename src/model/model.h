@@ -26,6 +26,8 @@ typedef struct model_sizes {
     uint64_t token_bytes;   /* weight bytes that one decoded token reads: all but the embedding's other rows */
     uint64_t n_params;
     uint32_t main_type;     /* the type that holds most bytes of the matrices, as the file stores them */
+    uint64_t type_bytes[KERNELS_TYPES]; /* of weights_bytes: by the type they are kept in (vectors: QUANT_F32). What is
+                                           left are the tables around them */
 } model_sizes;
 
 /* From the header alone, by the code that model_open uses. Checks that every tensor is there and in shape: E_FORMAT

@@ -100,7 +100,7 @@ static status run(const task *t, asker *askers, const provider_info *const *who,
     measure_arm arms[4];
     ledger *l = NULL;
     for (size_t i = 0; i < n; i++)
-        arms[i] = (measure_arm){ who[i], ask, &askers[i] };
+        arms[i] = (measure_arm){ who[i], ask, &askers[i], NULL };
     assert_ok(ledger_open(&l, path, LEDGER_WRITE, err));
     status s = measure_arms(l, t, arms, n, &o, r, out, e);
     assert_int_equal(ledger_verify(l, NULL), OK);

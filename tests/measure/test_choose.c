@@ -286,7 +286,7 @@ static status open_it(void *user, size_t i, measure_arm *arm, error *err)
     (void)user;
     (void)err;
     askers[i].opened++;
-    *arm = (measure_arm){ &askers[i].who, ask, &askers[i] };
+    *arm = (measure_arm){ &askers[i].who, ask, &askers[i], NULL };
     return OK;
 }
 
