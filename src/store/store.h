@@ -1,5 +1,5 @@
-/* store.h: the models on this disk. MODEL on the command line: a path, or the name of a file in the models directory. Any
- * thread. */
+/* store.h: the models on this disk. MODEL on the command line: a path, or the name of a file in the models directory.
+ * Any thread. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
