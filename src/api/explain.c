@@ -8,8 +8,8 @@
 #include "base/str.h"
 #include "ledger/ledger.h"
 #include "plat/clock.h"
-#include "provider/models.h"
 #include "route/dates.h"
+#include "store/store.h"
 
 enum { TEXT_MAX = 1 << 20, OFFERS_MAX = 16, MEMORY_MAX = 1 << 20 };
 

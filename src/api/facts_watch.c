@@ -4,8 +4,8 @@
 
 #include "base/buf.h"
 #include "plat/paths.h"
-#include "provider/models.h"
 #include "provider/provider.h"
+#include "store/store.h"
 #include "task/grade.h"
 
 enum { WATCH_BYTES_MAX = 4 << 20, PATH_BYTES_MAX = 16 << 10, PARTS_MAX = 1000 };
@@ -111,7 +111,7 @@ static status add_model(file_watch *w, const char *name, const config *c, error 
     if (s)
         return add(w, name, err);
     s = add(w, path, err);
-    for (unsigned i = 1; !s && i < PARTS_MAX && models_part(path, i, part, sizeof part, NULL) == OK; i++)
+    for (unsigned i = 1; !s && i < PARTS_MAX && store_part(path, i, part, sizeof part, NULL) == OK; i++)
         s = add(w, part, err);
     mem_free(path);
     return s;

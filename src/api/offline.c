@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 enum { MODELS_TOLD = 6 };
 
@@ -29,18 +29,18 @@ static void add_name(buf *out, const char *name, size_t *n)
 static void add_models(const api *a, buf *out)
 {
     const config *c = a->options.config;
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n_files = 0, n = 0;
     if (a->options.model)
         add_name(out, a->options.model, &n);
     for (size_t i = 0; i < c->n_providers; i++)
         if (c->providers[i].place == PLACE_LOCAL && strcmp(c->providers[i].kind, "local") == 0)
             add_name(out, c->providers[i].name, &n);
-    if (models_list(&files, &n_files, NULL) != OK)
+    if (store_list(&files, &n_files, NULL) != OK)
         n_files = 0;
     for (size_t i = 0; i < n_files; i++)
         add_name(out, files[i].name, &n);
-    models_free(files, n_files);
+    store_free(files, n_files);
     if (n > MODELS_TOLD)
         buf_printf(out, " and %zu more", n - MODELS_TOLD);
     if (!n)

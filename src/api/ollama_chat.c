@@ -4,7 +4,7 @@
 #include "api/ollama_int.h"
 #include "api/visit.h"
 #include "base/mem.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 /* Nothing is asked, and the model is not to stay: what is open of it is closed, when its answers are over. */
 static bool unload(api *ap, ollama_answer *a, const ollama_call *c)
@@ -12,7 +12,7 @@ static bool unload(api *ap, ollama_answer *a, const ollama_call *c)
     char *path = NULL;
     unsigned n;
     error e = { 0 };
-    if (models_find(&path, c->model, &e))
+    if (store_find(&path, c->model, &e))
         return api_refuse_status(&a->fault, "model", &e);
     const char *slash = strrchr(path, '/');
     (void)api_close_model(ap, slash ? slash + 1 : path, true, &n);

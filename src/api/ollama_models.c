@@ -6,7 +6,7 @@
 #include "api/ollama_int.h"
 #include "base/log.h"
 #include "plat/clock.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 /* ---- the list ---- */
 
@@ -22,12 +22,12 @@ static js *unknown_details(void)
 }
 
 /* A file that cannot be read has no digest: it is listed all the same. */
-static js *file_js(const model_file *m)
+static js *file_js(const store_model *m)
 {
     char name[ROUTE_NAME_BYTES + 16], when[CLOCK_TEXT], sum[65] = "";
     error e = { 0 };
     snprintf(name, sizeof name, "%.*s:latest", ROUTE_NAME_BYTES, m->name);
-    if (models_digest_file(m->path, sum, &e))
+    if (store_digest_file(m->path, sum, &e))
         log_line(LOG_LEVEL_WARN, "/api/tags: no digest: %s", e.text);
     js *o = js_object();
     js_set(o, "name", js_new_string(name));
@@ -41,11 +41,11 @@ static js *file_js(const model_file *m)
 
 void api_ollama_tags(api *a, http_request *r)
 {
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n = 0;
     error e = { 0 };
     (void)a;
-    if (models_list(&files, &n, &e)) {
+    if (store_list(&files, &n, &e)) {
         api_fault f;
         api_refuse_status(&f, "", &e);
         api_reply_fault_as(r, &f, api_ollama_fault_js(&f));
@@ -54,7 +54,7 @@ void api_ollama_tags(api *a, http_request *r)
     js *body = js_object(), *list = js_array();
     for (size_t i = 0; i < n; i++)
         js_push(list, file_js(&files[i]));
-    models_free(files, n);
+    store_free(files, n);
     js_set(body, "models", list);
     api_reply_js(r, 200, body);
 }
@@ -70,11 +70,11 @@ static const char *file_of(const char *path)
 /* Only a whole name of the models directory: what begins so, or stands elsewhere, is not meant. */
 static bool delete_named(api *a, const char *name, api_fault *f)
 {
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n = 0, i = 0;
     unsigned n_open;
     error e = { 0 };
-    if (models_list(&files, &n, &e))
+    if (store_list(&files, &n, &e))
         return api_refuse_status(f, "model", &e);
     while (i < n && strcmp(files[i].name, name) != 0)
         i++;
@@ -83,9 +83,9 @@ static bool delete_named(api *a, const char *name, api_fault *f)
         ok = api_refuse(f, FAULT_DENIED, "model", "model '%s' is answering: it cannot be deleted now", name);
         f->http = 409;
     }
-    if (ok && models_delete(&files[i], &e))
+    if (ok && store_delete(&files[i], &e))
         ok = api_refuse_status(f, "model", &e);
-    models_free(files, n);
+    store_free(files, n);
     return ok;
 }
 

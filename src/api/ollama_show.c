@@ -6,7 +6,7 @@
 #include "api/ollama_int.h"
 #include "base/str.h"
 #include "plat/clock.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 bool ollama_open(api *a, http_request *r, const char *model, const double *keep_s, ollama_visit *fn, void *user,
                  api_fault *f)
@@ -95,16 +95,16 @@ static void describe(void *user, const provider_info *info)
 
 static void set_date(js *o, const char *model)
 {
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n = 0;
     char when[CLOCK_TEXT];
     error e = { 0 };
-    if (models_list(&files, &n, &e))
+    if (store_list(&files, &n, &e))
         return;
     for (size_t i = 0; i < n; i++)
         if (strcmp(files[i].name, model) == 0)
             js_set(o, "modified_at", js_new_string(clock_utc_text(files[i].modified_s * 1000000, when)));
-    models_free(files, n);
+    store_free(files, n);
 }
 
 void api_ollama_show(api *a, http_request *r)

@@ -4,7 +4,7 @@
 
 #include "api/api_int.h"
 #include "base/str.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 /* only NULL: everything; else the entry of that id alone. */
 static void add(js *list, const char *only, const char *id, const char *owner, int64_t created)
@@ -21,12 +21,12 @@ static void add(js *list, const char *only, const char *id, const char *owner, i
 
 static status add_files(js *list, const char *only, error *err)
 {
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n = 0;
-    status s = models_list(&files, &n, err);
+    status s = store_list(&files, &n, err);
     for (size_t i = 0; !s && i < n; i++)
         add(list, only, files[i].name, "local", files[i].modified_s);
-    models_free(files, n);
+    store_free(files, n);
     return s;
 }
 

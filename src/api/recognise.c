@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 #define AUTO "auto"
 
@@ -190,18 +190,18 @@ static bool take(target *t, const char *spec)
 static bool take_local(const api *a, target *t)
 {
     const config *c = a->options.config;
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n = 0;
     bool ok = a->options.model && is_local(a, a->options.model) && take(t, a->options.model);
     for (size_t i = 0; !ok && i < c->n_providers; i++)
         ok = strcmp(c->providers[i].kind, "local") == 0 && strcmp(c->providers[i].name, c->recognise.embedding) != 0 &&
              take(t, c->providers[i].name);
-    if (!ok && models_list(&files, &n, NULL) != OK)
+    if (!ok && store_list(&files, &n, NULL) != OK)
         n = 0;
     for (size_t i = 0; !ok && i < n; i++)
         ok = strcmp(files[i].name, c->recognise.embedding) != 0 &&
              (!a->options.memory_bytes || files[i].bytes < a->options.memory_bytes) && take(t, files[i].name);
-    models_free(files, n);
+    store_free(files, n);
     if (ok)
         t->policy = "no task was recognised: a model on this machine answers";
     return ok;

@@ -12,7 +12,7 @@
 #include "hearth.h"
 #include "ledger/ledger.h"
 #include "plat/threads.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 static const usage page = {
     "hearth bench [OPTION]... MODEL...",
@@ -164,7 +164,7 @@ static status keep(bench_call *c, const char *path, error *err)
     const speed_result *r = &c->result;
     char weights[65], run[UUID_TEXT], provider[300];
     snprintf(provider, sizeof provider, "local:%s", r->model.name);
-    status s = models_digest_file(path, weights, err);
+    status s = store_digest_file(path, weights, err);
     if (s)
         return s;
     ledger_run about = { .machine = *ledger_this_machine(), .task = "", .provider = provider, .place = "local",
@@ -230,7 +230,7 @@ static status bench_one(bench_call *c, const char *model, error *err)
         machine_read_memory(&memory);
         o.mem_bytes = memory.usable_bytes;
     }
-    status s = models_find(&path, model, err);
+    status s = store_find(&path, model, err);
     if (!s)
         s = tune(c, path, err);
     if (!s)

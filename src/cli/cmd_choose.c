@@ -13,7 +13,7 @@
 #include "cli/measuring.h"
 #include "measure/tools.h"
 #include "plat/machine.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 static const usage help = {
     "hearth choose TASK [--on PROVIDER]… [OPTION]…",
@@ -149,16 +149,16 @@ static status add_spec(job *j, const char *spec, error *err)
 
 static status add_models(job *j, error *err)
 {
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n = 0;
-    status s = models_list(&files, &n, err);
+    status s = store_list(&files, &n, err);
     for (size_t i = 0; !s && i < n; i++) {
         const char *slash = strrchr(files[i].path, '/');
         char spec[1024];
         snprintf(spec, sizeof spec, "local:%.1000s", slash ? slash + 1 : files[i].path);
         s = add_spec(j, spec, err);
     }
-    models_free(files, n);
+    store_free(files, n);
     return s;
 }
 

@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "fit/fit.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 static const usage page = {
     "hearth fit [OPTION]... [MODEL]...",
@@ -90,7 +90,7 @@ static status fit_one(fit_call *c, const char *path, error *err)
 static status fit_named(fit_call *c, const char *model, error *err)
 {
     char *path = NULL;
-    status s = models_find(&path, model, err);
+    status s = store_find(&path, model, err);
     if (!s)
         s = fit_one(c, path, err);
     mem_free(path);
@@ -100,9 +100,9 @@ static status fit_named(fit_call *c, const char *model, error *err)
 /* Without names: what lies in the models directory. One damaged file does not hide the others. */
 static status fit_all(fit_call *c, error *err)
 {
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n = 0;
-    status s = models_list(&files, &n, err);
+    status s = store_list(&files, &n, err);
     for (size_t i = 0; !s && i < n; i++) {
         error one = { 0 };
         if (fit_one(c, files[i].path, &one))
@@ -110,7 +110,7 @@ static status fit_all(fit_call *c, error *err)
     }
     if (!s && n == 0 && !c->json)
         printf("\nNo models yet: give the path of a GGUF file, or put files into the models directory.\n");
-    models_free(files, n);
+    store_free(files, n);
     c->all_fit = true;
     return s;
 }

@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "pack/quantize.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 static const usage page = {
     "hearth quantize --type TYPE [OPTION]... MODEL OUT.gguf",
@@ -96,7 +96,7 @@ int cmd_quantize(int argc, char **argv)
     pack_report r;
     char *path = NULL;
     load_offline();
-    status s = models_find(&path, argv[1], &err);
+    status s = store_find(&path, argv[1], &err);
     if (!s)
         s = pack_quantize(path, argv[2], &o, &r, &err);
     mem_free(path);

@@ -13,9 +13,9 @@
 #include "measure/tools.h"
 #include "plat/clock.h"
 #include "plat/machine.h"
-#include "provider/models.h"
 #include "route/plan.h"
 #include "route/policy.h"
+#include "store/store.h"
 #include "task/task.h"
 
 enum { OFFERS_MAX = 128 };
@@ -83,14 +83,14 @@ static void add_offer(job *j, const char *spec)
 
 static status find_offers(job *j, error *err)
 {
-    model_file *files = NULL;
+    store_model *files = NULL;
     size_t n = 0;
     for (size_t i = 0; i < j->cfg->n_providers; i++) {
         const config_provider *p = &j->cfg->providers[i];
         if (strcmp(p->kind, "replay") != 0)
             add_offer(j, p->name);
     }
-    status s = models_list(&files, &n, err);
+    status s = store_list(&files, &n, err);
     for (size_t i = 0; !s && i < n; i++) {
         char spec[512];
         bool named = false;
@@ -100,7 +100,7 @@ static status find_offers(job *j, error *err)
         if (!named)
             add_offer(j, spec);
     }
-    models_free(files, n);
+    store_free(files, n);
     return s;
 }
 

@@ -10,8 +10,8 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "gguf/gguf.h"
-#include "provider/models.h"
 #include "quant/quant.h"
+#include "store/store.h"
 
 static const usage page = {
     "hearth show [OPTION]... MODEL",
@@ -294,7 +294,7 @@ int cmd_show(int argc, char **argv)
     char *path = NULL;
     error e = { 0 };
     load_offline();
-    status s = models_find(&path, argv[1], &e);
+    status s = store_find(&path, argv[1], &e);
     if (!s)
         s = show(path, &o, &code, &e);
     mem_free(path);

@@ -11,7 +11,7 @@
 #include "cli/input.h"
 #include "cli/load.h"
 #include "gguf/gguf.h"
-#include "provider/models.h"
+#include "store/store.h"
 #include "token/vocab.h"
 
 static const usage page = {
@@ -137,7 +137,7 @@ static status tokenize(const char *model, const char *text, const tokenize_optio
     vocab *v = NULL;
     buf input = BUF_INIT(TEXT_MAX);
     load_offline();
-    status s = models_find(&path, model, err);
+    status s = store_find(&path, model, err);
     if (!s)
         s = gguf_open(&g, path, err);
     if (!s)

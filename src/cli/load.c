@@ -8,7 +8,7 @@
 #include "gguf/gguf.h"
 #include "plat/machine.h"
 #include "plat/sandbox.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 int load_check(const char *command_name, const load_options *o)
 {
@@ -83,7 +83,7 @@ status load_model(engine **out, const char *model, const load_options *o, error 
     char *path = NULL;
     gguf *file = NULL;
     load_offline();
-    status s = models_find(&path, model, err);
+    status s = store_find(&path, model, err);
     if (!s)
         s = gguf_open(&file, path, err);
     if (!s)

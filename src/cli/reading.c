@@ -13,7 +13,7 @@
 #include "gguf/gguf.h"
 #include "plat/clock.h"
 #include "plat/machine.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 enum { TEXT_MAX = 256 << 20 };
 
@@ -91,7 +91,7 @@ static status open_files(reading *r, char *const *models, gguf **files, vocab **
 {
     status s = OK;
     for (size_t i = 0; !s && i < r->n_models; i++) {
-        s = models_find(&r->paths[i], models[i], err);
+        s = store_find(&r->paths[i], models[i], err);
         if (!s)
             s = gguf_open(&files[i], r->paths[i], err);
         if (!s)

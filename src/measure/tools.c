@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "measure/tools_int.h"
-#include "provider/models.h"
+#include "store/store.h"
 #include "task/task.h"
 
 enum { IDENTITY_BYTES_MAX = 64 << 10 };
@@ -233,7 +233,7 @@ static status look(const grade_model *m, const config *cfg, buf *identity, error
     if (who->kind == PROVIDER_LOCAL) {
         s = provider_key(m->name, cfg, &path, err);
         if (!s)
-            s = models_digest_file(path, weights, err);
+            s = store_digest_file(path, weights, err);
         mem_free(path);
     }
     if (!s)

@@ -11,10 +11,10 @@
 #include "gguf/gguf.h"
 #include "plat/machine.h"
 #include "plat/witness.h"
-#include "provider/models.h"
 #include "provider/provider_int.h"
 #include "provider/self_test.h"
 #include "provider/snapshots.h"
+#include "store/store.h"
 #include "worker/snapshot.h"
 
 typedef struct local {
@@ -284,7 +284,7 @@ static status read_digest(provider *p, const config *cfg, error *err)
 {
     char digest[65] = "";
     local *l = p->own;
-    status s = cfg && cfg->look ? OK : models_digest(l->fds, l->n_fds, digest, err);
+    status s = cfg && cfg->look ? OK : store_digest(l->fds, l->n_fds, digest, err);
     if (s)
         return s;
     p->info.model_digest = provider_keep(p, digest);
@@ -318,7 +318,7 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
         l->servers = l->servers || config_is_server(&cfg->providers[i]);
     p->own = l;
     p->ops = &ops;
-    status s = models_find(&path, model, err);
+    status s = store_find(&path, model, err);
     if (!s)
         s = open_files(l, path, err);
     if (!s) {

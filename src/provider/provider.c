@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "plat/clock.h"
-#include "provider/models.h"
 #include "provider/provider_int.h"
 #include "provider/url.h"
+#include "store/store.h"
 
 enum { PROVIDER_ARENA = 1 << 20, ANSWER_BYTES_MAX = 16 << 20 };
 
@@ -190,7 +190,7 @@ status provider_key(const char *spec, const config *cfg, char **out, error *err)
     target t;
     status s = target_find(&t, spec, cfg, err);
     if (!s && t.kind == PROVIDER_LOCAL) {
-        s = models_find(out, t.what, err);
+        s = store_find(out, t.what, err);
         if (s == E_NOTFOUND && t.what == spec)
             suggest_provider(spec, cfg, err);
     } else if (!s) {
@@ -207,9 +207,9 @@ bool provider_weights(const char *spec, const config *cfg, char out[65])
     out[0] = 0;
     if (target_find(&t, spec, cfg, NULL) || t.kind != PROVIDER_LOCAL)
         return false;
-    status s = models_find(&path, t.what, NULL);
+    status s = store_find(&path, t.what, NULL);
     if (!s)
-        s = models_digest_file(path, out, NULL);
+        s = store_digest_file(path, out, NULL);
     mem_free(path);
     if (s)
         out[0] = 0;

@@ -1,5 +1,5 @@
-/* models.c: names to files. See the header. */
-#include "provider/models.h"
+/* store.c: names to files. See the header. */
+#include "store/store.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -53,7 +53,7 @@ static uint64_t bytes_of_parts(const char *path, uint64_t first)
     return sum;
 }
 
-static status add_model(model_file **list, size_t *n, const char *dir, const char *file, error *err)
+static status add_model(store_model **list, size_t *n, const char *dir, const char *file, error *err)
 {
     unsigned long part;
     size_t len = strlen(file), base = stem(file, &part);
@@ -67,13 +67,13 @@ static status add_model(model_file **list, size_t *n, const char *dir, const cha
         buf_clear(&path);
         return s;
     }
-    model_file *more = mem_resize(*list, (*n + 1) * sizeof **list);
+    store_model *more = mem_resize(*list, (*n + 1) * sizeof **list);
     if (!more) {
         buf_clear(&path);
         return fail(err, E_NOMEM, "no memory for the list of models");
     }
     *list = more;
-    model_file m = { .name = mem_strndup(file, base), .modified_s = (int64_t)st.st_mtime,
+    store_model m = { .name = mem_strndup(file, base), .modified_s = (int64_t)st.st_mtime,
                      .bytes = bytes_of_parts(path.data, (uint64_t)st.st_size) };
     m.path = buf_take(&path);
     if (!m.name || !m.path) {
@@ -87,13 +87,13 @@ static status add_model(model_file **list, size_t *n, const char *dir, const cha
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const model_file *)a)->name, ((const model_file *)b)->name);
+    return strcmp(((const store_model *)a)->name, ((const store_model *)b)->name);
 }
 
-status models_list(model_file **out, size_t *n, error *err)
+status store_list(store_model **out, size_t *n, error *err)
 {
     char *dir = NULL;
-    model_file *list = NULL;
+    store_model *list = NULL;
     size_t count = 0;
     status s = path_of(&dir, PATH_DATA, "models", err);
     if (s)
@@ -107,7 +107,7 @@ status models_list(model_file **out, size_t *n, error *err)
         closedir(d);
     mem_free(dir);
     if (s) {
-        models_free(list, count);
+        store_free(list, count);
         return s;
     }
     if (count > 1)
@@ -117,7 +117,7 @@ status models_list(model_file **out, size_t *n, error *err)
     return OK;
 }
 
-void models_free(model_file *list, size_t n)
+void store_free(store_model *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         mem_free(list[i].name);
@@ -126,7 +126,7 @@ void models_free(model_file *list, size_t n)
     mem_free(list);
 }
 
-status models_delete(const model_file *m, error *err)
+status store_delete(const store_model *m, error *err)
 {
     char part[MODEL_PATH_MAX];
     unsigned n = 0;
@@ -145,9 +145,9 @@ status models_delete(const model_file *m, error *err)
 /* ---- finding ---- */
 
 /* The one model that matches at this level: 0 exact, 1 without case, 2 beginning. *many: more than one. */
-static const model_file *match(const model_file *list, size_t n, const char *name, size_t len, int level, bool *many)
+static const store_model *match(const store_model *list, size_t n, const char *name, size_t len, int level, bool *many)
 {
-    const model_file *found = NULL;
+    const store_model *found = NULL;
     *many = false;
     for (size_t i = 0; i < n; i++) {
         size_t l = strlen(list[i].name);
@@ -162,7 +162,7 @@ static const model_file *match(const model_file *list, size_t n, const char *nam
     return *many ? NULL : found;
 }
 
-static status none_such(const model_file *list, size_t n, const char *model, size_t len, bool many, error *err)
+static status none_such(const store_model *list, size_t n, const char *model, size_t len, bool many, error *err)
 {
     buf names = BUF_INIT(400);
     char *dir = NULL;
@@ -188,10 +188,10 @@ static status none_such(const model_file *list, size_t n, const char *model, siz
     return s;
 }
 
-status models_find(char **path, const char *model, error *err)
+status store_find(char **path, const char *model, error *err)
 {
     struct stat st;
-    model_file *list = NULL;
+    store_model *list = NULL;
     size_t n = 0;
     unsigned long part;
     if (!model[0])
@@ -204,12 +204,12 @@ status models_find(char **path, const char *model, error *err)
         *path = mem_strdup(model);
         return *path ? OK : fail(err, E_NOMEM, "no memory for a path");
     }
-    status s = models_list(&list, &n, err);
+    status s = store_list(&list, &n, err);
     if (s)
         return s;
     size_t len = stem(model, &part);
     bool many = false;
-    const model_file *m = NULL;
+    const store_model *m = NULL;
     for (int level = 0; level < 3 && !m && !many; level++)
         m = match(list, n, model, len, level, &many);
     if (m) {
@@ -220,11 +220,11 @@ status models_find(char **path, const char *model, error *err)
     } else {
         s = none_such(list, n, model, len, many, err);
     }
-    models_free(list, n);
+    store_free(list, n);
     return s;
 }
 
-status models_part(const char *path, unsigned i, char *out, size_t room, error *err)
+status store_part(const char *path, unsigned i, char *out, size_t room, error *err)
 {
     return gguf_part_path(path, i, out, room, err);
 }

@@ -1,4 +1,4 @@
-/* models_digest.c: a model's digest, remembered. CACHE/digests holds lines "DEVICE INODE SIZE MTIME_NS SHA256"; lines
+/* digest.c: a model's digest, remembered. CACHE/digests holds lines "DEVICE INODE SIZE MTIME_NS SHA256"; lines
  * are only added (one write each), the last match counts, and the file begins anew when it has grown to its ceiling. */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include "gguf/gguf.h"
 #include "plat/msg.h"
 #include "plat/paths.h"
-#include "provider/models.h"
+#include "store/store.h"
 
 enum { CACHE_BYTES_MAX = 1 << 20, LINE_MAX_BYTES = 200, STEP = 1 << 20 };
 
@@ -123,7 +123,7 @@ static status digest_one(int fd, const char *cache, char out[DIGEST_HEX], error 
     return OK;
 }
 
-status models_digest(const int *fds, size_t n, char out[65], error *err)
+status store_digest(const int *fds, size_t n, char out[65], error *err)
 {
     char *cache = NULL, hex[DIGEST_HEX] = "";
     buf all = BUF_INIT((size_t)64 << 10);
@@ -145,7 +145,7 @@ status models_digest(const int *fds, size_t n, char out[65], error *err)
     return s;
 }
 
-status models_digest_file(const char *path, char out[65], error *err)
+status store_digest_file(const char *path, char out[65], error *err)
 {
     char part[PATH_MAX];
     int fds[MSG_FDS_MAX];
@@ -160,7 +160,7 @@ status models_digest_file(const char *path, char out[65], error *err)
             n++;
     }
     if (s == E_RANGE && n > 0)
-        s = models_digest(fds, n, out, err);
+        s = store_digest(fds, n, out, err);
     while (n > 0)
         close(fds[--n]);
     return s;
