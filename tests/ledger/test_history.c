@@ -337,13 +337,47 @@ static void every_allocation_may_fail(void **state)
     assert_ok(everything(err));
 }
 
+/* A prediction is judged by the fact of its name in its own run; one that nothing was measured of is none. */
+static void predictions_stand_beside_results(void **state)
+{
+    (void)state;
+    two_answers a;
+    ledger *l = open_with(&a);
+    char other[UUID_TEXT];
+    ledger_predictions p = { 0 };
+    char machine[DIGEST_HEX];
+    ledger_run elsewhere = the_run;
+    elsewhere.machine.cpu = "Another CPU";
+    assert_ok(ledger_append_fact(l, a.run, LEDGER_PREDICTED "peak_bytes", 110, "B", err));
+    assert_ok(ledger_append_fact(l, a.run, LEDGER_PREDICTED "decode_tokens_per_s", 30, "1/s", err));
+    assert_ok(ledger_append_fact(l, a.run, "peak_bytes", 100, "B", err));
+    assert_ok(ledger_begin(l, &elsewhere, &the_evidence, other, err));
+    assert_ok(ledger_append_fact(l, other, LEDGER_PREDICTED "decode_tokens_per_s", 40, "1/s", err));
+    assert_ok(ledger_append_fact(l, other, "decode_tokens_per_s", 50, "1/s", err));
+    assert_ok(ledger_find_predictions(l, NULL, &p, err));
+    assert_int_equal(p.n, 2);
+    assert_string_equal(p.rows[0].name, "peak_bytes");
+    assert_true(p.rows[0].predicted == 110 && p.rows[0].measured == 100 && p.rows[0].at_us > 0);
+    assert_string_equal(p.rows[0].run, a.run);
+    assert_string_equal(p.rows[0].task, "demo");
+    assert_string_equal(p.rows[0].numerics, the_evidence.numerics);
+    assert_string_equal(p.rows[1].name, "decode_tokens_per_s");
+    ledger_predictions_close(&p);
+    ledger_machine_id(&elsewhere.machine, machine);
+    assert_ok(ledger_find_predictions(l, machine, &p, err));
+    assert_int_equal(p.n, 1);
+    assert_true(p.rows[0].predicted == 40 && p.rows[0].measured == 50);
+    ledger_predictions_close(&p);
+    ledger_close(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(runs_tell_what_they_hold), TEST(grades_keep_what_each_grader_said), TEST(labels_come_out_as_they_went_in),
         TEST(labels_of_what_is_not_there_are_refused), TEST(a_label_of_class_secret_keeps_no_text),
         TEST(purging_a_task_takes_the_texts_of_its_labels), TEST(decisions_are_written_when_they_differ),
-        TEST(the_new_tables_are_guarded), TEST(every_allocation_may_fail),
+        TEST(the_new_tables_are_guarded), TEST(predictions_stand_beside_results), TEST(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
