@@ -46,6 +46,14 @@ status gguf_open_fds(gguf **out, const int *fds, int n, const char *name, error 
 status gguf_parse(gguf **out, const void *bytes, size_t n_bytes, uint64_t file_bytes, const char *name, error *err)
     MUST_CHECK;
 
+/* The same over all parts of a split model, in order: their first bytes, each its whole header. n = 1: a single file. */
+typedef struct gguf_prefix {
+    const void *bytes;
+    size_t n_bytes;
+    uint64_t file_bytes;
+} gguf_prefix;
+status gguf_parse_parts(gguf **out, const gguf_prefix *parts, int n, const char *name, error *err) MUST_CHECK;
+
 void gguf_close(gguf **g);
 
 /* The paths of all parts of the model whose first part is `path`, by its name alone (a single file: itself). Writes

@@ -119,6 +119,17 @@ static status merge(gguf *g, error *err)
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+static status finish(gguf *g, status s, gguf **out, error *err)
+{
+    if (!s)
+        s = merge(g, err);
+    if (s)
+        gguf_close(&g);
+    else
+        *out = g;
+    return s;
+}
+
 static gguf *new_gguf(const char *name, int n_parts, error *err)
 {
     gguf *g = mem_zero(sizeof *g);
@@ -199,14 +210,8 @@ status gguf_open(gguf **out, const char *path, error *err)
         if (!s)
             s = check_split(&g->parts[i], (int)i, count, err);
     }
-    if (!s)
-        s = merge(g, err);
 out:
-    if (s)
-        gguf_close(&g);
-    else
-        *out = g;
-    return s;
+    return finish(g, s, out, err);
 }
 
 status gguf_open_fds(gguf **out, const int *fds, int n, const char *name, error *err)
@@ -230,36 +235,47 @@ status gguf_open_fds(gguf **out, const int *fds, int n, const char *name, error 
         if (!s)
             s = check_split(p, i, (uint64_t)n, err);
     }
-    if (!s)
-        s = merge(g, err);
-    if (s)
-        gguf_close(&g);
-    else
-        *out = g;
-    return s;
+    return finish(g, s, out, err);
+}
+
+static status add_prefix(gguf *g, const gguf_prefix *from, const char *name, error *err)
+{
+    if (from->n_bytes > from->file_bytes)
+        return fail(err, E_RANGE, "%s: a prefix of %zu bytes of a file of %" PRIu64, name, from->n_bytes,
+                    from->file_bytes);
+    gguf_part *p = add_part(g, name, err);
+    if (!p)
+        return E_NOMEM;
+    p->bytes = from->bytes;
+    p->n_bytes = from->n_bytes;
+    p->file_bytes = from->file_bytes;
+    return gguf_part_parse(p, err);
 }
 
 status gguf_parse(gguf **out, const void *bytes, size_t n_bytes, uint64_t file_bytes, const char *name, error *err)
 {
-    if (n_bytes > file_bytes)
-        return fail(err, E_RANGE, "%s: a prefix of %zu bytes of a file of %" PRIu64, name, n_bytes, file_bytes);
     gguf *g = new_gguf(name, 1, err);
-    gguf_part *p = g ? add_part(g, name, err) : NULL;
-    if (!p) {
-        gguf_close(&g);
+    if (!g)
         return E_NOMEM;
+    return finish(g, add_prefix(g, &(gguf_prefix){ bytes, n_bytes, file_bytes }, name, err), out, err);
+}
+
+status gguf_parse_parts(gguf **out, const gguf_prefix *parts, int n, const char *name, error *err)
+{
+    if (n < 1 || n > GGUF_MAX_FILES)
+        return fail(err, E_RANGE, "%s: %d files: 1 to %d are possible", name, n, GGUF_MAX_FILES);
+    gguf *g = new_gguf(name, n, err);
+    if (!g)
+        return E_NOMEM;
+    status s = OK;
+    for (int i = 0; !s && i < n; i++) {
+        char part[4096];
+        snprintf(part, sizeof part, n == 1 ? "%s" : "%s (part %d of %d)", name, i + 1, n);
+        s = add_prefix(g, &parts[i], part, err);
+        if (!s)
+            s = check_split(&g->parts[i], i, (uint64_t)n, err);
     }
-    p->bytes = bytes;
-    p->n_bytes = n_bytes;
-    p->file_bytes = file_bytes;
-    status s = gguf_part_parse(p, err);
-    if (!s)
-        s = merge(g, err);
-    if (s)
-        gguf_close(&g);
-    else
-        *out = g;
-    return s;
+    return finish(g, s, out, err);
 }
 
 void gguf_close(gguf **g)
