@@ -1,11 +1,7 @@
 /* fit.h: what this machine has, what a model needs, whether it fits, and how fast it should be. Owner thread.
  *
- * The bytes come from engine_plan, the code that allocates: the estimate cannot drift from the truth. The speeds come
- * from two measurements of this machine, taken when asked:
- *   decode:  every weight byte is read once a token, so tokens/s <= bandwidth / (token_bytes + KV bytes at that depth)
- *   prefill: every weight is multiplied once a token, so tokens/s <= multiply-adds per second / parameters
- * FIT_DECODE_SHARE and FIT_PREFILL_SHARE are the parts of these limits that hearth is taken to reach: estimates still,
- * to be replaced by `hearth bench`'s share of the limit on a calm machine (docs/SPEED.md). */
+ * The bytes come from engine_plan, the code that allocates: the estimate cannot drift from the truth. The speeds are
+ * sums over the work of a step (expect.c), each term at the rate that this machine was measured to do it at (rates.h). */
 #ifndef FIT_FIT_H
 #define FIT_FIT_H
 
@@ -15,44 +11,72 @@
 #include "base/js.h"
 #include "base/status.h"
 #include "engine/engine.h"
-#include "kernels/kernels.h"
+#include "fit/rates.h"
+#include "model/sizes.h"
+#include "model/spec.h"
 #include "plat/machine.h"
 
-#define FIT_DECODE_SHARE 0.85
-#define FIT_PREFILL_SHARE 0.70
-
 typedef struct fit_machine {
-    machine_cpu cpu;
+    machine_cpu cpu; /* cores by kind, caches */
     machine_memory memory;
+    uint64_t disk_free_bytes; /* on the file system of the models directory; 0: not known */
     const char *isa;      /* kernel level in use: "avx2" */
     const char *features; /* for people: "AVX-512 VNNI, AVX2" */
     int threads;          /* that the figures below were measured with */
     double read_bytes_per_s;
-    double copy_seconds;  /* what measuring took */
+    double macs_per_s;    /* multiply-adds per second of Q8_0 weights over 128 tokens */
+    fit_rates rates;
+    double measured_s;    /* what measuring took just now; 0: the rates were remembered */
+    int64_t measured_at;  /* seconds since 1970 */
 } fit_machine;
 
-/* Reads the machine and measures its bandwidth (about a third of a second, 256 MiB at most). threads 0: as many as
- * compute would use. */
+/* Reads the machine. Its rates are those remembered in the cache directory when they are of this processor, kernel
+ * level, number of threads, build and numerics, and not older than FIT_RATES_DAYS; otherwise they are measured (about
+ * two seconds, 256 MiB at most) and remembered. threads 0: as many as compute would use. */
+enum { FIT_RATES_DAYS = 14 };
 status fit_measure_machine(fit_machine *out, int threads, error *err) MUST_CHECK;
+/* The same, whatever is remembered. */
+status fit_measure_machine_again(fit_machine *out, int threads, error *err) MUST_CHECK;
 
-/* Multiply-adds per second of one weight type's kernel with this many threads, over blocks of tokens. 0: no kernel. */
-status fit_measure_type(const fit_machine *m, uint32_t type, double *macs_per_s, error *err) MUST_CHECK;
+/* The bandwidth once more; m keeps the better of both. */
+status fit_measure_reading(fit_machine *m, error *err) MUST_CHECK;
+
+/* ---- how long a step takes ---- */
+
+/* Seconds by what they go to. A product of a matrix counts as memory as long as reading its bytes at the measured
+ * bandwidth of where they lie takes; what it takes longer is multiplication. */
+typedef struct fit_step {
+    double memory_s;    /* reading weights */
+    double multiply_s;  /* multiplying them */
+    double attention_s; /* over keys and values of earlier positions */
+    double sync_s;      /* threads that wait for each other */
+    double rest_s;      /* norms, activations, quantising what is multiplied, rope, storing keys and values */
+} fit_step;
+double fit_step_seconds(const fit_step *s); /* their sum */
+
+/* What a step's work is, from the header. */
+typedef struct fit_work {
+    model_spec spec;
+    model_sizes sizes;
+    engine_kv kv;
+    uint32_t batch;
+} fit_work;
 
 typedef struct fit_model {
     char name[256], arch[64], file_type[16], kv_type[8];
     uint64_t file_bytes, n_params;
     uint32_t context, context_train, n_layers, n_vocab;
-    bool is_encoder;        /* it makes vectors and writes nothing */
     engine_budget budget;
-    uint64_t type_bytes[KERNELS_TYPES]; /* of budget.weights_bytes, by enum quant_type; the rest are tables */
     uint64_t process_bytes; /* of the program around it */
     uint64_t need_bytes;    /* budget + process */
     uint64_t have_bytes;    /* what may be taken: the smaller of mem_bytes (if given) and what is free now */
     bool fits;
+    fit_work work;
     double decode_per_s;      /* expected, at the start of a conversation */
     double decode_full_per_s; /* with a full context */
-    double prefill_per_s;
+    double prefill_per_s;     /* of a prompt of FIT_PROMPT tokens (or as long as the context allows) */
 } fit_model;
+enum { FIT_PROMPT = 512, FIT_BATCH = 128 }; /* FIT_BATCH: of engine_options, where that says 0 */
 
 /* From the header of the file at path; o as for engine_open (o->mem_bytes is the budget, 0: none). A model that does
  * not fit is no error here: fits says so. */
@@ -63,6 +87,11 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
 struct gguf;
 status fit_model_gguf(const struct gguf *g, const char *name, const engine_options *o, const fit_machine *m,
                       fit_model *out, error *err) MUST_CHECK;
+
+/* One step of `sequences` conversations with `depth` positions each: a token for each. */
+fit_step fit_expect_decode(const fit_work *w, const fit_machine *m, uint32_t sequences, uint64_t depth);
+/* A prompt of n tokens behind `depth` positions, in passes of the batch, and the logits of its last token. */
+fit_step fit_expect_prefill(const fit_work *w, const fit_machine *m, uint32_t n, uint64_t depth);
 
 /* "weights 98.1 MiB + KV 45.0 MiB + … = 160.2 MiB of 21.3 GiB free": the arithmetic in one line. */
 void fit_arithmetic(const fit_model *f, buf *out);

@@ -15,6 +15,7 @@ js *fit_machine_js(const fit_machine *m)
     js_set(o, "cores_online", js_new_int(m->cpu.online));
     js_set(o, "cores_allowed", js_new_int(m->cpu.allowed));
     js_set(o, "cores_physical", js_new_int(m->cpu.physical));
+    js_set(o, "cores_efficient", js_new_int(m->cpu.efficient));
     js_set(o, "cpu_quota", m->cpu.quota > 0 ? js_new_double(m->cpu.quota) : js_null());
     js_set(o, "threads", js_new_int(m->threads));
     set_bytes(o, "memory_total", m->memory.total_bytes);
@@ -22,6 +23,9 @@ js *fit_machine_js(const fit_machine *m)
     js_set(o, "memory_limit", m->memory.limit_bytes ? js_new_int((int64_t)m->memory.limit_bytes) : js_null());
     set_bytes(o, "memory_usable", m->memory.usable_bytes);
     js_set(o, "read_bytes_per_s", js_new_double(m->read_bytes_per_s));
+    js_set(o, "macs_per_s", js_new_double(m->macs_per_s));
+    js_set(o, "measured_at", js_new_int(m->measured_at));
+    js_set(o, "disk_free", m->disk_free_bytes ? js_new_int((int64_t)m->disk_free_bytes) : js_null());
     js_set(o, "power", js_new_string(machine_power()));
     return o;
 }
@@ -57,6 +61,7 @@ static js *rate_js(const speed_rate *r)
     js_set(o, "tokens_per_s", js_new_double(r->median));
     js_set(o, "least", js_new_double(r->least));
     js_set(o, "most", js_new_double(r->most));
+    js_set(o, "expected", r->expected > 0 ? js_new_double(r->expected) : js_null());
     js_set(o, "share_of_limit", r->share > 0 ? js_new_double(r->share) : js_null());
     return o;
 }

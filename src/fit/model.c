@@ -15,58 +15,39 @@ enum { PROCESS_BYTES = 6 << 20 };
 /* Pages of the file that are mapped while repacking goes. */
 enum { WINDOW_BYTES = GGUF_RELEASE_STEP };
 
-/* What a prompt's token is multiplied with: all but the embedding, of which it takes a row, and the head, which only
- * the last token of a prompt needs. */
-static uint64_t prefill_params(const gguf *g, const fit_model *f, uint32_t n_embd)
+static status read_header(const gguf *g, const engine_options *o, fit_model *out, error *err)
 {
-    uint64_t table = (uint64_t)f->n_vocab * n_embd * (gguf_tensor_find(g, "output.weight") ? 2 : 1);
-    return f->n_params > table ? f->n_params - table : f->n_params;
-}
-
-typedef struct header {
-    uint32_t main_type;
-    uint64_t prefill_params;
-} header;
-
-static status read_header(const gguf *g, const engine_options *o, fit_model *out, header *h, error *err)
-{
-    model_spec *spec = mem_zero(sizeof *spec);
-    model_sizes sizes;
-    if (!spec)
-        return fail(err, E_NOMEM, "no memory");
-    status s = model_plan(g, o->exact, spec, &sizes, err);
+    fit_work *w = &out->work;
+    w->kv = o->kv_type;
+    w->batch = o->batch ? o->batch : FIT_BATCH;
+    status s = model_plan(g, o->exact, &w->spec, &w->sizes, err);
     if (!s)
         s = engine_plan(g, o, &out->budget, err);
-    if (!s) {
-        span architecture = { "", 0 };
-        s = gguf_str(g, "general.architecture", &architecture, err);
-        snprintf(out->arch, sizeof out->arch, "%.*s", (int)architecture.n, architecture.p);
-        snprintf(out->file_type, sizeof out->file_type, "%s", quant_name(sizes.main_type));
-        out->n_params = sizes.n_params;
-        out->n_layers = spec->n_layers;
-        out->n_vocab = spec->n_vocab;
-        out->context_train = spec->context_train;
-        out->is_encoder = spec->is_encoder;
-        memcpy(out->type_bytes, sizes.type_bytes, sizeof out->type_bytes);
-        out->context = out->budget.context;
-        h->main_type = sizes.main_type;
-        h->prefill_params = prefill_params(g, out, spec->n_embd);
-    }
-    mem_free(spec);
+    if (s)
+        return s;
+    span architecture = { "", 0 };
+    s = gguf_str(g, "general.architecture", &architecture, err);
+    snprintf(out->arch, sizeof out->arch, "%.*s", (int)architecture.n, architecture.p);
+    snprintf(out->file_type, sizeof out->file_type, "%s", quant_name(w->sizes.main_type));
+    out->n_params = w->sizes.n_params;
+    out->n_layers = w->spec.n_layers;
+    out->n_vocab = w->spec.n_vocab;
+    out->context_train = w->spec.context_train;
+    out->context = out->budget.context;
     return s;
 }
 
-static void expect_speed(const fit_machine *m, const header *h, fit_model *out)
+static void expect_speed(const fit_machine *m, fit_model *out)
 {
-    const engine_budget *b = &out->budget;
-    double read = m->read_bytes_per_s * FIT_DECODE_SHARE, macs = 0;
-    if (b->token_bytes) {
-        double full = (double)(b->token_bytes + engine_kv_read_bytes(b, b->context));
-        out->decode_per_s = read / (double)b->token_bytes;
-        out->decode_full_per_s = read / full;
-    }
-    if (fit_measure_type(m, h->main_type, &macs, NULL) == OK && h->prefill_params)
-        out->prefill_per_s = macs * FIT_PREFILL_SHARE / (double)h->prefill_params;
+    const fit_work *w = &out->work;
+    uint32_t prompt = out->context && out->context < FIT_PROMPT ? out->context : FIT_PROMPT;
+    fit_step prefill = fit_expect_prefill(w, m, prompt, 0);
+    out->prefill_per_s = prompt / fit_step_seconds(&prefill);
+    if (w->spec.is_encoder) /* it writes nothing */
+        return;
+    fit_step start = fit_expect_decode(w, m, 1, 0), full = fit_expect_decode(w, m, 1, out->context);
+    out->decode_per_s = 1 / fit_step_seconds(&start);
+    out->decode_full_per_s = 1 / fit_step_seconds(&full);
 }
 
 static void base_name(const char *path, char *out, size_t bytes)
@@ -80,12 +61,11 @@ static void base_name(const char *path, char *out, size_t bytes)
 status fit_model_gguf(const gguf *g, const char *name, const engine_options *o, const fit_machine *m, fit_model *out,
                       error *err)
 {
-    header h = { 0 };
     engine_options free_of_budget = *o;
     memset(out, 0, sizeof *out);
     snprintf(out->name, sizeof out->name, "%s", name);
     free_of_budget.mem_bytes = 0;
-    status s = read_header(g, &free_of_budget, out, &h, err);
+    status s = read_header(g, &free_of_budget, out, err);
     if (s)
         return s;
     for (int i = 0; i < gguf_n_files(g); i++)
@@ -98,7 +78,7 @@ status fit_model_gguf(const gguf *g, const char *name, const engine_options *o, 
         out->have_bytes = o->mem_bytes;
     out->fits = out->need_bytes <= out->have_bytes;
     if (m->read_bytes_per_s > 0)
-        expect_speed(m, &h, out);
+        expect_speed(m, out);
     return OK;
 }
 

@@ -20,6 +20,7 @@ typedef struct bench {
     engine *e;
     session *s;
     const speed_options *o;
+    const fit_machine *machine;
     int32_t *tokens;     /* [context] */
     engine_row *rows;    /* [SPEED_BATCH_MAX] */
     const float **logits; /* [SPEED_BATCH_MAX] */
@@ -70,12 +71,12 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* limit 0: none. */
-static speed_rate rate_of(double *rates, uint32_t n, double limit)
+/* limit, expected 0: none. */
+static speed_rate rate_of(double *rates, uint32_t n, double limit, double expected)
 {
     qsort(rates, n, sizeof *rates, by_value);
     double middle = (rates[(n - 1) / 2] + rates[n / 2]) / 2;
-    return (speed_rate){ middle, rates[0], rates[n - 1], limit > 0 ? middle / limit : 0 };
+    return (speed_rate){ middle, rates[0], rates[n - 1], limit > 0 ? middle / limit : 0, expected };
 }
 
 /* ---- one session ---- */
@@ -108,13 +109,14 @@ static status time_decode(bench *b, uint32_t depth, uint32_t n, double *rate, er
 
 typedef status timer(bench *b, uint32_t at, uint32_t n, double *rate, error *err);
 
-static status repeat(bench *b, timer *t, uint32_t at, uint32_t n, double limit, speed_rate *out, error *err)
+static status repeat(bench *b, timer *t, uint32_t at, uint32_t n, double limit, double expected, speed_rate *out,
+                     error *err)
 {
     status s = OK;
     for (uint32_t i = 0; !s && i < b->o->repeat; i++)
         s = t(b, at, n, &b->rates[i], err);
     if (!s)
-        *out = rate_of(b->rates, b->o->repeat, limit);
+        *out = rate_of(b->rates, b->o->repeat, limit, expected);
     return s;
 }
 
@@ -127,16 +129,20 @@ static status measure_depths(bench *b, speed_result *r, error *err)
         speed_depth *d = &r->depths[i];
         uint64_t positions = d->depth + b->o->n_decode / 2;
         double bytes = (double)(budget->token_bytes + engine_kv_read_bytes(budget, positions));
+        const uint32_t n = b->o->n_prefill;
+        fit_step prefill = fit_expect_prefill(&r->model.work, b->machine, n, d->depth);
+        fit_step decode = fit_expect_decode(&r->model.work, b->machine, 1, positions);
         s = fill(b, d->depth, err);
         if (!s)
             s = tell(b->o, err, "prefill at %u", d->depth);
         if (!s)
-            s = repeat(b, time_prefill, d->depth, b->o->n_prefill, r->model.prefill_per_s / FIT_PREFILL_SHARE,
-                       &d->prefill, err);
+            s = repeat(b, time_prefill, d->depth, n, n / (prefill.memory_s + prefill.multiply_s),
+                       n / fit_step_seconds(&prefill), &d->prefill, err);
         if (!s)
             s = tell(b->o, err, "decode at %u", d->depth);
         if (!s)
-            s = repeat(b, time_decode, d->depth, b->o->n_decode, r->read_bytes_per_s / bytes, &d->decode, err);
+            s = repeat(b, time_decode, d->depth, b->o->n_decode, r->read_bytes_per_s / bytes,
+                       1 / fit_step_seconds(&decode), &d->decode, err);
     }
     return s;
 }
@@ -146,7 +152,7 @@ static status measure_first_token(bench *b, speed_result *r, error *err)
     speed_rate rate;
     status s = tell(b->o, err, "first token of a prompt of %u", SPEED_PROMPT);
     if (!s)
-        s = repeat(b, time_prefill, 0, SPEED_PROMPT, 0, &rate, err);
+        s = repeat(b, time_prefill, 0, SPEED_PROMPT, 0, 0, &rate, err);
     if (!s)
         r->first_token_s = SPEED_PROMPT / rate.median;
     return s;
@@ -173,10 +179,11 @@ static status time_together(bench *b, session **all, uint32_t n, double *rate, e
     return s;
 }
 
-static status measure_batch(bench *b, speed_batch *out, error *err)
+static status measure_batch(bench *b, const fit_work *w, speed_batch *out, error *err)
 {
     session *all[SPEED_BATCH_MAX] = { NULL };
     uint32_t n = out->sequences;
+    fit_step step = fit_expect_decode(w, b->machine, n, SPEED_PROMPT + b->o->n_decode / 2);
     status s = tell(b->o, err, "%u sequences at once", n);
     for (uint32_t i = 0; !s && i < n; i++)
         s = session_open(&all[i], b->e, err);
@@ -185,7 +192,7 @@ static status measure_batch(bench *b, speed_batch *out, error *err)
     for (uint32_t i = 0; !s && i < b->o->repeat; i++)
         s = time_together(b, all, n, &b->rates[i], err);
     if (!s)
-        out->decode = rate_of(b->rates, b->o->repeat, 0);
+        out->decode = rate_of(b->rates, b->o->repeat, 0, n / fit_step_seconds(&step));
     for (uint32_t i = 0; i < n; i++)
         session_close(&all[i]);
     return s;
@@ -228,7 +235,7 @@ static void choose_depths(const speed_options *o, uint32_t context, speed_result
 /* A context for the deepest measurement, and pages for it and for the most sequences at once. */
 static status choose_sizes(const char *path, const speed_options *o, engine_options *eo, speed_result *r, error *err)
 {
-    const fit_machine unmeasured = { 0 };
+    static const fit_machine unmeasured = { 0 };
     uint32_t room = o->n_prefill > o->n_decode + 1 ? o->n_prefill : o->n_decode + 1, want = room, most = 0;
     for (uint32_t i = 0; i < o->n_depths; i++)
         want = o->depths[i] + room > want ? o->depths[i] + room : want;
@@ -301,43 +308,43 @@ static status measure_all(bench *b, speed_result *r, error *err)
     for (uint32_t i = 0; !s && i < b->o->n_batches; i++) {
         speed_batch *to = &r->batches[r->n_batches++];
         to->sequences = b->o->batches[i];
-        s = measure_batch(b, to, err);
+        s = measure_batch(b, &r->model.work, to, err);
     }
     return s;
 }
 
 /* The memory is measured before and after: the better of both is what it can do. The shares of decode, computed with
  * the first, follow. */
-static status measure_memory_again(speed_result *r, error *err)
+static status measure_memory_again(speed_result *r, fit_machine *m, error *err)
 {
-    fit_machine m;
-    status s = fit_measure_machine(&m, r->threads, err);
-    if (s || m.read_bytes_per_s <= r->read_bytes_per_s)
-        return s;
-    for (uint32_t i = 0; i < r->n_depths; i++)
-        r->depths[i].decode.share *= r->read_bytes_per_s / m.read_bytes_per_s;
-    r->read_bytes_per_s = m.read_bytes_per_s;
-    return OK;
+    status s = fit_measure_reading(m, err);
+    for (uint32_t i = 0; !s && i < r->n_depths; i++)
+        r->depths[i].decode.share *= r->read_bytes_per_s / m->read_bytes_per_s;
+    r->read_bytes_per_s = m->read_bytes_per_s;
+    return s;
 }
 
 status speed_measure(const char *path, const engine_options *eo, const speed_options *o, speed_result *out, error *err)
 {
-    fit_machine m;
+    fit_machine *m = mem_zero(sizeof *m);
     engine_options sized = *eo;
     speed_result *r = mem_zero(sizeof *r);
     bench *b = mem_zero(sizeof *b);
-    status s = r && b ? check_options(o, err) : fail(err, E_NOMEM, "no memory to measure with");
+    status s = r && b && m ? check_options(o, err) : fail(err, E_NOMEM, "no memory to measure with");
     if (s)
         goto out;
     b->o = o;
+    b->machine = m;
     s = choose_sizes(path, o, &sized, r, err);
     if (!s)
-        s = fit_measure_machine(&m, eo->n_threads, err);
+        s = fit_measure_machine(m, eo->n_threads, err);
     if (!s)
-        s = fit_model_file(path, &sized, &m, &r->model, err);
+        s = fit_measure_reading(m, err);
+    if (!s)
+        s = fit_model_file(path, &sized, m, &r->model, err);
     if (s)
         goto out;
-    r->read_bytes_per_s = m.read_bytes_per_s;
+    r->read_bytes_per_s = m->read_bytes_per_s;
     r->planned_bytes = r->model.need_bytes;
     bool peak_is_known = proc_peak_reset();
     uint64_t start = clock_mono_us();
@@ -349,13 +356,14 @@ status speed_measure(const char *path, const engine_options *eo, const speed_opt
         s = measure_all(b, r, err);
     r->peak_bytes = peak_is_known ? proc_peak_bytes() : 0;
     if (!s)
-        s = measure_memory_again(r, err);
+        s = measure_memory_again(r, m, err);
     if (!s)
         *out = *r;
 out:
     if (b)
         close_bench(b);
     mem_free(r);
+    mem_free(m);
     return s;
 }
 

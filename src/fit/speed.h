@@ -7,8 +7,8 @@
  * figures. Every figure is measured `repeat` times; the median counts, the extremes tell how calm the machine was.
  *
  * Limits. decode: read_bytes_per_s / (token_bytes + KV bytes of all positions before): what the memory allows when
- * every weight is read once a token. prefill: the multiply-adds per second of the commonest weight type's kernel /
- * weights that a token is multiplied with. `share` is the measured rate over its limit; 0: no limit is known. */
+ * every weight is read once a token. prefill: what the products alone take, each at the measured rate of its type's
+ * kernel. `share` is the measured rate over its limit; 0: no limit is known. `expected` is what fit.h foretold. */
 #ifndef FIT_SPEED_H
 #define FIT_SPEED_H
 
@@ -38,7 +38,7 @@ void speed_options_init(speed_options *o);
 
 typedef struct speed_rate {
     double median, least, most; /* tokens per second */
-    double share;
+    double share, expected;
 } speed_rate;
 
 typedef struct speed_depth {

@@ -252,6 +252,34 @@ static bool is_embed(const binding *n)
     return n->slot == &model_slots[0];
 }
 
+static void add_product(model_sizes *out, const model_product *p)
+{
+    model_product *at = out->products, *end = at + out->n_products;
+    while (at < end && (at->type != p->type || at->rows != p->rows || at->cols != p->cols || at->of_head != p->of_head))
+        at++;
+    if (at < end) {
+        at->n++;
+    } else if (out->n_products < MODEL_PRODUCTS) {
+        *at = *p;
+        out->n_products++;
+    } else {
+        at[-1].n += (uint32_t)(kernels_matrix_bytes(p->type, p->rows, p->cols) /
+                               kernels_matrix_bytes(at[-1].type, at[-1].rows, at[-1].cols));
+    }
+}
+
+/* What the pass multiplies with: not the tables of which it takes rows, unless one is the head as well. */
+static void add_products(const bindings *b, model_sizes *out, bool tied)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        const binding *n = &b->list[i];
+        size_t at = n->slot->at;
+        bool table = n->layer < 0 && (at == MODEL(positions) || at == MODEL(types) || (is_embed(n) && !tied));
+        if (n->slot->rows != ONE && !table)
+            add_product(out, &(model_product){ n->type, n->rows, n->cols, 1, n->layer < 0 });
+    }
+}
+
 static void add_sizes(const bindings *b, model_sizes *out)
 {
     uint64_t by_type[KERNELS_TYPES] = { 0 };
@@ -270,6 +298,7 @@ static void add_sizes(const bindings *b, model_sizes *out)
     for (uint32_t t = 0; t < KERNELS_TYPES; t++)
         if (by_type[t] > by_type[out->main_type])
             out->main_type = t;
+    add_products(b, out, tied);
 }
 
 status model_plan(const gguf *g, bool exact, model_spec *spec, model_sizes *sizes, error *err)

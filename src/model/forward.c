@@ -17,7 +17,7 @@
 
 enum {
     ALIGN = 64,
-    ALONE_ROWS = 4,  /* passes of up to this many rows are prepared by every thread for itself */
+    ALONE_ROWS = MODEL_ALONE_ROWS,
     TILE_ROWS = 16,  /* most rows of one attention call */
     TILE_QUERIES = 64, /* and most queries, unless one row alone has more */
     FFN_TILE = 64,   /* values of gate and up that a thread computes for all rows before it multiplies them */

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "gguf/gguf.h"
 #include "kernels/kernels.h"
+#include "model/sizes.h"
 #include "model/spec.h"
 #include "plat/pool.h"
 
@@ -20,15 +21,6 @@ typedef struct model model;
 typedef struct model_run model_run;
 
 /* ---- weights ---- */
-
-typedef struct model_sizes {
-    uint64_t weights_bytes; /* the arena and what surrounds it: exactly what model_open allocates */
-    uint64_t token_bytes;   /* weight bytes that one decoded token reads: all but the embedding's other rows */
-    uint64_t n_params;
-    uint32_t main_type;     /* the type that holds most bytes of the matrices, as the file stores them */
-    uint64_t type_bytes[KERNELS_TYPES]; /* of weights_bytes: by the type they are kept in (vectors: QUANT_F32). What is
-                                           left are the tables around them */
-} model_sizes;
 
 /* From the header alone, by the code that model_open uses. Checks that every tensor is there and in shape: E_FORMAT
  * with tensor, expected and found shape; E_UNSUPPORTED for a type without a kernel or a tensor that no row knows. */

@@ -76,6 +76,33 @@ static bool is_first_of_core(int cpu, const cpu_set_t *allowed)
     return true;
 }
 
+/* Is this number in a list such as "0-7,16"? */
+static bool is_listed(const char *list, int number)
+{
+    for (const char *p = list; *p;) {
+        char *end;
+        long from = strtol(p, &end, 10), to = from;
+        if (end == p)
+            return false;
+        if (*end == '-')
+            to = strtol(end + 1, &end, 10);
+        if (number >= from && number <= to)
+            return true;
+        p = *end == ',' ? end + 1 : "";
+    }
+    return false;
+}
+
+/* Where cores are of two kinds: x86 lists the slower ones; elsewhere each says what it can, of 1024. */
+static bool is_efficient(int cpu)
+{
+    char path[96], text[512];
+    if (read_line("/sys/devices/cpu_atom/cpus", text, sizeof text))
+        return is_listed(text, cpu);
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpu_capacity", cpu);
+    return read_line(path, text, sizeof text) && strtol(text, NULL, 10) < 1024;
+}
+
 static void count_processors(machine_cpu *out)
 {
     cpu_set_t allowed;
@@ -89,8 +116,12 @@ static void count_processors(machine_cpu *out)
         if (!CPU_ISSET((size_t)i, &allowed))
             continue;
         out->allowed++;
-        out->physical += is_first_of_core(i, &allowed);
+        bool first = is_first_of_core(i, &allowed);
+        out->physical += first;
+        out->efficient += first && is_efficient(i);
     }
+    if (out->efficient == out->physical)
+        out->efficient = 0;
 }
 
 static uint64_t cache_bytes(int level, const char *kind)

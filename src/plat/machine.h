@@ -15,6 +15,7 @@ typedef struct machine_cpu {
     int allowed;           /* of them this process may run on (affinity) */
     double quota;          /* processors' worth of time that the cgroup grants; 0: no limit */
     int physical;          /* cores without their hyper-threads among the allowed ones */
+    int efficient;         /* of these the slower kind; 0: all are of one kind */
     int threads;           /* compute threads to start: what was measured best here (plat/threads.h), else the least of
                               physical and quota, at least 1 */
     uint64_t l1d_bytes, l2_bytes, l3_bytes; /* of the first processor */

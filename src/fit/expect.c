@@ -1,0 +1,226 @@
+/* expect.c: what a step takes: each piece of its work at the rate that the machine was measured to do it at, added up.
+ *
+ * A product of a matrix is as slow as the thread with the most panels of 16 rows. What is read lies in some cache or in
+ * memory, by how much of it a whole step reads: everything is read once, then all of it again in the next step. */
+#include <math.h>
+#include <string.h>
+
+#include "fit/fit.h"
+
+enum { BARRIERS = 5, SHARED_BARRIERS = 10, TILE_ROWS = 16, TILE_QUERIES = 64 }; /* forward.c: per layer, per tile */
+
+double fit_step_seconds(const fit_step *s)
+{
+    return s->memory_s + s->multiply_s + s->attention_s + s->sync_s + s->rest_s;
+}
+
+/* y over x, straight lines between n points and beyond none; x is logarithmic. */
+static double between(const uint32_t *xs, const double *ys, int n, double x)
+{
+    int i = 1;
+    if (x <= xs[0])
+        return ys[0];
+    if (x >= xs[n - 1])
+        return ys[n - 1];
+    while (x > xs[i])
+        i++;
+    double part = log(x / xs[i - 1]) / log((double)xs[i] / xs[i - 1]);
+    return ys[i - 1] + part * (ys[i] - ys[i - 1]);
+}
+
+/* ---- where it lies ---- */
+
+/* How much of it comes from each place; the parts add up to 1. */
+typedef struct places {
+    double of[FIT_PLACES];
+} places;
+
+/* Of a ring of `bytes` that is read again and again, a cache keeps what fits; from half of its size on it begins to
+ * lose some, at twice its size nothing is left. */
+static double kept(double bytes, double cache)
+{
+    if (cache <= 0 || bytes >= 2 * cache)
+        return 0;
+    return bytes <= cache / 2 ? 1 : log(2 * cache / bytes) / log(4);
+}
+
+static places places_of(const fit_machine *m, double bytes)
+{
+    places p = { { 0 } };
+    p.of[FIT_L2] = kept(bytes, (double)m->cpu.l2_bytes * m->threads);
+    p.of[FIT_L3] = (1 - p.of[FIT_L2]) * kept(bytes, (double)m->cpu.l3_bytes);
+    p.of[FIT_MEMORY] = 1 - p.of[FIT_L2] - p.of[FIT_L3];
+    return p;
+}
+
+/* ---- products ---- */
+
+static uint64_t most_of(uint64_t items, int threads)
+{
+    return (items + (uint64_t)threads - 1) / (uint64_t)threads;
+}
+
+/* Seconds a byte of weights for one token. */
+static double one_rate(const fit_machine *m, int type, const places *p, uint32_t cols)
+{
+    double sum = 0;
+    for (int i = 0; i < FIT_PLACES; i++)
+        sum += p->of[i] * between(fit_one_cols, m->rates.one[type][i], FIT_ONE_COLS, cols);
+    return sum;
+}
+
+/* For all of `tokens` tokens: measured at one, few and a block of them. */
+static double product_rate(const fit_machine *m, int type, const places *p, uint32_t cols, uint32_t tokens)
+{
+    const fit_rates *r = &m->rates;
+    double one = one_rate(m, type, p, cols);
+    double block = between(fit_block_cols, r->block[type], FIT_BLOCK_COLS, cols);
+    double ys[FIT_FEW + 2] = { one, 0, 0, block };
+    uint32_t xs[FIT_FEW + 2] = { 1, 0, 0, FIT_BLOCK };
+    if (tokens >= FIT_BLOCK)
+        return block * tokens / FIT_BLOCK;
+    for (int i = 0; i < FIT_FEW; i++) {
+        xs[i + 1] = fit_few[i];
+        ys[i + 1] = r->few[type][i] > one ? r->few[type][i] : one;
+    }
+    for (int i = 1; i < FIT_FEW + 2; i++) {
+        if (tokens <= xs[i])
+            return ys[i - 1] + (ys[i] - ys[i - 1]) * (tokens - xs[i - 1]) / (xs[i] - xs[i - 1]);
+    }
+    return block;
+}
+
+static void add_product(fit_step *s, const fit_machine *m, const model_product *x, const places *p, uint32_t tokens)
+{
+    double panel = (double)kernels_panel_bytes(x->type, x->cols), all = panel * ((x->rows + 15) / 16), read = 0;
+    double share = panel * (double)most_of((x->rows + 15) / 16, m->threads);
+    double seconds = share * product_rate(m, x->type, p, x->cols, tokens);
+    for (int i = 0; i < FIT_PLACES; i++)
+        read += p->of[i] * all / m->rates.read_bytes_per_s[i];
+    read = read < seconds ? read : seconds;
+    s->memory_s += x->n * read;
+    s->multiply_s += x->n * (seconds - read);
+}
+
+/* head: rows that want logits. */
+static void add_products(fit_step *s, const fit_work *w, const fit_machine *m, const places *p, uint32_t tokens,
+                         uint32_t head)
+{
+    for (uint32_t i = 0; i < w->sizes.n_products; i++) {
+        const model_product *x = &w->sizes.products[i];
+        uint32_t rows = x->of_head ? head : tokens;
+        if (rows)
+            add_product(s, m, x, p, rows);
+    }
+}
+
+/* ---- attention ---- */
+
+static double by_head_dim(const double *rates, uint32_t head_dim)
+{
+    if (head_dim < fit_head_dims[0]) /* a shorter head is a part of the shortest */
+        return rates[0] * head_dim / fit_head_dims[0];
+    if (head_dim > fit_head_dims[FIT_HEAD_DIMS - 1])
+        return rates[FIT_HEAD_DIMS - 1] * head_dim / fit_head_dims[FIT_HEAD_DIMS - 1];
+    return between(fit_head_dims, rates, FIT_HEAD_DIMS, head_dim);
+}
+
+/* Positions that a row at `position` sees, itself included, over all layers. */
+static double seen(const model_spec *s, double position)
+{
+    double all = position + 1, window = s->window && s->window < all ? s->window : all;
+    return s->n_of_kind[MODEL_GLOBAL] * all + s->n_of_kind[MODEL_WINDOW] * window;
+}
+
+/* One row each of `sequences`: heads that share keys are taken together where that leaves work for every thread. */
+static double attend_steps(const fit_work *w, const fit_machine *m, uint32_t sequences, double depth, const places *p)
+{
+    const model_spec *s = &w->spec;
+    uint64_t groups = (uint64_t)sequences * s->n_kv_heads;
+    bool together = groups >= 2 * (uint64_t)m->threads;
+    uint32_t queries = together ? s->n_heads / s->n_kv_heads : 1;
+    double one = by_head_dim(m->rates.attend_one[w->kv], s->head_dim);
+    double four = by_head_dim(m->rates.attend_four[w->kv], s->head_dim);
+    double near = by_head_dim(m->rates.attend_near[w->kv], s->head_dim) * queries;
+    uint32_t first = queries < 4 ? queries : 4;
+    double far = one + (four - one) * (first - 1) / 3 +
+                 by_head_dim(m->rates.attend_near[w->kv], s->head_dim) * (queries - first);
+    uint64_t units = most_of(together ? groups : (uint64_t)sequences * s->n_heads, m->threads);
+    double rate = p->of[FIT_MEMORY] * far + (1 - p->of[FIT_MEMORY]) * near;
+    return (double)units * rate * seen(s, depth);
+}
+
+/* n rows of one sequence from `position` on: in tiles, whose keys lie near. */
+static double attend_block(const fit_work *w, const fit_machine *m, uint32_t n, double position)
+{
+    const model_spec *s = &w->spec;
+    uint32_t group = s->n_heads / s->n_kv_heads, rows = TILE_QUERIES / group < 1 ? 1 : TILE_QUERIES / group;
+    rows = rows < TILE_ROWS ? rows : TILE_ROWS;
+    uint64_t units = (uint64_t)((n + rows - 1) / rows) * s->n_kv_heads;
+    double even = (double)most_of(units, m->threads) * m->threads / (double)units;
+    double rate = by_head_dim(m->rates.attend_near[w->kv], s->head_dim);
+    double at = s->is_encoder ? n - 1 : position + (n - 1) / 2.0;
+    return even * rate * s->n_heads * n * seen(s, at) / m->threads;
+}
+
+/* ---- rows ---- */
+
+/* Norms, quantising, activation, rope and the storing of one row, over all layers, of one thread that does it all:
+ * `prepared` is what every thread does for itself when rows are few, `shared` what is always divided. */
+static void row_costs(const fit_work *w, const fit_machine *m, double *prepared, double *shared)
+{
+    const model_spec *s = &w->spec;
+    const fit_rates *r = &m->rates;
+    double q = (double)s->n_heads * s->head_dim, kv = (double)s->n_kv_heads * s->head_dim, quantise = 0;
+    int formats = 0;
+    for (int f = 0; f < ACT_FORMATS; f++) {
+        if (s->act_formats >> f & 1) {
+            quantise += r->quantise[f];
+            formats++;
+        }
+    }
+    quantise /= formats ? formats : 1;
+    *prepared = s->n_layers * (2.0 * s->n_embd * (r->norm + quantise) + (q + s->n_ff) * quantise);
+    *shared = s->n_layers * (s->n_ff * r->activate + (q + kv) * r->rope + 2 * kv * r->store[w->kv]) +
+              (s->window ? 2 : 1) * s->rope_dim / 2.0 * r->angle;
+}
+
+/* ---- steps ---- */
+
+fit_step fit_expect_decode(const fit_work *w, const fit_machine *m, uint32_t sequences, uint64_t depth)
+{
+    const model_spec *s = &w->spec;
+    fit_step out = { 0 };
+    double prepared, shared;
+    double kv = seen(s, (double)depth) * 2 * s->n_kv_heads *
+                ((double)kernels_page_bytes((enum kernels_kv)w->kv, s->head_dim) / (2 * KERNELS_PAGE));
+    places p = places_of(m, (double)w->sizes.token_bytes + sequences * kv);
+    bool alone = sequences <= MODEL_ALONE_ROWS;
+    add_products(&out, w, m, &p, sequences, sequences);
+    row_costs(w, m, &prepared, &shared);
+    out.attention_s = attend_steps(w, m, sequences, (double)depth, &p);
+    out.rest_s = sequences * (prepared / (alone ? 1 : m->threads) + shared / m->threads);
+    out.sync_s = 2 * m->rates.run + (s->n_layers * (alone ? BARRIERS : SHARED_BARRIERS) + 1) * m->rates.barrier;
+    return out;
+}
+
+fit_step fit_expect_prefill(const fit_work *w, const fit_machine *m, uint32_t n, uint64_t depth)
+{
+    const model_spec *s = &w->spec;
+    fit_step out = { 0 };
+    double prepared, shared;
+    places p = places_of(m, (double)w->sizes.weights_bytes);
+    row_costs(w, m, &prepared, &shared);
+    for (uint32_t done = 0; done < n;) {
+        uint32_t rows = n - done < w->batch ? n - done : w->batch;
+        bool alone = rows <= MODEL_ALONE_ROWS;
+        add_products(&out, w, m, &p, rows, 0);
+        out.attention_s += attend_block(w, m, rows, (double)(depth + done));
+        out.rest_s += rows * (prepared / (alone ? 1 : m->threads) + shared / m->threads);
+        out.sync_s += m->rates.run + (s->n_layers * (alone ? BARRIERS : SHARED_BARRIERS) + 1) * m->rates.barrier;
+        done += rows;
+    }
+    add_products(&out, w, m, &p, 0, 1);
+    out.sync_s += m->rates.run;
+    return out;
+}
