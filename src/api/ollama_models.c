@@ -61,12 +61,6 @@ void api_ollama_tags(api *a, http_request *r)
 
 /* ---- deleting ---- */
 
-static const char *file_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* Only a whole name of the models directory: what begins so, or stands elsewhere, is not meant. */
 static bool delete_named(api *a, const char *name, api_fault *f)
 {
@@ -79,7 +73,7 @@ static bool delete_named(api *a, const char *name, api_fault *f)
     while (i < n && strcmp(files[i].name, name) != 0)
         i++;
     bool ok = i < n || api_refuse(f, FAULT_NOTFOUND, "model", "model '%s' not found", name);
-    if (ok && !api_close_model(a, file_of(files[i].path), false, &n_open)) {
+    if (ok && !api_close_model(a, store_label(&files[i]), false, &n_open)) {
         ok = api_refuse(f, FAULT_DENIED, "model", "model '%s' is answering: it cannot be deleted now", name);
         f->http = 409;
     }
