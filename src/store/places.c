@@ -105,11 +105,11 @@ static bool read_settings(const char *path, char out[STORE_PATH_MAX])
 static status follow(store_scan *s, const char *pointer, char out[STORE_PATH_MAX])
 {
     char home[STORE_PATH_MAX], settings[STORE_PATH_MAX];
-    buf text = BUF_INIT(STORE_PATH_MAX - 1);
+    buf text = BUF_INIT(STORE_TEXT_MAX);
     status st = store_see(s, pointer);
     bool ok = !st && store_read_small(pointer, &text);
     span word = span_trim(span_of(buf_text(&text)));
-    ok = ok && word.n && word.p[0] == '/' && !memchr(word.p, '\0', word.n);
+    ok = ok && word.n && word.n < sizeof home && word.p[0] == '/' && !memchr(word.p, '\0', word.n);
     out[0] = '\0';
     if (ok) {
         memcpy(home, word.p, word.n);

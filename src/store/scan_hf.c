@@ -38,15 +38,17 @@ static bool repo_name(const char *folder, char out[512])
 static status read_main(store_scan *s, const char *folder, repo *r)
 {
     char path[STORE_PATH_MAX];
-    buf text = BUF_INIT(sizeof r->main - 1);
+    buf text = BUF_INIT(STORE_TEXT_MAX);
     r->main[0] = '\0';
     if (!store_join(path, folder, "refs/main"))
         return OK;
     status st = store_see(s, path);
     if (!st && store_read_small(path, &text)) {
         span word = span_trim(span_of(buf_text(&text)));
-        memcpy(r->main, word.p, word.n);
-        r->main[word.n] = '\0';
+        if (word.n < sizeof r->main) {
+            memcpy(r->main, word.p, word.n);
+            r->main[word.n] = '\0';
+        }
     }
     buf_clear(&text);
     return st;
