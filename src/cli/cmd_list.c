@@ -14,10 +14,10 @@
 
 static const usage page = {
     "hearth list [OPTION]...",
-    "Lists the models of the models directory, with --all-places also those that other programs keep: the Hugging Face\n"
-    "cache, Ollama's store, LM Studio's folder. They are used where they lie, by the names that are shown. Headers are\n"
-    "read, weights are not; a damaged file is listed with what is wrong with it. Where a digest is known beforehand,\n"
-    "`hearth verify` compares the file with it.\n\n"
+    "Lists the models of the models directory, with --all-places also those that other programs keep: the Hugging\n"
+    "Face cache, Ollama's store, LM Studio's folder. They are used where they lie, by the names that are shown.\n"
+    "Headers are read, weights are not; a damaged file is listed with what is wrong with it. Where a digest is known\n"
+    "beforehand, `hearth verify` compares the file with it.\n\n"
     "example:\n"
     "  hearth list --all-places\n",
 };
@@ -186,7 +186,7 @@ static int print_text(const list_call *c, const store_model *list, size_t n, err
     if (n)
         print_table(rows, n);
     else
-        printf("No models%s: put GGUF files into the models directory (docs/MODELS.md), or pull some: hearth pull --help\n",
+        printf("No models%s: put GGUF files there (docs/MODELS.md), or pull some: hearth pull --help\n",
                c->all_places ? "" : " in the models directory");
     if (!c->all_places)
         tell_others(n);

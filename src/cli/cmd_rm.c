@@ -9,10 +9,10 @@
 
 static const usage page = {
     "hearth rm [OPTION]... MODEL...",
-    "Removes models of the models directory by their whole names: all files of each, its note, and what an interrupted\n"
-    "`hearth pull` left of it; of a link, the link. Asks before, unless --yes is given. Models that other programs keep\n"
-    "are theirs to remove: it says how. A process that has a model open, a server too, goes on with it: the disk space\n"
-    "is free when that ends (`hearth ps`, `hearth stop MODEL`).\n\n"
+    "Removes models of the models directory by their whole names: all files of each, its note, and what an\n"
+    "interrupted `hearth pull` left of it; of a link, the link. Asks before, unless --yes is given. Models that other\n"
+    "programs keep are theirs to remove: it says how. A process that has a model open, a server too, goes on with it:\n"
+    "the disk space is free when that ends (`hearth ps`, `hearth stop MODEL`).\n\n"
     "example:\n"
     "  hearth rm SmolLM2-135M-Instruct.Q4_1\n",
 };

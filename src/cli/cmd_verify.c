@@ -13,10 +13,10 @@
 
 static const usage page = {
     "hearth verify [OPTION]... MODEL...|--all|--all-places",
-    "Reads models from the disk and compares the SHA-256 of every file with the one that was known beforehand: the note\n"
-    "that `hearth pull` wrote; the names of Ollama's and Hugging Face's blobs. Then the header is checked, and that every\n"
-    "tensor ends inside the file; with --rows every scale and value must be a finite number. Where no digest is known,\n"
-    "that is all that can be said, and it is said. Exit 1 names what is wrong, in which file.\n\n"
+    "Reads models from the disk and compares the SHA-256 of every file with the one that was known beforehand: the\n"
+    "note that `hearth pull` wrote; the names of Ollama's and Hugging Face's blobs. Then the header is checked, and\n"
+    "that every tensor ends inside the file; with --rows every scale and value must be a finite number. Where no\n"
+    "digest is known, that is all that can be said, and it is said. Exit 1 names what is wrong, in which file.\n\n"
     "example:\n"
     "  hearth verify --all --rows\n",
 };

@@ -54,7 +54,7 @@ static bool quant_is(const wanted *w, const store_model *m)
         return false;
     size_t before = (size_t)(quant - w->model), n = (size_t)(end - quant - 1), l = strlen(m->name);
     return l > before + n + 1 && strncasecmp(m->name, w->model, before) == 0 && m->name[before] == '/' &&
-           strncasecmp(m->name + l - n, quant + 1, n) == 0 && strchr("-._", m->name[l - n - 1]);
+           strncasecmp(m->name + l - n, quant + 1, n) == 0 && strchr("-./", m->name[l - n - 1]);
 }
 
 /* How near a name has to come. */

@@ -1,18 +1,16 @@
-/* note.c: FILE.gguf.json, which `hearth pull` writes beside a model's (first) file, and what is known of a model's parts
- * beforehand: by the note; by the names of Ollama's and Hugging Face's blobs, which are their contents' SHA-256.
+/* note.c: FILE.gguf.json, which `hearth pull` writes beside a model's (first) file, and what is known of a model's
+ * parts beforehand: by the note; by the names of Ollama's and Hugging Face's blobs, their contents' SHA-256.
  *
  *   {"hearth": 1, "source", "url", "revision", "sha256", "bytes", "etag", "licence", "pulled"}
  *   split models: "files": [{"name", "bytes", "sha256"}] instead of "sha256" and "bytes"
  *
  * Other keys are let be. */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/mem.h"
 #include "base/str.h"
 #include "store/store_int.h"
 
@@ -104,19 +102,22 @@ static status by_note(store_expected *out, const store_note *n, const char *file
     return fail(err, E_FORMAT, "the note does not name the file %s", file);
 }
 
-/* blobs/HEX or blobs/sha256-HEX, where the path leads. */
+/* Ollama's path is blobs/sha256-HEX; Hugging Face's is a link to blobs/HEX. */
 static void by_blob(store_expected *out, const store_model *m, const char *path)
 {
-    char *real = realpath(path, NULL);
-    const char *slash = real ? strrchr(real, '/') : NULL, *name = slash ? slash + 1 : "";
+    char to[STORE_PATH_MAX];
     bool ollama = m->place == STORE_OLLAMA;
+    ssize_t n = ollama ? 0 : readlink(path, to, sizeof to - 1);
+    if (n < 0)
+        return; /* a copy */
+    to[n] = '\0';
+    const char *slash = strrchr(ollama ? path : to, '/'), *name = slash ? slash + 1 : "";
     if (ollama)
         name = str_starts(name, "sha256-") ? name + 7 : "";
     if (store_is_sha256(name)) {
         memcpy(out->sha256, name, 65);
         out->from = ollama ? "its name in Ollama's store" : "its name in the Hugging Face cache";
     }
-    free(real); /* the C library's */
 }
 
 status store_expect(store_expected *out, const store_model *m, const store_note *n, unsigned i, error *err)

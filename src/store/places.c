@@ -1,10 +1,10 @@
 /* places.c: where other programs keep models, as a table. Sources:
- *   hf        https://huggingface.co/docs/hub/local-cache (HF_HUB_CACHE, HF_HOME; the default follows XDG_CACHE_HOME, and
- *             HUGGINGFACE_HUB_CACHE is the older name: huggingface_hub's constants.py)
- *   ollama    https://github.com/ollama/ollama/blob/main/docs/faq.md, "Where are models stored?": OLLAMA_MODELS; of the
- *             user ~/.ollama/models, of the system service /usr/share/ollama/.ollama/models
- *   lmstudio  https://github.com/lmstudio-ai/lms, src/modelsFolder.ts: `downloadsFolder` of settings.json in LM Studio's
- *             home, which ~/.lmstudio-home-pointer names; otherwise models/ of the home: ~/.lmstudio, earlier
+ *   hf        https://huggingface.co/docs/hub/local-cache (HF_HUB_CACHE, HF_HOME; the default follows XDG_CACHE_HOME,
+ *             and HUGGINGFACE_HUB_CACHE is the older name: huggingface_hub's constants.py)
+ *   ollama    https://github.com/ollama/ollama/blob/main/docs/faq.md, "Where are models stored?": OLLAMA_MODELS; of
+ *             the user ~/.ollama/models, of the system service /usr/share/ollama/.ollama/models
+ *   lmstudio  https://github.com/lmstudio-ai/lms, src/modelsFolder.ts: `downloadsFolder` of settings.json in LM
+ *             Studio's home, which ~/.lmstudio-home-pointer names; otherwise models/ of the home: ~/.lmstudio, earlier
  *             ~/.cache/lm-studio */
 #include <stdlib.h>
 #include <string.h>

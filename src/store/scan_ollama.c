@@ -4,9 +4,9 @@
  *   ROOT/manifests/HOST/NAMESPACE/MODEL/TAG      before one of the same name here
  *   ROOT/blobs/sha256-HEX                        what its layers name: {"mediaType", "digest": "sha256:HEX", "size"}
  *
- * The weights are the layer application/vnd.ollama.image.model. A list of manifests has one for each runner, whole or by
- * its digest; that of the runners of GGUF files counts. Names are shown as `ollama list` does: without the default host
- * registry.ollama.ai and namespace library. */
+ * The weights are the layer application/vnd.ollama.image.model. A list of manifests has one for each runner, whole or
+ * by its digest; that of the runners of GGUF files counts. Names are shown as `ollama list` does: without the default
+ * host registry.ollama.ai and namespace library. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
