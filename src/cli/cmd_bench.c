@@ -140,22 +140,26 @@ static void print_result(const speed_result *r)
 
 /* ---- the ledger ---- */
 
+static status keep_rate(ledger *l, const char *run, const char *what, uint32_t n, const speed_rate *r, error *err)
+{
+    char name[80];
+    snprintf(name, sizeof name, "bench_%s_%u", what, n);
+    status s = ledger_append_fact(l, run, name, r->median, "1/s", err);
+    snprintf(name, sizeof name, LEDGER_PREDICTED "bench_%s_%u", what, n);
+    return s || !(r->expected > 0) ? s : ledger_append_fact(l, run, name, r->expected, "1/s", err);
+}
+
 static status keep_rows(ledger *l, const char *run, const speed_result *r, error *err)
 {
-    char name[64];
     status s = OK;
     for (uint32_t i = 0; !s && i < r->n_depths; i++) {
         const speed_depth *d = &r->depths[i];
-        snprintf(name, sizeof name, "bench_prefill_tokens_per_s_at_%u", d->depth);
-        s = ledger_append_fact(l, run, name, d->prefill.median, "1/s", err);
-        snprintf(name, sizeof name, "bench_decode_tokens_per_s_at_%u", d->depth);
+        s = keep_rate(l, run, "prefill_tokens_per_s_at", d->depth, &d->prefill, err);
         if (!s)
-            s = ledger_append_fact(l, run, name, d->decode.median, "1/s", err);
+            s = keep_rate(l, run, "decode_tokens_per_s_at", d->depth, &d->decode, err);
     }
-    for (uint32_t i = 0; !s && i < r->n_batches; i++) {
-        snprintf(name, sizeof name, "bench_decode_tokens_per_s_of_%u", r->batches[i].sequences);
-        s = ledger_append_fact(l, run, name, r->batches[i].decode.median, "1/s", err);
-    }
+    for (uint32_t i = 0; !s && i < r->n_batches; i++)
+        s = keep_rate(l, run, "decode_tokens_per_s_of", r->batches[i].sequences, &r->batches[i].decode, err);
     return s;
 }
 
