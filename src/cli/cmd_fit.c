@@ -62,25 +62,22 @@ static void instead_of(const fit_call *c, const fit_subject *s, uint32_t largest
     snprintf(text + strlen(text), bytes - strlen(text), "\n");
 }
 
-static void loss_of(const fit_call *c, const fit_subject *s, const fit_model *f, char text[FIT_LOSS_LONG])
+static bool loss_of(const fit_call *c, const fit_subject *s, const fit_model *f, catalogue_loss_row *row)
 {
-    catalogue_loss_row row;
     const catalogue_model *m = s->entry ? s->entry : fit_entry_of(c->known, s->name);
-    text[0] = '\0';
-    if (fit_loss_find(c->known, f->file_type, m, &row))
-        fit_loss_long(&row, text);
+    return fit_loss_find(c->known, f->file_type, m, f->n_params, row);
 }
 
 static status show_one(fit_call *c, const fit_subject *s, const fit_model *f, error *err)
 {
-    char instead[256] = "", loss[FIT_LOSS_LONG];
+    char instead[256] = "";
+    catalogue_loss_row loss;
     fit_page p = { .subject = s, .model = f, .n_sessions = c->options.n_sessions ? c->options.n_sessions : 1,
-                   .instead = instead, .loss = loss };
+                   .instead = instead, .loss = loss_of(c, s, f, &loss) ? &loss : NULL };
     status st = fit_subject_largest(s, &c->options, &c->machine, &p.largest, err);
     if (st)
         return st;
     c->all_fit &= f->fits;
-    loss_of(c, s, f, loss);
     if (!f->fits)
         instead_of(c, s, p.largest, instead, sizeof instead);
     if (c->json)
@@ -102,7 +99,8 @@ static status explain_one(fit_call *c, const fit_subject *s, error *err)
     } else {
         fit_why(&changes->facts, &text);
         st = buf_ok(&text, "the explanation", err);
-        printf("\n%s", st ? "" : buf_text(&text));
+        printf("\n");
+        fit_show_text(st ? "" : buf_text(&text));
     }
     buf_clear(&text);
     fit_changes_free(&changes);
@@ -225,6 +223,7 @@ static status open_call(fit_call *c, error *err)
     c->rows.catalogue = c->known;
     c->rows.engine = &c->options;
     c->rows.machine = &c->machine;
+    c->rows.best_only = !c->all && !c->json;
     c->rows.kind = c->kind;
     c->rows.licence = c->licence;
     return st;

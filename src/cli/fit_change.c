@@ -1,6 +1,5 @@
 #include "cli/fit_change.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -18,25 +17,12 @@ typedef struct asker {
     const catalogue_model *entry; /* of the subject, or what a file is probably of; NULL */
 } asker;
 
-const catalogue_model *fit_entry_of(const catalogue *c, const char *file_name)
-{
-    const catalogue_model *best = NULL;
-    for (size_t i = 0; i < catalogue_n(c); i++) {
-        const catalogue_model *m = catalogue_at(c, i);
-        size_t n = strlen(m->name);
-        if (strncasecmp(file_name, m->name, n) == 0 && !isalnum((unsigned char)file_name[n]) &&
-            (!best || n > strlen(best->name)))
-            best = m;
-    }
-    return best;
-}
-
-static void say_loss(const asker *a, const char *type, const catalogue_model *m, fit_other *out)
+static void say_loss(const asker *a, const catalogue_model *m, fit_other *out)
 {
     catalogue_loss_row row;
     char text[FIT_LOSS_LONG];
-    if (fit_loss_find(a->o->catalogue, type, m, &row))
-        snprintf(out->loss, sizeof out->loss, "%.*s", (int)sizeof out->loss - 1, fit_loss_long(&row, text));
+    if (fit_loss_find(a->o->catalogue, out->model->file_type, m, out->model->n_params, &row))
+        snprintf(out->loss, sizeof out->loss, "%s", fit_loss_long(&row, text));
 }
 
 /* Judges s under these options on this machine. */
@@ -51,7 +37,7 @@ static status ask(asker *a, const fit_subject *s, const engine_options *o, const
         return st;
     a->c->n++;
     out->model = f;
-    say_loss(a, f->file_type, s == a->s ? a->entry : s->entry, out);
+    say_loss(a, s == a->s ? a->entry : s->entry, out);
     return OK;
 }
 

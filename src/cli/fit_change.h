@@ -15,9 +15,6 @@ typedef struct fit_changes {
     size_t n;
 } fit_changes;
 
-/* The entry that a file is probably of, by its name; NULL: none. */
-const catalogue_model *fit_entry_of(const catalogue *c, const char *file_name);
-
 /* Free with fit_changes_free. */
 status fit_changes_read(fit_changes **out, const fit_subject *s, const fit_rows_options *o, error *err) MUST_CHECK;
 void fit_changes_free(fit_changes **c);

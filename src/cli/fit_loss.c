@@ -4,18 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "quant/mix.h"
-
-bool fit_loss_find(const catalogue *c, const char *type, const catalogue_model *m, catalogue_loss_row *out)
+bool fit_loss_find(const catalogue *c, const char *type, const catalogue_model *m, uint64_t params,
+                   catalogue_loss_row *out)
 {
-    static const catalogue_model any = { .name = "" };
-    const quant_mix *mix = quant_mix_find(type); /* a file whose matrices are mostly Q4_K is a Q4_K_M, as a rule */
-    return catalogue_loss(c, type, m ? m : &any, out) || (mix && catalogue_loss(c, mix->name, m ? m : &any, out));
-}
-
-static bool is_perplexity(const catalogue_loss_row *r)
-{
-    return strcmp(r->measure, "ppl") == 0;
+    const catalogue_model like = { .name = "", .params = (double)params };
+    return catalogue_loss(c, type, m ? m : &like, out);
 }
 
 static bool same_model(const catalogue_loss_row *r, const catalogue_model *m)
@@ -26,7 +19,7 @@ static bool same_model(const catalogue_loss_row *r, const catalogue_model *m)
 char *fit_loss_short(const catalogue_loss_row *r, const catalogue_model *m, char text[FIT_LOSS_SHORT])
 {
     const char *mark = same_model(r, m) ? "" : "?";
-    if (is_perplexity(r))
+    if (!r->is_divergence)
         snprintf(text, FIT_LOSS_SHORT, "%.1f %%%s", 100 * r->loss, mark);
     else
         snprintf(text, FIT_LOSS_SHORT, "%.3f%s", r->loss, mark);
@@ -35,21 +28,22 @@ char *fit_loss_short(const catalogue_loss_row *r, const catalogue_model *m, char
 
 char *fit_loss_long(const catalogue_loss_row *r, char text[FIT_LOSS_LONG])
 {
-    if (is_perplexity(r))
-        snprintf(text, FIT_LOSS_LONG, "%+.1f %% perplexity (%.40s: %.4g instead of %.4g; %.72s)", 100 * r->loss, r->model,
-                 r->value, r->base, r->page);
+    const char *with = r->imatrix ? ", with an importance matrix" : "";
+    if (!r->is_divergence)
+        snprintf(text, FIT_LOSS_LONG, "%+.1f %% perplexity (measured on %.32s%s)", 100 * r->loss, r->model, with);
     else
-        snprintf(text, FIT_LOSS_LONG, "%.4f nats a token (%.40s, mean divergence; %.72s)", r->loss, r->model, r->page);
+        snprintf(text, FIT_LOSS_LONG, "%.4f nats a token (divergence, measured on %.32s%s)", r->loss, r->model, with);
     return text;
 }
 
 js *fit_loss_js(const catalogue_loss_row *r)
 {
     js *o = js_object();
-    js_set(o, "measure", js_new_string(r->measure));
+    js_set(o, "measure", js_new_string(r->is_divergence ? "kld" : "ppl"));
     js_set(o, "loss", js_new_double(r->loss));
     js_set(o, "value", js_new_double(r->value));
-    js_set(o, "base", js_new_double(r->base));
+    js_set(o, "base", r->is_divergence ? js_null() : js_new_double(r->base));
+    js_set(o, "importance_matrix", js_new_bool(r->imatrix));
     js_set(o, "model", js_new_string(r->model));
     js_set(o, "page", js_new_string(r->page));
     return o;

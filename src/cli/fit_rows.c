@@ -1,5 +1,7 @@
 #include "cli/fit_rows.h"
 
+#include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,19 @@ const char *fit_class_name(fit_class c)
 
 /* ---- one row ---- */
 
+const catalogue_model *fit_entry_of(const catalogue *c, const char *file_name)
+{
+    const catalogue_model *best = NULL;
+    for (size_t i = 0; i < catalogue_n(c); i++) {
+        const catalogue_model *m = catalogue_at(c, i);
+        size_t n = strlen(m->name);
+        if (strncasecmp(file_name, m->name, n) == 0 && !isalnum((unsigned char)file_name[n]) &&
+            (!best || n > strlen(best->name)))
+            best = m;
+    }
+    return best;
+}
+
 static fit_class class_of(const fit_row *r)
 {
     uint32_t least = r->context_train < FIT_CONTEXT_LEAST ? r->context_train : FIT_CONTEXT_LEAST;
@@ -33,13 +48,14 @@ static fit_class class_of(const fit_row *r)
     return r->has_loss && r->loss.loss > FIT_LOSS_MOST ? FIT_LOSSY : FIT_GOOD;
 }
 
-static void describe(fit_row *r, const fit_subject *s, const fit_model *f)
+static void describe(fit_row *r, const fit_subject *s, const fit_model *f, const catalogue *c)
 {
-    const catalogue_model *m = s->entry;
+    const catalogue_model *m = s->entry, *like = m ? m : fit_entry_of(c, s->name);
     snprintf(r->name, sizeof r->name, "%s", s->name);
     snprintf(r->type, sizeof r->type, "%s", f->file_type);
-    snprintf(r->kind, sizeof r->kind, "%s", m ? catalogue_kind_name(m->kind) : f->work.spec.is_encoder ? "embedding" : "");
+    snprintf(r->kind, sizeof r->kind, "%s", like ? catalogue_kind_name(like->kind) : f->work.spec.is_encoder ? "embedding" : "");
     snprintf(r->licence, sizeof r->licence, "%s", m ? m->licence : "");
+    snprintf(r->released, sizeof r->released, "%s", like && like->released ? like->released : "");
     r->present = s->present;
     r->entry = m;
     r->unproved = m && m->unproved[CATALOGUE_SHAPE];
@@ -62,8 +78,8 @@ status fit_row_fill(fit_row *out, const fit_subject *s, const fit_rows_options *
     status st = f ? fit_subject_judge(s, o->engine, o->machine, f, err)
                   : fail(err, E_NOMEM, "no memory to judge %s", s->name);
     if (!st) {
-        describe(&r, s, f);
-        r.has_loss = fit_loss_find(o->catalogue, r.type, s->entry, &r.loss);
+        describe(&r, s, f, o->catalogue);
+        r.has_loss = fit_loss_find(o->catalogue, r.type, s->entry, r.params, &r.loss);
         st = fit_subject_largest(s, o->engine, o->machine, &r.largest, err);
     }
     mem_free(f);
@@ -127,7 +143,8 @@ static status collect_present(fit_rows *t, const fit_rows_options *o, error *err
 static status collect_entry(fit_rows *t, const catalogue_model *m, const fit_rows_options *o, error *err)
 {
     status st = OK;
-    for (const char *const *type = o->types; !st && *type; type++) {
+    bool found = false;
+    for (const char *const *type = o->types; !st && !found && *type; type++) {
         fit_subject s = { 0 };
         error why = { 0 };
         status one = fit_subject_entry(&s, m, *type, &why);
@@ -135,6 +152,7 @@ static status collect_entry(fit_rows *t, const catalogue_model *m, const fit_row
             one = add(t, &s, o, &why);
         fit_subject_close(&s);
         st = passed_over(one, &why, err);
+        found = o->best_only && !one && t->rows[t->n - 1].class == FIT_GOOD;
     }
     t->n_models++;
     return st;
@@ -149,7 +167,7 @@ status fit_rows_collect(fit_rows *out, const fit_rows_options *o, error *err)
 {
     fit_rows t = { 0 };
     status st = o->kind || o->licence ? OK : collect_present(&t, o, err);
-    for (size_t i = 0; !st && !o->present_only && i < catalogue_n(o->catalogue); i++)
+    for (size_t i = 0; !st && i < catalogue_n(o->catalogue); i++)
         if (wanted(catalogue_at(o->catalogue, i), o))
             st = collect_entry(&t, catalogue_at(o->catalogue, i), o, err);
     if (st)
@@ -177,6 +195,12 @@ static int kind_rank(const fit_row *r)
                                                                                                  : 0;
 }
 
+/* Half octaves: 5.1 to 7.2 billion parameters are of one class, 7.2 to 10.2 of the next. */
+static int size_class(const fit_row *r)
+{
+    return (int)lround(2 * log2(r->params ? (double)r->params : 1));
+}
+
 static int first_more(double a, double b)
 {
     return (a < b) - (a > b);
@@ -191,6 +215,10 @@ static int by_rank(const fit_row *a, const fit_row *b)
         c = first_more(a->decode_per_s, b->decode_per_s);
     if (!c && a->class == FIT_NOT)
         c = first_more((double)a->have_bytes - (double)a->need_bytes, (double)b->have_bytes - (double)b->need_bytes);
+    if (!c)
+        c = size_class(b) - size_class(a);
+    if (!c)
+        c = strcmp(b->released, a->released);
     if (!c)
         c = first_more((double)a->params, (double)b->params);
     if (!c)
@@ -234,7 +262,9 @@ void fit_rows_sort(fit_rows *r, bool by_quality)
 status fit_best_type(const catalogue_model *m, const fit_rows_options *o, char type[16], error *err)
 {
     fit_rows t = { 0 };
-    status st = collect_entry(&t, m, o, err);
+    fit_rows_options best = *o;
+    best.best_only = true;
+    status st = collect_entry(&t, m, &best, err);
     if (!st && !t.n)
         st = fail(err, E_UNSUPPORTED, "%s: none of its types of weights can be judged", m->name);
     if (!st) {
@@ -281,6 +311,7 @@ js *fit_row_js(const fit_row *r)
     js_set(o, "type", js_new_string(r->type));
     js_set(o, "kind", text_or_null(r->kind));
     js_set(o, "licence", text_or_null(r->licence));
+    js_set(o, "released", text_or_null(r->released));
     js_set(o, "present", js_new_bool(r->present));
     js_set(o, "path", text_or_null(r->path));
     js_set(o, "best", js_new_bool(r->best));

@@ -5,9 +5,10 @@
  *   1. the class below
  *   2. where a task was named and one of two was measured on it: the measured one; of two the higher pass rate
  *   3. what talks, then base models, then what only makes vectors
- *   4. FIT_SLOW: the faster; FIT_NOT: the one that lacks less; else more parameters, then more bytes (smaller loss)
+ *   4. FIT_SLOW: the faster; FIT_NOT: the one that lacks less; else the larger class of parameters (each is 1.4 times
+ *      the one below), in a class the newer model, of one model the more bytes (smaller loss)
  *   5. the one that is present, then the name
- * A model's best row is its first in this order. */
+ * A model's best row is its first in this order; types are looked at from the largest, so the first good one is it. */
 #ifndef CLI_FIT_ROWS_H
 #define CLI_FIT_ROWS_H
 
@@ -33,6 +34,7 @@ typedef struct fit_quality {
 
 typedef struct fit_row {
     char name[256], type[16], kind[16], licence[64];
+    char released[16];             /* "2025-04"; of a present file that of the entry whose name it bears; "": not known */
     bool present, unproved;        /* unproved: a fact that the figures follow from was found on no page */
     const catalogue_model *entry;  /* NULL: of no entry. Borrowed */
     char *path;                    /* present: its (first) file */
@@ -61,7 +63,7 @@ typedef struct fit_rows_options {
     const fit_machine *machine;
     const char *const *types; /* of catalogue models; NULL-terminated */
     const char *kind, *licence; /* NULL: all. Of present models neither is known: they are then left out */
-    bool present_only;
+    bool best_only; /* of an entry no type after the first that is good: what follows in the order is never its best */
 } fit_rows_options;
 
 /* Judges all; damaged files are told on standard error and left out. */
@@ -69,6 +71,9 @@ status fit_rows_collect(fit_rows *out, const fit_rows_options *o, error *err) MU
 /* Sorts, and marks each model's best. */
 void fit_rows_sort(fit_rows *r, bool by_quality);
 void fit_rows_close(fit_rows *r);
+
+/* The entry that a file is probably of, by its name; NULL: none. */
+const catalogue_model *fit_entry_of(const catalogue *c, const char *file_name);
 
 /* One subject's row. */
 status fit_row_fill(fit_row *out, const fit_subject *s, const fit_rows_options *o, error *err) MUST_CHECK;

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/fit_loss.h"
 #include "quant/quant.h"
 
 /* ---- the machine ---- */
@@ -53,47 +54,47 @@ void fit_show_machine(const fit_machine *m, const fit_past *past)
 static void show_row(const char *name, uint64_t bytes, const char *what)
 {
     char human[24];
-    printf("  %-10s %14" PRIu64 "  %10s  %s\n", name, bytes, str_human_bytes(human, bytes), what);
+    printf("  %-10s %14" PRIu64 " %10s  %s\n", name, bytes, str_human_bytes(human, bytes), what);
 }
 
 static void show_more(const char *what)
 {
-    printf("  %38s  %s\n", "", what);
+    printf("  %37s  %s\n", "", what);
 }
 
-/* "Q4_1 90.2 MiB, F32 144 KiB, tables 9 KiB" */
+/* A line for each type that weights are kept in. */
 static void show_weights(const fit_model *f)
 {
-    buf b = BUF_INIT(4096);
-    char human[24];
+    char text[64], human[24];
     uint64_t rest = f->budget.weights_bytes;
+    show_row("weights", f->budget.weights_bytes, "of these:");
     for (uint32_t t = 0; t < KERNELS_TYPES; t++) {
         uint64_t n = f->work.sizes.type_bytes[t];
         rest -= n;
+        snprintf(text, sizeof text, "%s %s", quant_name(t), str_human_bytes(human, n));
         if (n)
-            buf_printf(&b, "%s %s, ", quant_name(t), str_human_bytes(human, n));
+            show_more(text);
     }
-    buf_printf(&b, "tables %s", str_human_bytes(human, rest));
-    show_row("weights", f->budget.weights_bytes, buf_text(&b));
-    buf_clear(&b);
+    snprintf(text, sizeof text, "tables %s", str_human_bytes(human, rest));
+    show_more(text);
 }
 
 static void show_kv(const fit_model *f, uint32_t n_sessions)
 {
-    static const char *const kinds[ENGINE_KINDS] = { "see everything", "see a window" };
-    char text[160], page[24];
-    snprintf(text, sizeof text, "%u x %u positions in %s, in pages of 64:", n_sessions, f->context, f->kv_type);
+    char text[96], page[24];
+    snprintf(text, sizeof text, "%u x %u positions, %s, pages of 64:", n_sessions, f->context, f->kv_type);
     show_row("KV", f->budget.kv_bytes, text);
     for (int k = 0; k < ENGINE_KINDS; k++) {
         const engine_pages *p = &f->budget.pages[k];
-        if (!p->page_bytes)
-            continue;
-        snprintf(text, sizeof text, "%u of %s, for layers that %s%s", p->n_pages, str_human_bytes(page, p->page_bytes),
-                 kinds[k], k == ENGINE_WINDOW ? "" : f->budget.window ? " before" : "");
+        int n = snprintf(text, sizeof text, "%u x %s that see ", p->n_pages, str_human_bytes(page, p->page_bytes));
         if (k == ENGINE_WINDOW)
-            snprintf(text + strlen(text), sizeof text - strlen(text), " of %u", f->budget.window);
-        show_more(text);
+            snprintf(text + n, sizeof text - (size_t)n, "a window of %u", f->budget.window);
+        else
+            snprintf(text + n, sizeof text - (size_t)n, "everything");
+        if (p->page_bytes)
+            show_more(text);
     }
+    show_row("cache", 0, "prompts' remembered pages are in KV");
 }
 
 static void show_sum(const fit_model *f)
@@ -120,16 +121,15 @@ static void show_fits(const fit_page *p)
 void fit_show_page(const fit_page *p)
 {
     const fit_model *f = p->model;
-    char human[24];
+    char human[24], loss[FIT_LOSS_LONG];
     printf("\n%s%s%s  %s, %s, %.0fM parameters, %s%s\n", cli_style(1, "\033[1m"), f->name, cli_style(1, "\033[0m"),
            f->arch, f->file_type, (double)f->n_params / 1e6, str_human_bytes(human, f->file_bytes),
            p->subject->present ? " on disk" : ", not downloaded");
     show_weights(f);
     show_kv(f, p->n_sessions);
-    show_row("cache", 0, "remembered beginnings of prompts (prefix pages) lie within KV");
     show_row("scratch", f->budget.scratch_bytes, "activations, logits, sampling");
-    show_row("vocabulary", f->budget.vocab_bytes, "tokens, merges, grammars' view of them: at most");
-    show_row("process", f->process_bytes, "program, libraries, stacks, pages of the file");
+    show_row("vocabulary", f->budget.vocab_bytes, "tokens, merges: at most");
+    show_row("process", f->process_bytes, "program, stacks, pages of the file");
     show_sum(f);
     show_fits(p);
     if (f->work.spec.is_encoder)
@@ -137,8 +137,33 @@ void fit_show_page(const fit_page *p)
     else
         printf("  expected   decode %.1f tokens/s (%.1f with a full context), prefill %.0f tokens/s\n", f->decode_per_s,
                f->decode_full_per_s, f->prefill_per_s);
-    if (p->loss[0])
-        printf("  loss       %s\n", p->loss);
+    if (p->loss)
+        printf("  loss       %s\n             %s\n", fit_loss_long(p->loss, loss), p->loss->page);
+}
+
+/* Where the next line of at most `width` ends: at its last blank, at its end, or, for a word that is longer, behind it. */
+static size_t line_end(const char *text, size_t width)
+{
+    size_t end = strcspn(text, "\n"), at = end;
+    while (at > width) {
+        size_t before = at;
+        while (at > 0 && text[at - 1] != ' ')
+            at--;
+        if (at == 0)
+            return before;
+        at--;
+    }
+    return at;
+}
+
+void fit_show_text(const char *text)
+{
+    while (*text) {
+        size_t n = line_end(text, 79);
+        printf("%.*s\n", (int)n, text);
+        text += n;
+        text += *text == ' ' || *text == '\n';
+    }
 }
 
 /* ---- the same as data ---- */
@@ -179,6 +204,6 @@ js *fit_page_js(const fit_page *p)
     js_set(o, "kv_pages", pages_js(p->model));
     js_set(o, "parallel", js_new_int(p->n_sessions));
     js_set(o, "largest_context", js_new_int(p->largest));
-    js_set(o, "loss", p->loss[0] ? js_new_string(p->loss) : js_null());
+    js_set(o, "loss", p->loss ? fit_loss_js(p->loss) : js_null());
     return o;
 }

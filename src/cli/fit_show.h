@@ -14,8 +14,10 @@ typedef struct fit_page {
     uint32_t n_sessions;  /* conversations at once */
     uint32_t largest;     /* the largest context that fits; 0: none */
     const char *instead;  /* it does not fit: what would, a line or more, each ends with a line break; "" */
-    const char *loss;     /* of its type of weights, in words; "" */
+    const catalogue_loss_row *loss; /* of its type of weights; NULL: not known */
 } fit_page;
+/* Text in lines of at most 79 characters, broken at blanks; a paragraph ends with a line break. */
+void fit_show_text(const char *text);
 void fit_show_page(const fit_page *p);
 /* The page's facts: fit_model_js's, and the parts of weights and KV. NULL without memory. */
 js *fit_page_js(const fit_page *p);

@@ -67,6 +67,59 @@ status fit_subject_judge(const fit_subject *s, const engine_options *o, const fi
     return OK;
 }
 
+/* What a search knows: need_bytes at two contexts, in steps of 64; it fits at low and not at high. */
+typedef struct bounds {
+    uint32_t low, high;
+    uint64_t need_low, need_high;
+} bounds;
+
+/* Bytes grow with the context, mostly in proportion (not where a window fills): the guess is where the line between the
+ * bounds meets what there is. Every other step halves, so that a bad line costs little. */
+static uint32_t guess(const bounds *b, uint64_t have, bool halve)
+{
+    double part = b->need_high > b->need_low ? ((double)have - (double)b->need_low) /
+                                                   ((double)b->need_high - (double)b->need_low) : 0;
+    uint32_t width = b->high - b->low, at = halve ? width / 2 : (uint32_t)(part * width);
+    return b->low + (at < 1 ? 1 : at > width - 1 ? width - 1 : at);
+}
+
+static status judge_at(const fit_subject *s, engine_options *o, uint32_t context, const fit_machine *m, fit_model *f,
+                       error *err)
+{
+    o->context = context;
+    return fit_subject_judge(s, o, m, f, err);
+}
+
+static status search(const fit_subject *s, engine_options *o, const fit_machine *m, fit_model *f, uint32_t *out,
+                     error *err)
+{
+    enum { STEP = 64 };
+    bounds b = { .low = 1, .high = f->context_train / STEP + 1, .need_high = f->need_bytes };
+    status st = judge_at(s, o, STEP, m, f, err);
+    if (st || !f->fits)
+        return st;
+    b.need_low = f->need_bytes;
+    for (int i = 0; !st && b.high - b.low > 1; i++) {
+        uint32_t at = guess(&b, f->have_bytes, i % 2 == 1);
+        st = judge_at(s, o, at * STEP, m, f, err);
+        if (f->fits) {
+            b.low = at;
+            b.need_low = f->need_bytes;
+            if (b.high - b.low > 1 && !st && i % 2 == 0) { /* the line is mostly right: one step on it fits no more */
+                st = judge_at(s, o, (at + 1) * STEP, m, f, err);
+                b.low += f->fits;
+                b.high = f->fits ? b.high : at + 1;
+                *(f->fits ? &b.need_low : &b.need_high) = f->need_bytes;
+            }
+        } else {
+            b.high = at;
+            b.need_high = f->need_bytes;
+        }
+    }
+    *out = b.low * STEP;
+    return st;
+}
+
 status fit_subject_largest(const fit_subject *s, const engine_options *o, const fit_machine *m, uint32_t *out,
                            error *err)
 {
@@ -76,26 +129,13 @@ status fit_subject_largest(const fit_subject *s, const engine_options *o, const 
     *out = 0;
     if (!f)
         return fail(err, E_NOMEM, "no memory to judge %s", s->name);
-    at.context = 0;
-    status st = fit_subject_judge(s, &at, &quiet, f, err);
-    uint32_t most = st ? 0 : f->context_train;
-    at.context = most;
+    status st = judge_at(s, &at, 0, &quiet, f, err);
     if (!st)
-        st = fit_subject_judge(s, &at, &quiet, f, err);
+        st = judge_at(s, &at, f->context_train, &quiet, f, err);
     if (!st && f->fits)
-        *out = most;
-    uint32_t low = 0, high = st || f->fits ? 0 : most / 64;
-    while (!st && low < high) {
-        uint32_t middle = low + (high - low + 1) / 2;
-        at.context = middle * 64;
-        st = fit_subject_judge(s, &at, &quiet, f, err);
-        if (!st && f->fits)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    if (!st && low)
-        *out = low * 64;
+        *out = f->context; /* an encoder's may be less than it was trained for */
+    else if (!st)
+        st = search(s, &at, &quiet, f, out, err);
     mem_free(f);
     return st;
 }

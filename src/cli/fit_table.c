@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/fit_loss.h"
 
@@ -53,12 +52,12 @@ static const char *rate_text(double rate, char text[16])
     return text;
 }
 
-static void print_quality(const fit_quality *q)
+static void print_quality(const fit_quality *q, bool wide)
 {
     char text[40] = "-";
     if (q->n)
         snprintf(text, sizeof text, "%.0f %% [%.0f, %.0f] of %u", 100 * q->pass, 100 * q->lower, 100 * q->upper, q->n);
-    printf("  %-23s", text);
+    printf("  %-*s", wide ? 23 : 0, text);
 }
 
 static void print_reason(const fit_row *r)
@@ -80,26 +79,25 @@ static void print_row(const table *t, const fit_row *r)
     printf(" %-7s %9s %8s %7s", r->type, str_human_bytes(bytes, r->file_bytes), context,
            rate_text(r->decode_per_s, decode));
     if (t->o->task)
-        print_quality(&r->quality);
+        print_quality(&r->quality, t->o->wide);
     else if (r->class == FIT_NOT && !t->o->wide)
         print_reason(r);
     else
-        printf(" %7s  %-8s", rate_text(r->prefill_per_s, prefill), loss);
-    if (t->o->wide)
+        printf(" %7s  %-*s", rate_text(r->prefill_per_s, prefill), t->o->wide ? 8 : 0, loss);
+    if (t->o->wide) {
         printf(" %9s %9u   %s", str_human_bytes(need, r->need_bytes), r->context_train, r->licence);
-    if (t->o->wide)
         print_reason(r);
+    }
     printf("\n");
 }
 
-static void print_foot(const table *t, const fit_rows *rows, size_t n_left)
+static void print_foot(const table *t, size_t n_left)
 {
     if (n_left)
-        printf("\n%zu more: --all shows every type of every model.", n_left);
-    printf("%s* is here, ? rests on something unproved, - is not known. context: the largest that fits\n"
+        printf("\n%zu more models: --all shows them, in every type.", n_left);
+    printf("\n* is here, ? rests on something unproved, - is not known. context: the largest that fits\n"
            "now. decode, prefill: predicted tokens/s. %s docs/FIT.md\n",
-           n_left ? "\n" : "\n", t->o->task ? "right: cases of the task, measured." : "loss: of perplexity, by the type.");
-    (void)rows;
+           t->o->task ? "right: cases of the task, measured." : "loss: of perplexity, by the type.");
 }
 
 void fit_table_print(const fit_rows *rows, const fit_table_options *o)
@@ -120,5 +118,5 @@ void fit_table_print(const fit_rows *rows, const fit_table_options *o)
         print_row(&t, r);
         shown++;
     }
-    print_foot(&t, rows, left);
+    print_foot(&t, left);
 }

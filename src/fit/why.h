@@ -30,8 +30,8 @@ const char *fit_limit_name(fit_limit l);
 /* The largest term of a step, and its share of the whole (0: the step takes no time). */
 fit_limit fit_limit_of(const fit_step *s, double *share);
 
-/* What a type of weights costs in quality, as a page that measured it says: "+1.2 %"; "" where nobody has. */
-enum { FIT_LOSS_TEXT = 96 };
+/* What a type of weights costs in quality, as a page that measured it says: "+1.2 % perplexity"; "" where nobody has. */
+enum { FIT_LOSS_TEXT = 128 };
 
 /* The same question with one thing changed. */
 typedef struct fit_other {
