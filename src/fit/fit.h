@@ -83,7 +83,7 @@ enum { FIT_PROMPT = 512, FIT_BATCH = 128 }; /* FIT_BATCH: of engine_options, whe
 status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out,
                       error *err) MUST_CHECK;
 
-/* The same of a header that is open, called `name` in out; file_bytes is the sum of its files. */
+/* The same from a header: of a file that is open, of its beginning (gguf_parse), of none (catalogue_header). */
 struct gguf;
 status fit_model_gguf(const struct gguf *g, const char *name, const engine_options *o, const fit_machine *m,
                       fit_model *out, error *err) MUST_CHECK;

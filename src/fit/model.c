@@ -86,10 +86,10 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
 {
     gguf *g = NULL;
     char name[sizeof out->name];
-    base_name(path, name, sizeof name);
     status s = gguf_open(&g, path, err);
     if (s)
         return s;
+    base_name(path, name, sizeof name);
     s = fit_model_gguf(g, name, o, m, out, err);
     gguf_close(&g);
     return s ? fail_prefix(err, s, "%s: ", path) : OK;
