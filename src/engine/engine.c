@@ -24,9 +24,8 @@ enum {
     BATCH_MAX = 1024,
     SESSIONS_MAX = 4096,
     REWIND_DEFAULT = 256, /* an answer that is asked for again, a turn that ends otherwise */
-    LOGIT_BYTES = 4 << 20, /* about this much memory for logits, but room for LOGIT_ROWS rows, */
+    LOGIT_BYTES = 4 << 20, /* about this much memory for logits, but room for LOGIT_ROWS rows and one for each session */
     LOGIT_ROWS = 8,
-    LOGIT_ROWS_SHARED = 16, /* or so many where several answer side by side, and one for each session */
     LOGIT_ROWS_MOST = 64,
     PAGE_TABLE_PART = 512, /* an entry of 8 bytes for each page of 4 KiB */
     RELEASE_STEPS = 2, /* of the file that are mapped at once while it is loaded */
@@ -186,9 +185,8 @@ static uint32_t logit_rows(const plan *p)
 {
     uint64_t n = p->spec.n_logits ? p->spec.n_logits : 1;
     uint64_t rows = LOGIT_BYTES / ((n + 15) / 16 * 16 * sizeof(float));
-    uint64_t least = p->o.slices ? LOGIT_ROWS_SHARED : LOGIT_ROWS;
-    uint64_t sessions = p->o.n_sessions < LOGIT_ROWS_MOST ? p->o.n_sessions : LOGIT_ROWS_MOST;
-    least = least < sessions ? sessions : least;
+    uint64_t least = p->o.logit_rows > p->o.n_sessions ? p->o.logit_rows : p->o.n_sessions;
+    least = least > LOGIT_ROWS_MOST ? LOGIT_ROWS_MOST : least < LOGIT_ROWS ? LOGIT_ROWS : least;
     rows = rows < least ? least : rows;
     return rows < p->o.batch ? (uint32_t)rows : p->o.batch;
 }

@@ -67,6 +67,7 @@ typedef struct engine_options {
                              Encoders: at least `context` (which is never more than they have), n_sessions 0 is 4 */
     bool slices;          /* room for a second pass, so that a batch (batch.h) reads a prompt in layers between the
                              steps of those who answer. Costs scratch only */
+    uint32_t logit_rows;  /* most rows of a pass that may want logits, at least: one for each answer under way; 0: 8 */
     bool exact;           /* weights expanded to F32 and F32 activations: slow, large, the reference */
     const char *isa;      /* kernel level: "portable", "avx2"...; NULL: HEARTH_ISA in the environment, else best */
     engine_progress *progress; /* may be NULL */

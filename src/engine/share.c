@@ -2,6 +2,8 @@
 
 #include "plat/footprint.h"
 
+enum { ROWS_MOST = 16 };
+
 static bool fits(const engine_options *o, const engine_budget *b)
 {
     return !o->mem_bytes || b->total_bytes <= o->mem_bytes;
@@ -19,6 +21,7 @@ status engine_share(const struct gguf *file, engine_options *o, uint32_t n_paral
     o->grammars = true;
     o->slices = n_parallel > 1;
     o->n_sessions = 0;
+    o->logit_rows = n_parallel < ROWS_MOST ? n_parallel : ROWS_MOST; /* more decode in two passes */
     status s = engine_plan(file, o, out, err);
     if (s)
         return s;

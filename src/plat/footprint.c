@@ -24,7 +24,7 @@ static const struct {
 } table[FOOTPRINT_KINDS] = {
     [FOOTPRINT_COMMAND] = { 6 * MIB, 96 * KIB, 64 * KIB },
     [FOOTPRINT_WORKER] = { 5 * MIB, 96 * KIB, 64 * KIB },
-    [FOOTPRINT_SERVER] = { 11 * MIB, 0, 128 * KIB },
+    [FOOTPRINT_SERVER] = { 12 * MIB, 0, 128 * KIB },
     [FOOTPRINT_PARENT] = { 9 * MIB, 0, 64 * KIB },
     [FOOTPRINT_EGRESS] = { 12 * MIB, 0, 128 * KIB },
 };

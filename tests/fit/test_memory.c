@@ -13,6 +13,7 @@
 #include "engine/share.h"
 #include "fit/fit.h"
 #include "gguf/gguf.h"
+#include "grammar/grammar.h"
 #include "lib/tiny_model.h"
 #include "plat/footprint.h"
 #include "token/vocab.h"
@@ -97,6 +98,36 @@ static void the_vocabulary_is_planned_to_a_fifth(void **state)
     assert_in_range(vocab_plan(g), vocab_bytes(v), vocab_bytes(v) + vocab_bytes(v) / 5 + (64 << 10));
     vocab_close(&v);
     gguf_close(&g);
+}
+
+/* All of llama.cpp's vocabulary files that are there. */
+static void grammars_take_no_more_than_is_planned(void **state)
+{
+    static const char *const names[] = { "llama-bpe", "qwen2", "gemma-4", "phi-3", "command-r", "gpt-2", "baichuan",
+                                         "deepseek-llm", "falcon", "llama-spm", "refact", "starcoder" };
+    char path[4200];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *cache = getenv("HEARTH_CACHE");
+        snprintf(path, sizeof path, "%s/vocabs/ggml-vocab-%s.gguf", cache ? cache : "build/cache", names[i]);
+        if (access(path, R_OK))
+            continue;
+        gguf *g = NULL;
+        vocab *v = NULL;
+        grammar_vocab *gv = NULL;
+        engine_budget b = { 0 };
+        const gguf_value *t;
+        assert_ok(gguf_open(&g, path, err));
+        assert_ok(vocab_open(&v, g, err));
+        assert_ok(gguf_array(g, "tokenizer.ggml.tokens", GGUF_STR, 0, &t, err));
+        b.grammar_bytes = grammar_vocab_bound((size_t)t->n, (size_t)(t->bytes - 8 * t->n));
+        assert_ok(grammar_vocab_open(&gv, v, err));
+        assert_in_range(b.grammar_bytes, grammar_vocab_bytes(gv), 3 * grammar_vocab_bytes(gv));
+        assert_in_range(vocab_plan(g), vocab_bytes(v), vocab_bytes(v) + vocab_bytes(v) / 5 + (64 << 10));
+        grammar_vocab_close(&gv);
+        vocab_close(&v);
+        gguf_close(&g);
+    }
 }
 
 /* Each way is within the budget, the next larger context is not, and the order is that of what is lost. */
@@ -255,6 +286,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(the_vocabulary_is_planned_to_a_fifth, model),
+        cmocka_unit_test(grammars_take_no_more_than_is_planned),
         cmocka_unit_test_prestate(every_way_out_is_one, model),
         cmocka_unit_test_prestate(a_refusal_shows_options_to_type, model),
         cmocka_unit_test_prestate(what_is_shared_is_what_fits, model),
