@@ -123,7 +123,7 @@ link = @$(if $(Q),echo "  LINK  $@";) $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(fil
 
 $(BUILD)/hearth: $(call obj,src/cli/main.c $(CLI)) $(BUILD)/libmodules.a
 	$(link) $(LIBS_hearth)
-$(BUILD)/hearth-serve: $(call obj,$(SERVE))
+$(BUILD)/hearth-serve: $(call obj,$(SERVE) src/cli/budget.c)
 $(BUILD)/hearth-%: $(BUILD)/src/cli/%_main.o $(call obj,src/cli/options.c src/cli/terminal.c) $(BUILD)/libmodules.a
 	$(link) $(LIBS_$*)
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/budget.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "fit/speed.h"
@@ -213,6 +214,7 @@ static status tune(bench_call *c, const char *path, error *err)
         return OK;
     }
     load_engine_options(&c->load, &o);
+    budget_of_command(&o, c->load.mem);
     status s = speed_choose_threads(path, &o, c->what.progress, NULL, &t, err);
     clear_progress();
     for (int i = 0; !s && !c->json && i < t.n_tried; i++)
@@ -229,11 +231,7 @@ static status bench_one(bench_call *c, const char *model, error *err)
     char *path = NULL;
     engine_options o;
     load_engine_options(&c->load, &o);
-    if (!o.mem_bytes) {
-        machine_memory memory;
-        machine_read_memory(&memory);
-        o.mem_bytes = memory.usable_bytes;
-    }
+    budget_of_command(&o, c->load.mem);
     status s = store_find(&path, model, err);
     if (!s)
         s = tune(c, path, err);

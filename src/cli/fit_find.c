@@ -29,7 +29,7 @@ static status open_entry(fit_subject *out, const catalogue_model *m, const char 
 }
 
 /* The names of catalogue models, one beside another as str_nearest wants them. */
-static const char *nearest(const catalogue *c, const char *name)
+static const char *near_entry(const catalogue *c, const char *name)
 {
     typedef struct one { const char *name; } one;
     one *names = mem_array(catalogue_n(c) + 1, sizeof *names);
@@ -60,6 +60,6 @@ status fit_find(fit_subject *out, const char *word, const fit_rows_options *o, e
         return fail(err, s, "%s", why.text);
     if (m)
         return open_entry(out, m, type, o, err);
-    const char *near = nearest(o->catalogue, name);
+    const char *near = near_entry(o->catalogue, name);
     return near ? fail(err, s, "%s; the catalogue has '%s'", why.text, near) : fail(err, s, "%s", why.text);
 }
