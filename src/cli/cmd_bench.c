@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/budget.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "fit/speed.h"
@@ -140,22 +141,26 @@ static void print_result(const speed_result *r)
 
 /* ---- the ledger ---- */
 
+static status keep_rate(ledger *l, const char *run, const char *what, uint32_t n, const speed_rate *r, error *err)
+{
+    char name[80];
+    snprintf(name, sizeof name, "bench_%s_%u", what, n);
+    status s = ledger_append_fact(l, run, name, r->median, "1/s", err);
+    snprintf(name, sizeof name, LEDGER_PREDICTED "bench_%s_%u", what, n);
+    return s || !(r->expected > 0) ? s : ledger_append_fact(l, run, name, r->expected, "1/s", err);
+}
+
 static status keep_rows(ledger *l, const char *run, const speed_result *r, error *err)
 {
-    char name[64];
     status s = OK;
     for (uint32_t i = 0; !s && i < r->n_depths; i++) {
         const speed_depth *d = &r->depths[i];
-        snprintf(name, sizeof name, "bench_prefill_tokens_per_s_at_%u", d->depth);
-        s = ledger_append_fact(l, run, name, d->prefill.median, "1/s", err);
-        snprintf(name, sizeof name, "bench_decode_tokens_per_s_at_%u", d->depth);
+        s = keep_rate(l, run, "prefill_tokens_per_s_at", d->depth, &d->prefill, err);
         if (!s)
-            s = ledger_append_fact(l, run, name, d->decode.median, "1/s", err);
+            s = keep_rate(l, run, "decode_tokens_per_s_at", d->depth, &d->decode, err);
     }
-    for (uint32_t i = 0; !s && i < r->n_batches; i++) {
-        snprintf(name, sizeof name, "bench_decode_tokens_per_s_of_%u", r->batches[i].sequences);
-        s = ledger_append_fact(l, run, name, r->batches[i].decode.median, "1/s", err);
-    }
+    for (uint32_t i = 0; !s && i < r->n_batches; i++)
+        s = keep_rate(l, run, "decode_tokens_per_s_of", r->batches[i].sequences, &r->batches[i].decode, err);
     return s;
 }
 
@@ -209,6 +214,7 @@ static status tune(bench_call *c, const char *path, error *err)
         return OK;
     }
     load_engine_options(&c->load, &o);
+    budget_of_command(&o, c->load.mem);
     status s = speed_choose_threads(path, &o, c->what.progress, NULL, &t, err);
     clear_progress();
     for (int i = 0; !s && !c->json && i < t.n_tried; i++)
@@ -225,11 +231,7 @@ static status bench_one(bench_call *c, const char *model, error *err)
     char *path = NULL;
     engine_options o;
     load_engine_options(&c->load, &o);
-    if (!o.mem_bytes) {
-        machine_memory memory;
-        machine_read_memory(&memory);
-        o.mem_bytes = memory.usable_bytes;
-    }
+    budget_of_command(&o, c->load.mem);
     status s = store_find(&path, model, err);
     if (!s)
         s = tune(c, path, err);

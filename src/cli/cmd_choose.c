@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/budget.h"
 #include "cli/choose_print.h"
 #include "cli/cli.h"
 #include "cli/measuring.h"
@@ -40,6 +41,7 @@ typedef struct job {
     option_list on;
     bool prompts, json, until_decided;
     int64_t timeout_s, threads, parallel;
+    uint64_t mem;
     double max_cost, max_time_s, alpha;
     const char *prefer_word;
     choose_prefer prefer;
@@ -325,6 +327,7 @@ static int open_task(job *j, const char *word)
     if (s)
         return report("choose", &err);
     j->cfg->n_threads = (int)j->threads;
+    (void)budget_of_parent(j->cfg, j->mem);
     return EXIT_OK;
 }
 
@@ -341,6 +344,7 @@ int cmd_choose(int argc, char **argv)
         { "timeout", 0, OPTION_INT, &j.timeout_s, "SECONDS", "give a case up after so long (default 120)" },
         { "threads", 't', OPTION_INT, &j.threads, "N", "compute threads of a local model" },
         { "parallel", 0, OPTION_INT, &j.parallel, "N", "cases at once of a candidate (default 4)" },
+        { "mem", 0, OPTION_BYTES, &j.mem, "SIZE", "take no more memory than this (default: what is free)" },
         { "until-decided", 0, OPTION_FLAG, &j.until_decided, NULL,
           "stop also when the preferred one is proven to be within the margin of the others" },
         { "alpha", 0, OPTION_FLOAT, &j.alpha, "P", "how often what is shown may be wrong (default 0.05)" },

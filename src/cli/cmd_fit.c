@@ -1,155 +1,278 @@
-/* cmd_fit.c: `hearth fit [MODEL...]`: this machine, and what of the models fits it. */
+/* cmd_fit.c: `hearth fit [MODEL...]`: this machine, and what of the models fits it: those that are here, and those of the
+ * catalogue. Only headers are read. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/fit_change.h"
+#include "cli/fit_find.h"
+#include "cli/fit_loss.h"
+#include "cli/fit_quality.h"
+#include "cli/fit_show.h"
+#include "cli/fit_table.h"
 #include "cli/load.h"
-#include "fit/fit.h"
-#include "store/store.h"
+#include "fit/why.h"
+#include "provider/config.h"
+#include "quant/mix.h"
 
 static const usage page = {
-    "hearth fit [OPTION]... [MODEL]...",
-    "Shows this machine (bandwidth is measured), and for each MODEL, or for all in the models directory, the bytes\n"
-    "of weights, KV and scratch at a context, whether it fits now, and the speed to expect. Only headers are read.\n"
-    "Exit 4 when a named MODEL does not fit.\n\n"
+    "hearth fit [OPTION]... [MODEL[:TYPE]]...",
+    "Without MODEL: this machine (its rates are measured), and a table of the models that are here and of those of the\n"
+    "catalogue, best for this machine first: bytes, the largest context that fits now, predicted tokens/s, what the\n"
+    "type of weights is known to lose. With MODEL (a file, a model that is here, a name of the catalogue with or\n"
+    "without a type of weights): every byte it takes at a context. Nothing but headers is read. docs/FIT.md says what\n"
+    "best means and how near the predictions come. Exit 4 when a named MODEL does not fit.\n\n"
     "example:\n"
-    "  hearth fit SmolLM2-135M-Instruct.Q4_1 --ctx 2048\n",
+    "  hearth fit qwen3-4b:Q4_K_M --ctx 16384 --parallel 4 --kv q8\n",
 };
 
-static void print_machine(const fit_machine *m)
-{
-    char a[24], b[24], c[24], l1[24], l2[24], l3[24];
-    printf("cpu         %s\n", m->cpu.name[0] ? m->cpu.name : "unknown");
-    printf("cores       %d physical, %d logical of %d allowed", m->cpu.physical, m->cpu.allowed, m->cpu.online);
-    if (m->cpu.quota > 0)
-        printf(", cgroup quota %.2f", m->cpu.quota);
-    printf("; hearth computes on %d\n", m->threads);
-    printf("caches      L1d %s, L2 %s, L3 %s\n", str_human_bytes(l1, m->cpu.l1d_bytes),
-           str_human_bytes(l2, m->cpu.l2_bytes), str_human_bytes(l3, m->cpu.l3_bytes));
-    printf("isa         %s (kernels: %s)\n", m->features, m->isa);
-    printf("memory      %s, %s available", str_human_bytes(a, m->memory.total_bytes),
-           str_human_bytes(b, m->memory.available_bytes));
-    if (m->memory.limit_bytes)
-        printf(", cgroup limit %s", str_human_bytes(c, m->memory.limit_bytes));
-    printf("; %s may be taken\n", str_human_bytes(c, m->memory.usable_bytes));
-    printf("bandwidth   %.1f GB/s read, measured with %d threads\n", m->read_bytes_per_s / 1e9, m->threads);
-    printf("power       %s\n", machine_power());
-}
-
-static void print_model(const fit_model *f)
-{
-    char params[24];
-    buf line = BUF_INIT(1024);
-    fit_arithmetic(f, &line);
-    snprintf(params, sizeof params, "%.0fM", (double)f->n_params / 1e6);
-    printf("\n%s%s%s  %s, %s, %s parameters, trained for %u positions\n", cli_style(1, "\033[1m"), f->name,
-           cli_style(1, "\033[0m"), f->arch, f->file_type, params, f->context_train);
-    printf("  memory    %s\n", buf_text(&line));
-    printf("  fits      %s\n", f->fits ? "yes" : "no");
-    printf("  expected  decode %.0f tokens/s (%.0f with a full context), prefill %.0f tokens/s\n", f->decode_per_s,
-           f->decode_full_per_s, f->prefill_per_s);
-    buf_clear(&line);
-}
+enum { TYPES_MAX = 16, PARALLEL_MAX = 64 };
 
 typedef struct fit_call {
+    load_options load;
+    int64_t parallel;
+    bool json, wide, all, why;
+    const char *types_text, *task, *kind, *licence;
+    char types_copy[256];
+    const char *types[TYPES_MAX + 1];
     fit_machine machine;
     engine_options options;
-    bool json, all_fit;
+    fit_past past;
+    catalogue *known;
+    fit_rows_options rows;
+    bool all_fit;
     js *models;
 } fit_call;
 
-static status fit_one(fit_call *c, const char *path, error *err)
+/* ---- one model ---- */
+
+static void instead_of(const fit_call *c, const fit_subject *s, uint32_t largest, char *text, size_t bytes)
 {
-    fit_model f;
-    status s = fit_model_file(path, &c->options, &c->machine, &f, err);
-    if (s)
-        return s;
-    c->all_fit &= f.fits;
-    uint32_t largest = 0;
-    if (!f.fits)
-        s = fit_largest_context(path, &c->options, &c->machine, &largest, err);
-    if (s)
-        return s;
-    if (c->json) {
-        js *o = fit_model_js(&f);
-        if (!f.fits)
-            js_set(o, "largest_context", js_new_int(largest));
-        js_push(c->models, o);
-        return OK;
-    }
-    print_model(&f);
-    if (!f.fits && largest)
-        printf("  instead   --ctx %u would fit\n", largest);
-    else if (!f.fits)
-        printf("  instead   nothing of it fits: a smaller model or a stronger quantisation is needed\n");
+    uint32_t q8 = 0;
+    engine_options o = c->options;
+    o.kv_type = ENGINE_KV_Q8;
+    if (largest)
+        snprintf(text, bytes, "  instead    --ctx %u would fit", largest);
+    else
+        snprintf(text, bytes, "  instead    nothing of it fits: a smaller model or a stronger quantisation is needed");
+    if (c->options.kv_type == ENGINE_KV_F16 && fit_subject_largest(s, &o, &c->machine, &q8, NULL) == OK && q8 > largest)
+        snprintf(text + strlen(text), bytes - strlen(text), "%s --kv q8 --ctx %u", largest ? ", or" : "; or", q8);
+    snprintf(text + strlen(text), bytes - strlen(text), "\n");
+}
+
+static bool loss_of(const fit_call *c, const fit_subject *s, const fit_model *f, catalogue_loss_row *row)
+{
+    const catalogue_model *m = s->entry ? s->entry : fit_entry_of(c->known, s->name);
+    return fit_loss_find(c->known, f->file_type, m, f->n_params, row);
+}
+
+static status show_one(fit_call *c, const fit_subject *s, const fit_model *f, error *err)
+{
+    char instead[256] = "";
+    catalogue_loss_row loss;
+    fit_page p = { .subject = s, .model = f, .n_sessions = c->options.n_sessions ? c->options.n_sessions : 1,
+                   .instead = instead, .loss = loss_of(c, s, f, &loss) ? &loss : NULL };
+    status st = fit_subject_largest(s, &c->options, &c->machine, &p.largest, err);
+    if (st)
+        return st;
+    c->all_fit &= f->fits;
+    if (!f->fits)
+        instead_of(c, s, p.largest, instead, sizeof instead);
+    if (c->json)
+        return js_push(c->models, fit_page_js(&p)) ? OK : fail(err, E_NOMEM, "no memory for the facts");
+    fit_show_page(&p);
     return OK;
 }
 
-static status fit_named(fit_call *c, const char *model, error *err)
+static status explain_one(fit_call *c, const fit_subject *s, error *err)
 {
-    char *path = NULL;
-    status s = store_find(&path, model, err);
-    if (!s)
-        s = fit_one(c, path, err);
-    mem_free(path);
-    return s;
-}
-
-/* Without names: what lies in the models directory. One damaged file does not hide the others. */
-static status fit_all(fit_call *c, error *err)
-{
-    store_model *files = NULL;
-    size_t n = 0;
-    status s = store_list(&files, &n, err);
-    for (size_t i = 0; !s && i < n; i++) {
-        error one = { 0 };
-        if (fit_one(c, files[i].path, &one))
-            fprintf(stderr, "hearth fit: %s\n", one.text);
+    fit_changes *changes = NULL;
+    buf text = BUF_INIT(1 << 16);
+    status st = fit_changes_read(&changes, s, &c->rows, err);
+    if (st)
+        return st;
+    if (c->json) {
+        js *last = js_at(c->models, js_len(c->models) - 1);
+        st = js_set(last, "why", fit_why_js(&changes->facts)) ? OK : fail(err, E_NOMEM, "no memory for the facts");
+    } else {
+        fit_why(&changes->facts, &text);
+        st = buf_ok(&text, "the explanation", err);
+        printf("\n");
+        fit_show_text(st ? "" : buf_text(&text));
     }
-    if (!s && n == 0 && !c->json)
-        printf("\nNo models yet: give the path of a GGUF file, or put files into the models directory.\n");
-    store_free(files, n);
-    c->all_fit = true;
-    return s;
+    buf_clear(&text);
+    fit_changes_free(&changes);
+    return st;
 }
 
-static int print_json(fit_call *c)
+static status fit_one(fit_call *c, const char *word, error *err)
+{
+    fit_subject s = { 0 };
+    fit_model *f = mem_zero(sizeof *f);
+    status st = f ? fit_find(&s, word, &c->rows, err) : fail(err, E_NOMEM, "no memory to judge %s", word);
+    if (!st)
+        st = fit_subject_judge(&s, &c->options, &c->machine, f, err);
+    if (!st)
+        st = show_one(c, &s, f, err);
+    if (!st && c->why)
+        st = explain_one(c, &s, err);
+    fit_subject_close(&s);
+    mem_free(f);
+    return st;
+}
+
+/* ---- the table ---- */
+
+static status rows_js(fit_call *c, const fit_rows *rows, error *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < rows->n; i++)
+        ok = js_push(c->models, fit_row_js(&rows->rows[i]));
+    return ok ? OK : fail(err, E_NOMEM, "no memory for %zu rows", rows->n);
+}
+
+static status show_all(fit_call *c, error *err)
+{
+    fit_rows rows = { 0 };
+    config *cfg = NULL;
+    const fit_table_options o = { .wide = c->wide, .all = c->all, .task = c->task };
+    status st = c->task ? config_open(&cfg, NULL, err) : OK;
+    if (!st)
+        st = fit_rows_collect(&rows, &c->rows, err);
+    if (!st && c->task)
+        st = fit_quality_read(&rows, c->task, cfg, err);
+    if (!st) {
+        fit_rows_sort(&rows, c->task != NULL);
+        if (c->json)
+            st = rows_js(c, &rows, err);
+        else
+            fit_table_print(&rows, &o);
+    }
+    fit_rows_close(&rows);
+    config_close(&cfg);
+    return st;
+}
+
+static int print_json(fit_call *c, bool table)
 {
     js *o = js_object();
     js_set(o, "machine", fit_machine_js(&c->machine));
-    js_set(o, "models", c->models);
+    js_set(o, "past_error", fit_past_js(&c->past));
+    js_set(o, table ? "table" : "models", c->models);
+    c->models = NULL;
     return cli_print_json(o, "fit");
+}
+
+/* ---- the command ---- */
+
+static int read_types(fit_call *c)
+{
+    size_t n = 0;
+    char *at = NULL;
+    c->rows.types = fit_default_types;
+    if (!c->types_text)
+        return EXIT_OK;
+    if ((size_t)snprintf(c->types_copy, sizeof c->types_copy, "%s", c->types_text) >= sizeof c->types_copy)
+        return usage_error("fit", "--types: too many");
+    for (char *t = strtok_r(c->types_copy, ",", &at); t; t = strtok_r(NULL, ",", &at)) {
+        const quant_mix *mix = quant_mix_find(t);
+        if (!mix || n == TYPES_MAX)
+            return usage_error("fit", "--types: %s is no type of weights that hearth knows, such as Q8_0 or Q4_K_M", t);
+        c->types[n++] = mix->name;
+    }
+    c->rows.types = c->types;
+    return n ? EXIT_OK : usage_error("fit", "--types: which?");
+}
+
+static int check(fit_call *c, size_t n_words)
+{
+    int code = load_check("fit", &c->load);
+    if (!code)
+        code = read_types(c);
+    if (code)
+        return code;
+    if (c->parallel < 0 || c->parallel > PARALLEL_MAX)
+        return usage_error("fit", "--parallel must be from 1 to %d", PARALLEL_MAX);
+    if (n_words && (c->task || c->kind || c->licence || c->all))
+        return usage_error("fit", "--for, --kind, --licence and --all are of the table: give no MODEL");
+    if (c->why && !n_words)
+        return usage_error("fit", "--why MODEL: of which?");
+    bool known = !c->kind;
+    for (int k = 0; !known && k < CATALOGUE_KINDS; k++)
+        known = strcmp(catalogue_kind_name((catalogue_kind)k), c->kind) == 0;
+    return known ? EXIT_OK : usage_error("fit", "--kind is chat, base, embedding, rerank, code or reasoning, not '%s'",
+                                         c->kind);
+}
+
+static status open_call(fit_call *c, error *err)
+{
+    load_engine_options(&c->load, &c->options);
+    c->options.n_sessions = (uint32_t)c->parallel;
+    c->options.slices = c->parallel > 1;
+    c->all_fit = true;
+    c->models = c->json ? js_array() : NULL;
+    status st = fit_past_read(&c->past, err);
+    if (!st)
+        st = catalogue_open(&c->known, err);
+    load_offline();
+    if (!st)
+        st = fit_measure_machine(&c->machine, (int)c->load.threads, err);
+    c->options.n_threads = c->machine.threads;
+    c->rows.catalogue = c->known;
+    c->rows.engine = &c->options;
+    c->rows.machine = &c->machine;
+    c->rows.best_only = !c->all && !c->json;
+    c->rows.kind = c->kind;
+    c->rows.licence = c->licence;
+    return st;
+}
+
+static int run_call(fit_call *c, char **words, size_t n_words)
+{
+    error e = { 0 };
+    status s = open_call(c, &e);
+    if (s)
+        return report("fit", &e);
+    if (!c->json)
+        fit_show_machine(&c->machine, &c->past);
+    for (size_t i = 0; !s && i < n_words; i++)
+        s = fit_one(c, words[i], &e);
+    if (!s && !n_words)
+        s = show_all(c, &e);
+    int code = c->json ? print_json(c, !n_words) : EXIT_OK;
+    if (s)
+        return report("fit", &e);
+    return code ? code : c->all_fit ? EXIT_OK : EXIT_NOFIT;
 }
 
 int cmd_fit(int argc, char **argv)
 {
-    load_options load = { 0 };
-    fit_call c = { .all_fit = true };
-    const option options[] = { LOAD_OPTIONS(load), { "json", 0, OPTION_FLAG, &c.json, NULL, "facts as JSON" } };
+    fit_call *c = mem_zero(sizeof *c);
     size_t n_words;
     int code;
-    if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code))
-        return code;
-    if ((code = load_check("fit", &load)) != EXIT_OK)
-        return code;
-    load_engine_options(&load, &c.options);
-    load_offline();
-    error e = { 0 };
-    if (fit_measure_machine(&c.machine, (int)load.threads, &e))
-        return report("fit", &e);
-    if (c.json)
-        c.models = js_array();
-    else
-        print_machine(&c.machine);
-    status s = OK;
-    for (size_t i = 1; !s && i <= n_words; i++)
-        s = fit_named(&c, argv[i], &e);
-    if (!s && n_words == 0)
-        s = fit_all(&c, &e);
-    code = c.json ? print_json(&c) : EXIT_OK;
-    if (s)
-        return report("fit", &e);
-    return code ? code : c.all_fit ? EXIT_OK : EXIT_NOFIT;
+    if (!c)
+        return report("fit", &(error){ E_NOMEM, "no memory" });
+    const option options[] = {
+        LOAD_OPTIONS(c->load),
+        { "parallel", 0, OPTION_INT, &c->parallel, "K", "conversations at once, each with a full context (default 1)" },
+        { "why", 0, OPTION_FLAG, &c->why, NULL, "what limits MODEL here, and what one change would do" },
+        { "types", 0, OPTION_TEXT, &c->types_text, "LIST", "types of weights to look at, as in Q8_0,Q4_K_M" },
+        { "all", 0, OPTION_FLAG, &c->all, NULL, "every type of every model, and all rows" },
+        { "wide", 0, OPTION_FLAG, &c->wide, NULL, "more columns than a terminal of 80 has room for" },
+        { "for", 0, OPTION_TEXT, &c->task, "TASK", "what the ledger has measured of them on this task; best first" },
+        { "kind", 0, OPTION_TEXT, &c->kind, "KIND", "of the catalogue only: chat, base, embedding, ..." },
+        { "licence", 0, OPTION_TEXT, &c->licence, "NAME", "of the catalogue only this licence, as in Apache-2.0" },
+        { "json", 0, OPTION_FLAG, &c->json, NULL, "facts as JSON" },
+    };
+    bool go_on = options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code);
+    if (go_on)
+        code = check(c, n_words);
+    if (go_on && !code)
+        code = run_call(c, argv + 1, n_words);
+    js_free(c->models);
+    catalogue_close(&c->known);
+    mem_free(c);
+    return code;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/budget.h"
 #include "cli/cli.h"
 #include "cli/measure_print.h"
 #include "cli/measuring.h"
@@ -40,6 +41,7 @@ typedef struct job {
     bool fresh, json;
     bool until_decided;
     int64_t limit, timeout_s, threads, parallel;
+    uint64_t mem;
     double max_cost, max_time_s, alpha;
     task *tasks[TASKS_MAX];
     size_t n_tasks;
@@ -270,6 +272,7 @@ int cmd_measure(int argc, char **argv)
         { "timeout", 0, OPTION_INT, &j.timeout_s, "SECONDS", "give a case up after so long (default 120)" },
         { "threads", 't', OPTION_INT, &j.threads, "N", "compute threads of a local model" },
         { "parallel", 0, OPTION_INT, &j.parallel, "N", "cases at once of each provider (default 4)" },
+        { "mem", 0, OPTION_BYTES, &j.mem, "SIZE", "take no more memory than this (default: what is free)" },
         { "until-decided", 0, OPTION_FLAG, &j.until_decided, NULL, "stop as soon as the question is decided" },
         { "alpha", 0, OPTION_FLOAT, &j.alpha, "P", "how often that may be wrong (default 0.05)" },
         { "max-cost", 0, OPTION_FLOAT, &j.max_cost, "USD", "spend no more than this a task, at the configured prices" },
@@ -294,6 +297,7 @@ int cmd_measure(int argc, char **argv)
         code = report("measure", &err);
     } else {
         j.cfg->n_threads = (int)j.threads;
+        (void)budget_of_parent(j.cfg, j.mem);
         code = load_tasks(&j, argv + 1, n_words);
         if (code == EXIT_OK)
             code = run_job(&j);

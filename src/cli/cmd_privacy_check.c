@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "cli/budget.h"
 #include "cli/input.h"
 #include "cli/load.h"
 #include "privacy/detect.h"
@@ -219,6 +220,7 @@ static status open_tagger(checking *c, error *err)
     const tagger_options o = { c->o->threshold, FILE_DEADLINE_MS };
     if (l->isa)
         setenv("HEARTH_ISA", l->isa, 1); /* the worker's */
+    (void)budget_of_parent(&cfg, l->mem);
     const char *model = c->o->tagger ? c->o->tagger : c->cfg->privacy.tagger;
     status s = *model ? tagger_open(&c->tagger, model, &cfg, &o, err) : OK;
     if (s || !c->tagger)

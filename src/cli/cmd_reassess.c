@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/budget.h"
 #include "cli/cli.h"
 #include "cli/measuring.h"
 #include "cli/reassess_history.h"
@@ -319,6 +320,8 @@ int cmd_reassess(int argc, char **argv)
     j.began_us = clock_mono_us();
     j.out = js_array();
     status s = config_open(&j.cfg, NULL, &err);
+    if (!s)
+        (void)budget_of_parent(j.cfg, 0);
     if (!s)
         s = find_offers(&j, &err);
     if (!s)

@@ -338,6 +338,7 @@ int cmd_run(int argc, char **argv)
     if (fill_sampling(&o, &sampling, &err))
         return err.code == E_RANGE ? usage_error("run", "%s", err.text) : report("run", &err);
     status s = shape_open(&sampling.grammar, &o.shape, &err);
+    o.load.grammars = sampling.grammar != NULL;
     if (!s)
         s = load_model(&e, argv[1], &o.load, &err);
     if (!s)

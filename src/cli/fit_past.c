@@ -20,6 +20,7 @@ static const struct {
     int kind;
 } judged[] = {
     { "bench_decode_tokens_per_s_at_", PAST_DECODE },
+    { "bench_decode_tokens_per_s_of_", PAST_DECODE },
     { "decode_tokens_per_s", PAST_DECODE },
     { "bench_prefill_tokens_per_s_at_", PAST_PREFILL },
     { "bench_peak_bytes", PAST_MEMORY },

@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/budget.h"
 #include "gguf/gguf.h"
-#include "plat/machine.h"
 #include "plat/sandbox.h"
 #include "store/store.h"
 
@@ -41,6 +41,7 @@ void load_engine_options(const load_options *o, engine_options *out)
     out->exact = o->exact;
     out->isa = o->isa;
     out->mem_bytes = o->mem;
+    out->grammars = o->grammars;
     out->kv_type = o->exact ? ENGINE_KV_F32 : ENGINE_KV_F16;
     if (o->kv)
         engine_kv_named(o->kv, &out->kv_type);
@@ -60,11 +61,8 @@ status load_file(engine **out, gguf *file, const load_options *o, error *err)
     engine_options options;
     int shown = -1;
     load_engine_options(o, &options);
-    if (!options.mem_bytes) {
-        machine_memory memory;
-        machine_read_memory(&memory);
-        options.mem_bytes = memory.usable_bytes;
-    }
+    budget_of_command(&options, o->mem);
+    options.mem_bytes = o->beside < options.mem_bytes ? options.mem_bytes - o->beside : 1;
     if (cli_is_terminal(STDERR_FILENO)) {
         options.progress = show_bar;
         options.user = &shown;
@@ -72,6 +70,8 @@ status load_file(engine **out, gguf *file, const load_options *o, error *err)
     status s = engine_open(out, file, &options, err);
     if (shown >= 0)
         fprintf(stderr, "\r             \r");
+    if (!s)
+        budget_guard(engine_memory(*out)->grammar_bytes + o->beside, options.mem_bytes);
     if (!s && engine_get_info(*out)->context > engine_get_info(*out)->context_train)
         fprintf(stderr, "note: the model was trained for %u positions; beyond them it is not itself\n",
                 engine_get_info(*out)->context_train);

@@ -12,6 +12,8 @@ typedef struct load_options {
     int64_t context, threads;
     uint64_t mem;
     bool exact;
+    bool grammars;   /* answers will be constrained */
+    uint64_t beside; /* of the budget, what is kept for another model that is opened after this one */
     const char *isa, *kv;
 } load_options;
 
@@ -19,7 +21,7 @@ typedef struct load_options {
 #define LOAD_OPTIONS(o)                                                                                                \
     { "ctx", 'c', OPTION_INT, &(o).context, "N", "most tokens of a conversation (default: the model's, to 8192)" },    \
     { "threads", 't', OPTION_INT, &(o).threads, "N", "compute threads (default: the physical cores)" },                \
-    { "mem", 0, OPTION_BYTES, &(o).mem, "SIZE", "refuse to take more memory than this, such as 2GiB" },                \
+    { "mem", 0, OPTION_BYTES, &(o).mem, "SIZE", "take no more memory than this, such as 2GiB (default: what is free)" },                \
     { "kv", 0, OPTION_TEXT, &(o).kv, "TYPE", "keys and values: f16, q8 (half the memory) or f32 (default f16)" },      \
     { "exact", 0, OPTION_FLAG, &(o).exact, NULL, "the reference path: F32 weights and activations (slow, large)" },    \
     { "isa", 0, OPTION_TEXT, &(o).isa, "LEVEL", "kernels: portable, avx2, avx512, amx (default: the best)" }
@@ -33,8 +35,8 @@ void load_engine_options(const load_options *o, engine_options *out);
  * command goes on: the files it reads are the user's own choice. */
 void load_offline(void);
 
-/* Finds MODEL, denies this process the network, opens the model (with a bar on a terminal). The engine has no budget of
- * its own but what may be taken now. */
+/* Finds MODEL, denies this process the network, opens the model (with a bar on a terminal) within --mem, or what may be
+ * taken now (budget.h). */
 status load_model(engine **out, const char *model, const load_options *o, error *err) MUST_CHECK;
 
 /* The same for a file that is open already; it passes to the engine, also when this fails. Denies nothing. */

@@ -8,11 +8,11 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/budget.h"
 #include "cli/input.h"
 #include "cli/reading_task.h"
 #include "gguf/gguf.h"
 #include "plat/clock.h"
-#include "plat/machine.h"
 #include "store/store.h"
 
 enum { TEXT_MAX = 256 << 20 };
@@ -63,15 +63,14 @@ static status make_text(reading *r, const gguf *file, const vocab *v, const read
 }
 
 /* Both at once, for neither may be closed before the last token is judged. */
-static status check_memory(gguf *const *files, size_t n, const load_options *load, error *err)
+static status check_memory(gguf *const *files, size_t n, load_options *load, error *err)
 {
     engine_options options;
-    machine_memory memory;
     uint64_t need[READING_MODELS] = { 0 };
     char texts[4][24];
     load_engine_options(load, &options);
-    machine_read_memory(&memory);
-    uint64_t most = load->mem ? load->mem : memory.usable_bytes;
+    budget_of_command(&options, load->mem);
+    const uint64_t most = options.mem_bytes;
     options.mem_bytes = 0;
     for (size_t i = 0; i < n; i++) {
         engine_budget b;
@@ -80,11 +79,20 @@ static status check_memory(gguf *const *files, size_t n, const load_options *loa
             return s;
         need[i] = b.total_bytes;
     }
-    if (n == 1 || !most || need[0] + need[1] <= most)
+    load->mem = most; /* what is free is asked once: the first model takes of it before the second */
+    load->beside = n > 1 ? need[1] : 0;
+    if (n == 1 || need[0] + need[1] <= most)
         return OK;
     return fail(err, E_NOFIT, "both models are open at once: %s + %s = %s, and %s may be taken",
                 str_human_bytes(texts[0], need[0]), str_human_bytes(texts[1], need[1]),
                 str_human_bytes(texts[2], need[0] + need[1]), str_human_bytes(texts[3], most));
+}
+
+/* What is left of the budget, which is never 0: that would be none. */
+static uint64_t left_of(uint64_t mem, const engine *e)
+{
+    uint64_t taken = e ? engine_memory(e)->total_bytes : 0;
+    return taken < mem ? mem - taken : 1;
 }
 
 static status open_files(reading *r, char *const *models, gguf **files, vocab **vocabs, error *err)
@@ -148,6 +156,8 @@ status reading_run(reading *r, char *const *models, size_t n_models, const readi
         gguf *file = files[i];
         files[i] = NULL;
         st = load_file(&r->models[i], file, load, err);
+        load->mem = left_of(load->mem, r->models[i]);
+        load->beside = 0;
     }
     for (size_t i = 0; i < n_models; i++)
         gguf_close(&files[i]);

@@ -17,6 +17,7 @@
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/budget.h"
 #include "cli/cli.h"
 #include "cli/serve.h"
 #include "http/client.h"
@@ -138,13 +139,12 @@ static status answer(const asking *o, config *c, const char *body, int *code, bu
 {
     char directory[PROC_PATH_MAX], path[256] = "/v1/route/explain";
     place p = { .fd = -1 };
-    machine_memory memory;
+    uint64_t bodies;
     api *a = NULL;
     http_server *s = NULL;
     api_options options = { .config = c, .bin_dir = directory, .model = o->model, .bind_task = measure_tools_bind };
     http_options listen;
-    machine_read_memory(&memory);
-    options.memory_bytes = c->mem_bytes ? c->mem_bytes : memory.usable_bytes;
+    options.memory_bytes = budget_of_server(c, 0, &bodies);
     http_options_init(&listen);
     listen.done = api_done;
     if (o->path)

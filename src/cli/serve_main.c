@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/budget.h"
 #include "cli/cli.h"
 #include "cli/serve.h"
 #include "cli/serve_ask.h"
@@ -20,7 +21,8 @@
 typedef struct serve_options {
     const char *listen, *config_path, *tls_cert, *tls_key, *log;
     bool plaintext, log_prompts;
-    int64_t context, threads, drain; /* drain -1: not given */
+    const char *kv;
+    int64_t context, threads, parallel, drain; /* drain -1: not given */
     uint64_t mem;
 } serve_options;
 
@@ -114,15 +116,19 @@ static int choose_address(const serve_options *given, const config *c, char host
 
 static void set_models(const serve_options *given, config *c, serve_plan *p)
 {
-    machine_memory memory;
-    machine_read_memory(&memory);
+    uint64_t bodies;
     if (given->context)
         c->context = (uint32_t)given->context;
     if (given->threads)
         c->n_threads = (int)given->threads;
+    if (given->kv)
+        c->kv = given->kv;
+    if (given->parallel)
+        c->parallel = (uint32_t)given->parallel;
     if (given->mem)
         c->mem_bytes = given->mem;
-    p->api.memory_bytes = c->mem_bytes ? c->mem_bytes : memory.usable_bytes;
+    p->api.memory_bytes = budget_of_server(c, given->mem, &bodies);
+    p->listen.max_bodies = (size_t)bodies;
 }
 
 /* It takes its part of the models' memory, for as long as the server runs. */
@@ -168,6 +174,12 @@ static const char *wrong_number(const serve_options *given)
 {
     if (given->context < 0 || given->context > INT32_MAX || given->threads < 0 || given->threads > 1024)
         return "--ctx and --threads must be positive";
+    engine_kv kv;
+    _Static_assert(CONFIG_PARALLEL_MAX == 256, "and the message");
+    if (given->kv && !engine_kv_named(given->kv, &kv))
+        return "--kv must be f16, q8 or f32";
+    if (given->parallel < 0 || given->parallel > CONFIG_PARALLEL_MAX)
+        return "--parallel: 1 to 256";
     return given->drain < -1 || given->drain > 3600 ? "--drain: 0 to 3600 seconds" : NULL;
 }
 
@@ -185,7 +197,9 @@ static int serve(int argc, char **argv)
         { "log-prompts", 0, OPTION_FLAG, &given.log_prompts, NULL, "with what was asked and answered, but secrets" },
         { "ctx", 'c', OPTION_INT, &given.context, "N", "most tokens of a conversation" },
         { "threads", 't', OPTION_INT, &given.threads, "N", "compute threads" },
-        { "mem", 0, OPTION_BYTES, &given.mem, "SIZE", "most memory of the models, such as 4GiB" },
+        { "mem", 0, OPTION_BYTES, &given.mem, "SIZE", "most memory of server and models, such as 4GiB" },
+        { "kv", 0, OPTION_TEXT, &given.kv, "TYPE", "keys and values: f16, q8 (half the memory) or f32" },
+        { "parallel", 0, OPTION_INT, &given.parallel, "N", "answers of a model at once (default 16)" },
     };
     size_t n_words;
     int code;

@@ -8,6 +8,7 @@
 #include "base/numerics.h"
 #include "base/str.h"
 #include "engine/engine_int.h"
+#include "engine/nearest.h"
 #include "gguf/gguf.h"
 #include "plat/cpu.h"
 #include "plat/machine.h"
@@ -23,8 +24,11 @@ enum {
     BATCH_MAX = 1024,
     SESSIONS_MAX = 4096,
     REWIND_DEFAULT = 256, /* an answer that is asked for again, a turn that ends otherwise */
-    LOGIT_BYTES = 16 << 20, /* about this much memory for logits, but room for LOGIT_ROWS rows */
+    LOGIT_BYTES = 4 << 20, /* about this much memory for logits, but room for LOGIT_ROWS rows and one for each session */
     LOGIT_ROWS = 8,
+    LOGIT_ROWS_MOST = 64,
+    PAGE_TABLE_PART = 512, /* an entry of 8 bytes for each page of 4 KiB */
+    RELEASE_STEPS = 2, /* of the file that are mapped at once while it is loaded */
     CLASSES_MAX = 1 << 16,
 };
 
@@ -99,20 +103,24 @@ static status check_options(engine_options *o, error *err)
     return OK;
 }
 
-/* Upper bound of what a vocab keeps: its texts, and for each token and merge its entries in tables and hashes; and of
- * its tokens as grammars need them, which counts whether there will be one or not. */
-static uint64_t vocab_bound(const gguf *g)
+static uint64_t grammar_bound(const gguf *g)
 {
-    static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.merges" };
-    uint64_t bytes = 1 << 16;
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        const gguf_value *v = gguf_find(g, keys[i]);
-        if (v)
-            bytes += 2 * v->bytes + 64 * v->n;
-        if (v && i == 0 && v->bytes >= 8 * v->n) /* each text stands behind its length */
-            bytes += grammar_vocab_bound((size_t)v->n, (size_t)(v->bytes - 8 * v->n));
-    }
-    return bytes;
+    const gguf_value *v = gguf_find(g, "tokenizer.ggml.tokens");
+    if (!v || v->bytes < 8 * v->n) /* each text stands behind its length */
+        return 0;
+    return grammar_vocab_bound((size_t)v->n, (size_t)(v->bytes - 8 * v->n));
+}
+
+/* Pages of the file while its weights are repacked: the header, which stays, and the steps that are under way; where
+ * weights are expanded, the rows of each thread. KV and scratch are not touched before that is over. */
+static uint64_t load_bound(const plan *p, const gguf *g)
+{
+    uint64_t data = gguf_data_bytes(g), step = RELEASE_STEPS * GGUF_RELEASE_STEP, header = 0, rows = 0;
+    for (int i = 0; i < gguf_n_files(g); i++)
+        header += gguf_header_bytes(g, i);
+    if (p->o.exact)
+        rows = (uint64_t)p->run.n_threads * KERNELS_PANEL_ROWS * p->spec.n_ff * sizeof(float);
+    return header + (data < step ? data : step) + rows;
 }
 
 static uint32_t samplers_of(const plan *p)
@@ -124,7 +132,11 @@ static uint32_t samplers_of(const plan *p)
 static uint64_t own_bytes(const plan *p)
 {
     uint64_t n = p->spec.n_vocab, padded = (n + 15) / 16 * 16;
-    return samplers_of(p) * (sizeof(sampler) + n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float)) +
+    uint64_t pages = 0;
+    for (int i = 0; i < MODEL_KINDS; i++)
+        pages += p->budget.pages[i].n_pages;
+    return sizeof(engine) + pages * (sizeof(char *) + 2 * sizeof(bool) + sizeof(uint16_t)) +
+           samplers_of(p) * (sizeof(sampler) + n * (sizeof(candidate) + sizeof(uint16_t)) + padded * sizeof(float)) +
            p->run.batch * (sizeof(model_row) + sizeof(engine_row) + sizeof(uint32_t)) +
            p->run.logit_rows * sizeof(float *) +
            lookup_bytes(p->run.context) + prefix_bytes(p->budget.n_pages) +
@@ -141,8 +153,15 @@ static void plan_budget(plan *p, const gguf *g)
     b->scratch_bytes = model_run_bytes(&p->spec, &p->run) + own_bytes(p);
     if (p->o.slices)
         b->scratch_bytes += slice_bytes(&p->spec, &p->run);
-    b->vocab_bytes = vocab_bound(g);
-    b->total_bytes = b->weights_bytes + b->kv_bytes + b->scratch_bytes + b->vocab_bytes;
+    b->vocab_bytes = vocab_plan(g);
+    b->grammar_bytes = grammar_bound(g);
+    uint64_t load = load_bound(p, g), later = b->kv_bytes + b->scratch_bytes;
+    b->load_bytes = load > later ? load - later : 0;
+    b->process_bytes = p->o.process_bytes;
+    if (b->process_bytes) /* and its page tables */
+        b->process_bytes += (b->weights_bytes + later + b->vocab_bytes) / PAGE_TABLE_PART;
+    b->total_bytes = b->weights_bytes + b->kv_bytes + b->scratch_bytes + b->vocab_bytes + b->load_bytes +
+                     b->process_bytes + (p->o.grammars ? b->grammar_bytes : 0);
 }
 
 /* Limits that depend on the model. A pass of an encoder takes whole texts. */
@@ -160,6 +179,16 @@ static status plan_limits(plan *p, const gguf *g, error *err)
         p->o.batch = p->run.context;
     p->o.n_sessions = p->o.n_sessions ? p->o.n_sessions : s->is_encoder ? ENCODER_SESSIONS : 1;
     return OK;
+}
+
+static uint32_t logit_rows(const plan *p)
+{
+    uint64_t n = p->spec.n_logits ? p->spec.n_logits : 1;
+    uint64_t rows = LOGIT_BYTES / ((n + 15) / 16 * 16 * sizeof(float));
+    uint64_t least = p->o.logit_rows > p->o.n_sessions ? p->o.logit_rows : p->o.n_sessions;
+    least = least > LOGIT_ROWS_MOST ? LOGIT_ROWS_MOST : least < LOGIT_ROWS ? LOGIT_ROWS : least;
+    rows = rows < least ? least : rows;
+    return rows < p->o.batch ? (uint32_t)rows : p->o.batch;
 }
 
 static status plan_make(plan *p, const gguf *g, const engine_options *o, error *err)
@@ -180,11 +209,8 @@ static status plan_make(plan *p, const gguf *g, const engine_options *o, error *
         s = plan_limits(p, g, err);
     if (s)
         return s;
-    uint64_t n_logits = p->spec.n_logits ? p->spec.n_logits : 1;
-    uint64_t row = (n_logits + 15) / 16 * 16 * sizeof(float), rows = LOGIT_BYTES / row;
-    rows = rows < LOGIT_ROWS ? LOGIT_ROWS : rows;
     p->run.batch = p->o.batch;
-    p->run.logit_rows = rows < p->o.batch ? (uint32_t)rows : p->o.batch;
+    p->run.logit_rows = logit_rows(p);
     p->run.kv = kv_types[p->o.kv_type].kind;
     p->run.n_threads = p->o.n_threads;
     plan_budget(p, g);
@@ -204,18 +230,43 @@ status engine_plan(const struct gguf *file, const engine_options *o, engine_budg
     return s;
 }
 
-static status check_budget(const plan *p, const gguf *g, error *err)
+void engine_arithmetic(const engine_budget *b, bool grammars, buf *out)
+{
+    const struct {
+        const char *what;
+        uint64_t bytes;
+    } rows[] = { { "weights", b->weights_bytes },    { "KV", b->kv_bytes },           { "scratch", b->scratch_bytes },
+                 { "vocabulary", b->vocab_bytes },   { "grammars", grammars ? b->grammar_bytes : 0 },
+                 { "loading", b->load_bytes },       { "program", b->process_bytes } };
+    char text[24];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!rows[i].bytes && i > 0)
+            continue;
+        buf_printf(out, "%s%s %s", i ? " + " : "", rows[i].what, str_human_bytes(text, rows[i].bytes));
+        if (i == 1)
+            buf_printf(out, " (%u positions)", b->n_pages * KERNELS_PAGE);
+    }
+    buf_printf(out, " = %s", str_human_bytes(text, b->total_bytes));
+}
+
+/* The error says what would fit. */
+static status check_budget(const plan *p, const gguf *g, const engine_options *o, error *err)
 {
     const engine_budget *b = &p->budget;
     if (!p->o.mem_bytes || b->total_bytes <= p->o.mem_bytes)
         return OK;
-    char t[6][24];
-    return fail(err, E_NOFIT,
-                "%s does not fit: weights %s + KV %s (%u positions) + scratch %s + vocabulary %s = %s, of %s allowed",
-                gguf_file_name(g), str_human_bytes(t[0], b->weights_bytes), str_human_bytes(t[1], b->kv_bytes),
-                b->n_pages * KERNELS_PAGE, str_human_bytes(t[2], b->scratch_bytes),
-                str_human_bytes(t[3], b->vocab_bytes), str_human_bytes(t[4], b->total_bytes),
-                str_human_bytes(t[5], p->o.mem_bytes));
+    buf text = BUF_INIT(sizeof err->text);
+    char allowed[24];
+    engine_arithmetic(b, p->o.grammars, &text);
+    buf_printf(&text, ", of %s allowed", str_human_bytes(allowed, p->o.mem_bytes));
+    nearest n;
+    if (engine_nearest(g, o, &n, NULL) == OK) {
+        buf_str(&text, "; ");
+        nearest_text(&n, &text);
+    }
+    status s = fail(err, E_NOFIT, "%s does not fit: %s", gguf_file_name(g), buf_text(&text));
+    buf_clear(&text);
+    return s;
 }
 
 /* ---- opening ---- */
@@ -342,7 +393,7 @@ status engine_open(engine **out, struct gguf *file, const engine_options *o, err
     engine *e = NULL;
     status s = plan_make(&p, file, o, err);
     if (!s)
-        s = check_budget(&p, file, err);
+        s = check_budget(&p, file, o, err);
     if (s)
         goto out;
     e = mem_zero(sizeof *e);
@@ -351,6 +402,8 @@ status engine_open(engine **out, struct gguf *file, const engine_options *o, err
         goto out;
     }
     e->budget = p.budget;
+    e->mem_bytes = p.o.mem_bytes;
+    e->grammars = p.o.grammars;
     e->batch = p.run.batch;
     e->logit_rows = p.run.logit_rows;
     kernels_init(&e->k, p.cpu);
@@ -414,7 +467,17 @@ status engine_grammar_vocab(engine *e, const struct grammar_vocab **out, error *
 {
     if (!e->vocab)
         return fail(err, E_UNSUPPORTED, "the model has no tokenizer, so no grammar can constrain what it writes");
-    status st = e->grammar_vocab ? OK : grammar_vocab_open(&e->grammar_vocab, e->vocab, err);
+    const engine_budget *b = &e->budget;
+    uint64_t need = b->total_bytes + (e->grammars ? 0 : b->grammar_bytes);
+    status st = OK;
+    if (!e->grammar_vocab && e->mem_bytes && need > e->mem_bytes) {
+        char t[3][24];
+        st = fail(err, E_NOFIT, "no grammar can constrain an answer in %s: the model takes %s, and its vocabulary as "
+                  "grammars need it another %s", str_human_bytes(t[0], e->mem_bytes),
+                  str_human_bytes(t[1], b->total_bytes), str_human_bytes(t[2], b->grammar_bytes));
+    } else if (!e->grammar_vocab) {
+        st = grammar_vocab_open(&e->grammar_vocab, e->vocab, err);
+    }
     if (!st)
         *out = e->grammar_vocab;
     return st;

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/status.h"
 
 typedef struct engine engine;
@@ -58,11 +59,15 @@ typedef struct engine_options {
     uint32_t rewind;      /* positions that session_truncate can always go back; 0: 256; at least `batch`. Costs KV of
                              window layers only */
     uint64_t mem_bytes;   /* budget: more than this is refused with E_NOFIT before anything is loaded; 0: no budget */
+    uint64_t process_bytes; /* of the program around it, as part of the budget and of its arithmetic (plat/footprint.h) */
+    bool grammars;        /* the budget has room for the vocabulary as grammars need it. Without, it is made only where
+                             mem_bytes leaves room for it then */
     engine_kv kv_type;
     uint32_t batch;       /* most rows of one pass through the layers, 1..1024; 0: 128. Changes memory and speed only.
                              Encoders: at least `context` (which is never more than they have), n_sessions 0 is 4 */
     bool slices;          /* room for a second pass, so that a batch (batch.h) reads a prompt in layers between the
                              steps of those who answer. Costs scratch only */
+    uint32_t logit_rows;  /* most rows of a pass that may want logits, at least: one for each answer under way; 0: 8 */
     bool exact;           /* weights expanded to F32 and F32 activations: slow, large, the reference */
     const char *isa;      /* kernel level: "portable", "avx2"...; NULL: HEARTH_ISA in the environment, else best */
     engine_progress *progress; /* may be NULL */
@@ -71,7 +76,8 @@ typedef struct engine_options {
 void engine_options_init(engine_options *o);
 
 /* What engine_open would allocate with these options, in bytes. Computed from the header alone, by the code that
- * allocates: engine_open takes exactly this. */
+ * allocates: engine_open takes exactly this. total_bytes is the sum of weights, KV, scratch, vocabulary, loading,
+ * process, and grammars where the options ask for them. docs/MEMORY.md says what is in each. */
 enum { ENGINE_GLOBAL, ENGINE_WINDOW, ENGINE_KINDS }; /* layers that see everything; that see a window */
 typedef struct engine_pages {
     uint64_t page_bytes;    /* 0: the model has no such layers */
@@ -82,8 +88,11 @@ typedef struct engine_pages {
 typedef struct engine_budget {
     uint64_t weights_bytes; /* repacked weights, norms and tables */
     uint64_t kv_bytes;      /* both KV pools */
-    uint64_t scratch_bytes; /* activations, logits */
-    uint64_t vocab_bytes;   /* vocabulary, merges, and the vocabulary as grammars need it (an upper bound) */
+    uint64_t scratch_bytes; /* activations, logits, sessions, the prefix cache's tree */
+    uint64_t vocab_bytes;   /* vocabulary and merges */
+    uint64_t grammar_bytes; /* the vocabulary as grammars need it, made when one is first asked for: an upper bound */
+    uint64_t load_bytes;    /* of the file, mapped while it is loaded, what KV and scratch do not take later anyway */
+    uint64_t process_bytes; /* as the options say, and page tables; 0: as they say */
     uint64_t total_bytes;
     uint64_t token_bytes;   /* weight bytes read for one decoded token (each matrix once, of the embedding one row) */
     uint32_t context;       /* the limit that the options led to */
@@ -92,6 +101,8 @@ typedef struct engine_budget {
     engine_pages pages[ENGINE_KINDS];
 } engine_budget;
 status engine_plan(const struct gguf *file, const engine_options *o, engine_budget *out, error *err) MUST_CHECK;
+/* "weights 92.1 MiB + KV 11.2 MiB (512 positions) + scratch 7.2 MiB + ... = 121 MiB"; terms of no bytes are left out. */
+void engine_arithmetic(const engine_budget *b, bool grammars, buf *out);
 /* The bytes of KV pools for n_pages x 64 positions that n_sessions sessions share in any way. Any thread, as the next.
  * A position has no price of its own: a session pays for window layers only until it holds session_pages of them. */
 uint64_t engine_kv_bytes(const engine_budget *b, uint64_t n_pages, uint32_t n_sessions);

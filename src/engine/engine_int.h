@@ -40,6 +40,8 @@ typedef struct sampler {
 struct engine {
     engine_info info;
     engine_budget budget;
+    uint64_t mem_bytes; /* that it was opened within; 0: any */
+    bool grammars;      /* they are in that budget */
     kernels k;
     pool *pool;
     model *model;

@@ -11,6 +11,7 @@
 #include "base/js.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "engine/nearest.h"
 #include "fit/rates.h"
 #include "model/sizes.h"
 #include "model/spec.h"
@@ -67,9 +68,11 @@ typedef struct fit_model {
     uint64_t file_bytes, n_params;
     uint32_t context, context_train, n_layers, n_vocab;
     engine_budget budget;
-    uint64_t process_bytes; /* of the program around it */
-    uint64_t need_bytes;    /* budget + process */
-    uint64_t have_bytes;    /* what may be taken: the smaller of mem_bytes (if given) and what is free now */
+    uint64_t process_bytes; /* of the programs around it, of budget and server together */
+    uint64_t server_bytes;  /* of hearth serve, where the model answers several at once; part of process_bytes */
+    uint64_t need_bytes;    /* budget.total_bytes + server_bytes */
+    uint64_t have_bytes;    /* what may be taken: the smaller of mem_bytes (if given) and what is free now; not given:
+                               what is free without the reserve (machine.h) */
     bool fits;
     fit_work work;
     double decode_per_s;      /* expected, at the start of a conversation */
@@ -83,7 +86,7 @@ enum { FIT_PROMPT = 512, FIT_BATCH = 128 }; /* FIT_BATCH: of engine_options, whe
 status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out,
                       error *err) MUST_CHECK;
 
-/* The same of a header that is open, called `name` in out; file_bytes is the sum of its files. */
+/* The same from a header: of a file that is open, of its beginning (gguf_parse), of none (catalogue_header). */
 struct gguf;
 status fit_model_gguf(const struct gguf *g, const char *name, const engine_options *o, const fit_machine *m,
                       fit_model *out, error *err) MUST_CHECK;
@@ -93,8 +96,30 @@ fit_step fit_expect_decode(const fit_work *w, const fit_machine *m, uint32_t seq
 /* A prompt of n tokens behind `depth` positions, in passes of the batch, and the logits of its last token. */
 fit_step fit_expect_prefill(const fit_work *w, const fit_machine *m, uint32_t n, uint64_t depth);
 
-/* "weights 98.1 MiB + KV 45.0 MiB + … = 160.2 MiB of 21.3 GiB free": the arithmetic in one line. */
+/* memory.c. budget, process_bytes, server_bytes and need_bytes of a model: with n_sessions 0 or 1 and no slices, in a
+ * command (`hearth run`); else in a worker of `hearth serve` that answers n_sessions at once, as that would plan it
+ * (engine_share). Other fields are left alone. */
+status fit_memory(const struct gguf *g, const engine_options *o, fit_model *out, error *err) MUST_CHECK;
+
+/* "weights 98.1 MiB + KV 45.0 MiB + ... = 160.2 MiB of 21.3 GiB": the arithmetic in one line. */
 void fit_arithmetic(const fit_model *f, buf *out);
+
+/* What would fit have_bytes of f instead, in the order of what is lost: the ways of engine/nearest.h; then another file
+ * or quantisation of the same model. Owned by nobody: plain values. */
+typedef struct fit_ways {
+    nearest ways;
+    char file[256];       /* a smaller file of this model in the same folder that fits with the same options; "": none */
+    uint64_t file_need;   /* need_bytes with it */
+    double weights_share; /* the part of its weights' bytes that would fit with the same options; 0: not even none */
+    char type[16];        /* the largest type that would have no more, as "Q4_K_M"; "": none is that small */
+} fit_ways;
+/* g is the model's file at path (NULL: a model that is not on this disk). One header is read however many contexts are
+ * tried; and those of its neighbours on the disk that begin with the same name. */
+status fit_nearest(const struct gguf *g, const char *path, const engine_options *o, const fit_model *f,
+                   fit_ways *out, error *err) MUST_CHECK;
+/* "--kv q8 (118 MiB), or --ctx 1024 (117 MiB), or Qwen3-0.6B-Q4_K_M (397 MiB)". */
+void fit_nearest_text(const fit_ways *n, buf *out);
+
 /* The largest context, a multiple of 64, with which the model would fit; 0: none. */
 status fit_largest_context(const char *path, const engine_options *o, const fit_machine *m, uint32_t *out,
                            error *err) MUST_CHECK;

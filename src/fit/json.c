@@ -45,6 +45,8 @@ js *fit_model_js(const fit_model *f)
     set_bytes(o, "kv_bytes", f->budget.kv_bytes);
     set_bytes(o, "scratch_bytes", f->budget.scratch_bytes);
     set_bytes(o, "vocab_bytes", f->budget.vocab_bytes);
+    set_bytes(o, "grammar_bytes", f->budget.grammar_bytes);
+    set_bytes(o, "load_bytes", f->budget.load_bytes);
     set_bytes(o, "process_bytes", f->process_bytes);
     set_bytes(o, "need_bytes", f->need_bytes);
     set_bytes(o, "have_bytes", f->have_bytes);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "gguf/gguf.h"
 #include "plat/clock.h"
+#include "plat/footprint.h"
 #include "plat/proc.h"
 
 void speed_options_init(speed_options *o)
@@ -328,6 +329,8 @@ status speed_measure(const char *path, const engine_options *eo, const speed_opt
 {
     fit_machine *m = mem_zero(sizeof *m);
     engine_options sized = *eo;
+    if (!sized.process_bytes) /* this is a command, however many sequences it measures */
+        sized.process_bytes = footprint_bytes(FOOTPRINT_COMMAND, NULL);
     speed_result *r = mem_zero(sizeof *r);
     bench *b = mem_zero(sizeof *b);
     status s = r && b && m ? check_options(o, err) : fail(err, E_NOMEM, "no memory to measure with");

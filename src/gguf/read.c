@@ -278,6 +278,16 @@ status gguf_parse_parts(gguf **out, const gguf_prefix *parts, int n, const char 
     return finish(g, s, out, err);
 }
 
+status gguf_parse_owned(gguf **out, void *bytes, size_t n_bytes, uint64_t file_bytes, const char *name, error *err)
+{
+    status s = gguf_parse(out, bytes, n_bytes, file_bytes, name, err);
+    if (s)
+        mem_free(bytes);
+    else
+        (*out)->owned = bytes;
+    return s;
+}
+
 void gguf_close(gguf **g)
 {
     gguf *old = *g;
@@ -290,6 +300,7 @@ void gguf_close(gguf **g)
     mem_free(old->key_index);
     mem_free(old->tensor_index);
     mem_free(old->tensors);
+    mem_free(old->owned);
     mem_free(old->name);
     mem_free(old);
 }

@@ -379,8 +379,8 @@ size_t grammar_vocab_bytes(const grammar_vocab *v)
 size_t grammar_vocab_bound(size_t n_tokens, size_t text_bytes)
 {
     size_t masks = (n_tokens + 63) / 64 * 8 * (SLICE_REST * SLICE_CHARS + 1);
-    size_t sorting = n_tokens * 2 * sizeof(entry);
-    return sizeof(grammar_vocab) + text_bytes * (sizeof(vocab_node) + 1) + n_tokens * 9 + masks + sorting + 64;
+    size_t sorting = n_tokens * 2 * sizeof(entry), nodes = text_bytes / 8 * 3 + 4096;
+    return sizeof(grammar_vocab) + text_bytes + nodes * sizeof(vocab_node) + n_tokens * 9 + masks + sorting + 64;
 }
 
 int32_t grammar_vocab_n_tokens(const grammar_vocab *v)

@@ -68,6 +68,7 @@ void http_leave(http_request *r)
     if (left)
         return;
     tell(r);
+    http_let_go_body(r);
     for (size_t i = 0; i < r->n_headers; i++) {
         mem_free(r->headers[i].name);
         mem_free(r->headers[i].value);

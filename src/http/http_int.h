@@ -44,6 +44,8 @@ struct http_request {
     const char *method, *path;
     http_field *fields; /* header lines and query arguments */
     buf body;
+    uint64_t held; /* bytes of the body that are counted in the server's; server's lock */
+    uint64_t no_room; /* for the body, which is not kept: the bytes that found none */
     bool refused; /* an answer was queued before the body: ignore the rest */
     char id[HTTP_ID_BYTES];
     uint64_t started_us; /* monotonic, as first_us */
@@ -96,6 +98,7 @@ struct http_server {
     pthread_cond_t idle;
     http_connection *connections;
     unsigned running;       /* handler threads */
+    uint64_t held;          /* bytes of bodies */
     bool stopping, draining;
     int quiet_fd; /* the listening socket after http_drain; -1: none */
     char **origins; /* owned */
@@ -105,6 +108,12 @@ struct http_server {
 
 /* guard.c: NULL, or why this Host or Origin may not ask. host is the value of the header or NULL. */
 const char *http_guard(const http_server *s, const char *host, const char *origin);
+
+/* bodies.c: room for a body of so many bytes in all, kept until http_let_go_body. False: there is none now; then
+ * http_refuse_body says why. */
+bool http_hold_body(http_request *r, uint64_t bytes);
+void http_let_go_body(http_request *r);
+void http_refuse_body(http_request *r, uint64_t bytes);
 
 /* cors.c */
 bool http_is_listed(http_server *s, const char *origin, bool *any); /* origin may be NULL; *any: there is a list */

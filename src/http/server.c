@@ -33,7 +33,7 @@ static void check_header(http_request *r)
     bool any, listed = http_is_listed(r->server, origin, &any);
     const char *why = http_guard(r->server, http_header(r, "Host"), listed ? NULL : origin);
     const char *length = http_header(r, "Content-Length");
-    uint64_t n;
+    uint64_t n = 0;
     if (any)
         http_set(r, "Vary", "Origin");
     if (!why && listed)
@@ -44,8 +44,21 @@ static void check_header(http_request *r)
         return;
     else if (length && (!str_u64(length, &n) || n > r->server->options.max_body))
         http_refuse(r, 413, "the body is larger than this server accepts");
+    else if (n && !http_hold_body(r, n))
+        http_refuse_body(r, n);
     else if (!http_names_ok(r)) /* "name : value" too: who reads it loosely takes it for another header, or for none */
         http_refuse(r, 400, "a header's name is no token (RFC 9110): a blank before its colon, or a folded line");
+}
+
+/* Of a body whose length nobody said this is where it is counted. It is too late for an answer then, until all came. */
+static void add_body(http_request *r, const char *bytes, size_t n)
+{
+    uint64_t all = (uint64_t)r->body.len + n;
+    r->no_room = all <= r->server->options.max_body && !http_hold_body(r, all) ? all : 0;
+    if (r->no_room)
+        buf_clear(&r->body);
+    else
+        buf_add(&r->body, bytes, n);
 }
 
 enum MHD_Result http_on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
@@ -61,8 +74,8 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *c, const char 
         return r ? MHD_YES : MHD_NO;
     }
     if (*upload_bytes) {
-        if (!r->refused)
-            buf_add(&r->body, upload, *upload_bytes);
+        if (!r->refused && !r->no_room)
+            add_body(r, upload, *upload_bytes);
         *upload_bytes = 0;
         return MHD_YES;
     }
@@ -75,6 +88,10 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *c, const char 
         return MHD_NO; /* resumed without an answer: the client is gone */
     if (stage != STAGE_READING)
         return http_send(r);
+    if (r->no_room) {
+        http_refuse_body(r, r->no_room);
+        return MHD_YES;
+    }
     if (r->body.failed) {
         http_refuse(r, 413, "the body is larger than this server accepts");
         return MHD_YES;

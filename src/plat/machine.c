@@ -261,16 +261,32 @@ static uint64_t number_in(const char *folder, const char *name)
     return read_in(folder, name, text, sizeof text) ? strtoull(text, NULL, 10) : 0;
 }
 
-/* Page cache that can go at once does not count as taken. */
-static uint64_t used_at(const cgroup *g, const char *folder)
+/* Pages of files count as used in a cgroup, and the kernel takes them back before it kills anybody: the active ones, a
+ * model that was read twice, as well as the others. Those of tmpfs are no such pages. */
+static uint64_t cache_at(const cgroup *g, const char *folder)
 {
+    static const char *const keys[2][2] = { { "total_inactive_file", "total_active_file" },
+                                            { "inactive_file", "active_file" } };
     char path[PATH_MAX + 64], text[64];
-    uint64_t used = number_in(folder, g->v2 ? "memory.current" : "memory.usage_in_bytes"), cache = 0;
+    uint64_t cache = 0;
     snprintf(path, sizeof path, "%.4000s/memory.stat", folder);
-    if (find_value(path, g->v2 ? "inactive_file" : "total_inactive_file", text, sizeof text))
-        cache = strtoull(text, NULL, 10);
-    return used > cache ? used - cache : 0;
+    for (int i = 0; i < 2; i++)
+        if (find_value(path, keys[g->v2][i], text, sizeof text))
+            cache += strtoull(text, NULL, 10);
+    return cache;
 }
+
+/* A limit and what counts against it. memory.high stops nobody, but beyond it every allocation waits for the kernel;
+ * memsw limits memory and swap together, so what others have swapped out is taken. */
+static const struct limit_row {
+    bool v2;
+    const char *limit, *used;
+} limit_rows[] = {
+    { true, "memory.max", "memory.current" },
+    { true, "memory.high", "memory.current" },
+    { false, "memory.limit_in_bytes", "memory.usage_in_bytes" },
+    { false, "memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes" },
+};
 
 static void read_limit(machine_memory *out)
 {
@@ -280,16 +296,37 @@ static void read_limit(machine_memory *out)
         return;
     uint64_t room = UINT64_MAX;
     do {
-        uint64_t limit = number_in(g.memory, g.v2 ? "memory.max" : "memory.limit_in_bytes"); /* "max" reads as 0 */
-        if (limit == 0 || limit >= out->total_bytes)
-            continue;
-        uint64_t used = used_at(&g, g.memory), left = limit > used ? limit - used : 0;
-        if (left < room) {
-            room = left;
-            out->limit_bytes = limit;
-            out->limit_used_bytes = used;
+        uint64_t cache = cache_at(&g, g.memory);
+        for (size_t i = 0; i < ARRAY_LEN(limit_rows); i++) {
+            const struct limit_row *row = &limit_rows[i];
+            uint64_t limit = row->v2 == g.v2 ? number_in(g.memory, row->limit) : 0; /* "max" reads as 0 */
+            if (limit == 0 || limit >= out->total_bytes)
+                continue;
+            uint64_t used = number_in(g.memory, row->used);
+            used = used > cache ? used - cache : 0;
+            uint64_t left = limit > used ? limit - used : 0;
+            if (left < room) {
+                room = left;
+                out->limit_bytes = limit;
+                out->limit_used_bytes = used;
+            }
         }
     } while (go_up(g.memory));
+}
+
+static uint64_t reserve_of(uint64_t usable)
+{
+    uint64_t reserve = usable / 20, least = 256 << 20, most = usable / 16;
+    reserve = reserve < least ? least : reserve;
+    return reserve < most ? reserve : most;
+}
+
+uint64_t machine_memory_budget(const machine_memory *m, uint64_t wanted)
+{
+    uint64_t most = m->usable_bytes;
+    if (wanted)
+        return wanted < most ? wanted : most;
+    return most - (m->reserve_bytes < most ? m->reserve_bytes : 0);
 }
 
 bool machine_dies_as_group(void)
@@ -312,12 +349,10 @@ void machine_read_memory(machine_memory *out)
     out->available_bytes = kilobytes("MemAvailable");
     out->usable_bytes = out->available_bytes;
     read_limit(out);
-    if (!out->limit_bytes)
-        return;
-    uint64_t left = out->limit_bytes - (out->limit_used_bytes < out->limit_bytes ? out->limit_used_bytes
-                                                                                 : out->limit_bytes);
-    if (left < out->usable_bytes)
-        out->usable_bytes = left;
+    uint64_t used = out->limit_used_bytes < out->limit_bytes ? out->limit_used_bytes : out->limit_bytes;
+    if (out->limit_bytes && out->limit_bytes - used < out->usable_bytes)
+        out->usable_bytes = out->limit_bytes - used;
+    out->reserve_bytes = reserve_of(out->usable_bytes);
 }
 
 /* ---- the rest ---- */

@@ -28,8 +28,12 @@ typedef struct machine_memory {
     uint64_t limit_bytes;     /* the tightest cgroup limit above this process; 0: none */
     uint64_t limit_used_bytes; /* of that limit, taken already, without page cache that can go */
     uint64_t usable_bytes;    /* what may be taken now: the least of available and limit - used */
+    uint64_t reserve_bytes;   /* of that, left to others and to what nobody foresaw unless somebody says otherwise: the
+                                 larger of 256 MiB and a twentieth of it, but at most a sixteenth */
 } machine_memory;
 void machine_read_memory(machine_memory *out);
+/* What a process tree may take: `wanted`, but no more than is free; 0: what is free without the reserve. */
+uint64_t machine_memory_budget(const machine_memory *m, uint64_t wanted);
 /* When memory runs out, the kernel kills every process of this cgroup together (memory.oom.group, here or above). */
 bool machine_dies_as_group(void);
 

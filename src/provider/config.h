@@ -2,7 +2,7 @@
  *
  *   version: 1
  *   listen: 127.0.0.1:5150
- *   mem: 6GiB                 # most memory of all models together; default: no budget of our own
+ *   mem: 6GiB                 # most memory of server and models together; default: what is free (docs/MEMORY.md)
  *   kv: q8                    # keys and values of local models: f16 (default), q8 (half the memory) or f32
  *   parallel: 16              # answers of a local model at once; what is more waits
  *   queue: 256                # requests that wait for one of them, at most

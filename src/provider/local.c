@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "gguf/gguf.h"
+#include "plat/footprint.h"
 #include "plat/machine.h"
 #include "plat/witness.h"
 #include "provider/provider_int.h"
@@ -31,6 +32,7 @@ typedef struct local {
     self_test sandbox;       /* of the worker that runs; with p->lock */
     char sandbox_why[SELF_TEST_WHY];
     bool servers;            /* the configuration names some */
+    uint64_t taken;          /* of the memory that models share */
 } local;
 
 static const char *const kept[] = { "HEARTH_ISA", "HEARTH_FAIL_ALLOC", NULL };
@@ -75,7 +77,6 @@ static js *settings_of(const char *name, const config *cfg)
     js_set(j, "name", js_new_string(name));
     js_set(j, "context", js_new_int(cfg ? cfg->context : 0));
     js_set(j, "threads", js_new_int(cfg && cfg->n_threads > 0 ? cfg->n_threads : cpu.threads));
-    js_set(j, "mem", js_new_int(cfg && cfg->mem_bytes < INT64_MAX ? (int64_t)cfg->mem_bytes : 0));
     js_set(j, "parallel", js_new_int(cfg && cfg->parallel ? cfg->parallel : 1));
     js_set(j, "look", js_new_bool(cfg && cfg->look));
     js_set(j, "exact", js_new_bool(cfg && cfg->exact));
@@ -156,6 +157,16 @@ static status check_sandbox(const local *l, const request *r, call *c, error *er
                      "configured" : "", l->sandbox_why);
 }
 
+/* What the plan did not foresee is an error of the worker, and no lack of memory for others. */
+static void guard(const local *l, const js *opened)
+{
+    int64_t later = 0, mem = 0;
+    (void)js_int(js_get(opened, "later"), &later);
+    (void)js_int(js_get(l->settings, "mem"), &mem);
+    if (mem > 0 && later >= 0)
+        (void)footprint_limit(l->worker.process.pid, (uint64_t)later + footprint_slack((uint64_t)mem));
+}
+
 static status start(local *l, const char *digest, js **opened, error *err)
 {
     for (size_t i = 0; i < l->n_fds; i++)
@@ -169,6 +180,8 @@ static status start(local *l, const char *digest, js **opened, error *err)
     s = helper_open(&l->worker, l->settings, l->fds, n_fds, opened, err);
     if (s)
         snapshot_file_end(&l->snapshot, l->snapshot_bytes);
+    else
+        guard(l, *opened);
     return s;
 }
 
@@ -228,6 +241,7 @@ static void local_close(provider *p)
     for (size_t i = 0; i < l->n_fds; i++)
         close(l->fds[i]);
     js_free(l->settings);
+    local_memory_give(l->taken);
     pthread_cond_destroy(&l->left);
     mem_free(l);
 }
@@ -304,10 +318,25 @@ static status start_first(provider *p, const config *cfg, js **opened, error *er
     return s || keeps ? s : read_digest(p, cfg, err);
 }
 
+/* Within what models share; one that is only looked at takes nothing. */
+static status start_within(provider *p, const config *cfg, error *err)
+{
+    local *l = p->own;
+    js *opened = NULL;
+    uint64_t mem = local_memory_begin(cfg ? cfg->mem_bytes : 0);
+    js_set(l->settings, "mem", js_new_int(mem < INT64_MAX ? (int64_t)mem : 0));
+    status s = start_first(p, cfg, &opened, err);
+    if (!s && !describe(p, opened))
+        s = fail(err, E_NOMEM, "no memory for a provider");
+    l->taken = s || (cfg && cfg->look) ? 0 : p->info.budget_bytes;
+    local_memory_end(l->taken);
+    js_free(opened);
+    return s;
+}
+
 status local_open(provider *p, const char *model, const config *cfg, error *err)
 {
     store_model file = { 0 };
-    js *opened = NULL;
     local *l = mem_zero(sizeof *l);
     if (!l)
         return fail(err, E_NOMEM, "no memory for a provider");
@@ -329,10 +358,7 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
             s = fail(err, E_NOMEM, "no memory for a provider");
     }
     if (!s)
-        s = start_first(p, cfg, &opened, err);
-    if (!s && !describe(p, opened))
-        s = fail(err, E_NOMEM, "no memory for a provider");
-    js_free(opened);
+        s = start_within(p, cfg, err);
     store_model_clear(&file);
     return s;
 }

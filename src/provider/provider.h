@@ -51,6 +51,11 @@ typedef struct provider_info {
     const char *price_as_of;          /* "2026-11-01"; "": undated; NULL: no price */
 } provider_info;
 
+/* From now on all local models that are open in this process take no more than this together; 0: no budget. Any thread.
+ * A model that does not fit into what is left is E_NOFIT. */
+void provider_share_memory(uint64_t bytes);
+
+
 status provider_open(provider **out, const char *spec, const config *cfg, error *err) MUST_CHECK;
 void provider_close(provider **p);
 const provider_info *provider_get_info(const provider *p);

@@ -69,6 +69,12 @@ const char *provider_keep(provider *p, const char *text);
 /* How many servers are open in this process. */
 unsigned provider_servers_open(void);
 
+/* memory.c: what a model may take that is opened between begin (most: its own limit, 0: none) and end, which says what
+ * it took; given back when its process is gone. */
+uint64_t local_memory_begin(uint64_t most);
+void local_memory_end(uint64_t bytes);
+void local_memory_give(uint64_t bytes);
+
 /* Each fills p->ops, p->own and the rest of p->info. On failure provider_close(p) has still to be called. */
 status local_open(provider *p, const char *model, const config *cfg, error *err) MUST_CHECK;
 status replay_open(provider *p, const char *file, error *err) MUST_CHECK;

@@ -175,17 +175,9 @@ static bool make_piece(const vocab *v, int32_t i, char *out, size_t *n)
 
 /* ---- maps -------------------------------------------------------------------------------------------------------- */
 
-static uint32_t table_size(size_t n)
-{
-    uint32_t size = 16;
-    while (size < 2 * n)
-        size *= 2;
-    return size;
-}
-
 static bool map_init(vocab *v, token_map *m, size_t n)
 {
-    uint32_t size = table_size(n);
+    uint32_t size = vocab_table_size(n);
     m->slots = mem_array(size, sizeof *m->slots);
     m->mask = size - 1;
     v->bytes += size * sizeof *m->slots;
@@ -250,7 +242,7 @@ status vocab_load_merges(vocab *v, const gguf *file, error *err)
         return st;
     if (merges->n > 4 * (uint64_t)VOCAB_MAX_TOKENS)
         return fail(err, E_RANGE, "tokenizer.ggml.merges: %llu merges", (unsigned long long)merges->n);
-    uint32_t size = table_size(merges->n);
+    uint32_t size = vocab_table_size(merges->n);
     v->merges.slots = mem_array(size, sizeof *v->merges.slots);
     v->merges.mask = size - 1;
     if (!v->merges.slots)

@@ -369,6 +369,11 @@ size_t pretok_bytes(const pretok *p)
     return p ? sizeof *p : 0;
 }
 
+size_t pretok_most_bytes(void)
+{
+    return sizeof(pretok);
+}
+
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
 typedef struct piece {

@@ -47,6 +47,7 @@ typedef struct pretok pretok;
 status pretok_compile(pretok **out, const pretok_row *row, error *err) MUST_CHECK;
 void pretok_close(pretok **p);
 size_t pretok_bytes(const pretok *p);
+size_t pretok_most_bytes(void); /* of any */
 
 /* Calls word(user, bytes, n) for every piece of text[0..n), which is valid UTF-8, in order; stops at the first status
  * that is not OK and returns it. */

@@ -107,6 +107,9 @@ const char *vocab_kind_name(const vocab *v); /* "byte-level BPE", ... */
 span vocab_pretok_name(const vocab *v); /* "smollm"; empty where there is none */
 int32_t vocab_n_tokens(const vocab *v);
 size_t vocab_bytes(const vocab *v); /* memory it holds */
+/* The same before it is opened, from the header: never less, and more only by what tokens' texts have in common. What
+ * opening takes for a moment is counted. A file without tokenizer: next to nothing. */
+uint64_t vocab_plan(const struct gguf *file);
 size_t vocab_max_piece(const vocab *v); /* bytes of the longest piece */
 
 vocab_type vocab_type_of(const vocab *v, int32_t id); /* VOCAB_UNDEFINED for ids that do not exist */

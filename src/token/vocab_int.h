@@ -77,6 +77,15 @@ enum { SELF_UNASKED, SELF_YES, SELF_NO };
 
 #define SPACE_MARK "\xe2\x96\x81" /* U+2581 */
 
+/* Slots of a hash of n: a power of two, at most half of them taken. */
+static inline uint32_t vocab_table_size(uint64_t n)
+{
+    uint32_t size = 16;
+    while (size < 2 * n && size < 1u << 31)
+        size *= 2;
+    return size;
+}
+
 static inline bool vocab_raw(const vocab *v) /* words are texts with space marks, not bytes */
 {
     return v->kind != VOCAB_BPE || (v->row->flags & PRETOK_RAW);

@@ -6,12 +6,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/share.h"
 #include "engine/tag.h"
 #include "gguf/gguf.h"
 #include "plat/build_id.h"
 #include "worker/worker_int.h"
-
-enum { SHARED_CONTEXTS = 4 };
 
 bool worker_send_bytes(worker *w, msg_type type, uint32_t request, const void *data, size_t n)
 {
@@ -99,6 +98,7 @@ static js *opened(const worker *w)
     set_template(j, engine_chat_template(e));
     js_set(j, "threads", js_new_int(i->n_threads));
     js_set(j, "budget", js_new_int((int64_t)engine_memory(e)->total_bytes));
+    js_set(j, "later", js_new_int((int64_t)engine_memory(e)->grammar_bytes)); /* of the budget, not taken yet */
     js_set(j, "parallel", js_new_int(w->n_parallel));
     js_set(j, "template", js_new_bool(w->chat != NULL));
     js_set(j, "encoder", js_new_bool(i->is_encoder));
@@ -110,19 +110,6 @@ static int64_t number(const js *o, const char *key, int64_t low, int64_t high)
 {
     int64_t v = low;
     return js_int(js_get(o, key), &v) && v >= low && v <= high ? v : low;
-}
-
-/* Contexts of KV that answers side by side share: as many as the budget has room for. */
-static uint32_t shared_contexts(const gguf *file, engine_options o, uint32_t n_parallel)
-{
-    engine_budget b;
-    uint32_t n = n_parallel < SHARED_CONTEXTS ? n_parallel : SHARED_CONTEXTS;
-    for (; n > 1; n--) {
-        o.n_sessions = n;
-        if (engine_plan(file, &o, &b, NULL) == OK)
-            break;
-    }
-    return n;
 }
 
 /* Only what the model would take: nothing is loaded, and the process ends. */
@@ -165,9 +152,12 @@ static status open_engine(worker *w, const msg *m, const js *settings, error *er
         s = gguf_open_fds(&file, m->fds, (int)n_files, name ? name : "model", err);
     if (s)
         return s;
-    o.slices = w->n_parallel > 1;
-    if (w->n_parallel > 1)
-        o.n_sessions = shared_contexts(file, o, w->n_parallel);
+    engine_budget b;
+    s = engine_share(file, &o, w->n_parallel, &b, err);
+    if (s) {
+        gguf_close(&file);
+        return s;
+    }
     if (js_bool(js_get(settings, "look"), false))
         return look(w, file, &o, err);
     return engine_open(&w->engine, file, &o, err);

@@ -40,7 +40,10 @@ static void prediction_is_the_allocation(void **state)
         assert_int_equal(f.budget.weights_bytes, real->weights_bytes);
         assert_int_equal(f.budget.kv_bytes, real->kv_bytes);
         assert_int_equal(f.budget.scratch_bytes, real->scratch_bytes);
-        assert_int_equal(f.budget.total_bytes, real->total_bytes);
+        assert_int_equal(f.budget.vocab_bytes, real->vocab_bytes);
+        assert_int_equal(f.budget.load_bytes, real->load_bytes);
+        assert_int_equal(f.budget.total_bytes - f.budget.process_bytes, real->total_bytes); /* no process: a library */
+        assert_int_equal(f.need_bytes, f.budget.total_bytes);
         assert_int_equal(f.context, contexts[i]);
         assert_true(f.decode_per_s > f.decode_full_per_s && f.decode_full_per_s > 0 && f.prefill_per_s > 0);
         engine_close(&e);
