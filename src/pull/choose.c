@@ -260,9 +260,11 @@ status choose_model(const choose_file *files, size_t n, const char *want, const 
     else if (want || count > 1)
         at = find(files, list, count, want ? want : "Q4_K_M", &several);
     if (!s && several) {
-        s = listed(files, list, count, where, "several models are in that quantisation; name the file, with .gguf", err);
+        s = listed(files, list, count, where, "several models are in that quantisation; name the file, with .gguf",
+            err);
     } else if (!s && at == SIZE_MAX) {
-        snprintf(why, sizeof why, "%s%.60s%s", want ? "there is no '" : "name the one that is meant", want ? want : "", want ? "'; there are" : "");
+        snprintf(why, sizeof why, "%s%.60s%s", want ? "there is no '" : "name the one that is meant",
+            want ? want : "", want ? "'; there are" : "");
         s = listed(files, list, count, where, why, err);
     }
     if (!s)

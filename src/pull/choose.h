@@ -21,7 +21,7 @@ typedef struct choose_file {
 
 /* The model of `want`: a quantisation (upper or lower case), or a path that ends in .gguf; NULL: the sole model, else
  * the one in Q4_K_M. *out: indexes into files, of a split model in order; free with mem_free.
- * E_NOTFOUND lists what there is, with sizes; where parts are missing it names the first. `where` begins the sentence. */
+ * E_NOTFOUND lists what there is, with sizes; where parts are missing it names the first. `where` begins a sentence. */
 status choose_model(const choose_file *files, size_t n, const char *want, const char *where, size_t **out,
     size_t *n_out, error *err) MUST_CHECK;
 

@@ -30,7 +30,7 @@ static bool clean(const char *url)
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)url[i] <= ' ' || url[i] == 0x7f || url[i] == '\\')
             return false;
-    return n > 0 && n <= LINK_MAX;
+    return n > 0 && n <= LINK_TEXT_MAX;
 }
 
 /* What follows the host: path ? query # fragment. */
@@ -101,7 +101,7 @@ static void add_clean_path(buf *b, const char *path, size_t n)
 /* ref's path upon base's: section 5.2.3. */
 static void add_merged(buf *b, const link_parts *base, span path)
 {
-    buf merged = BUF_INIT(2 * LINK_MAX);
+    buf merged = BUF_INIT(2 * LINK_TEXT_MAX);
     size_t keep = base->path.n;
     if (path.n && *path.p == '/')
         keep = 0;
@@ -127,7 +127,7 @@ static bool has_scheme(const char *ref)
 status link_join(char **out, const char *base, const char *ref, error *err)
 {
     link_parts b, r = { 0 };
-    buf text = BUF_INIT(LINK_MAX);
+    buf text = BUF_INIT(LINK_TEXT_MAX);
     if (!link_split(base, &b))
         return fail(err, E_FORMAT, "'%.200s' is not an http URL", base);
     if (*ref && !clean(ref))
@@ -140,8 +140,10 @@ status link_join(char **out, const char *base, const char *ref, error *err)
         buf_printf(&text, "%.*s:%s", (int)b.scheme.n, b.scheme.p, ref);
     } else {
         split_tail(span_of(ref), &r);
-        buf_printf(&text, "%.*s://%.*s%s%.*s", (int)b.scheme.n, b.scheme.p, (int)b.user.n, b.user.p, b.user.n ? "@" : "",
-            (int)b.host.n, b.host.p);
+        buf_printf(&text, "%.*s://", (int)b.scheme.n, b.scheme.p);
+        if (b.user.n)
+            buf_printf(&text, "%.*s@", (int)b.user.n, b.user.p);
+        buf_printf(&text, "%.*s", (int)b.host.n, b.host.p);
         if (r.path.n)
             add_merged(&text, &b, r.path);
         else
@@ -156,7 +158,7 @@ status link_join(char **out, const char *base, const char *ref, error *err)
     /* A link in full to the page's own scheme and host: what opened the page opens the file. */
     if (!s && b.user.n && link_split(buf_text(&text), &r) && !r.user.n && same_word(r.scheme, "https") ==
         same_word(b.scheme, "https") && r.host.n == b.host.n && strncasecmp(r.host.p, b.host.p, b.host.n) == 0) {
-        buf full = BUF_INIT(LINK_MAX);
+        buf full = BUF_INIT(LINK_TEXT_MAX);
         buf_printf(&full, "%.*s://%.*s@%s", (int)r.scheme.n, r.scheme.p, (int)b.user.n, b.user.p, r.host.p);
         s = buf_ok(&full, "an URL", err);
         buf_clear(&text);
@@ -171,7 +173,7 @@ status link_join(char **out, const char *base, const char *ref, error *err)
 status link_public(char **out, const char *url, bool with_query, error *err)
 {
     link_parts p;
-    buf text = BUF_INIT(LINK_MAX);
+    buf text = BUF_INIT(LINK_TEXT_MAX);
     if (!link_split(url, &p))
         return fail(err, E_FORMAT, "not an http URL");
     buf_printf(&text, "%.*s://%.*s%.*s", (int)p.scheme.n, p.scheme.p, (int)p.host.n, p.host.p, (int)p.path.n, p.path.p);
@@ -208,7 +210,7 @@ status link_file_name(char **out, const char *url, error *err)
     size_t at = p.path.n;
     while (at > 0 && p.path.p[at - 1] != '/')
         at--;
-    buf name = BUF_INIT(LINK_MAX);
+    buf name = BUF_INIT(LINK_TEXT_MAX);
     for (; at < p.path.n; at++) {
         int high = -1, low = -1;
         if (p.path.p[at] == '%' && at + 2 < p.path.n)

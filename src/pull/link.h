@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "base/str.h"
 
-enum { LINK_MAX = 4096 };
+enum { LINK_TEXT_MAX = 4096 };
 
 /* The pieces of an absolute URL, borrowed from its text; each may be empty. */
 typedef struct link_parts {

