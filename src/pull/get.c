@@ -119,7 +119,8 @@ static status on_head(void *user, const wire_head *h, error *err)
     if (m->range && h->http == 206 && h->first != m->first)
         return fail(err, E_PROVIDER, "it sent another part of the file than was asked for");
     if (!m->cut && h->has_length && h->length > m->most)
-        return fail(err, E_RANGE, "the document has %llu bytes, the limit is %zu", (unsigned long long)h->length, m->most);
+        return fail(err, E_RANGE, "the document has %llu bytes, the limit is %zu", (unsigned long long)h->length,
+                    m->most);
     return OK;
 }
 

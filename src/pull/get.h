@@ -36,14 +36,14 @@ typedef struct getter_options {
     const char *token_host; /* "huggingface.co" */
     /* At least five times a second while something runs. True: cancel (E_CANCELLED). */
     bool (*progress)(void *user, const get_progress *p);
-    /* The last gate before get_file renames: whether the file at `path`, which will be called `name`, is what its format
-     * says. NULL: every file is. */
+    /* The last gate before get_file renames: whether the file at `path`, which will be called `name`, is what its
+     * format says. NULL: every file is. */
     status (*check)(void *user, const char *path, const char *name, error *err);
     void *user;
     unsigned streams;       /* ranges of a file at the same time; 0: 4 */
     unsigned tries;         /* failures in a row, without progress, that are too many; 0: 8 */
     unsigned quiet_s;       /* a stream slower than 1 kB/s for so long is dropped and asked again; 0: 30 */
-    unsigned backoff_ms;    /* of the first pause; it doubles, with jitter, to 60 times this; 0: 500 */
+    unsigned backoff_ms;    /* of the first pause; it doubles to 60 times this, with jitter; 0: 500 */
     uint64_t piece_bytes;   /* of a range; 0: 16 MiB */
     bool plain_http;        /* http to other machines too */
 } getter_options;
@@ -63,12 +63,6 @@ status get_text(getter *g, const char *url, const char *accept, size_t most, buf
 status get_range(getter *g, const char *url, uint64_t first, size_t n, buf *out, uint64_t *total,
                  error *err) MUST_CHECK;
 
-typedef struct get_want {
-    const char *url, *path;
-    uint64_t bytes;     /* 0: unknown */
-    const char *sha256; /* 64 hex digits; NULL: unknown */
-} get_want;
-
 typedef struct get_got {
     uint64_t bytes;
     char sha256[65];
@@ -76,9 +70,19 @@ typedef struct get_got {
     bool found;          /* PATH was there already */
 } get_got;
 
-/* A file onto the disk: PATH.part (and PATH.part.state) while it comes, resumed from there, ranges in parallel, retried,
- * hashed while it streams, length and digest checked, synced, renamed to PATH. Whoever else fetches the same PATH
- * waits for this one. A PATH that is there is never written over: with the digest wanted, or without one with the
+typedef struct get_want {
+    const char *url, *path;
+    uint64_t bytes;     /* 0: unknown */
+    const char *sha256; /* 64 hex digits; NULL: unknown */
+    const char *part;   /* where the part lies while it comes, on the same file system; NULL: PATH.part */
+    /* The last thing before the rename (a note beside the file); NULL: nothing. Not for what was found. */
+    status (*before)(void *user, const get_got *got, error *err);
+    void *user;
+} get_want;
+
+/* A file onto the disk: PATH.part (and PATH.part.state) while it comes, resumed from there, ranges in parallel,
+ * retried, hashed while it streams, length and digest checked, synced, renamed to PATH. Whoever else fetches the same
+ * PATH waits for this one. A PATH that is there is never written over: with the digest wanted, or without one with the
  * length wanted, it is what was asked for, else E_EXISTS. */
 status get_file(getter *g, const get_want *w, get_got *out, error *err) MUST_CHECK;
 

@@ -64,8 +64,8 @@ status wire_allowed(const char *url, const char *before, bool plain_http, error 
         return fail(err, E_DENIED, "%s: a redirect from https to http is not followed", shown);
     if (plain_http || is_loopback(host))
         return OK;
-    return fail(err, E_DENIED, "%s: http proves neither who answers nor what arrives; use https, or give the SHA-256 that "
-                "the file must have", shown);
+    return fail(err, E_DENIED, "%s: http proves neither who answers nor what arrives; use https, or give the SHA-256 "
+                "that the file must have", shown);
 }
 
 /* The token is one host's: no other, no port of somebody else, and not without TLS. */
@@ -378,13 +378,15 @@ static void conclude(wire *w, status code, bool again, const char *text)
 static void judge_curl(wire *w, CURLcode c)
 {
     char text[400];
+    long proxy = 0;
     const char *why = w->curl_text[0] ? w->curl_text : curl_easy_strerror(c);
+    curl_easy_getinfo(w->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
     if (w->headed)
         snprintf(text, sizeof text, "broke off after %llu bytes (%s)", (unsigned long long)w->body_bytes, why);
     else
         snprintf(text, sizeof text, "%s", why);
     w->result.unreachable = is_unreachable(c);
-    conclude(w, E_PROVIDER, !is_final(c), text);
+    conclude(w, E_PROVIDER, !is_final(c) && (proxy < 400 || proxy >= 500), text);
 }
 
 static void judge(wire *w, CURLcode c)
@@ -440,8 +442,8 @@ static void finish(getter *g, wire *w, CURLcode c)
 {
     curl_multi_remove_handle(g->multi, w->easy);
     w->running = false;
-    if (c != CURLE_COULDNT_RESOLVE_HOST && c != CURLE_COULDNT_RESOLVE_PROXY && c != CURLE_COULDNT_CONNECT)
-        g->reached = true;
+    long http = 0;
+    g->reached = g->reached || (curl_easy_getinfo(w->easy, CURLINFO_RESPONSE_CODE, &http) == CURLE_OK && http != 0);
     if (follow(g, w))
         return;
     if (!w->result.err.code)

@@ -2,8 +2,8 @@
  *
  *   idle --wire_start--> running --wire_turn--> over: a result: OK, or what is wrong and whether to try again
  *
- * Several wires of a getter run at the same time. A sink is asked for each answer (head) and for each piece of it (body);
- * it sees 200 and 206 alone. */
+ * Several wires of a getter run at the same time. A sink is asked for each answer (head) and for each piece of it
+ * (body); it sees 200 and 206 alone. */
 #ifndef PULL_WIRE_H
 #define PULL_WIRE_H
 
