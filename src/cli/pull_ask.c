@@ -24,8 +24,8 @@ static const char program[] = "hearth-pull";
 /* Proxies, certificates, where pip's index and Hugging Face's token are. */
 static const char *const keep[] = {
     "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "SSL_CERT_FILE",
-    "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_*", "HF_*", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "HOME",
-    "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LANG", "LC_ALL", "RES_OPTIONS", "LOCALDOMAIN", NULL,
+    "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_*", "HF_*", "UV_*", "VIRTUAL_ENV", "HOME",
+    "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_CACHE_HOME", "LANG", "LC_ALL", "RES_OPTIONS", "LOCALDOMAIN", NULL,
 };
 
 struct pull_ask {

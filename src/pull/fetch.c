@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "pull/choose.h"
+#include "pull/get_int.h"
 #include "pull/link.h"
 #include "pull/note.h"
 #include "pull/source_int.h"
@@ -94,6 +95,12 @@ status fetching_room(const fetching *f, uint64_t bytes, error *err)
         return OK;
     return fail(err, E_NOFIT, "%s: %s more are needed on this disk, %s are free (64 MiB are kept free)", f->models,
         str_human_bytes(need, bytes), str_human_bytes(have, room));
+}
+
+status fetching_step(const fetching *f, const staged *to, uint64_t done, uint64_t total, error *err)
+{
+    const get_progress now = { .path = to->path, .done = done, .total = total };
+    return get_report(f->g, &now) ? fail(err, E_CANCELLED, "%s: cancelled", to->name) : OK;
 }
 
 /* ---- staging ----------------------------------------------------------------------------------------------------- */
@@ -471,10 +478,9 @@ static status fetch_and_place(fetching *f, source_result *r, error *err)
     return s ? s : place(f, r, err);
 }
 
-status source_fetch(const source_plan *p, getter *g, const char *models_dir, const source_watch *w, source_result *out,
-    error *err)
+status source_fetch(const source_plan *p, getter *g, const char *models_dir, source_result *out, error *err)
 {
-    fetching f = { .plan = p, .g = g, .models = models_dir, .watch = w, .lock = -1 };
+    fetching f = { .plan = p, .g = g, .models = models_dir, .lock = -1 };
     source_result r = { 0 };
     status s = open_stage(&f, err);
     if (!s)

@@ -253,13 +253,10 @@ typedef struct writing {
 static status write_piece(void *user, const void *bytes, size_t n, error *err)
 {
     writing *w = user;
-    const source_watch *watch = w->f->watch;
     digest_add(w->d, bytes, n);
     w->done += n;
     status s = file_write_all(w->fd, w->to->path, bytes, n, err);
-    if (!s && watch && watch->step && watch->step(watch->user, w->to->name, w->done, w->total))
-        s = fail(err, E_CANCELLED, "%s: cancelled", w->to->name);
-    return s;
+    return s ? s : fetching_step(w->f, w->to, w->done, w->total, err);
 }
 
 static status write_model(joining *j, const joined *m, staged *to, error *err)

@@ -103,8 +103,8 @@ static status read_through(const fetching *f, const taking *t, staged *to, uint6
             done += (uint64_t)k;
             if (t->to >= 0)
                 s = file_write_all(t->to, to->path, piece, (size_t)k, err);
-            if (!s && f->watch && f->watch->step && f->watch->step(f->watch->user, to->name, done, total))
-                s = fail(err, E_CANCELLED, "%s: cancelled", t->path);
+            if (!s)
+                s = fetching_step(f, to, done, total, err);
         }
     }
     if (!s && done != total)

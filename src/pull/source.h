@@ -75,15 +75,9 @@ typedef struct source_result {
     bool present; /* it was there already; nothing was fetched */
 } source_result;
 
-typedef struct source_watch { /* of the work after the fetching: unpacking and copying; true: cancel */
-    bool (*step)(void *user, const char *name, uint64_t done, uint64_t total); /* name: of the model file */
-    void *user;
-} source_watch;
-
 /* Fetches into models_dir, which exists. E_EXISTS: another model of that name is there; nothing is overwritten. Of an
  * error nothing is left in models_dir but .pull/. Clear with source_result_clear. */
-status source_fetch(const source_plan *p, getter *g, const char *models_dir, const source_watch *w, source_result *out,
-    error *err) MUST_CHECK;
+status source_fetch(const source_plan *p, getter *g, const char *models_dir, source_result *out, error *err) MUST_CHECK;
 void source_result_clear(source_result *r);
 
 #endif

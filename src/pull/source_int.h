@@ -33,7 +33,6 @@ typedef struct fetching {
     const source_plan *plan;
     getter *g;
     const char *models;    /* the directory */
-    const source_watch *watch;
     char *stage;           /* MODELS/.pull/KEY */
     int lock;              /* the staging folder, locked; -1: none */
     staged *files;
@@ -52,6 +51,9 @@ status fetching_path(const fetching *f, const char *name, char **out, error *err
 status fetching_room(const fetching *f, uint64_t bytes, error *err) MUST_CHECK;
 /* E_EXISTS: a file of that name is in the models directory. */
 status fetching_free_name(const fetching *f, const char *name, error *err) MUST_CHECK;
+
+/* Reports how much of a file in the making is there. E_CANCELLED. */
+status fetching_step(const fetching *f, const staged *to, uint64_t done, uint64_t total, error *err) MUST_CHECK;
 
 /* Wheels that are there (paths, with what to call them) into staged models. */
 status join_wheels(fetching *f, const char *const *paths, size_t n, error *err) MUST_CHECK;
