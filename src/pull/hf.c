@@ -80,11 +80,8 @@ static status open_hub(getter *g, const pull_settings *s, error *err)
     if (!link_split(s->hub, &p))
         return fail(err, E_FORMAT, "HF_ENDPOINT is not an URL");
     size_t n = p.host.n;
-    for (size_t i = p.host.n; i-- > 0 && (isdigit((unsigned char)p.host.p[i]) || p.host.p[i] == ':');)
-        if (p.host.p[i] == ':') {
-            n = i;
-            break;
-        }
+    if (n > 4 && strncmp(p.host.p + n - 4, ":443", 4) == 0)
+        n -= 4;
     if (!keep(host, sizeof host, (span){ p.host.p, n }))
         return fail(err, E_FORMAT, "HF_ENDPOINT: the host's name is too long");
     return getter_token(g, s->token, s->token ? host : NULL, err);

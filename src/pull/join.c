@@ -69,6 +69,25 @@ static bool read_tail(const char *tail, long *number)
     return true;
 }
 
+/* name_n: of NAME.gguf, the beginning of the member's last name. */
+static bool read_piece(const char *member, const char **name, size_t *name_n, long *number)
+{
+    *name = base_name(member);
+    const char *end = strcasestr(*name, ".gguf");
+    if (!end || end == *name || !read_tail(end + 5, number))
+        return false;
+    *name_n = (size_t)(end + 5 - *name);
+    return true;
+}
+
+bool join_is_piece(const char *member)
+{
+    const char *name;
+    size_t n;
+    long number;
+    return read_piece(member, &name, &n, &number);
+}
+
 static status add_piece(joining *j, piece p, error *err)
 {
     if (j->n >= PIECES_MAX)
@@ -115,15 +134,11 @@ static status gather(joining *j, error *err)
     for (size_t w = 0; w < j->n_wheels; w++)
         for (size_t i = 0; !s && i < wheel_n(j->wheels[w]); i++) {
             const wheel_member *m = wheel_at(j->wheels[w], i);
-            const char *name = base_name(m->name), *end = strcasestr(name, ".gguf");
-            long number;
-            if (str_ends(name, ".safetensors") || str_ends(name, ".onnx"))
+            piece p = { .wheel = w, .member = i, .bytes = m->bytes };
+            if (str_ends(m->name, ".safetensors") || str_ends(m->name, ".onnx"))
                 j->other = m->name;
-            if (!end || end == name || !read_tail(end + 5, &number))
-                continue;
-            piece p = { .wheel = w, .member = i, .name = name, .name_n = (size_t)(end + 5 - name), .number = number,
-                        .bytes = m->bytes };
-            s = add_piece(j, p, err);
+            if (read_piece(m->name, &p.name, &p.name_n, &p.number))
+                s = add_piece(j, p, err);
         }
     if (!s)
         sort_pieces(j);

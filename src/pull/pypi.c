@@ -124,7 +124,7 @@ static status read_small(buf *out, bool *small, getter *g, const source_file *f,
 static bool has_model(const wheel *w)
 {
     for (size_t i = 0; i < wheel_n(w); i++)
-        if (strcasestr(wheel_at(w, i)->name, ".gguf") && wheel_at(w, i)->bytes > 4096)
+        if (join_is_piece(wheel_at(w, i)->name))
             return true;
     return false;
 }
