@@ -1,6 +1,6 @@
-/* get_file.c: a file onto the disk. The first stream asks what the file is (its length, ETag, date). If the server knows
- * ranges, and an ETag, a date or our digest says what the file is, others join it. Each takes the first piece that
- * nobody has: so the file grows from its beginning, and is hashed while it is in the page cache.
+/* get_file.c: a file onto the disk. The first stream asks what the file is (its length, ETag, date). If the server
+ * knows ranges, and an ETag, a date or our digest says what the file is, others join it. Each takes the first piece
+ * that nobody has: so the file grows from its beginning, and is hashed while it is in the page cache.
  *
  *   answer to a range                    what follows
  *   206, the same file, the same range   the bytes are written
@@ -23,7 +23,7 @@
 #include "pull/pace.h"
 #include "pull/part.h"
 
-enum { STREAMS = 4, TICK_MS = 100, LOCK_US = 200000, RESTARTS = 3, SAVE_US = 2000000, HASH_STEP = 16 << 20 };
+enum { STREAMS = 4, TICK_MS = 100, LOCK_US = 200000, RESTARTS = 3, SAVE_US = 500000, HASH_STEP = 16 << 20 };
 static const uint64_t PIECE_BYTES = 16 << 20, PROGRESS_BYTES = 64 << 10, LENGTH_MAX = 1ull << 46;
 
 typedef struct file file;
@@ -34,6 +34,7 @@ typedef struct stream {
     wire *w;       /* NULL: idle */
     run claim;     /* to may be UINT64_MAX: to the end, wherever that is */
     uint64_t at;   /* where the next byte goes */
+    bool linked;   /* asked where redirects had led */
     bool whole;    /* asked without a range, or answered so */
     bool again;    /* what the sink refused may be better the next time */
 } stream;
@@ -121,12 +122,14 @@ static status head_whole(file *f, stream *s, const wire_head *h, const part_id *
         others += f->streams[i].w != NULL && &f->streams[i] != s;
     if (others || f->p.have.n) /* asked again without a condition, it may send ranges of the new file */
         return begin_anew(f, s, is_same(f, now) ? "it sends no ranges" : "the file has changed on the server", err);
+    s->again = true; /* a header that was cut looks so too */
     if (!h->framed && !f->want->sha256 && !f->want->bytes)
         return fail(err, E_FORMAT, "it does not say how long the file is, and no digest is known: whether it is whole "
                     "could not be told");
     s->claim = (run){ 0, now->bytes ? now->bytes : UINT64_MAX };
     s->at = 0;
     s->whole = f->single = true;
+    s->again = false;
     return learn(f, now, err);
 }
 
@@ -180,7 +183,8 @@ static const char *validator(const file *f)
 {
     const part_id *id = &f->p.id;
     bool strong = id->etag[0] && strncmp(id->etag, "W/", 2) != 0;
-    return !f->p.have.n ? NULL : strong ? id->etag : id->etag[0] || !id->modified[0] ? NULL : id->modified;
+    bool changing = f->want->sha256 && f->restarts >= RESTARTS; /* as in is_same */
+    return !f->p.have.n || changing ? NULL : strong ? id->etag : id->etag[0] || !id->modified[0] ? NULL : id->modified;
 }
 
 /* The next piece that nobody has. */
@@ -208,6 +212,7 @@ static status start(file *f, stream *s, error *err)
                          .last = claim.to - 1, .if_range = validator(f), .plain_http = f->want->sha256 != NULL };
     s->claim = claim;
     s->at = claim.from;
+    s->linked = f->url[0] != 0;
     s->whole = f->single;
     s->again = false;
     status r = wire_start(f->g, s->w, &a, &sink, err);
@@ -242,16 +247,16 @@ static status restart(file *f, const char *why, error *err)
 static status broke(file *f, stream *s, wire_result why, error *err)
 {
     char note[ERROR_TEXT_BYTES];
-    bool there = f->url[0] != 0;
-    f->url[0] = 0; /* a link may have run out: ask where the file is */
+    if (s->linked)
+        f->url[0] = 0; /* a link may have run out: ask where the file is */
     if (f->restart)
         return restart(f, why.err.text, err);
     if (why.http == 416 && !s->whole) {
         f->single = f->single || s->claim.from == 0;
         return restart(f, "the file has changed on the server", err);
     }
-    why.again = why.again || (why.sink && s->again) || (there && why.http >= 400 && why.http < 500);
-    if (f->since_failure >= PROGRESS_BYTES)
+    why.again = why.again || (why.sink && s->again) || (s->linked && why.http >= 400 && why.http < 500);
+    if (f->since_failure >= PROGRESS_BYTES && !f->single) /* without ranges nothing of it stays */
         f->again.failures = 0;
     f->since_failure = 0;
     if ((why.http == 429 || why.http == 503) && f->most > 1)

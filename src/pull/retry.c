@@ -29,7 +29,7 @@ status retry_failed(retry *r, const getter *g, const wire_result *why, char *not
         return fail(err, E_PROVIDER, "%s: this machine seems to be offline; models that are already here keep working",
                     why->err.text);
     if (r->failures + 1 >= tries)
-        return fail(err, E_PROVIDER, "%s (after %u tries)", why->err.text, tries);
+        return fail(err, why->err.code, "%s (after %u tries)", why->err.text, tries);
     if (why->retry_after_s > RETRY_AFTER_MAX_S)
         return fail(err, E_PROVIDER, "%s: it asks to be left alone for %.0f s: try again then", why->err.text,
                     why->retry_after_s);

@@ -53,13 +53,14 @@ status wire_allowed(const char *url, const char *before, bool plain_http, error 
 {
     char scheme[16], host[256], shown[GET_SHOWN], old[16];
     get_shown(url, shown);
-    if (strlen(url) >= GET_URL_MAX || !url_part(url, CURLUPART_SCHEME, scheme, sizeof scheme) ||
-        !url_part(url, CURLUPART_HOST, host, sizeof host))
+    if (strlen(url) >= GET_URL_MAX || !url_part(url, CURLUPART_SCHEME, scheme, sizeof scheme))
         return fail(err, E_FORMAT, "%s: not a url that hearth can read", shown);
+    if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
+        return fail(err, E_DENIED, "%s: hearth asks https servers, and this url is of '%s'", shown, scheme);
+    if (!url_part(url, CURLUPART_HOST, host, sizeof host))
+        return fail(err, E_FORMAT, "%s: a url without a host", shown);
     if (strcmp(scheme, "https") == 0)
         return OK;
-    if (strcmp(scheme, "http") != 0)
-        return fail(err, E_DENIED, "%s: hearth asks https servers, not %s", shown, scheme);
     if (before && url_part(before, CURLUPART_SCHEME, old, sizeof old) && strcmp(old, "https") == 0)
         return fail(err, E_DENIED, "%s: a redirect from https to http is not followed", shown);
     if (plain_http || is_loopback(host))
@@ -152,8 +153,10 @@ static bool show_head(wire *w)
     status s = OK;
     if (w->head.encoding[0] && strcasecmp(w->head.encoding, "identity") != 0)
         s = fail(&w->why, E_PROVIDER, "it sent the content encoding '%s', which was not asked for", w->head.encoding);
-    if (!s && w->head.http == 206 && !w->head.has_range)
+    if (!s && w->head.http == 206 && !w->head.has_range) {
         s = fail(&w->why, E_PROVIDER, "it sent a part of the file and did not say which");
+        w->result.again = true; /* so does a header that was cut */
+    }
     if (!s && w->sink.head)
         s = w->sink.head(w->sink.user, &w->head, &w->why);
     w->refused = s != OK;
@@ -406,7 +409,7 @@ static void judge(wire *w, CURLcode c)
     if (w->refused) {
         w->result.sink = true;
         if (w->why.code == E_PROVIDER || w->why.code == E_FORMAT || w->why.code == E_RANGE)
-            conclude(w, w->why.code, false, w->why.text);
+            conclude(w, w->why.code, w->result.again, w->why.text);
         else
             w->result.err = w->why; /* this machine's own: not the server's fault */
     } else if (http && !wanted(w)) {
