@@ -22,8 +22,8 @@
  *   encoders: BGE (WordPiece, 30,522 tokens), XLM-RoBERTa (Unigram, 250,048)
  *   others: Llama 2 (SentencePiece, 32,000), SmolLM2 (BPE, 49,152), Baichuan 2 (SentencePiece, 64,000), Llama 3 (BPE,
  *   128,256), Gemma 3 (SentencePiece, 262,144), Qwen2 (BPE, 151,936)
- * What is of none of these sizes is taken for byte-level BPE like Qwen2's, where all but 256 bytes and the control tokens
- * are the result of one merge; conversions of Llama 3's list merges twice over. */
+ * What is of none of these sizes is taken for byte-level BPE like Qwen2's, where all but 256 bytes and the control
+ * tokens are the result of one merge; conversions of Llama 3's list merges twice over. */
 static const struct vocabulary {
     bool encoder;
     uint32_t from, to;
@@ -31,13 +31,13 @@ static const struct vocabulary {
     bool scores;
 } vocabularies[] = {
     { true, 0, 99999, 8.53, 0, 0, false },
-    { true, 100000, UINT32_MAX, 10.33, 0, 0, true },
+    { true, 0, UINT32_MAX, 10.33, 0, 0, true },
     { false, 0, 33000, 6.59, 0, 0, true },
     { false, 33001, 59999, 7.51, 1.0, 8.54, false },
     { false, 60000, 64000, 4.94, 0, 0, true },
     { false, 128000, 131072, 8.37, 2.18, 10.58, false },
     { false, 255000, 263000, 8.83, 0, 0, true },
-    { false, 65000, UINT32_MAX, 9.04, 1.0, 10.04, false },
+    { false, 0, UINT32_MAX, 9.04, 1.0, 10.04, false },
 };
 
 static status find_vocabulary(const gguf *keys, const struct vocabulary **out, error *err)
@@ -173,13 +173,13 @@ static status find_mix(const char *type, const quant_mix **out, error *err)
 status catalogue_header(gguf **out, const catalogue_model *m, const char *type, error *err)
 {
     const catalogue_shape *shape = &m->shape;
-    heading h = { .m = m,
-                  .rules = { .n_layers = shape->layers, .n_gqa = shape->heads / shape->kv_heads, .tied = shape->tied } };
+    heading h = { .m = m, .rules = { .n_layers = shape->layers, .tied = shape->tied } };
     gguf *keys = NULL;
     char name[96];
     status s = find_mix(type, &h.mix, err);
     if (s)
         return s;
+    h.rules.n_gqa = shape->heads / shape->kv_heads;
     snprintf(name, sizeof name, "%s:%s", m->name, h.mix->name);
     s = first_header(&keys, m, name, err);
     if (!s)

@@ -1,5 +1,5 @@
-/* The catalogue: what is embedded is whole, every damage is named, and the bytes of a header that no file has are those of
- * real files, and of arithmetic that knows nothing of headers. */
+/* The catalogue: what is embedded is whole, every damage is named, and the bytes of a header that no file has are those
+ * of real files, and of arithmetic that knows nothing of headers. */
 #include "lib/check.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "fit/catalogue.h"
-#include "gguf/gguf.h"
+#include "gguf/gguf_int.h"
 #include "model/model.h"
 #include "quant/mix.h"
 #include "quant/quant.h"
@@ -138,6 +138,36 @@ static void check_header(const catalogue_model *m, const quant_mix *mix)
     gguf_close(&g);
 }
 
+static uint64_t size_of(const catalogue_model *m, const char *type)
+{
+    gguf *g = NULL;
+    assert_ok(catalogue_header(&g, m, type, err));
+    uint64_t bytes = gguf_file_bytes(g, 0);
+    gguf_close(&g);
+    return bytes;
+}
+
+/* Sizes that llama-quantize --help states of Llama 3 8B, in GiB. */
+static void sizes_of_a_known_model(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        double gib;
+    } known[] = { { "Q2_K", 2.96 },   { "Q3_K_S", 3.41 }, { "Q3_K_M", 3.74 }, { "Q3_K_L", 4.03 }, { "Q4_0", 4.34 },
+                  { "Q4_K_S", 4.37 }, { "Q4_K_M", 4.58 }, { "Q4_1", 4.78 },   { "Q5_0", 5.21 },   { "Q5_K_S", 5.21 },
+                  { "Q5_K_M", 5.33 }, { "Q5_1", 5.65 },   { "Q6_K", 6.14 },   { "Q8_0", 7.96 } };
+    const catalogue_model *m = catalogue_find(all, "llama-3.1-8b-instruct");
+    assert_non_null(m);
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        double off_by = (double)size_of(m, known[i].type) / (1 << 30) - known[i].gib;
+        if (off_by > 0.0101 || off_by < -0.0101)
+            fail_msg("%s: off by %.3f GiB", known[i].type, off_by);
+    }
+    for (size_t i = 1; quant_mix_at(i); i++)
+        assert_true(size_of(m, quant_mix_at(i - 1)->name) <= size_of(m, quant_mix_at(i)->name));
+}
+
 static void every_entry_in_every_mix_has_a_plan(void **state)
 {
     (void)state;
@@ -164,8 +194,8 @@ static double off(uint64_t ours, uint64_t theirs)
     return d < 0 ? -d : d;
 }
 
-/* Every tensor of the file under the same name, in the same shape and type; its length and what it takes within 1 %, the
- * vocabulary aside, which is an estimate of up to 5 %. */
+/* Every tensor of the file under the same name, in the same shape and type; its length and what it takes within 1 %,
+ * the vocabulary aside, which is an estimate of up to 5 %. */
 static void compare_file(const char *name, const char *type, const char *file)
 {
     char path[4096];
@@ -255,17 +285,48 @@ static void an_entry_fits_as_its_file_does(void **state)
     assert_true(off(f.need_bytes, g.need_bytes) < 0.01);
 }
 
+/* The first bytes of a file, as they come over a network, say what the file says. */
+static void the_beginning_of_a_file_is_enough(void **state)
+{
+    (void)state;
+    fit_machine machine = { .memory = { .usable_bytes = 1ull << 30 } };
+    engine_options o = options_of(1024);
+    char path[4096];
+    gguf *whole = NULL, *begun = NULL;
+    fit_model f, g;
+    if (access(cache_path(path, "SmolLM2-135M-Instruct.Q4_1.gguf"), R_OK))
+        skip();
+    assert_ok(gguf_open(&whole, path, err));
+    size_t n = (size_t)gguf_header_bytes(whole, 0);
+    char *bytes = mem_alloc(n);
+    FILE *file = fopen(path, "rb");
+    assert_true(bytes && file && fread(bytes, 1, n, file) == n);
+    fclose(file);
+    assert_ok(gguf_parse(&begun, bytes, n, gguf_file_bytes(whole, 0), "https://x/y.gguf", err));
+    assert_ok(fit_model_gguf(begun, "y", &o, &machine, &f, err));
+    assert_ok(fit_model_file(path, &o, &machine, &g, err));
+    assert_string_equal(f.name, "y");
+    assert_int_equal(f.file_bytes, g.file_bytes);
+    assert_int_equal(f.n_params, g.n_params);
+    assert_int_equal(f.need_bytes, g.need_bytes);
+    gguf_close(&begun);
+    gguf_close(&whole);
+    mem_free(bytes);
+}
+
 /* ---- losses ---- */
+
+#define PAGE "https://x/a}\n"
 
 static void losses_are_those_of_the_nearest_model(void **state)
 {
     (void)state;
     static const char losses[] =
         "hearth: 1\nlosses:\n"
-        "  - {type: Q4_K_M, model: Big, params: 32B, imatrix: false, measure: ppl, value: 5.05, base: 5, page: https://x/a}\n"
-        "  - {type: Q4_K_M, model: Small, params: 494M, imatrix: true, measure: ppl, value: 11, base: 10, page: https://x/a}\n"
-        "  - {type: Q4_K_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: https://x/a}\n"
-        "  - {type: IQ3_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: https://x/a}\n";
+        "  - {type: Q4_K_M, model: Big, params: 32B, imatrix: false, measure: ppl, value: 5.05, base: 5, page: " PAGE
+        "  - {type: Q4_K_M, model: Small, params: 494M, imatrix: true, measure: ppl, value: 11, base: 10, page: " PAGE
+        "  - {type: Q4_K_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: " PAGE
+        "  - {type: IQ3_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: " PAGE;
     static const char models[] = "hearth: 1\nmodels: []\n";
     catalogue *c = NULL;
     catalogue_loss_row row;
@@ -292,11 +353,12 @@ static void losses_are_those_of_the_nearest_model(void **state)
 /* ---- damage ---- */
 
 #define GOOD                                                                                                           \
-    "hearth: 1\nmodels:\n  - name: a-1\n    title: A\n    maker: B\n    arch: qwen3\n    kind: chat\n    licence: MIT\n"        \
-    "    released: 2025-04\n    context: 4096\n    params: 1.5M\n"                                                    \
-    "    shape: {layers: 2, embd: 64, ff: 128, heads: 4, kv_heads: 2, head_dim: 16, vocab: 500, tied: true}\n"        \
-    "    source: https://x/y\n    files: hf:a/b\n    quants: [Q8_0, IQ3_M]\n"                                       \
-    "    pages: {shape: https://x/s, context: https://x/c, licence: https://x/l, files: https://x/f, "               \
+    "hearth: 1\nmodels:\n  - name: a-1\n    title: A\n    maker: B\n    arch: qwen3\n    kind: chat\n"                 \
+    "    licence: MIT\n"                                                                                               \
+    "    released: 2025-04\n    context: 4096\n    params: 1.5M\n"                                                     \
+    "    shape: {layers: 2, embd: 64, ff: 128, heads: 4, kv_heads: 2, head_dim: 16, vocab: 500, tied: true}\n"         \
+    "    source: https://x/y\n    files: hf:a/b\n    quants: [Q8_0, IQ3_M]\n"                                          \
+    "    pages: {shape: https://x/s, context: https://x/c, licence: https://x/l, files: https://x/f, "                 \
     "params: https://x/p}\n    unproved: [released]\n"
 
 static const struct damage {
@@ -323,17 +385,20 @@ static const struct damage {
     { "tied: true", "tied: true, window_period: 3", "'window_period' without 'window'" },
     { "https://x/y", "http://x/y", "'source: http://x/y' is not an address" },
     { "hf:a/b", "hf:ab", "'files: hf:ab' is not hf:OWNER/REPO" },
-    { "[Q8_0, IQ3_M]", "[Q8 0]", "is not the name of a type" },
+    { "[Q8_0, IQ3_M]", "[Q8 0]", "'quants: Q8 0' is not the name of a type" },
     { "[Q8_0, IQ3_M]", "Q8_0", "'quants' must be a list" },
     { "unproved: [released]", "unproved: []", "'released' has no page in 'pages' and is not named in 'unproved'" },
     { "unproved: [released]", "unproved: [released, shape]", "'shape' has a page and is said to be unproved" },
     { "unproved: [released]", "unproved: [released, maker]", "'unproved: maker' is no fact" },
-    { "unproved: [released]", "unproved: [released, packages]", "'packages' has a page or is unproved, but is not" },
+    { "    files: hf:a/b\n", "", "'files' has a page or is unproved, but is not there" },
+    { "[Q8_0, IQ3_M]", "[Q8_0]\n    packages: [numpy]", "'packages: numpy' is not hf:OWNER/REPO, pypi:PACKAGE" },
     { "{shape: https://x/s", "{shape: x", "'shape: x' is not an address" },
     { "{shape: https://x/s", "{size: https://x/s", "unknown key 'size'" },
     { "hearth: 1", "hearth: 2", "'hearth: 2'" },
     { "hearth: 1\n", "hearth: 1\nnote: x\n", "unknown key 'note'" },
     { "models:", "model:", "a list 'models'" },
+    { GOOD, "", "catalogue.yaml:1: it must begin with 'hearth: 1'" },
+    { GOOD, "- a", "it must begin with 'hearth: 1'" },
     { "  - name", "  -\n  - name", "entry 1: catalogue.yaml:3: a model must be a map" },
 };
 
@@ -366,6 +431,26 @@ static void every_damage_is_named(void **state)
     assert_non_null(strstr(e.text, "this 'name' is in the list already"));
 }
 
+static void every_size_of_vocabulary_has_a_stand_in(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = { 1, 33000, 33001, 60000, 64500, 127999, 131073, 262144, 263001, 400000 };
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        char text[4096];
+        catalogue *c = NULL;
+        gguf *g = NULL;
+        const gguf_value *tokens = NULL;
+        const char *at = strstr(GOOD, "500");
+        int n = snprintf(text, sizeof text, "%.*s%u%s", (int)(at - GOOD), GOOD, sizes[i], at + 3);
+        assert_ok(catalogue_parse(&c, text, (size_t)n, NULL, 0, err));
+        assert_ok(catalogue_header(&g, catalogue_at(c, 0), "Q4_K_M", err));
+        assert_ok(gguf_array(g, "tokenizer.ggml.tokens", GGUF_STR, sizes[i], &tokens, err));
+        assert_true(tokens->bytes >= 12ull * sizes[i] && tokens->bytes <= 20ull * sizes[i]);
+        gguf_close(&g);
+        catalogue_close(&c);
+    }
+}
+
 static void every_allocation_fails_once(void **state)
 {
     (void)state;
@@ -385,14 +470,53 @@ static void every_allocation_fails_once(void **state)
     }
 }
 
-int main(void)
+/* For tools/agree/catalogue_types.py: a file of this entry in F32 without weights (its header, and a hole), or the
+ * types of all tensors in a mix, or the names of all entries. */
+static int tool(int argc, char **argv)
 {
+    catalogue *c = NULL;
+    gguf *g = NULL;
+    error e;
+    bool sparse = argc == 4 && strcmp(argv[1], "sparse") == 0;
+    status s = catalogue_open(&c, &e);
+    if (!s && argc == 2) {
+        for (size_t i = 0; i < catalogue_n(c); i++)
+            puts(catalogue_at(c, i)->name);
+    } else if (!s) {
+        const catalogue_model *m = argc == 4 ? catalogue_find(c, argv[2]) : NULL;
+        s = m ? catalogue_header(&g, m, sparse ? "F32" : argv[3], &e) : fail(&e, E_NOTFOUND, "usage: see its source");
+    }
+    FILE *out = !s && sparse ? fopen(argv[3], "wb") : NULL;
+    if (out) {
+        fwrite(g->parts[0].bytes, 1, (size_t)g->parts[0].n_bytes, out);
+        if (fclose(out) || truncate(argv[3], (off_t)gguf_file_bytes(g, 0)))
+            s = fail(&e, E_IO, "%s cannot be written", argv[3]);
+    } else if (g) {
+        for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+            const gguf_tensor *t = gguf_tensor_at(g, i);
+            printf("%.*s %s\n", (int)t->name.n, t->name.p, quant_name(t->type));
+        }
+    }
+    if (s)
+        fprintf(stderr, "%s\n", e.text);
+    gguf_close(&g);
+    catalogue_close(&c);
+    return s != OK;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return tool(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_entry_in_every_mix_has_a_plan),
+        cmocka_unit_test(sizes_of_a_known_model),
         cmocka_unit_test(headers_are_those_of_real_files),
         cmocka_unit_test(an_entry_fits_as_its_file_does),
+        cmocka_unit_test(the_beginning_of_a_file_is_enough),
         cmocka_unit_test(losses_are_those_of_the_nearest_model),
         cmocka_unit_test(every_damage_is_named),
+        cmocka_unit_test(every_size_of_vocabulary_has_a_stand_in),
         cmocka_unit_test(every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
