@@ -47,6 +47,12 @@ static void names(void **state)
     assert_int_equal(store_find(&found_path, "gema-3-270m", &e), E_NOTFOUND);
     assert_non_null(strstr(e.text, "did you mean 'gemma-3-270m'"));
     assert_int_equal(store_find(&found_path, "/nonexistent/x.gguf", &e), E_NOTFOUND);
+    store_model m;
+    assert_ok(store_look(&m, "models/Big-00001-of-00002.gguf", err));
+    assert_true(m.place == STORE_PATH && m.bytes == strlen(files[2]) + strlen(files[3]));
+    assert_string_equal(m.name, "Big");
+    assert_string_equal(store_label(&m), "Big-00001-of-00002.gguf");
+    store_model_clear(&m);
     assert_int_equal(store_find(&found_path, "models", &e), E_NOTFOUND);
     assert_int_equal(store_find(&found_path, "./models", &e), E_IO);
 }
