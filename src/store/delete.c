@@ -1,14 +1,19 @@
-/* delete.c: removing a model of the models directory: its parts, its note, and what an interrupted pull left of it
- * (FILE.part and FILE.part.state, here and in the staging folder .pull/, with finished parts that wait there). */
+/* delete.c: removing a model of the models directory: its parts, its note, and what interrupted pulls left of it
+ * (FILE.part and FILE.part.state, here and in the folders .pull/KEY/, which a running pull has locked with flock). */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "gguf/gguf.h"
+#include "plat/paths.h"
 #include "store/store_int.h"
 
 /* How the program that a place belongs to removes a model itself. */
@@ -49,22 +54,48 @@ static status add_file(store_files *f, const char *path, error *err)
     return OK;
 }
 
-/* What a pull leaves of FILE when it is interrupted. */
+/* FILE, when it is whole and waits for others, and what is there of it. */
+static const char *const tails[] = { "", ".part", ".part.state" };
+
+/* What a fetch in the folder at stage has of FILE. E_EXISTS: it is running. */
+static status add_staged(store_files *f, const char *stage, const char *file, error *err)
+{
+    char path[STORE_PATH_MAX + 32];
+    size_t before = f->n;
+    status s = OK;
+    int fd = open(stage, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return OK;
+    for (size_t i = 0; !s && i < ARRAY_LEN(tails); i++) {
+        int n = snprintf(path, sizeof path, "%s/%s%s", stage, file, tails[i]);
+        s = n > 0 && (size_t)n < sizeof path ? add_file(f, path, err) : OK;
+    }
+    if (!s && f->n > before && flock(fd, LOCK_EX | LOCK_NB) != 0)
+        s = fail(err, E_EXISTS, "%s is being pulled now: wait, or stop that first", file);
+    close(fd);
+    return s;
+}
+
+/* What interrupted pulls have left of the file at path. */
 static status add_leftovers(store_files *f, const char *path, error *err)
 {
-    static const char *const tails[] = { ".part", ".part.state" }, *const staged[] = { "", ".json", ".part",
-                                                                                       ".part.state" };
-    char name[STORE_PATH_MAX + 32];
+    char name[STORE_PATH_MAX + 32], staging[STORE_PATH_MAX];
     const char *slash = strrchr(path, '/');
     status s = OK;
-    for (size_t i = 0; !s && i < ARRAY_LEN(tails); i++) {
+    for (size_t i = 1; !s && i < ARRAY_LEN(tails); i++) {
         snprintf(name, sizeof name, "%s%s", path, tails[i]);
         s = add_file(f, name, err);
     }
-    for (size_t i = 0; !s && slash && i < ARRAY_LEN(staged); i++) {
-        snprintf(name, sizeof name, "%.*s/.pull/%s%s", (int)(slash - path), path, slash + 1, staged[i]);
-        s = add_file(f, name, err);
+    int n = snprintf(staging, sizeof staging, "%.*s/.pull", (int)(slash ? slash - path : 0), path);
+    DIR *d = !s && slash && n < STORE_PATH_MAX ? opendir(staging) : NULL;
+    unsigned looked = 0;
+    for (struct dirent *e; d && !s && looked < STORE_FOLDERS_MAX && (e = readdir(d)); looked++) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || !store_join(name, staging, e->d_name))
+            continue;
+        s = add_staged(f, name, slash + 1, err);
     }
+    if (d)
+        closedir(d);
     return s;
 }
 
@@ -100,6 +131,30 @@ status store_files_of(store_files *out, const store_model *m, error *err)
     else
         *out = f;
     return s;
+}
+
+status store_absent(store_model *out, const char *name, error *err)
+{
+    char *dir = NULL, path[STORE_PATH_MAX];
+    unsigned long part;
+    if (strchr(name, '/'))
+        return fail(err, E_NOTFOUND, "model '%s': not the name of a model in the models directory", name);
+    status s = path_of(&dir, PATH_DATA, "models", err);
+    if (s)
+        return s;
+    size_t n = strlen(name);
+    bool whole = n > 5 && strcasecmp(name + n - 5, ".gguf") == 0;
+    int k = snprintf(path, sizeof path, "%s/%s%s", dir, name, whole ? "" : ".gguf");
+    mem_free(dir);
+    if (k < 0 || k >= STORE_PATH_MAX)
+        return fail(err, E_RANGE, "model '%.100s...': the name is too long", name);
+    store_model m = { .name = mem_strndup(name, store_stem(name, &part)), .path = mem_strdup(path) };
+    if (!m.name || !m.path) {
+        store_model_clear(&m);
+        return fail(err, E_NOMEM, "no memory for a model's name");
+    }
+    *out = m;
+    return OK;
 }
 
 void store_files_free(store_files *f)

@@ -171,11 +171,16 @@ static status look_path(store_model *out, const char *path, error *err)
         return fail(err, errno == ENOENT ? E_NOTFOUND : E_IO, "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return fail(err, E_IO, "%s: not a regular file", path);
-    store_model m = { .name = mem_strndup(file, store_stem(file, &part)), .path = (char *)path, .place = STORE_PATH,
-                      .bytes = (uint64_t)st.st_size, .modified_s = (int64_t)st.st_mtime };
-    status s = m.name ? copy_model(out, &m, err) : fail(err, E_NOMEM, "no memory for a model's name");
-    mem_free(m.name);
-    return s;
+    store_scan s = { .err = err, .place = STORE_PATH };
+    char *name = mem_strndup(file, store_stem(file, &part));
+    status added = name ? store_add(&s, name, path, NULL) : fail(err, E_NOMEM, "no memory for a model's name");
+    if (!added && s.n == 0)
+        added = fail(err, E_NOTFOUND, "%s: is gone", path);
+    if (!added)
+        added = copy_model(out, s.list, err);
+    store_free(s.list, s.n);
+    mem_free(name);
+    return added;
 }
 
 /* In what was listed so far; E_NOTFOUND without a sentence: go on elsewhere. */

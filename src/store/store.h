@@ -87,9 +87,11 @@ typedef struct store_files {
     uint64_t bytes;
 } store_files;
 /* All parts, the note, and what an interrupted `hearth pull` left of it. E_DENIED: of another place (the sentence says
- * how its owner removes it). */
+ * how its owner removes it); E_EXISTS: it is being pulled now. */
 status store_files_of(store_files *out, const store_model *m, error *err) MUST_CHECK;
 void store_files_free(store_files *f);
+/* The model that a NAME or a file's name would be, although no file of it is there: for what a pull left of it. */
+status store_absent(store_model *out, const char *name, error *err) MUST_CHECK;
 /* Removes them; of a link, the link. What was removed before an error stays removed. */
 status store_delete(const store_model *m, error *err) MUST_CHECK;
 

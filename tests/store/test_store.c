@@ -2,6 +2,9 @@
  * are remembered until a file changes. */
 #include "lib/disk.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include "base/digest.h"
 #include "base/mem.h"
 #include "store/store.h"
@@ -44,6 +47,12 @@ static void names(void **state)
     assert_int_equal(store_find(&found_path, "gema-3-270m", &e), E_NOTFOUND);
     assert_non_null(strstr(e.text, "did you mean 'gemma-3-270m'"));
     assert_int_equal(store_find(&found_path, "/nonexistent/x.gguf", &e), E_NOTFOUND);
+    store_model m;
+    assert_ok(store_look(&m, "models/Big-00001-of-00002.gguf", err));
+    assert_true(m.place == STORE_PATH && m.bytes == strlen(files[2]) + strlen(files[3]));
+    assert_string_equal(m.name, "Big");
+    assert_string_equal(store_label(&m), "Big-00001-of-00002.gguf");
+    store_model_clear(&m);
     assert_int_equal(store_find(&found_path, "models", &e), E_NOTFOUND);
     assert_int_equal(store_find(&found_path, "./models", &e), E_IO);
 }
@@ -80,12 +89,12 @@ static void removed(void **state)
 {
     (void)state;
     static const char *const of_one[] = { "models/Twin.gguf", "models/Twin.gguf.json", "models/Twin.gguf.part",
-                                          "models/Twin.gguf.part.state", "models/.pull/Twin.gguf.part",
-                                          "models/.pull/Twin.gguf" };
+                                          "models/Twin.gguf.part.state", "models/.pull/k1/Twin.gguf.part",
+                                          "models/.pull/k2/Twin.gguf" };
     static const char *const of_two[] = { "models/Twin-00001-of-00002.gguf", "models/Twin-00002-of-00002.gguf",
                                           "models/Twin-00001-of-00002.gguf.json",
-                                          "models/.pull/Twin-00002-of-00002.gguf.part.state" };
-    static const char *const stays[] = { "models/Twin2.gguf", "models/Twin.gguf.txt", "models/.pull/Twin2.gguf.part",
+                                          "models/.pull/k1/Twin-00002-of-00002.gguf.part.state" };
+    static const char *const stays[] = { "models/Twin2.gguf", "models/Twin.gguf.txt", "models/.pull/k1/Twin2.gguf.part",
                                          "models/Twin-00003-of-00003.gguf" };
     for (size_t i = 0; i < ARRAY_LEN(of_one); i++)
         disk_put(of_one[i], "x");
@@ -103,6 +112,20 @@ static void removed(void **state)
         assert_false(disk_has(of_two[i]));
     for (size_t i = 0; i < ARRAY_LEN(stays); i++)
         assert_true(disk_has(stays[i]));
+    /* what a pull that runs now has of it is not taken from it */
+    store_model m;
+    error e = { 0 };
+    disk_put("models/Twin.gguf", "x");
+    disk_put("models/.pull/k3/Twin.gguf.part", "x");
+    int fd = open("models/.pull/k3", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_ok(store_look(&m, "Twin", err));
+    assert_int_equal(store_delete(&m, &e), E_EXISTS);
+    assert_true(disk_has("models/Twin.gguf") && disk_has("models/.pull/k3/Twin.gguf.part"));
+    close(fd);
+    assert_ok(store_delete(&m, err));
+    assert_false(disk_has("models/Twin.gguf") || disk_has("models/.pull/k3/Twin.gguf.part"));
+    store_model_clear(&m);
     /* of a link, the link */
     disk_put("elsewhere.bin", "weights");
     disk_link("../elsewhere.bin", "models/linked.gguf");
@@ -110,8 +133,6 @@ static void removed(void **state)
     assert_false(disk_has("models/linked.gguf"));
     assert_true(disk_has("elsewhere.bin"));
     /* a path is no name: what it leads to is not hearth's */
-    store_model m;
-    error e = { 0 };
     assert_ok(store_look(&m, "models/Twin2.gguf", err));
     assert_int_equal(store_delete(&m, &e), E_DENIED);
     assert_true(disk_has("models/Twin2.gguf"));
