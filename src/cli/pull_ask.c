@@ -245,8 +245,9 @@ static js *settings_of(const pull_ask_options *o, const char *models)
 {
     js *j = js_object(), *read = js_array();
     js_set(j, "models", js_new_string(models));
-    if (o->read)
-        js_push(read, js_new_string(o->read));
+    for (size_t i = 0; i < PULL_ASK_READ; i++)
+        if (o->read[i])
+            js_push(read, js_new_string(o->read[i]));
     js_set(j, "read", read);
     js_set(j, "streams", js_new_int(o->streams));
     js_set(j, "tries", js_new_int(o->tries));

@@ -1,7 +1,7 @@
 /* fetch.c: the staging folder, its lock, and how a model takes its place.
  *
- * MODELS/.pull/KEY/, KEY being from the source's text, holds the parts of one fetch. It is locked while it is used, so
- * a second pull of the same source waits, and then finds the model present. */
+ * The folder (stage.h) is locked while it is used, so a second pull of the same source waits, and then finds the model
+ * present. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +22,9 @@
 #include "pull/link.h"
 #include "pull/note.h"
 #include "pull/source_int.h"
+#include "pull/stage.h"
 
-enum { FETCH_PATH_MAX = 4096, KEY_DIGITS = 16, WAIT_MS = 200, DISK_RESERVE = 64 << 20 };
+enum { FETCH_PATH_MAX = 4096, WAIT_MS = 200, DISK_RESERVE = 64 << 20 };
 
 static status join_path(char **out, const char *dir, const char *name, error *err)
 {
@@ -133,12 +134,10 @@ static status wait_for_lock(const fetching *f, int fd, error *err)
 
 static status open_stage(fetching *f, error *err)
 {
-    char hex[DIGEST_HEX], *pull = NULL;
-    digest_of(f->plan->source, strlen(f->plan->source), hex);
-    hex[KEY_DIGITS] = 0;
-    status s = join_path(&pull, f->models, ".pull", err);
+    char *pull = NULL;
+    status s = stage_path(&pull, f->models, NULL, err);
     if (!s)
-        s = join_path(&f->stage, pull, hex, err);
+        s = stage_path(&f->stage, f->models, f->plan->source, err);
     while (!s && f->lock < 0) {
         s = make_dir(pull, err);
         if (!s)
@@ -354,6 +353,8 @@ static status fetch_models(fetching *f, error *err)
             if (!s && p->files[i].sha256[0] && strcmp(p->files[i].sha256, to->sha256) != 0)
                 s = fail(err, E_FORMAT, "%s: its SHA-256 is %s, not %s", p->files[i].url, to->sha256,
                     p->files[i].sha256);
+            if (s && s != E_CANCELLED)
+                unlink(to->path);
         } else if (!s) {
             s = fetch_one(f, &p->files[i], to->path, &got, err);
             to->bytes = got.bytes;
