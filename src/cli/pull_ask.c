@@ -24,8 +24,8 @@ static const char program[] = "hearth-pull";
 /* Proxies, certificates, where pip's index and Hugging Face's token are. */
 static const char *const keep[] = {
     "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "SSL_CERT_FILE",
-    "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_*", "HF_*", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "HOME",
-    "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LANG", "LC_ALL", "RES_OPTIONS", "LOCALDOMAIN", NULL,
+    "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_*", "HF_*", "UV_*", "VIRTUAL_ENV", "HOME",
+    "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_CACHE_HOME", "LANG", "LC_ALL", "RES_OPTIONS", "LOCALDOMAIN", NULL,
 };
 
 struct pull_ask {
@@ -245,8 +245,9 @@ static js *settings_of(const pull_ask_options *o, const char *models)
 {
     js *j = js_object(), *read = js_array();
     js_set(j, "models", js_new_string(models));
-    if (o->read)
-        js_push(read, js_new_string(o->read));
+    for (size_t i = 0; i < PULL_ASK_READ; i++)
+        if (o->read[i])
+            js_push(read, js_new_string(o->read[i]));
     js_set(j, "read", read);
     js_set(j, "streams", js_new_int(o->streams));
     js_set(j, "tries", js_new_int(o->tries));

@@ -20,8 +20,10 @@
 
 typedef struct pull_ask pull_ask;
 
+enum { PULL_ASK_READ = 2 };
+
 typedef struct pull_ask_options {
-    const char *read;  /* a local file or folder that it may read; NULL: none */
+    const char *read[PULL_ASK_READ]; /* local files and folders that it may read; NULL: none */
     int64_t streams, tries;        /* 0: pull/get.h's own, likewise below */
     double quiet_s, pause_s;
     uint64_t piece_bytes;

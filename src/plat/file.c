@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 status file_write_all(int fd, const char *name, const void *bytes, size_t n, error *err)
@@ -77,4 +79,9 @@ status file_create(const char *path, mode_t mode, const void *bytes, size_t n, e
     if (s)
         unlink(path);
     return s;
+}
+
+bool file_share(int from, int to)
+{
+    return ioctl(to, FICLONE, from) == 0;
 }

@@ -2,6 +2,7 @@
 #ifndef PLAT_FILE_H
 #define PLAT_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -19,5 +20,9 @@ status file_slurp(const char *path, buf *out, error *err) MUST_CHECK;
 status file_open_new(int *fd, const char *path, mode_t mode, error *err) MUST_CHECK;
 /* The same with its content; a file that could not be written is removed again. */
 status file_create(const char *path, mode_t mode, const void *bytes, size_t n, error *err) MUST_CHECK;
+
+/* The file `to`, empty, gets the content of `from` without a copy: both share their blocks until one is changed. False:
+ * this file system cannot. */
+bool file_share(int from, int to);
 
 #endif

@@ -4,11 +4,14 @@
 
 #include "base/js.h"
 #include "pull/get.h"
+#include "pull/settings.h"
 
 typedef struct job {
     const char *models; /* the models directory, which is there */
     const char *source;
     const char *name;   /* NULL: the source's own */
+    const char *licence; /* for the note; NULL: as the source says */
+    const pull_settings *settings;
     const char *sha256; /* that the file must have; NULL: whatever the source says */
 } job;
 

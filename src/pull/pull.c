@@ -19,6 +19,7 @@ typedef struct pull {
     msg_link link;
     getter *g;
     char models[PATH_MAX];
+    pull_settings settings; /* read before the sandbox closes pip's files */
     bool open, over, cancelled;
     uint32_t request; /* the running one */
     status broken;
@@ -125,25 +126,16 @@ static void may_read(sandbox_options *o, const char *path)
         o->read_paths[o->n_read_paths++] = path;
 }
 
-/* Name resolution, certificates, pip's settings, Hugging Face's token, and what the front names (a local source). */
+/* Name resolution, certificates, and what the front names (a local source). */
 static status enter_sandbox(pull *p, const js *open, sandbox_report *report, error *err)
 {
     static const char *const always[] = { "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf",
                                           "/dev/null", "/dev/urandom" };
-    static const char *const below_home[] = { ".config/pip", ".pip", ".cache/huggingface/token" };
-    static const char *const named[] = { "SSL_CERT_DIR", "PIP_CONFIG_FILE", "HF_TOKEN_PATH" };
-    char homes[ARRAY_LEN(below_home)][PATH_MAX];
-    const char *home = getenv("HOME");
     sandbox_options o = { .kind = SANDBOX_FETCH, .write_paths = { p->models }, .n_write_paths = 1 };
     for (size_t i = 0; i < ARRAY_LEN(always); i++)
         may_read(&o, always[i]);
-    for (size_t i = 0; home && home[0] && i < ARRAY_LEN(below_home); i++) {
-        snprintf(homes[i], sizeof homes[i], "%s/%s", home, below_home[i]);
-        may_read(&o, homes[i]);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(named); i++)
-        may_read(&o, getenv(named[i]));
-    may_read(&o, get_ca_file());
+    may_read(&o, getenv("SSL_CERT_DIR"));
+    may_read(&o, get_ca_file() ? get_ca_file() : p->settings.cert);
     for (size_t i = 0; i < js_len(js_get(open, "read")); i++)
         may_read(&o, js_text(js_at(js_get(open, "read"), i)));
     status s = sandbox_enter(&o, report, err);
@@ -160,7 +152,7 @@ static uint32_t number(const js *j, const char *key, int64_t most)
 
 static status open_getter(pull *p, const js *j, error *err)
 {
-    const getter_options o = { .progress = on_progress, .check = on_check, .user = p,
+    const getter_options o = { .ca_file = get_ca_file() ? NULL : p->settings.cert, .progress = on_progress, .check = on_check, .user = p,
                                .streams = number(j, "streams", GET_STREAMS_MAX),
                                .tries = number(j, "tries", 1000), .quiet_s = number(j, "quiet_s", 3600),
                                .backoff_ms = number(j, "backoff_ms", 60000),
@@ -180,6 +172,8 @@ static void handle_open(pull *p, const msg *m)
     error err = { 0 };
     js *j = NULL;
     status s = js_parse(&j, m->data, m->length, "open", 1, &err);
+    if (!s)
+        s = pull_settings_read(&p->settings, &err);
     if (!s)
         s = open_getter(p, j, &err);
     if (!s)
@@ -215,7 +209,8 @@ static void handle_job(pull *p, const msg *m)
     p->cancelled = false;
     status s = p->broken = js_parse(&j, m->data, m->length, "a job", 1, &err);
     const job what = { .models = p->models, .source = js_text(js_get(j, "source")), .name = js_text(js_get(j, "name")),
-                       .sha256 = js_text(js_get(j, "sha256")) };
+                       .licence = js_text(js_get(j, "licence")), .sha256 = js_text(js_get(j, "sha256")),
+                       .settings = &p->settings };
     if (!s && !what.source)
         s = fail(&err, E_FORMAT, "pull: no source");
     if (!s)
@@ -273,6 +268,7 @@ status pull_serve(int fd, error *err)
     if (send_js(p, MSG_HELLO, 0, hello))
         s = serve(p, err);
     getter_close(&p->g);
+    pull_settings_clear(&p->settings);
     msg_link_close(&p->link);
     mem_free(p);
     return s;
