@@ -3,6 +3,7 @@ its place is whole.  --kills N: that many kills, for make torture."""
 import os
 import pathlib
 import random
+import re
 import signal
 import sys
 import time
@@ -10,6 +11,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lib.faulty import sha256  # noqa: E402
 from lib.pulling import N, ONE, PIECE, Home, bad, good, once, run, server  # noqa: E402
+from lib.terminal import Terminal  # noqa: E402
 
 
 def refusals():
@@ -37,8 +39,12 @@ def refusals():
 
 
 def drips():
-    good("a stream that stops", once(3, lambda r: (r.raw(b"HTTP/1.1 206 x\r\n"), time.sleep(30))), "--timeout", "1")
-    good("a stream that drips", once(3, lambda r: r.serve(rate=400)), "--timeout", "1", most=int(N * 1.5))
+    def fault(r):
+        if r.number == 3:  # it stops in its header
+            r.raw(b"HTTP/1.1 206 x\r\n")
+            time.sleep(30)
+        r.serve(rate=400 if r.number == 4 else None)
+    good("a stream that stops, one that drips", fault, "--timeout", "1", most=int(N * 1.5), words=["too slow"])
 
 
 def two_at_once():
@@ -72,6 +78,26 @@ def interrupt():
         assert h.pull(server.url + "/m.gguf") == 0, h.said
         h.done()
         assert had + server.sent() < N + 4 * PIECE, (had, server.sent())
+
+
+def bar():
+    """On a terminal: a bar with rate and time left, gone at the end; a narrow one is not overrun."""
+    for columns in (120, 40):
+        with Home() as h:
+            server.answer = lambda r: r.serve(rate=200000 if columns == 120 else 800000)
+            with Terminal(h.command(server.url + "/m.gguf"), h.environment, columns) as t:
+                t.expect("SHA-256")
+                assert t.ended() == 0
+                shown = t.shown
+            bars = [b for b in re.split(r"\r|\x1b\[K|\n", shown) if "%" in b or "m.gguf [" in b]
+            assert len(bars) > 1 and all(len(b) < columns for b in bars), shown
+            if columns == 120:
+                assert all(re.fullmatch(r"m\.gguf \[#*\.*\] +\d+ % of 1\.00 MiB  [\d.]+ \w+/s  (\d+:\d\d|-) left", b)
+                           for b in bars), bars
+                percent = [int(re.search(r"(\d+) %", b)[1]) for b in bars]
+                assert percent == sorted(percent) and percent[-1] > 50, percent
+                assert any(re.search(r"\d+:\d\d left", b) for b in bars), bars
+            assert shown.rstrip().endswith(sha256(ONE)) and "\x1b[K/" in shown, shown
 
 
 def helper_of(pid):
@@ -124,4 +150,4 @@ with server:
     if len(sys.argv) > 2 and sys.argv[1] == "--kills":
         print(f"{sys.argv[2]} kills in {kills(int(sys.argv[2]))} transfers: every model is whole")
         sys.exit(0)
-    run((refusals, drips, two_at_once, interrupt, killed), sys.argv[1:])
+    run((refusals, drips, two_at_once, interrupt, bar, killed), sys.argv[1:])
