@@ -33,7 +33,7 @@ typedef struct get_progress {
 typedef struct getter_options {
     const char *ca_file;    /* certificates to trust, PEM; NULL: get_ca_file() */
     const char *token;      /* bearer for https to token_host alone, not for where that redirects; NULL: none */
-    const char *token_host; /* "huggingface.co"; with ":port" where that is not 443 */
+    const char *token_host; /* "huggingface.co"; "hub.example:8443": of another port than 443 */
     /* At least five times a second while something runs. True: cancel (E_CANCELLED). */
     bool (*progress)(void *user, const get_progress *p);
     /* The last gate before get_file renames: whether the file at `path`, which will be called `name`, is what its

@@ -69,17 +69,16 @@ status wire_allowed(const char *url, const char *before, bool plain_http, error 
                 "that the file must have", shown);
 }
 
-/* The token is one host's: no other's, none on another port of it, and not without TLS. */
+/* The token is one host's: no other, no port of somebody else, and not without TLS. */
 static bool wants_token(const getter *g, const char *url)
 {
-    char scheme[16], place[256 + 16];
+    char scheme[16], host[256], port[8], both[sizeof host + sizeof port];
     if (!g->token[0] || !url_part(url, CURLUPART_SCHEME, scheme, sizeof scheme) || strcmp(scheme, "https") != 0 ||
-        !url_part(url, CURLUPART_HOST, place, 256))
+        !url_part(url, CURLUPART_HOST, host, sizeof host))
         return false;
-    size_t n = strlen(place);
-    if (url_part(url, CURLUPART_PORT, place + n + 1, 8) && strcmp(place + n + 1, "443") != 0)
-        place[n] = ':';
-    return strcasecmp(place, g->token_host) == 0;
+    bool usual = !url_part(url, CURLUPART_PORT, port, sizeof port) || strcmp(port, "443") == 0;
+    snprintf(both, sizeof both, "%s%s%s", host, usual ? "" : ":", usual ? "" : port);
+    return strcasecmp(both, g->token_host) == 0;
 }
 
 /* ---- header lines ---- */

@@ -102,15 +102,15 @@ def changes():
 def places():
     with Home() as h:
         server.forget()
+        server.files["/other/m.gguf"] = TWO
         server.answer = lambda r: r.serve()
         url = server.url + "/m.gguf"
         assert h.pull(url) == 0
         sent = server.sent()
         assert h.pull(url) == 0 and "was there already" in h.said and server.sent() < sent + 1000, h.said
         assert h.pull(url, "--sha256", sha256(ONE)) == 0
-        assert h.pull(url, "--sha256", sha256(TWO)) == 3 and "another SHA-256" in h.said, h.said
-        server.answer = lambda r: r.serve(data=TWO + b"1234")
-        assert h.pull(url) == 3 and "is there already" in h.said, h.said
+        assert h.pull(url, "--sha256", sha256(TWO)) == 3 and "is there already" in h.said, h.said
+        assert h.pull(server.url + "/other/m.gguf") == 3 and "is there already" in h.said, h.said
         h.done()
         server.answer = lambda r: r.serve()
         assert h.pull(server.url + "/m.gguf?download=true", "--name", "other", "--json") == 0, h.said
@@ -145,7 +145,7 @@ def small():
         server.answer = lambda r: r.serve()
         script = f"mount -t tmpfs -o size=600k none {h.path} && mkdir {h.models} && {' '.join(h.command(server.url + '/m.gguf'))}"
         r = subprocess.run(["unshare", "-m", "sh", "-c", script], env=h.environment, capture_output=True, text=True)
-        assert r.returncode == 4 and "more is needed" in r.stderr, (r.returncode, r.stdout, r.stderr)
+        assert r.returncode == 4 and "needed" in r.stderr, (r.returncode, r.stdout, r.stderr)
         assert server.sent() < 2 * PIECE + 1000
 
 

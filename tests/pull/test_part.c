@@ -1,4 +1,4 @@
-/* What of a part is believed: what was written, of this file, for this purpose; nothing else, whatever the state says. */
+/* What of a part is believed: what was written, of this file, for this purpose, whatever the state says. */
 #include "lib/check.h"
 
 #include <fcntl.h>
@@ -131,8 +131,8 @@ static void damaged(void **state)
         assert_non_null(at);
         struct stat st;
         assert_int_equal(stat(path, &st), 0);
-        buf_printf(&lie, "{\"hearth\":1,\"url\":\"%s\",\"inode\":%llu,\"bytes\":10,\"etag\":\"\\\"v1\\\"\",\"modified\":\"\","
-                   "\"sha256\":\"\",\"runs\":[%s]}", url, (unsigned long long)st.st_ino, runs_of[i]);
+        buf_printf(&lie, "{\"hearth\":1,\"url\":\"%s\",\"inode\":%llu,\"bytes\":10,\"etag\":\"\\\"v1\\\"\","
+                   "\"modified\":\"\",\"sha256\":\"\",\"runs\":[%s]}", url, (unsigned long long)st.st_ino, runs_of[i]);
         unlink(state_path);
         assert_ok(file_create(state_path, 0600, lie.data, lie.len, err));
         assert_int_equal(believed(url, NULL), 0);
