@@ -76,7 +76,7 @@ int cmd_pull(int argc, char **argv)
     status s = pull_ask_open(&a, &o, &err);
     if (!s) {
         load_offline(); /* what came is looked at here */
-        s = pull_ask_get(a, source, name, sha256, &done, &err);
+        s = pull_ask_get(a, source, name, sha256, NULL, &done, &err);
     }
     pull_ask_close(&a);
     if (s)
