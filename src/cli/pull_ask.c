@@ -195,7 +195,8 @@ static status run_job(pull_ask *a, msg_type type, js *payload, following *f, err
     return s;
 }
 
-status pull_ask_get(pull_ask *a, const char *source, const char *name, const char *sha256, js **done, error *err)
+status pull_ask_get(pull_ask *a, const char *source, const char *name, const char *sha256, const char *licence,
+                    js **done, error *err)
 {
     following f = { 0 };
     js *j = js_object();
@@ -204,6 +205,8 @@ status pull_ask_get(pull_ask *a, const char *source, const char *name, const cha
         js_set(j, "name", js_new_string(name));
     if (sha256)
         js_set(j, "sha256", js_new_string(sha256));
+    if (licence)
+        js_set(j, "licence", js_new_string(licence));
     status s = run_job(a, MSG_GET, j, &f, err);
     if (!s)
         *done = f.done;

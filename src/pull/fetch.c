@@ -21,6 +21,7 @@
 #include "pull/get_int.h"
 #include "pull/link.h"
 #include "pull/note.h"
+#include "pull/part.h"
 #include "pull/source_int.h"
 #include "pull/stage.h"
 
@@ -301,8 +302,8 @@ static uint64_t still_to_come(const fetching *f)
         char path[FETCH_PATH_MAX];
         struct stat st;
         uint64_t have = 0;
-        for (int part = 0; part < 2; part++) {
-            int n = snprintf(path, sizeof path, "%s/%s%s", f->stage, file->name, part ? ".part" : "");
+        for (int whole = 0; whole < 2; whole++) {
+            int n = snprintf(path, sizeof path, "%s/%s%s", f->stage, file->name, whole ? "" : ".part");
             if (n > 0 && n < FETCH_PATH_MAX && stat(path, &st) == 0)
                 have += (uint64_t)st.st_blocks * 512;
         }
@@ -389,21 +390,6 @@ static status fetch_wheels(fetching *f, error *err)
 
 /* ---- into place -------------------------------------------------------------------------------------------------- */
 
-static status rename_new(const char *from, const char *to, error *err)
-{
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-        return OK;
-    int why = errno;
-    if (why == EINVAL || why == ENOSYS || why == EPERM) { /* a file system, kernel or sandbox that does not know it */
-        struct stat st;
-        why = lstat(to, &st) == 0 ? EEXIST : rename(from, to) == 0 ? 0 : errno;
-    }
-    if (!why)
-        return OK;
-    return why == EEXIST ? fail(err, E_EXISTS, "%s: is there already: nothing is overwritten", to)
-                         : fail(err, E_IO, "%s: %s", to, strerror(why));
-}
-
 static status place_files(const fetching *f, error *err)
 {
     status s = OK;
@@ -412,7 +398,7 @@ static status place_files(const fetching *f, error *err)
         char *to = NULL;
         s = join_path(&to, f->models, f->files[i].name, err);
         if (!s)
-            s = rename_new(f->files[i].path, to, err);
+            s = part_rename(f->files[i].path, to, err);
         mem_free(to);
     }
     for (size_t k = i + 1; s && k < f->n; k++) { /* back to where they were */

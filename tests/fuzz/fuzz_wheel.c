@@ -1,5 +1,5 @@
-/* libFuzzer over zip archives: what is opened has only members that stay inside, and what is read of them has the length
- * that the directory says.
+/* libFuzzer over zip archives: what is opened has only members that stay inside, and what is read of them has the
+ * length that the directory says.
  * modules: base
  * files: src/pull/wheel.c src/plat/file.c
  * libs: -lzip */
