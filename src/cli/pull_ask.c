@@ -195,7 +195,8 @@ static status run_job(pull_ask *a, msg_type type, js *payload, following *f, err
     return s;
 }
 
-status pull_ask_get(pull_ask *a, const char *source, const char *name, const char *sha256, js **done, error *err)
+status pull_ask_get(pull_ask *a, const char *source, const char *name, const char *sha256, const char *licence,
+                    js **done, error *err)
 {
     following f = { 0 };
     js *j = js_object();
@@ -204,6 +205,8 @@ status pull_ask_get(pull_ask *a, const char *source, const char *name, const cha
         js_set(j, "name", js_new_string(name));
     if (sha256)
         js_set(j, "sha256", js_new_string(sha256));
+    if (licence)
+        js_set(j, "licence", js_new_string(licence));
     status s = run_job(a, MSG_GET, j, &f, err);
     if (!s)
         *done = f.done;
@@ -245,8 +248,9 @@ static js *settings_of(const pull_ask_options *o, const char *models)
 {
     js *j = js_object(), *read = js_array();
     js_set(j, "models", js_new_string(models));
-    if (o->read)
-        js_push(read, js_new_string(o->read));
+    for (size_t i = 0; i < PULL_ASK_READ; i++)
+        if (o->read[i])
+            js_push(read, js_new_string(o->read[i]));
     js_set(j, "read", read);
     js_set(j, "streams", js_new_int(o->streams));
     js_set(j, "tries", js_new_int(o->tries));

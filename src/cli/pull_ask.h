@@ -20,8 +20,10 @@
 
 typedef struct pull_ask pull_ask;
 
+enum { PULL_ASK_READ = 2 };
+
 typedef struct pull_ask_options {
-    const char *read;  /* a local file or folder that it may read; NULL: none */
+    const char *read[PULL_ASK_READ]; /* local files and folders that it may read; NULL: none */
     int64_t streams, tries;        /* 0: pull/get.h's own, likewise below */
     double quiet_s, pause_s;
     uint64_t piece_bytes;
@@ -34,9 +36,10 @@ status pull_ask_open(pull_ask **out, const pull_ask_options *o, error *err) MUST
 void pull_ask_close(pull_ask **a);
 
 /* Fetches into the models directory. GGUF files are looked at in this process before they get their names. *done: what
- * DONE says (src/pull/README.md), free with js_free. name and sha256 may be NULL. */
-status pull_ask_get(pull_ask *a, const char *source, const char *name, const char *sha256, js **done,
-                    error *err) MUST_CHECK;
+ * DONE says (src/pull/README.md), free with js_free. name, sha256 and licence (for the note; NULL: as the source says)
+ * may be NULL. */
+status pull_ask_get(pull_ask *a, const char *source, const char *name, const char *sha256, const char *licence,
+                    js **done, error *err) MUST_CHECK;
 
 /* n bytes from `first` of the source's first file, appended to out; fewer at its end. *file_bytes: how long it is, 0
  * where the server does not tell. *done (may be NULL): all its files, {files: [{name, url, bytes, file_bytes}]}; of the

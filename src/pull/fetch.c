@@ -1,7 +1,7 @@
 /* fetch.c: the staging folder, its lock, and how a model takes its place.
  *
- * MODELS/.pull/KEY/, KEY being from the source's text, holds the parts of one fetch. It is locked while it is used, so
- * a second pull of the same source waits, and then finds the model present. */
+ * The folder (stage.h) is locked while it is used, so a second pull of the same source waits, and then finds the model
+ * present. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +21,11 @@
 #include "pull/get_int.h"
 #include "pull/link.h"
 #include "pull/note.h"
+#include "pull/part.h"
 #include "pull/source_int.h"
+#include "pull/stage.h"
 
-enum { FETCH_PATH_MAX = 4096, KEY_DIGITS = 16, WAIT_MS = 200, DISK_RESERVE = 64 << 20 };
+enum { FETCH_PATH_MAX = 4096, WAIT_MS = 200, DISK_RESERVE = 64 << 20 };
 
 static status join_path(char **out, const char *dir, const char *name, error *err)
 {
@@ -133,12 +135,10 @@ static status wait_for_lock(const fetching *f, int fd, error *err)
 
 static status open_stage(fetching *f, error *err)
 {
-    char hex[DIGEST_HEX], *pull = NULL;
-    digest_of(f->plan->source, strlen(f->plan->source), hex);
-    hex[KEY_DIGITS] = 0;
-    status s = join_path(&pull, f->models, ".pull", err);
+    char *pull = NULL;
+    status s = stage_path(&pull, f->models, NULL, err);
     if (!s)
-        s = join_path(&f->stage, pull, hex, err);
+        s = stage_path(&f->stage, f->models, f->plan->source, err);
     while (!s && f->lock < 0) {
         s = make_dir(pull, err);
         if (!s)
@@ -302,8 +302,8 @@ static uint64_t still_to_come(const fetching *f)
         char path[FETCH_PATH_MAX];
         struct stat st;
         uint64_t have = 0;
-        for (int part = 0; part < 2; part++) {
-            int n = snprintf(path, sizeof path, "%s/%s%s", f->stage, file->name, part ? ".part" : "");
+        for (int whole = 0; whole < 2; whole++) {
+            int n = snprintf(path, sizeof path, "%s/%s%s", f->stage, file->name, whole ? "" : ".part");
             if (n > 0 && n < FETCH_PATH_MAX && stat(path, &st) == 0)
                 have += (uint64_t)st.st_blocks * 512;
         }
@@ -354,6 +354,8 @@ static status fetch_models(fetching *f, error *err)
             if (!s && p->files[i].sha256[0] && strcmp(p->files[i].sha256, to->sha256) != 0)
                 s = fail(err, E_FORMAT, "%s: its SHA-256 is %s, not %s", p->files[i].url, to->sha256,
                     p->files[i].sha256);
+            if (s && s != E_CANCELLED)
+                unlink(to->path);
         } else if (!s) {
             s = fetch_one(f, &p->files[i], to->path, &got, err);
             to->bytes = got.bytes;
@@ -388,21 +390,6 @@ static status fetch_wheels(fetching *f, error *err)
 
 /* ---- into place -------------------------------------------------------------------------------------------------- */
 
-static status rename_new(const char *from, const char *to, error *err)
-{
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-        return OK;
-    int why = errno;
-    if (why == EINVAL || why == ENOSYS || why == EPERM) { /* a file system, kernel or sandbox that does not know it */
-        struct stat st;
-        why = lstat(to, &st) == 0 ? EEXIST : rename(from, to) == 0 ? 0 : errno;
-    }
-    if (!why)
-        return OK;
-    return why == EEXIST ? fail(err, E_EXISTS, "%s: is there already: nothing is overwritten", to)
-                         : fail(err, E_IO, "%s: %s", to, strerror(why));
-}
-
 static status place_files(const fetching *f, error *err)
 {
     status s = OK;
@@ -411,7 +398,7 @@ static status place_files(const fetching *f, error *err)
         char *to = NULL;
         s = join_path(&to, f->models, f->files[i].name, err);
         if (!s)
-            s = rename_new(f->files[i].path, to, err);
+            s = part_rename(f->files[i].path, to, err);
         mem_free(to);
     }
     for (size_t k = i + 1; s && k < f->n; k++) { /* back to where they were */

@@ -433,6 +433,8 @@ static status fetch(file *f, get_got *out, error *err)
         if (r) { /* what came is kept, except of a file that is none */
             if (part_save(&f->p, w->url, w->sha256, &ignored) != OK && r == E_CANCELLED)
                 r = fail(err, ignored.code, "%s", ignored.text);
+            if (!f->p.have.n)
+                part_remove(&f->p);
             return r;
         }
         r = verify(f, out, err);

@@ -155,8 +155,10 @@ status link_join(char **out, const char *base, const char *ref, error *err)
             buf_printf(&text, "#%.*s", (int)r.fragment.n, r.fragment.p);
     }
     status s = buf_ok(&text, "an URL", err);
+    if (!s && !link_split(buf_text(&text), &r))
+        s = fail(err, E_FORMAT, "a link on %.*s leads nowhere: '%.200s'", (int)b.host.n, b.host.p, ref);
     /* A link in full to the page's own scheme and host: what opened the page opens the file. */
-    if (!s && b.user.n && link_split(buf_text(&text), &r) && !r.user.n && same_word(r.scheme, "https") ==
+    if (!s && b.user.n && !r.user.n && same_word(r.scheme, "https") ==
         same_word(b.scheme, "https") && r.host.n == b.host.n && strncasecmp(r.host.p, b.host.p, b.host.n) == 0) {
         buf full = BUF_INIT(LINK_TEXT_MAX);
         buf_printf(&full, "%.*s://%.*s@%s", (int)r.scheme.n, r.scheme.p, (int)b.user.n, b.user.p, r.host.p);

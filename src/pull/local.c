@@ -119,29 +119,22 @@ static status read_through(const fetching *f, const taking *t, staged *to, uint6
     return s;
 }
 
-/* What costs no space comes first. *fd -1: `to` has the content; else it is to be written. */
-static status make_target(const fetching *f, int from, const char *path, const char *to, uint64_t bytes, int *fd,
-    error *err)
+/* What costs no space comes first: the second name that the front gave it (stage.h), then blocks that are shared.
+ * *fd -1: `to` has the content; else it is to be written. */
+static status make_target(const fetching *f, int from, const char *to, uint64_t bytes, int *fd, error *err)
 {
+    struct stat a, b;
+    if (fstat(from, &a) == 0 && stat(to, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        return OK;
     unlink(to);
     status s = file_open_new(fd, to, 0644, err);
-    if (s)
-        return s;
-    if (file_share(from, *fd)) {
+    if (!s && file_share(from, *fd)) {
         close(*fd);
         *fd = -1;
-        return OK;
+    } else if (!s) {
+        s = fetching_room(f, bytes, err);
     }
-    unlink(to);
-    if (link(path, to) == 0) {
-        close(*fd);
-        *fd = -1;
-        return OK;
-    }
-    close(*fd);
-    *fd = -1;
-    s = fetching_room(f, bytes, err);
-    return s ? s : file_open_new(fd, to, 0644, err);
+    return s;
 }
 
 status local_take(fetching *f, const char *from, staged *to, error *err)
@@ -155,7 +148,7 @@ status local_take(fetching *f, const char *from, staged *to, error *err)
             close(t.from);
         return r;
     }
-    status s = make_target(f, t.from, from, to->path, (uint64_t)st.st_size, &t.to, err);
+    status s = make_target(f, t.from, to->path, (uint64_t)st.st_size, &t.to, err);
     if (!s)
         s = read_through(f, &t, to, (uint64_t)st.st_size, err);
     if (!s && t.to >= 0 && fsync(t.to))

@@ -300,16 +300,26 @@ static status sync_folder(const char *file, error *err)
     return s;
 }
 
+status part_rename(const char *from, const char *to, error *err)
+{
+    struct stat st;
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return OK;
+    if (errno == EINVAL || errno == ENOSYS) /* the file system knows no such rename */
+        errno = lstat(to, &st) == 0 ? EEXIST : rename(from, to) == 0 ? 0 : errno;
+    if (!errno)
+        return OK;
+    return errno == EEXIST ? fail(err, E_EXISTS, "%s: is there already: nothing is overwritten", to)
+                           : disk_error(to, errno, err);
+}
+
 status part_place(part *p, const char *to, error *err)
 {
     if (fdatasync(p->fd) != 0)
         return disk_error(p->path, errno, err);
-    if (renameat2(AT_FDCWD, p->path, AT_FDCWD, to, RENAME_NOREPLACE) != 0) {
-        if (errno == EEXIST)
-            return fail(err, E_EXISTS, "%s: is there already: nothing is overwritten", to);
-        if ((errno != EINVAL && errno != ENOSYS) || rename(p->path, to) != 0) /* the file system knows no such rename */
-            return disk_error(to, errno, err);
-    }
+    status s = part_rename(p->path, to, err);
+    if (s)
+        return s;
     (void)unlink(p->state_path);
     (void)unlink(p->state_new);
     return sync_folder(to, err);

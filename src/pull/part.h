@@ -51,6 +51,8 @@ status part_hash(part *p, uint64_t most, error *err) MUST_CHECK;
 status part_digest(part *p, char hex[DIGEST_HEX], error *err) MUST_CHECK;
 /* Syncs the bytes and writes the state. */
 status part_save(part *p, const char *url, const char *sha256, error *err) MUST_CHECK;
+/* A rename that replaces nothing. E_EXISTS, E_IO. */
+status part_rename(const char *from, const char *to, error *err) MUST_CHECK;
 /* Syncs, gives it its name, removes the state, syncs the folders. */
 status part_place(part *p, const char *to, error *err) MUST_CHECK;
 /* Part and state are gone. */

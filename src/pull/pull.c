@@ -152,7 +152,8 @@ static uint32_t number(const js *j, const char *key, int64_t most)
 
 static status open_getter(pull *p, const js *j, error *err)
 {
-    const getter_options o = { .ca_file = get_ca_file() ? NULL : p->settings.cert, .progress = on_progress, .check = on_check, .user = p,
+    const getter_options o = { .ca_file = get_ca_file() ? NULL : p->settings.cert, .progress = on_progress,
+                               .check = on_check, .user = p,
                                .streams = number(j, "streams", GET_STREAMS_MAX),
                                .tries = number(j, "tries", 1000), .quiet_s = number(j, "quiet_s", 3600),
                                .backoff_ms = number(j, "backoff_ms", 60000),

@@ -67,7 +67,7 @@ static uint64_t skip(const run *list, size_t n, uint64_t at, uint64_t *next)
             }
     }
     for (size_t i = 0; i < n; i++)
-        if (list[i].from > at && list[i].from < *next)
+        if (list[i].from > at && list[i].from < *next && list[i].from < list[i].to)
             *next = list[i].from;
     return at;
 }

@@ -80,8 +80,6 @@ static status add_value(char **value, span more, const char *where, error *err)
     char *whole = s ? NULL : buf_take(&text);
     buf_clear(&text);
     if (!s && !whole)
-        whole = mem_strdup("");
-    if (!s && !whole)
         return fail(err, E_NOMEM, "%s: no memory for its settings", where);
     if (!s) {
         mem_free(*value);

@@ -22,7 +22,7 @@ typedef struct reading {
     char *shown; /* for errors: without user and password */
 } reading;
 
-/* Takes the link if a file can be there; only memory and the ceiling are errors. */
+/* Takes the link if a file can be there; only memory and ceilings are errors. */
 static status add_file(reading *r, const char *href, const simple_file *facts, error *err)
 {
     char *url = NULL;
@@ -41,7 +41,7 @@ static status add_file(reading *r, const char *href, const simple_file *facts, e
         s = link_file_name(&f.name, url, err);
     if (s) {
         mem_free(url);
-        return s == E_NOMEM ? s : OK;
+        return s == E_FORMAT ? OK : s;
     }
     f.url = url;
     if (r->files.n == r->room) {

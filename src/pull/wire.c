@@ -253,7 +253,9 @@ static bool set_options(const getter *g, wire *w)
         curl_easy_setopt(e, CURLOPT_WRITEDATA, (void *)w),
         w->ask.range ? curl_easy_setopt(e, CURLOPT_RANGE, range) : CURLE_OK,
         g->ca_file[0] ? curl_easy_setopt(e, CURLOPT_CAINFO, g->ca_file) : CURLE_OK,
+        g->ca_file[0] ? curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, g->ca_file) : CURLE_OK,
         ca_dir && ca_dir[0] ? curl_easy_setopt(e, CURLOPT_CAPATH, ca_dir) : CURLE_OK,
+        ca_dir && ca_dir[0] ? curl_easy_setopt(e, CURLOPT_PROXY_CAPATH, ca_dir) : CURLE_OK,
     };
     bool ok = true;
     (void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 256L << 10); /* a wish: refused while a buffer is kept */

