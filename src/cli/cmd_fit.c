@@ -48,18 +48,15 @@ typedef struct fit_call {
 
 /* ---- one model ---- */
 
-static void instead_of(const fit_call *c, const fit_subject *s, uint32_t largest, char *text, size_t bytes)
+static status instead_of(const fit_call *c, const fit_subject *s, const fit_model *f, buf *text, error *err)
 {
-    uint32_t q8 = 0;
-    engine_options o = c->options;
-    o.kv_type = ENGINE_KV_Q8;
-    if (largest)
-        snprintf(text, bytes, "  instead    --ctx %u would fit", largest);
-    else
-        snprintf(text, bytes, "  instead    nothing of it fits: a smaller model or a stronger quantisation is needed");
-    if (c->options.kv_type == ENGINE_KV_F16 && fit_subject_largest(s, &o, &c->machine, &q8, NULL) == OK && q8 > largest)
-        snprintf(text + strlen(text), bytes - strlen(text), "%s --kv q8 --ctx %u", largest ? ", or" : "; or", q8);
-    snprintf(text + strlen(text), bytes - strlen(text), "\n");
+    fit_ways *ways = mem_zero(sizeof *ways);
+    status st = ways ? fit_nearest(s->header, s->path, &c->options, f, ways, err)
+                     : fail(err, E_NOMEM, "no memory to judge %s", s->name);
+    if (!st)
+        fit_nearest_text(ways, text);
+    mem_free(ways);
+    return st ? st : buf_ok(text, "what would fit", err);
 }
 
 static bool loss_of(const fit_call *c, const fit_subject *s, const fit_model *f, catalogue_loss_row *row)
@@ -70,20 +67,21 @@ static bool loss_of(const fit_call *c, const fit_subject *s, const fit_model *f,
 
 static status show_one(fit_call *c, const fit_subject *s, const fit_model *f, error *err)
 {
-    char instead[256] = "";
+    buf instead = BUF_INIT(4096);
     catalogue_loss_row loss;
     fit_page p = { .subject = s, .model = f, .n_sessions = c->options.n_sessions ? c->options.n_sessions : 1,
-                   .instead = instead, .loss = loss_of(c, s, f, &loss) ? &loss : NULL };
+                   .loss = loss_of(c, s, f, &loss) ? &loss : NULL };
     status st = fit_subject_largest(s, &c->options, &c->machine, &p.largest, err);
-    if (st)
-        return st;
     c->all_fit &= f->fits;
-    if (!f->fits)
-        instead_of(c, s, p.largest, instead, sizeof instead);
-    if (c->json)
-        return js_push(c->models, fit_page_js(&p)) ? OK : fail(err, E_NOMEM, "no memory for the facts");
-    fit_show_page(&p);
-    return OK;
+    if (!st && !f->fits)
+        st = instead_of(c, s, f, &instead, err);
+    p.instead = buf_text(&instead);
+    if (!st && !c->json)
+        fit_show_page(&p);
+    else if (!st && !js_push(c->models, fit_page_js(&p)))
+        st = fail(err, E_NOMEM, "no memory for the facts");
+    buf_clear(&instead);
+    return st;
 }
 
 static status explain_one(fit_call *c, const fit_subject *s, error *err)

@@ -38,6 +38,11 @@ const catalogue_model *fit_entry_of(const catalogue *c, const char *file_name)
     return best;
 }
 
+static bool loses_much(const fit_row *r)
+{
+    return r->has_loss && r->loss.loss > FIT_LOSS_MOST;
+}
+
 static fit_class class_of(const fit_row *r)
 {
     uint32_t least = r->context_train < FIT_CONTEXT_LEAST ? r->context_train : FIT_CONTEXT_LEAST;
@@ -45,7 +50,7 @@ static fit_class class_of(const fit_row *r)
         return FIT_NOT;
     if (!r->is_encoder && r->decode_per_s < FIT_READABLE_PER_S)
         return FIT_SLOW;
-    return r->has_loss && r->loss.loss > FIT_LOSS_MOST ? FIT_LOSSY : FIT_GOOD;
+    return loses_much(r) ? FIT_LOSSY : FIT_GOOD;
 }
 
 static void describe(fit_row *r, const fit_subject *s, const fit_model *f, const catalogue *c)
@@ -211,6 +216,8 @@ static int by_rank(const fit_row *a, const fit_row *b)
     int c = (a->class > b->class) - (a->class < b->class);
     if (!c)
         c = kind_rank(a) - kind_rank(b);
+    if (!c && a->class == FIT_SLOW)
+        c = loses_much(a) - loses_much(b);
     if (!c && a->class == FIT_SLOW)
         c = first_more(a->decode_per_s, b->decode_per_s);
     if (!c && a->class == FIT_NOT)
