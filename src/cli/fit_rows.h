@@ -5,8 +5,8 @@
  *   1. the class below
  *   2. where a task was named and one of two was measured on it: the measured one; of two the higher pass rate
  *   3. what talks, then base models, then what only makes vectors
- *   4. FIT_SLOW: what loses little, of that the faster; FIT_NOT: the one that lacks less; else the larger class of parameters (each is 1.4 times
- *      the one below), in a class the newer model, of one model the more bytes (smaller loss)
+ *   4. FIT_SLOW: what loses little, of that the faster; FIT_NOT: the one that lacks less; else the larger class of
+ *      parameters (each is 1.4 times the one below), in a class the newer model, of one model the more bytes
  *   5. the one that is present, then the name
  * A model's best row is its first in this order; types are looked at from the largest, so the first good one is it. */
 #ifndef CLI_FIT_ROWS_H
