@@ -64,6 +64,7 @@ LIBS_hearth := $(LIBS_facts) -ledit -lseccomp $(LIBS_core)
 LIBS_worker := -lseccomp $(LIBS_core)
 LIBS_serve  := -lmicrohttpd $(LIBS_facts) -lseccomp $(LIBS_core)
 LIBS_egress := -lcurl -lcrypto -lseccomp $(LIBS_core)
+LIBS_pull   := -lcurl -lcrypto -lseccomp $(LIBS_core)
 LIBS_test   := -lcmocka -lmicrohttpd -lcurl $(LIBS_hearth)
 
 .PHONY: all lib help setup demo test test-arm check unit bench fuzz torture soak agree install clean

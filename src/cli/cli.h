@@ -31,6 +31,7 @@ int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_privacy(int argc, char **argv);
+int cmd_pull(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_reassess(int argc, char **argv);

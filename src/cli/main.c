@@ -12,6 +12,7 @@ static int cmd_version(int argc, char **argv);
 
 static const command commands[] = {
     { "fit", cmd_fit, "this machine, and what of the models fits it" },
+    { "pull", cmd_pull, "fetch a model: whole, checked, and resumed where it was interrupted" },
     { "bench", cmd_bench, "how fast a model is on this machine" },
     { "task", cmd_task, "list, show and check task folders" },
     { "run", cmd_run, "talk to a model, or answer one prompt" },

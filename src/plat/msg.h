@@ -11,8 +11,8 @@
  * All integers little endian. Descriptors (SCM_RIGHTS) are accepted with MSG_OPEN only; with anything else, or in
  * another number than the header says, they are closed and the link is broken.
  *
- * A link that failed once stays broken: every later call fails. The payloads are described by src/worker/README.md and
- * src/egress/README.md. */
+ * A link that failed once stays broken: every later call fails. The payloads are described by src/worker/README.md,
+ * src/egress/README.md and src/pull/README.md. */
 #ifndef PLAT_MSG_H
 #define PLAT_MSG_H
 
@@ -37,6 +37,9 @@ typedef enum msg_type {
     MSG_COMPLETE = 2, /* a request */
     MSG_CANCEL = 3,   /* stop the request of this number */
     MSG_CLOSE = 4,    /* finish and exit */
+    MSG_GET = 5,      /* fetch a model */
+    MSG_HEADER = 6,   /* the first bytes of a model's files, into memory */
+    MSG_CHECKED = 7,  /* the answer to MSG_CHECK */
     /* to the front */
     MSG_HELLO = 16,   /* the first message of a helper: build id, self-test */
     MSG_OPENED = 17,  /* what was opened */
@@ -54,6 +57,9 @@ typedef enum msg_type {
     MSG_VECTOR = 32,  /* the vector of one input */
     MSG_SPANS = 34,   /* labelled parts of a text */
     MSG_PROMPT = 33,  /* a prompt's tokens */
+    MSG_PROGRESS = 35, /* of a transfer */
+    MSG_CHECK = 36,   /* a file to look at before it gets its name */
+    MSG_BYTES = 37,   /* a piece of a file, as it is */
 } msg_type;
 
 typedef struct msg {

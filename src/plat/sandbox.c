@@ -19,7 +19,14 @@
 
 /* ---- Landlock ---- */
 
-static void allow_path(int ruleset, const char *path)
+/* In a folder: make, write, rename and remove files and folders. */
+static const uint64_t write_access =
+    LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
+    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+    LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REFER | LL_FS_TRUNCATE;
+
+/* handled: what this kernel's ruleset knows of. */
+static void allow_path(int ruleset, const char *path, bool write, uint64_t handled)
 {
     struct landlock_path_beneath_attr rule = { 0 };
     struct stat st;
@@ -28,7 +35,7 @@ static void allow_path(int ruleset, const char *path)
         return;
     rule.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE;
     if (fstat(rule.parent_fd, &st) == 0 && S_ISDIR(st.st_mode))
-        rule.allowed_access |= LANDLOCK_ACCESS_FS_READ_DIR;
+        rule.allowed_access |= write ? write_access & handled : LANDLOCK_ACCESS_FS_READ_DIR;
     syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
     close(rule.parent_fd);
 }
@@ -62,11 +69,15 @@ static void enter_landlock(const sandbox_options *o, sandbox_report *r)
     if (!abi)
         return;
     size_t bytes = sandbox_ruleset(abi, o->kind == SANDBOX_COMPUTE, &attr);
+    if (o->kind == SANDBOX_FETCH)
+        attr.net &= ~LL_NET_CONNECT;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, bytes, 0);
     if (ruleset < 0)
         return;
     for (size_t i = 0; i < o->n_read_paths; i++)
-        allow_path(ruleset, o->read_paths[i]);
+        allow_path(ruleset, o->read_paths[i], false, attr.fs);
+    for (size_t i = 0; i < o->n_write_paths; i++)
+        allow_path(ruleset, o->write_paths[i], true, attr.fs);
     for (size_t i = 0; abi >= 4 && i < o->n_ports; i++) {
         struct ll_port rule = { LL_NET_CONNECT, o->ports[i] };
         syscall(SYS_landlock_add_rule, ruleset, LL_RULE_NET_PORT, &rule, 0);
@@ -96,21 +107,26 @@ static const int compute_calls[] = {
     SCMP_SYS(getrandom), SCMP_SYS(getrusage), SCMP_SYS(sysinfo), SCMP_SYS(uname),
 };
 
+/* What neither of the processes with a network does. */
 static const int network_denied[] = {
     SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(open), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(listen),
     SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
     SCMP_SYS(pidfd_getfd), SCMP_SYS(io_uring_setup), SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(mount),
     SCMP_SYS(umount2), SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(chroot), SCMP_SYS(pivot_root), SCMP_SYS(bpf),
     SCMP_SYS(perf_event_open), SCMP_SYS(keyctl), SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(userfaultfd),
-    SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(memfd_create), SCMP_SYS(creat), SCMP_SYS(mkdir),
-    SCMP_SYS(mkdirat), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat),
-    SCMP_SYS(renameat2), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
-    SCMP_SYS(truncate), SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchownat),
-    SCMP_SYS(lchown), SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(setxattr), SCMP_SYS(lsetxattr),
-    SCMP_SYS(open_by_handle_at), SCMP_SYS(pidfd_send_signal), SCMP_SYS(rt_sigqueueinfo),
-    SCMP_SYS(rt_tgsigqueueinfo), SCMP_SYS(kexec_load), SCMP_SYS(delete_module),
+    SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(memfd_create), SCMP_SYS(creat), SCMP_SYS(link),
+    SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(truncate), SCMP_SYS(chmod),
+    SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchownat), SCMP_SYS(lchown), SCMP_SYS(mknod), SCMP_SYS(mknodat),
+    SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(open_by_handle_at), SCMP_SYS(pidfd_send_signal),
+    SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo), SCMP_SYS(kexec_load), SCMP_SYS(delete_module),
     SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(settimeofday), SCMP_SYS(clock_settime), SCMP_SYS(fsopen),
     SCMP_SYS(open_tree), SCMP_SYS(move_mount),
+};
+
+/* What only the one that fetches files does. */
+static const int network_writes[] = {
+    SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat),
+    SCMP_SYS(renameat2),
 };
 
 /* LeakSanitizer traces the process at its end: a build for tests keeps ptrace. */
@@ -158,16 +174,27 @@ static int compute_rules(scmp_filter_ctx f)
     return e;
 }
 
-static int network_rules(scmp_filter_ctx f)
+static int fetch_rules(scmp_filter_ctx f)
 {
     int e = 0;
-    const uint32_t deny = SCMP_ACT_ERRNO(EPERM);
     for (size_t i = 0; i < ARRAY_LEN(network_denied) && !e; i++)
-        e = rule(f, deny, network_denied[i]);
+        e = rule(f, SCMP_ACT_ERRNO(EPERM), network_denied[i]);
     if (!e)
-        e = seccomp_rule_add(f, deny, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+        e = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     if (!e)
         e = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (!e)
+        e = rule(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2));
+    return e;
+}
+
+static int network_rules(scmp_filter_ctx f)
+{
+    const uint32_t deny = SCMP_ACT_ERRNO(EPERM);
+    int e = fetch_rules(f);
+    for (size_t i = 0; i < ARRAY_LEN(network_writes) && !e; i++)
+        e = rule(f, deny, network_writes[i]);
     for (int access = O_WRONLY; access <= O_RDWR && !e; access++) {
         e = seccomp_rule_add(f, deny, SCMP_SYS(openat), 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, (scmp_datum_t)access));
@@ -176,8 +203,6 @@ static int network_rules(scmp_filter_ctx f)
     static const scmp_datum_t changing[] = { O_CREAT, O_TRUNC };
     for (size_t i = 0; i < ARRAY_LEN(changing) && !e; i++)
         e = seccomp_rule_add(f, deny, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, changing[i], changing[i]));
-    if (!e)
-        e = rule(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2));
     return e;
 }
 
@@ -193,6 +218,7 @@ static status enter_seccomp(sandbox_kind kind, error *err)
 {
     static int (*const rules[])(scmp_filter_ctx f) = {
         [SANDBOX_COMPUTE] = compute_rules, [SANDBOX_NETWORK] = network_rules, [SANDBOX_OFFLINE] = offline_rules,
+        [SANDBOX_FETCH] = fetch_rules,
     };
     scmp_filter_ctx f = seccomp_init(kind == SANDBOX_COMPUTE ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_ALLOW);
     if (!f)
@@ -209,7 +235,7 @@ static status enter_seccomp(sandbox_kind kind, error *err)
 status sandbox_enter(const sandbox_options *o, sandbox_report *report, error *err)
 {
     *report = (sandbox_report){ .dumpable = true };
-    if (o->kind != SANDBOX_NETWORK)
+    if (o->kind == SANDBOX_COMPUTE || o->kind == SANDBOX_OFFLINE)
         cpu_detect(); /* asks for what cannot be asked for later, and remembers */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(err, E_UNSUPPORTED, "sandbox: no_new_privs is refused");

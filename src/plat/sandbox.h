@@ -7,6 +7,8 @@
  * empty network namespace.
  * SANDBOX_NETWORK (egress): may connect and read a few files, may not exec, listen, trace, or write files; Landlock
  * limits it to the given folders and ports.
+ * SANDBOX_FETCH (pull): as NETWORK, but it may write files; Landlock limits that to the given folders, and reading to
+ * those and the readable ones. Any port: a person said whose url it is.
  * SANDBOX_OFFLINE (commands that compute in the user's own process: run, perplexity, fit, show, tokenize): files and
  * the terminal stay, the network does not: no socket of any family, no way to one through another program or process
  * (exec, ptrace, io_uring, a descriptor taken from elsewhere). A fork is let be: a child has the same filter.
@@ -22,14 +24,16 @@
 #include "base/js.h"
 #include "base/status.h"
 
-typedef enum sandbox_kind { SANDBOX_COMPUTE, SANDBOX_NETWORK, SANDBOX_OFFLINE } sandbox_kind;
+typedef enum sandbox_kind { SANDBOX_COMPUTE, SANDBOX_NETWORK, SANDBOX_OFFLINE, SANDBOX_FETCH } sandbox_kind;
 
-enum { SANDBOX_PATHS_MAX = 16, SANDBOX_CHECKS_MAX = 32 };
+enum { SANDBOX_PATHS_MAX = 32, SANDBOX_WRITE_MAX = 4, SANDBOX_CHECKS_MAX = 32 };
 
 typedef struct sandbox_options {
     sandbox_kind kind;
-    const char *read_paths[SANDBOX_PATHS_MAX]; /* NETWORK: files and folders that stay readable; missing ones are */
-    size_t n_read_paths;                       /* skipped */
+    const char *read_paths[SANDBOX_PATHS_MAX]; /* NETWORK, FETCH: files and folders that stay readable; missing ones */
+    size_t n_read_paths;                       /* are skipped */
+    const char *write_paths[SANDBOX_WRITE_MAX]; /* FETCH: folders in which it makes, writes and removes files */
+    size_t n_write_paths;
     uint16_t ports[4];                         /* NETWORK: TCP ports it may connect to */
     size_t n_ports;
 } sandbox_options;

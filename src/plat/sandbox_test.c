@@ -130,6 +130,7 @@ static long try_memfd(void)
 #define C (1u << SANDBOX_COMPUTE)
 #define N (1u << SANDBOX_NETWORK)
 #define O (1u << SANDBOX_OFFLINE)
+#define F (1u << SANDBOX_FETCH)
 #ifdef __SANITIZE_ADDRESS__ /* see offline_denied */
 #define O_TRACE 0u
 #else
@@ -148,20 +149,20 @@ static const struct attempt {
     { "socket(AF_NETLINK)", try_socket_netlink, C | O, true },
     { "connect", try_connect, C | O, false },
     { "bind", try_bind, C | O, false },
-    { "listen", try_listen, C | N | O, false },
+    { "listen", try_listen, C | N | F | O, false },
     { "open for reading", try_open, C, true },
     { "open for writing", try_open_write, C | N, true },
     { "make a file", try_make, C | N, true },
     { "empty a file", try_empty, C | N, true },
     { "unlink", try_unlink, C | N, false },
-    { "exec", try_exec, C | N | O, false },
-    { "fork", try_fork, C | N, false },
-    { "ptrace", try_ptrace, C | N | O_TRACE, false },
-    { "process_vm_readv", try_vm_read, C | N | O, false },
-    { "io_uring_setup", try_io_uring, C | N | O, true },
-    { "kill", try_kill, C | N, false },
+    { "exec", try_exec, C | N | F | O, false },
+    { "fork", try_fork, C | N | F, false },
+    { "ptrace", try_ptrace, C | N | F | O_TRACE, false },
+    { "process_vm_readv", try_vm_read, C | N | F | O, false },
+    { "io_uring_setup", try_io_uring, C | N | F | O, true },
+    { "kill", try_kill, C | N | F, false },
     { "mprotect(PROT_EXEC)", try_code, C, false },
-    { "memfd_create", try_memfd, C | N, true },
+    { "memfd_create", try_memfd, C | N | F, true },
 };
 
 bool sandbox_test(sandbox_kind kind, sandbox_report *report)
