@@ -10,6 +10,7 @@
 #include "cli/fit_find.h"
 #include "cli/fit_loss.h"
 #include "cli/fit_quality.h"
+#include "cli/fit_remote.h"
 #include "cli/fit_show.h"
 #include "cli/fit_table.h"
 #include "cli/load.h"
@@ -18,12 +19,13 @@
 #include "quant/mix.h"
 
 static const usage page = {
-    "hearth fit [OPTION]... [MODEL[:TYPE]]...",
+    "hearth fit [OPTION]... [MODEL[:TYPE]|SOURCE]...",
     "Without MODEL: this machine (its rates are measured), and a table of the models that are here and of those of the\n"
     "catalogue, best for this machine first: bytes, the largest context that fits now, predicted tokens/s, what the\n"
     "type of weights is known to lose. With MODEL (a file, a model that is here, a name of the catalogue with or\n"
-    "without a type of weights): every byte it takes at a context. Nothing but headers is read. docs/FIT.md says what\n"
-    "best means and how near the predictions come. Exit 4 when a named MODEL does not fit.\n\n"
+    "without a type of weights): every byte it takes at a context. Of a SOURCE (an https address, hf:OWNER/REPO) only\n"
+    "the header is fetched. docs/FIT.md says what best means and how near the predictions come. Exit 4 when a named\n"
+    "MODEL does not fit.\n\n"
     "example:\n"
     "  hearth fit qwen3-4b:Q4_K_M --ctx 16384 --parallel 4 --kv q8\n",
 };
@@ -42,6 +44,8 @@ typedef struct fit_call {
     fit_past past;
     catalogue *known;
     fit_rows_options rows;
+    pull_ask *ask; /* NULL: nothing is fetched */
+    fit_remote remote;
     bool all_fit;
     js *models;
 } fit_call;
@@ -109,7 +113,10 @@ static status fit_one(fit_call *c, const char *word, error *err)
 {
     fit_subject s = { 0 };
     fit_model *f = mem_zero(sizeof *f);
-    status st = f ? fit_find(&s, word, &c->rows, err) : fail(err, E_NOMEM, "no memory to judge %s", word);
+    status st = f ? OK : fail(err, E_NOMEM, "no memory to judge %s", word);
+    if (!st)
+        st = fit_is_source(word) ? fit_remote_open(&s, &c->remote, c->ask, word, err)
+                                 : fit_find(&s, word, &c->rows, err);
     if (!st)
         st = fit_subject_judge(&s, &c->options, &c->machine, f, err);
     if (!st)
@@ -117,6 +124,7 @@ static status fit_one(fit_call *c, const char *word, error *err)
     if (!st && c->why)
         st = explain_one(c, &s, err);
     fit_subject_close(&s);
+    fit_remote_close(&c->remote);
     mem_free(f);
     return st;
 }
@@ -204,7 +212,17 @@ static int check(fit_call *c, size_t n_words)
                                          c->kind);
 }
 
-static status open_call(fit_call *c, error *err)
+/* The process that fetches starts before this one gives up the network. */
+static status open_ask(fit_call *c, char **words, size_t n, error *err)
+{
+    const pull_ask_options o = { .read = NULL };
+    bool wanted = false;
+    for (size_t i = 0; i < n; i++)
+        wanted |= fit_is_source(words[i]);
+    return wanted ? pull_ask_open(&c->ask, &o, err) : OK;
+}
+
+static status open_call(fit_call *c, char **words, size_t n, error *err)
 {
     load_engine_options(&c->load, &c->options);
     c->options.n_sessions = (uint32_t)c->parallel;
@@ -214,6 +232,8 @@ static status open_call(fit_call *c, error *err)
     status st = fit_past_read(&c->past, err);
     if (!st)
         st = catalogue_open(&c->known, err);
+    if (!st)
+        st = open_ask(c, words, n, err);
     load_offline();
     if (!st)
         st = fit_measure_machine(&c->machine, (int)c->load.threads, err);
@@ -230,7 +250,7 @@ static status open_call(fit_call *c, error *err)
 static int run_call(fit_call *c, char **words, size_t n_words)
 {
     error e = { 0 };
-    status s = open_call(c, &e);
+    status s = open_call(c, words, n_words, &e);
     if (s)
         return report("fit", &e);
     if (!c->json)
@@ -271,6 +291,7 @@ int cmd_fit(int argc, char **argv)
         code = run_call(c, argv + 1, n_words);
     js_free(c->models);
     catalogue_close(&c->known);
+    pull_ask_close(&c->ask);
     mem_free(c);
     return code;
 }
