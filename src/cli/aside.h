@@ -1,5 +1,5 @@
-/* aside.h: something done in a process of its own that ends with it: for commands that look at a stranger's file and still
- * need the network, or other processes, afterwards. Main thread, while it is the only one. */
+/* aside.h: something done in a process of its own that ends with it: for commands that look at a stranger's file and
+ * still need the network, or other processes, afterwards. Main thread, while it is the only one. */
 #ifndef CLI_ASIDE_H
 #define CLI_ASIDE_H
 

@@ -1,5 +1,5 @@
-/* cmd_fit.c: `hearth fit [MODEL...]`: this machine, and what of the models fits it: those that are here, and those of the
- * catalogue. Only headers are read. */
+/* cmd_fit.c: `hearth fit [MODEL...]`: this machine, and what of the models fits it: those that are here, and those of
+ * the catalogue. Only headers are read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,9 +20,9 @@
 
 static const usage page = {
     "hearth fit [OPTION]... [MODEL[:TYPE]|SOURCE]...",
-    "Without MODEL: this machine (its rates are measured), and a table of the models that are here and of those of the\n"
-    "catalogue, best for this machine first: bytes, the largest context that fits now, predicted tokens/s, what the\n"
-    "type of weights is known to lose. With MODEL (a file, a model that is here, a name of the catalogue with or\n"
+    "Without MODEL: this machine (its rates are measured), and a table of the models that are here and of those of\n"
+    "the catalogue, best for this machine first: bytes, the largest context that fits now, predicted tokens/s, what\n"
+    "the type of weights is known to lose. With MODEL (a file, a model that is here, a name of the catalogue with or\n"
     "without a type of weights): every byte it takes at a context. Of a SOURCE (an https address, hf:OWNER/REPO) only\n"
     "the header is fetched. docs/FIT.md says what best means and how near the predictions come. Exit 4 when a named\n"
     "MODEL does not fit.\n\n"

@@ -58,7 +58,8 @@ static void describe(fit_row *r, const fit_subject *s, const fit_model *f, const
     const catalogue_model *m = s->entry, *like = m ? m : fit_entry_of(c, s->name);
     snprintf(r->name, sizeof r->name, "%s", s->name);
     snprintf(r->type, sizeof r->type, "%s", f->file_type);
-    snprintf(r->kind, sizeof r->kind, "%s", like ? catalogue_kind_name(like->kind) : f->work.spec.is_encoder ? "embedding" : "");
+    const char *kind = f->work.spec.is_encoder ? "embedding" : "";
+    snprintf(r->kind, sizeof r->kind, "%s", like ? catalogue_kind_name(like->kind) : kind);
     snprintf(r->licence, sizeof r->licence, "%s", m ? m->licence : "");
     snprintf(r->released, sizeof r->released, "%s", like && like->released ? like->released : "");
     r->present = s->present;
@@ -165,7 +166,8 @@ static status collect_entry(fit_rows *t, const catalogue_model *m, const fit_row
 
 static bool wanted(const catalogue_model *m, const fit_rows_options *o)
 {
-    return (!o->kind || strcmp(catalogue_kind_name(m->kind), o->kind) == 0) && (!o->licence || strcasecmp(m->licence, o->licence) == 0);
+    return (!o->kind || strcmp(catalogue_kind_name(m->kind), o->kind) == 0) &&
+           (!o->licence || strcasecmp(m->licence, o->licence) == 0);
 }
 
 status fit_rows_collect(fit_rows *out, const fit_rows_options *o, error *err)

@@ -1,5 +1,5 @@
-/* fit_rows.h: the rows of `hearth fit`'s table: each model that is present, and each model of the catalogue in each type
- * of weights, judged on this machine, in the order of what is best for it. Owner thread.
+/* fit_rows.h: the rows of `hearth fit`'s table: each model that is present, and each model of the catalogue in each
+ * type of weights, judged on this machine, in the order of what is best for it. Owner thread.
  *
  * The order, first things first (docs/FIT.md says the same):
  *   1. the class below
@@ -34,7 +34,7 @@ typedef struct fit_quality {
 
 typedef struct fit_row {
     char name[256], type[16], kind[16], licence[64];
-    char released[16];             /* "2025-04"; of a present file that of the entry whose name it bears; "": not known */
+    char released[16];             /* "2025-04"; of a present file the date of the entry whose name it bears; or "" */
     bool present, unproved;        /* unproved: a fact that the figures follow from was found on no page */
     const catalogue_model *entry;  /* NULL: of no entry. Borrowed */
     char *path;                    /* present: its (first) file */

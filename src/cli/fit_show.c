@@ -163,7 +163,7 @@ void fit_show_page(const fit_page *p)
         printf("  loss       %s\n             %s\n", fit_loss_long(p->loss, loss), p->loss->page);
 }
 
-/* Where the next line of at most `width` ends: at its last blank, at its end, or, for a word that is longer, behind it. */
+/* Where the next line of at most `width` ends: at its last blank, at its end, or behind a word that is longer. */
 static size_t line_end(const char *text, size_t width)
 {
     size_t end = strcspn(text, "\n"), at = end;

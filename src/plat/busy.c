@@ -48,7 +48,8 @@ static double read_own(const int *pids, size_t n)
     struct rusage u;
     if (getrusage(RUSAGE_SELF, &u))
         return NAN;
-    double s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    double s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec);
+    s += (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
     for (size_t i = 0; i < n; i++)
         s += pids[i] > 0 ? read_process(pids[i]) : 0;
     return s;

@@ -1,5 +1,5 @@
-/* why: the limit it names is the largest term of the step; every figure in its sentences is fit's own; what was not asked
- * is not told. */
+/* why: the limit it names is the largest term of the step; every figure in its sentences is fit's own; what was not
+ * asked is not told. */
 #include "lib/check.h"
 
 #include <stdio.h>
@@ -64,8 +64,9 @@ static void figures_are_fits_own(void **state)
                         .smaller_type = { &q8, 6400, "+7.0 % perplexity" } };
     buf text = BUF_INIT(1 << 16);
     fit_why(&w, &text);
-    says(&text, "%s of %s are needed at a context of 1024 positions, so %s are left", str_human_bytes(a, now.need_bytes),
-         str_human_bytes(b, now.have_bytes), str_human_bytes(c, now.have_bytes - now.need_bytes));
+    says(&text, "%s of %s are needed at a context of 1024 positions, so %s are left",
+         str_human_bytes(a, now.need_bytes), str_human_bytes(b, now.have_bytes),
+         str_human_bytes(c, now.have_bytes - now.need_bytes));
     says(&text, "The largest context that fits is 4096 of the %u", now.context_train);
     says(&text, "%.1f tokens/s are expected. A token reads %s", now.decode_per_s,
          str_human_bytes(a, now.budget.token_bytes));
