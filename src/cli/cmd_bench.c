@@ -1,5 +1,6 @@
 /* cmd_bench.c: `hearth bench MODEL...`: how fast a model is here, what memory it takes, how near the machine's limits.
  * The figures are kept in the ledger as facts of a run without a task. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "fit/speed.h"
 #include "hearth.h"
 #include "ledger/ledger.h"
+#include "plat/busy.h"
 #include "plat/threads.h"
 #include "store/store.h"
 
@@ -37,6 +39,7 @@ typedef struct bench_call {
     js *models;
     ledger *l;
     speed_result result;
+    double others; /* processors that others kept at work meanwhile; NAN: not known */
 } bench_call;
 
 /* ---- options ---- */
@@ -193,6 +196,8 @@ static status keep(bench_call *c, const char *path, error *err)
         if (facts[i].value > 0)
             s = ledger_append_fact(c->l, run, facts[i].name, facts[i].value, facts[i].unit, err);
     }
+    if (!s && isfinite(c->others))
+        s = ledger_append_fact(c->l, run, LEDGER_OTHERS, c->others, "processors", err);
     return s ? s : keep_rows(c->l, run, r, err);
 }
 
@@ -235,8 +240,11 @@ static status bench_one(bench_call *c, const char *model, error *err)
     status s = store_find(&path, model, err);
     if (!s)
         s = tune(c, path, err);
+    busy_meter busy;
+    busy_begin(&busy, NULL, 0);
     if (!s)
         s = speed_measure(path, &o, &c->what, &c->result, err);
+    c->others = busy_others(&busy, NULL, 0);
     clear_progress();
     if (!s && c->json)
         js_push(c->models, speed_js(&c->result));

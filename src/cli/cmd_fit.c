@@ -1,5 +1,5 @@
-/* cmd_fit.c: `hearth fit [MODEL...]`: this machine, and what of the models fits it: those that are here, and those of the
- * catalogue. Only headers are read. */
+/* cmd_fit.c: `hearth fit [MODEL...]`: this machine, and what of the models fits it: those that are here, and those of
+ * the catalogue. Only headers are read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "cli/fit_find.h"
 #include "cli/fit_loss.h"
 #include "cli/fit_quality.h"
+#include "cli/fit_remote.h"
 #include "cli/fit_show.h"
 #include "cli/fit_table.h"
 #include "cli/load.h"
@@ -18,12 +19,13 @@
 #include "quant/mix.h"
 
 static const usage page = {
-    "hearth fit [OPTION]... [MODEL[:TYPE]]...",
-    "Without MODEL: this machine (its rates are measured), and a table of the models that are here and of those of the\n"
-    "catalogue, best for this machine first: bytes, the largest context that fits now, predicted tokens/s, what the\n"
-    "type of weights is known to lose. With MODEL (a file, a model that is here, a name of the catalogue with or\n"
-    "without a type of weights): every byte it takes at a context. Nothing but headers is read. docs/FIT.md says what\n"
-    "best means and how near the predictions come. Exit 4 when a named MODEL does not fit.\n\n"
+    "hearth fit [OPTION]... [MODEL[:TYPE]|SOURCE]...",
+    "Without MODEL: this machine (its rates are measured), and a table of the models that are here and of those of\n"
+    "the catalogue, best for this machine first: bytes, the largest context that fits now, predicted tokens/s, what\n"
+    "the type of weights is known to lose. With MODEL (a file, a model that is here, a name of the catalogue with or\n"
+    "without a type of weights): every byte it takes at a context. Of a SOURCE (an https address, hf:OWNER/REPO) only\n"
+    "the header is fetched. docs/FIT.md says what best means and how near the predictions come. Exit 4 when a named\n"
+    "MODEL does not fit.\n\n"
     "example:\n"
     "  hearth fit qwen3-4b:Q4_K_M --ctx 16384 --parallel 4 --kv q8\n",
 };
@@ -42,24 +44,23 @@ typedef struct fit_call {
     fit_past past;
     catalogue *known;
     fit_rows_options rows;
+    pull_ask *ask; /* NULL: nothing is fetched */
+    fit_remote remote;
     bool all_fit;
     js *models;
 } fit_call;
 
 /* ---- one model ---- */
 
-static void instead_of(const fit_call *c, const fit_subject *s, uint32_t largest, char *text, size_t bytes)
+static status instead_of(const fit_call *c, const fit_subject *s, const fit_model *f, buf *text, error *err)
 {
-    uint32_t q8 = 0;
-    engine_options o = c->options;
-    o.kv_type = ENGINE_KV_Q8;
-    if (largest)
-        snprintf(text, bytes, "  instead    --ctx %u would fit", largest);
-    else
-        snprintf(text, bytes, "  instead    nothing of it fits: a smaller model or a stronger quantisation is needed");
-    if (c->options.kv_type == ENGINE_KV_F16 && fit_subject_largest(s, &o, &c->machine, &q8, NULL) == OK && q8 > largest)
-        snprintf(text + strlen(text), bytes - strlen(text), "%s --kv q8 --ctx %u", largest ? ", or" : "; or", q8);
-    snprintf(text + strlen(text), bytes - strlen(text), "\n");
+    fit_ways *ways = mem_zero(sizeof *ways);
+    status st = ways ? fit_nearest(s->header, s->path, &c->options, f, ways, err)
+                     : fail(err, E_NOMEM, "no memory to judge %s", s->name);
+    if (!st)
+        fit_nearest_text(ways, text);
+    mem_free(ways);
+    return st ? st : buf_ok(text, "what would fit", err);
 }
 
 static bool loss_of(const fit_call *c, const fit_subject *s, const fit_model *f, catalogue_loss_row *row)
@@ -70,20 +71,21 @@ static bool loss_of(const fit_call *c, const fit_subject *s, const fit_model *f,
 
 static status show_one(fit_call *c, const fit_subject *s, const fit_model *f, error *err)
 {
-    char instead[256] = "";
+    buf instead = BUF_INIT(4096);
     catalogue_loss_row loss;
     fit_page p = { .subject = s, .model = f, .n_sessions = c->options.n_sessions ? c->options.n_sessions : 1,
-                   .instead = instead, .loss = loss_of(c, s, f, &loss) ? &loss : NULL };
+                   .loss = loss_of(c, s, f, &loss) ? &loss : NULL };
     status st = fit_subject_largest(s, &c->options, &c->machine, &p.largest, err);
-    if (st)
-        return st;
     c->all_fit &= f->fits;
-    if (!f->fits)
-        instead_of(c, s, p.largest, instead, sizeof instead);
-    if (c->json)
-        return js_push(c->models, fit_page_js(&p)) ? OK : fail(err, E_NOMEM, "no memory for the facts");
-    fit_show_page(&p);
-    return OK;
+    if (!st && !f->fits)
+        st = instead_of(c, s, f, &instead, err);
+    p.instead = buf_text(&instead);
+    if (!st && !c->json)
+        fit_show_page(&p);
+    else if (!st && !js_push(c->models, fit_page_js(&p)))
+        st = fail(err, E_NOMEM, "no memory for the facts");
+    buf_clear(&instead);
+    return st;
 }
 
 static status explain_one(fit_call *c, const fit_subject *s, error *err)
@@ -111,7 +113,10 @@ static status fit_one(fit_call *c, const char *word, error *err)
 {
     fit_subject s = { 0 };
     fit_model *f = mem_zero(sizeof *f);
-    status st = f ? fit_find(&s, word, &c->rows, err) : fail(err, E_NOMEM, "no memory to judge %s", word);
+    status st = f ? OK : fail(err, E_NOMEM, "no memory to judge %s", word);
+    if (!st)
+        st = fit_is_source(word) ? fit_remote_open(&s, &c->remote, c->ask, word, err)
+                                 : fit_find(&s, word, &c->rows, err);
     if (!st)
         st = fit_subject_judge(&s, &c->options, &c->machine, f, err);
     if (!st)
@@ -119,6 +124,7 @@ static status fit_one(fit_call *c, const char *word, error *err)
     if (!st && c->why)
         st = explain_one(c, &s, err);
     fit_subject_close(&s);
+    fit_remote_close(&c->remote);
     mem_free(f);
     return st;
 }
@@ -206,7 +212,17 @@ static int check(fit_call *c, size_t n_words)
                                          c->kind);
 }
 
-static status open_call(fit_call *c, error *err)
+/* The process that fetches starts before this one gives up the network. */
+static status open_ask(fit_call *c, char **words, size_t n, error *err)
+{
+    const pull_ask_options o = { .read = NULL };
+    bool wanted = false;
+    for (size_t i = 0; i < n; i++)
+        wanted |= fit_is_source(words[i]);
+    return wanted ? pull_ask_open(&c->ask, &o, err) : OK;
+}
+
+static status open_call(fit_call *c, char **words, size_t n, error *err)
 {
     load_engine_options(&c->load, &c->options);
     c->options.n_sessions = (uint32_t)c->parallel;
@@ -216,6 +232,8 @@ static status open_call(fit_call *c, error *err)
     status st = fit_past_read(&c->past, err);
     if (!st)
         st = catalogue_open(&c->known, err);
+    if (!st)
+        st = open_ask(c, words, n, err);
     load_offline();
     if (!st)
         st = fit_measure_machine(&c->machine, (int)c->load.threads, err);
@@ -232,7 +250,7 @@ static status open_call(fit_call *c, error *err)
 static int run_call(fit_call *c, char **words, size_t n_words)
 {
     error e = { 0 };
-    status s = open_call(c, &e);
+    status s = open_call(c, words, n_words, &e);
     if (s)
         return report("fit", &e);
     if (!c->json)
@@ -273,6 +291,7 @@ int cmd_fit(int argc, char **argv)
         code = run_call(c, argv + 1, n_words);
     js_free(c->models);
     catalogue_close(&c->known);
+    pull_ask_close(&c->ask);
     mem_free(c);
     return code;
 }

@@ -16,6 +16,7 @@
 #include "cli/measuring.h"
 #include "measure/measure.h"
 #include "measure/tools.h"
+#include "plat/busy.h"
 #include "plat/machine.h"
 #include "task/task.h"
 
@@ -46,7 +47,9 @@ typedef struct job {
     task *tasks[TASKS_MAX];
     size_t n_tasks;
     config *cfg;
+    measure_foretold foretold[OPTION_LIST_MAX]; /* of each of `on` */
     provider *open[MEASURE_ARMS_MAX]; /* of this round */
+    size_t spec_of[MEASURE_ARMS_MAX]; /* which of `on` */
     size_t n_open;
     js *results, *outcomes;
     int code;
@@ -137,6 +140,15 @@ static int tell_end(status s, const error *err)
     return s == E_CANCELLED || s == E_DENIED ? EXIT_NO : s == E_PROVIDER ? EXIT_PROVIDER : s ? EXIT_INPUT : EXIT_OK;
 }
 
+static status keep_others(ledger *l, const measure_result *results, size_t n, double others, error *err)
+{
+    status s = OK;
+    for (size_t i = 0; !s && isfinite(others) && i < n; i++)
+        if (results[i].n_asked)
+            s = ledger_append_fact(l, results[i].run, LEDGER_OTHERS, others, "processors", err);
+    return s;
+}
+
 /* One task on all providers of this round that may see its cases. */
 static int measure_one(job *j, ledger *l, task *t, bool chosen)
 {
@@ -151,7 +163,7 @@ static int measure_one(job *j, ledger *l, task *t, bool chosen)
         if (!chosen && measure_allowed(t, who->name, who->kind, who->place, &err))
             fprintf(stderr, "hearth measure: skipped: %s\n", err.text);
         else
-            arms[n++] = (measure_arm){ who, measure_ask_provider, j->open[i], NULL };
+            arms[n++] = (measure_arm){ who, measure_ask_provider, j->open[i], &j->foretold[j->spec_of[i]] };
     }
     if (n == 0)
         return EXIT_OK;
@@ -161,7 +173,14 @@ static int measure_one(job *j, ledger *l, task *t, bool chosen)
                           .case_timeout_ms = (uint32_t)(j->timeout_s * 1000), .parallel = (uint32_t)j->parallel,
                           .max_cost_usd = j->max_cost, .max_seconds = j->max_time_s, .until_decided = j->until_decided,
                           .alpha = j->alpha, .tools = tools, .progress = cli_is_terminal(2) ? draw_bar : NULL };
+    busy_meter busy;
+    int pids[MEASURE_ARMS_MAX];
+    for (size_t i = 0; i < j->n_open; i++)
+        pids[i] = provider_process(j->open[i]);
+    busy_begin(&busy, pids, j->n_open);
     status s = measure_arms(l, t, arms, n, &o, results, &outcome, &err);
+    if (!s)
+        s = keep_others(l, results, n, busy_others(&busy, pids, j->n_open), &err);
     bool failed = false;
     measure_tools_close(&tools);
     for (size_t i = 0; i < n; i++) {
@@ -177,6 +196,14 @@ static int measure_one(job *j, ledger *l, task *t, bool chosen)
     return code ? code : failed ? EXIT_PROVIDER : EXIT_OK;
 }
 
+/* What a local model will take was planned when it opened: by the code that allocates. */
+static void keep_open(job *j, size_t spec)
+{
+    const provider_info *who = provider_get_info(j->open[j->n_open]);
+    j->foretold[spec].peak_bytes = who->budget_bytes ? (double)who->budget_bytes : NAN;
+    j->spec_of[j->n_open++] = spec;
+}
+
 /* Opens as many of the providers from `from` on as fit at once; *next is the first that is left for another round. One
  * that cannot be opened at all is told of and passed over. */
 static void open_round(job *j, size_t from, size_t *next)
@@ -189,7 +216,7 @@ static void open_round(job *j, size_t from, size_t *next)
         if (s)
             worse(j, report("measure", &err));
         else
-            j->n_open++;
+            keep_open(j, *next);
     }
 }
 
@@ -219,6 +246,8 @@ static int run_job(job *j)
         for (size_t i = 0; i < j->n_tasks; i++)
             if (measure_spec_allowed(j->tasks[i], j->on.values[k], j->cfg, &err))
                 return report("measure", &err);
+    for (size_t k = 0; k < j->on.n; k++)
+        measuring_foretell(j->on.values[k], j->cfg, &j->foretold[k]);
     if (ledger_open(&l, NULL, LEDGER_WRITE, &err))
         return report("measure", &err);
     for (size_t from = 0, next = 0; from < j->on.n && !stop_asked; from = next)

@@ -14,7 +14,8 @@
 static const char *const kinds[PAST_KINDS] = { "decode", "prefill", "memory" };
 
 /* Which facts a kind of prediction is judged by. Prompts of tasks are short and begin alike, so their prefill rate is
- * no measure of the one that is predicted: only bench's is. */
+ * no measure of the one that is predicted; and they do not fill the context that memory is planned for, so a peak below
+ * the plan is no error there. Of both only bench's count. */
 static const struct {
     const char *name; /* a fact's name, or its beginning when it ends with '_' */
     int kind;
@@ -24,7 +25,6 @@ static const struct {
     { "decode_tokens_per_s", PAST_DECODE },
     { "bench_prefill_tokens_per_s_at_", PAST_PREFILL },
     { "bench_peak_bytes", PAST_MEMORY },
-    { "peak_bytes", PAST_MEMORY },
 };
 
 static int kind_of(const char *name)
@@ -48,6 +48,26 @@ static double median(double *v, size_t n)
     return (v[(n - 1) / 2] + v[n / 2]) / 2;
 }
 
+/* Processors that others may keep at work while a speed is measured that counts. */
+#define CALM_MOST 0.25
+
+static bool is_of_now(const ledger_prediction *r)
+{
+    return strcmp(r->version, HEARTH_VERSION) == 0 && strcmp(r->numerics, engine_numerics()) == 0;
+}
+
+/* The plan is a promise also where it is no estimate. */
+static void count_peaks(const ledger_predictions *p, fit_past *out)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const ledger_prediction *r = &p->rows[i];
+        if (!str_ends(r->name, "peak_bytes") || !is_of_now(r))
+            continue;
+        out->n_peaks++;
+        out->n_over += r->measured > r->predicted;
+    }
+}
+
 static void sum_up(const ledger_predictions *p, int kind, double *errors, fit_past *out)
 {
     size_t n = 0;
@@ -55,8 +75,10 @@ static void sum_up(const ledger_predictions *p, int kind, double *errors, fit_pa
         const ledger_prediction *r = &p->rows[i];
         if (kind_of(r->name) != kind || !(r->predicted > 0) || !(r->measured > 0))
             continue;
-        if (strcmp(r->version, HEARTH_VERSION) != 0 || strcmp(r->numerics, engine_numerics()) != 0)
+        if (!is_of_now(r))
             out->n_other++;
+        else if (kind != PAST_MEMORY && r->others > CALM_MOST)
+            out->n_busy++;
         else
             errors[n++] = r->predicted / r->measured - 1;
     }
@@ -88,6 +110,8 @@ status fit_past_read(fit_past *out, error *err)
         s = fail(err, E_NOMEM, "no memory for %zu predictions", p.n);
     for (int kind = 0; !s && kind < PAST_KINDS; kind++)
         sum_up(&p, kind, errors, out);
+    if (!s)
+        count_peaks(&p, out);
     mem_free(errors);
     ledger_predictions_close(&p);
     ledger_close(&l);
@@ -100,6 +124,10 @@ char *fit_past_text(const fit_past *p, char *text, size_t bytes)
     for (int i = 0; i < PAST_KINDS; i++)
         if (p->of[i].n)
             buf_printf(&b, "%s%s %.1f %% (n %u)", b.len ? ", " : "", kinds[i], 100 * p->of[i].median, p->of[i].n);
+    if (p->n_peaks)
+        buf_printf(&b, "%s%u of %u peaks over plan", b.len ? ", " : "", p->n_over, p->n_peaks);
+    if (p->n_busy)
+        buf_printf(&b, "%s%u measured on a busy machine left out", b.len ? "; " : "", p->n_busy);
     if (!b.len)
         buf_str(&b, "not known yet: nothing was measured (hearth bench MODEL)");
     if (p->n_other)
@@ -121,6 +149,9 @@ js *fit_past_js(const fit_past *p)
         js_set(one, "bias", e->n ? js_new_double(e->bias) : js_null());
         js_set(o, kinds[i], one);
     }
+    js_set(o, "peaks", js_new_int(p->n_peaks));
+    js_set(o, "peaks_over_plan", js_new_int(p->n_over));
+    js_set(o, "busy", js_new_int(p->n_busy));
     js_set(o, "other_versions", js_new_int(p->n_other));
     return o;
 }

@@ -38,6 +38,11 @@ const catalogue_model *fit_entry_of(const catalogue *c, const char *file_name)
     return best;
 }
 
+static bool loses_much(const fit_row *r)
+{
+    return r->has_loss && r->loss.loss > FIT_LOSS_MOST;
+}
+
 static fit_class class_of(const fit_row *r)
 {
     uint32_t least = r->context_train < FIT_CONTEXT_LEAST ? r->context_train : FIT_CONTEXT_LEAST;
@@ -45,7 +50,7 @@ static fit_class class_of(const fit_row *r)
         return FIT_NOT;
     if (!r->is_encoder && r->decode_per_s < FIT_READABLE_PER_S)
         return FIT_SLOW;
-    return r->has_loss && r->loss.loss > FIT_LOSS_MOST ? FIT_LOSSY : FIT_GOOD;
+    return loses_much(r) ? FIT_LOSSY : FIT_GOOD;
 }
 
 static void describe(fit_row *r, const fit_subject *s, const fit_model *f, const catalogue *c)
@@ -53,7 +58,8 @@ static void describe(fit_row *r, const fit_subject *s, const fit_model *f, const
     const catalogue_model *m = s->entry, *like = m ? m : fit_entry_of(c, s->name);
     snprintf(r->name, sizeof r->name, "%s", s->name);
     snprintf(r->type, sizeof r->type, "%s", f->file_type);
-    snprintf(r->kind, sizeof r->kind, "%s", like ? catalogue_kind_name(like->kind) : f->work.spec.is_encoder ? "embedding" : "");
+    const char *kind = f->work.spec.is_encoder ? "embedding" : "";
+    snprintf(r->kind, sizeof r->kind, "%s", like ? catalogue_kind_name(like->kind) : kind);
     snprintf(r->licence, sizeof r->licence, "%s", m ? m->licence : "");
     snprintf(r->released, sizeof r->released, "%s", like && like->released ? like->released : "");
     r->present = s->present;
@@ -160,7 +166,8 @@ static status collect_entry(fit_rows *t, const catalogue_model *m, const fit_row
 
 static bool wanted(const catalogue_model *m, const fit_rows_options *o)
 {
-    return (!o->kind || strcmp(catalogue_kind_name(m->kind), o->kind) == 0) && (!o->licence || strcasecmp(m->licence, o->licence) == 0);
+    return (!o->kind || strcmp(catalogue_kind_name(m->kind), o->kind) == 0) &&
+           (!o->licence || strcasecmp(m->licence, o->licence) == 0);
 }
 
 status fit_rows_collect(fit_rows *out, const fit_rows_options *o, error *err)
@@ -211,6 +218,8 @@ static int by_rank(const fit_row *a, const fit_row *b)
     int c = (a->class > b->class) - (a->class < b->class);
     if (!c)
         c = kind_rank(a) - kind_rank(b);
+    if (!c && a->class == FIT_SLOW)
+        c = loses_much(a) - loses_much(b);
     if (!c && a->class == FIT_SLOW)
         c = first_more(a->decode_per_s, b->decode_per_s);
     if (!c && a->class == FIT_NOT)

@@ -1,12 +1,12 @@
-/* fit_rows.h: the rows of `hearth fit`'s table: each model that is present, and each model of the catalogue in each type
- * of weights, judged on this machine, in the order of what is best for it. Owner thread.
+/* fit_rows.h: the rows of `hearth fit`'s table: each model that is present, and each model of the catalogue in each
+ * type of weights, judged on this machine, in the order of what is best for it. Owner thread.
  *
  * The order, first things first (docs/FIT.md says the same):
  *   1. the class below
  *   2. where a task was named and one of two was measured on it: the measured one; of two the higher pass rate
  *   3. what talks, then base models, then what only makes vectors
- *   4. FIT_SLOW: the faster; FIT_NOT: the one that lacks less; else the larger class of parameters (each is 1.4 times
- *      the one below), in a class the newer model, of one model the more bytes (smaller loss)
+ *   4. FIT_SLOW: what loses little, of that the faster; FIT_NOT: the one that lacks less; else the larger class of
+ *      parameters (each is 1.4 times the one below), in a class the newer model, of one model the more bytes
  *   5. the one that is present, then the name
  * A model's best row is its first in this order; types are looked at from the largest, so the first good one is it. */
 #ifndef CLI_FIT_ROWS_H
@@ -34,7 +34,7 @@ typedef struct fit_quality {
 
 typedef struct fit_row {
     char name[256], type[16], kind[16], licence[64];
-    char released[16];             /* "2025-04"; of a present file that of the entry whose name it bears; "": not known */
+    char released[16];             /* "2025-04"; of a present file the date of the entry whose name it bears; or "" */
     bool present, unproved;        /* unproved: a fact that the figures follow from was found on no page */
     const catalogue_model *entry;  /* NULL: of no entry. Borrowed */
     char *path;                    /* present: its (first) file */

@@ -54,7 +54,7 @@ void fit_show_machine(const fit_machine *m, const fit_past *past)
 static void show_row(const char *name, uint64_t bytes, const char *what)
 {
     char human[24];
-    printf("  %-10s %14" PRIu64 " %10s  %s\n", name, bytes, str_human_bytes(human, bytes), what);
+    printf("  %-10s %14" PRIu64 " %10s%s%s\n", name, bytes, str_human_bytes(human, bytes), *what ? "  " : "", what);
 }
 
 static void show_more(const char *what)
@@ -79,10 +79,10 @@ static void show_weights(const fit_model *f)
     show_more(text);
 }
 
-static void show_kv(const fit_model *f, uint32_t n_sessions)
+static void show_kv(const fit_model *f)
 {
     char text[96], page[24];
-    snprintf(text, sizeof text, "%u x %u positions, %s, pages of 64:", n_sessions, f->context, f->kv_type);
+    snprintf(text, sizeof text, "%u positions, %s, pages of 64:", f->budget.n_pages * 64, f->kv_type);
     show_row("KV", f->budget.kv_bytes, text);
     for (int k = 0; k < ENGINE_KINDS; k++) {
         const engine_pages *p = &f->budget.pages[k];
@@ -97,6 +97,28 @@ static void show_kv(const fit_model *f, uint32_t n_sessions)
     show_row("cache", 0, "prompts' remembered pages are in KV");
 }
 
+/* What the budget has beside: a term of no bytes is no line. */
+static void show_others(const fit_model *f)
+{
+    const engine_budget *b = &f->budget;
+    const uint64_t rest = b->total_bytes - b->weights_bytes - b->kv_bytes - b->scratch_bytes - b->vocab_bytes -
+                          b->load_bytes - b->process_bytes;
+    const struct {
+        const char *name, *what;
+        uint64_t bytes;
+    } rows[] = {
+        { "scratch", "activations, logits, sampling", b->scratch_bytes },
+        { "vocabulary", "tokens and merges", b->vocab_bytes },
+        { "grammars", "the vocabulary as grammars need it", rest },
+        { "loading", "pages of the file, while it is read", b->load_bytes },
+        { "process", "program, stacks, page tables", b->process_bytes },
+        { "server", "hearth serve around it", f->server_bytes },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].bytes)
+            show_row(rows[i].name, rows[i].bytes, rows[i].what);
+}
+
 static void show_sum(const fit_model *f)
 {
     char gap[24], text[80];
@@ -109,13 +131,15 @@ static void show_sum(const fit_model *f)
 static void show_fits(const fit_page *p)
 {
     const fit_model *f = p->model;
+    if (p->n_sessions > 1)
+        printf("  parallel   %u answers at once share these positions\n", p->n_sessions);
     printf("  fits       %s", f->fits ? "yes" : "no");
     if (f->fits && p->largest >= f->context_train)
         printf(", also at all %u positions that it was trained for\n", f->context_train);
     else if (f->fits)
         printf("; the largest context that fits is %u of %u\n", p->largest, f->context_train);
     else
-        printf("\n%s", p->instead);
+        printf("\n  instead    %s\n", p->instead);
 }
 
 void fit_show_page(const fit_page *p)
@@ -126,10 +150,8 @@ void fit_show_page(const fit_page *p)
            f->arch, f->file_type, (double)f->n_params / 1e6, str_human_bytes(human, f->file_bytes),
            p->subject->present ? " on disk" : ", not downloaded");
     show_weights(f);
-    show_kv(f, p->n_sessions);
-    show_row("scratch", f->budget.scratch_bytes, "activations, logits, sampling");
-    show_row("vocabulary", f->budget.vocab_bytes, "tokens, merges: at most");
-    show_row("process", f->process_bytes, "program, stacks, pages of the file");
+    show_kv(f);
+    show_others(f);
     show_sum(f);
     show_fits(p);
     if (f->work.spec.is_encoder)
@@ -141,7 +163,7 @@ void fit_show_page(const fit_page *p)
         printf("  loss       %s\n             %s\n", fit_loss_long(p->loss, loss), p->loss->page);
 }
 
-/* Where the next line of at most `width` ends: at its last blank, at its end, or, for a word that is longer, behind it. */
+/* Where the next line of at most `width` ends: at its last blank, at its end, or behind a word that is longer. */
 static size_t line_end(const char *text, size_t width)
 {
     size_t end = strcspn(text, "\n"), at = end;
@@ -204,6 +226,7 @@ js *fit_page_js(const fit_page *p)
     js_set(o, "kv_pages", pages_js(p->model));
     js_set(o, "parallel", js_new_int(p->n_sessions));
     js_set(o, "largest_context", js_new_int(p->largest));
+    js_set(o, "instead", *p->instead ? js_new_string(p->instead) : js_null());
     js_set(o, "loss", p->loss ? fit_loss_js(p->loss) : js_null());
     return o;
 }

@@ -11,9 +11,9 @@ void fit_show_machine(const fit_machine *m, const fit_past *past);
 typedef struct fit_page {
     const fit_subject *subject;
     const fit_model *model;
-    uint32_t n_sessions;  /* conversations at once */
+    uint32_t n_sessions;  /* answers at once */
     uint32_t largest;     /* the largest context that fits; 0: none */
-    const char *instead;  /* it does not fit: what would, a line or more, each ends with a line break; "" */
+    const char *instead;  /* it does not fit: what would, in words */
     const catalogue_loss_row *loss; /* of its type of weights; NULL: not known */
 } fit_page;
 /* Text in lines of at most 79 characters, broken at blanks; a paragraph ends with a line break. */

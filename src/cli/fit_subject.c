@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "quant/mix.h"
 
 static void file_name(const char *path, char *out, size_t bytes)
 {
@@ -12,6 +13,17 @@ static void file_name(const char *path, char *out, size_t bytes)
     snprintf(out, bytes, "%s", slash ? slash + 1 : path);
     if (str_ends(out, ".gguf"))
         out[strlen(out) - 5] = '\0';
+}
+
+/* The mix that the file says it is of: types of single tensors say less ("Q4_K_M" may be mostly Q8_0 by its bytes). */
+static void read_type(fit_subject *s)
+{
+    uint32_t said = UINT32_MAX;
+    if (gguf_u32_or(s->header, "general.file_type", UINT32_MAX, &said, NULL))
+        return;
+    for (size_t i = 0; quant_mix_at(i); i++)
+        if (quant_mix_at(i)->file_type == said)
+            snprintf(s->type, sizeof s->type, "%s", quant_mix_at(i)->name);
 }
 
 status fit_subject_file(fit_subject *out, const char *path, error *err)
@@ -24,6 +36,7 @@ status fit_subject_file(fit_subject *out, const char *path, error *err)
         mem_free(s.path);
         return st;
     }
+    read_type(&s);
     *out = s;
     return OK;
 }
@@ -44,9 +57,11 @@ status fit_subject_parts(fit_subject *out, const char *name, const gguf_prefix *
     fit_subject s = { 0 };
     file_name(name, s.name, sizeof s.name);
     status st = gguf_parse_parts(&s.header, parts, n, name, err);
-    if (!st)
-        *out = s;
-    return st;
+    if (st)
+        return st;
+    read_type(&s);
+    *out = s;
+    return OK;
 }
 
 void fit_subject_close(fit_subject *s)

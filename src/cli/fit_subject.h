@@ -14,7 +14,7 @@
 typedef struct fit_subject {
     gguf *header;
     char name[256];
-    char type[16];                 /* of the catalogue's header; "": what the file has */
+    char type[16];                 /* of weights, as asked of the catalogue or as the file says; "": it does not */
     const catalogue_model *entry;  /* NULL: not of the catalogue. Borrowed from it */
     bool present;                  /* its file is on this disk */
     char *path;                    /* present: of its (first) file */

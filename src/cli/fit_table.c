@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "cli/fit_loss.h"
 
-enum { NAME_WIDTH = 28, NAME_WIDTH_TASK = 22, NAME_WIDTH_WIDE = 44 };
+enum { NAME_WIDTH = 27, NAME_WIDTH_TASK = 21, NAME_WIDTH_WIDE = 44 };
 
 typedef struct table {
     const fit_table_options *o;
@@ -24,13 +24,13 @@ static const char *const headings[] = {
 
 static void print_head(const table *t)
 {
-    printf("\n  %-*s %-7s %9s %8s", t->name_width, "model", "type", "bytes", "context");
+    printf("\n  %-*s %-6s %10s %7s %6s", t->name_width, "model", "type", "bytes", "context", "decode");
     if (t->o->task)
-        printf(" %7s  %s", "decode", "right (95 %)");
+        printf("  %s", "right (95 %)");
     else
-        printf(" %7s %7s  %s", "decode", "prefill", "loss");
+        printf(" %7s  %s", "prefill", "loss");
     if (t->o->wide)
-        printf("%*s needs       trained   licence", t->o->task ? 12 : 5, "");
+        printf("%*s      needs   trained   licence", t->o->task ? 11 : 4, "");
     printf("\n");
 }
 
@@ -76,7 +76,7 @@ static void print_row(const table *t, const fit_row *r)
         snprintf(context, sizeof context, "%u", r->largest);
     printf("%c ", r->present ? '*' : r->unproved ? '?' : ' ');
     print_name(r->name, t->name_width);
-    printf(" %-7s %9s %8s %7s", r->type, str_human_bytes(bytes, r->file_bytes), context,
+    printf(" %-6s %10s %7s %6s", r->type, str_human_bytes(bytes, r->file_bytes), context,
            rate_text(r->decode_per_s, decode));
     if (t->o->task)
         print_quality(&r->quality, t->o->wide);
@@ -85,7 +85,8 @@ static void print_row(const table *t, const fit_row *r)
     else
         printf(" %7s  %-*s", rate_text(r->prefill_per_s, prefill), t->o->wide ? 8 : 0, loss);
     if (t->o->wide) {
-        printf(" %9s %9u   %s", str_human_bytes(need, r->need_bytes), r->context_train, r->licence);
+        printf(" %10s %9u%s%s", str_human_bytes(need, r->need_bytes), r->context_train, r->licence[0] ? "   " : "",
+               r->licence);
         print_reason(r);
     }
     printf("\n");
@@ -95,9 +96,10 @@ static void print_foot(const table *t, size_t n_left)
 {
     if (n_left)
         printf("\n%zu more models: --all shows them, in every type.", n_left);
-    printf("\n* is here, ? rests on something unproved, - is not known. context: the largest that fits\n"
-           "now. decode, prefill: predicted tokens/s. %s docs/FIT.md\n",
-           t->o->task ? "right: cases of the task, measured." : "loss: of perplexity, by the type.");
+    printf("\n* is here, ? rests on something unproved, - is not known. context: the largest\n"
+           "that fits now. decode, prefill: predicted tokens/s. %s\n"
+           "What best means: docs/FIT.md\n",
+           t->o->task ? "right: cases, measured." : "loss: of perplexity.");
 }
 
 void fit_table_print(const fit_rows *rows, const fit_table_options *o)

@@ -30,7 +30,7 @@ const char *fit_limit_name(fit_limit l);
 /* The largest term of a step, and its share of the whole (0: the step takes no time). */
 fit_limit fit_limit_of(const fit_step *s, double *share);
 
-/* What a type of weights costs in quality, as a page that measured it says: "+1.2 % perplexity"; "" where nobody has. */
+/* What a type of weights costs in quality, as it was measured: "+1.2 % perplexity"; "" where nobody has. */
 enum { FIT_LOSS_TEXT = 128 };
 
 /* The same question with one thing changed. */
@@ -56,8 +56,8 @@ typedef struct fit_why_facts {
 
 /* One sentence or two a line. */
 void fit_why(const fit_why_facts *f, buf *out);
-/* {decode: {limit, share, memory_s, …}, prefill, now, more_memory, …}, the changes each a model's facts or null. NULL without
- * memory. */
+/* {decode: {limit, share, memory_s, ...}, prefill, now, more_memory, ...}, the changes a model's facts or null. NULL
+ * without memory. */
 js *fit_why_js(const fit_why_facts *f);
 
 #endif

@@ -269,9 +269,11 @@ void ledger_facts_close(ledger_facts *r);
 /* What was foretold of a run beside what came of it: a fact LEDGER_PREDICTED "NAME", written before anything was
  * measured, and the fact NAME of the same run. All of a machine (its id; NULL: of all), oldest first. */
 #define LEDGER_PREDICTED "predicted_"
+#define LEDGER_OTHERS "others_processors" /* a fact: how many others kept at work while the run measured */
 typedef struct ledger_prediction {
     const char *name;                 /* NAME: "decode_tokens_per_s" */
     double predicted, measured;
+    double others;                    /* the run's LEDGER_OTHERS; NAN: not known */
     const char *run, *task, *model_name, *version, *numerics, *isa, *power;
     int threads;
     int64_t at_us;

@@ -34,6 +34,9 @@ assert [r[1:] for r in runs] == [("", "local", "SmolLM2-135M-Instruct.Q4_1")], r
 names = {n for n, in db.execute("select name from fact where run = ?", runs[0][:1])}
 assert {"bench_prefill_tokens_per_s_at_0", "bench_decode_tokens_per_s_at_0", "bench_decode_tokens_per_s_of_2",
         "bench_load_s", "bench_first_token_s", "bench_read_bytes_per_s", "bench_planned_bytes"} <= names, names
+# what was expected stands beside what came of it, and how busy others kept the machine meanwhile
+assert {"predicted_bench_prefill_tokens_per_s_at_0", "predicted_bench_decode_tokens_per_s_at_0",
+        "predicted_bench_decode_tokens_per_s_of_2", "others_processors"} <= names, names
 PY
 for bad in '--depths 1,x' '--depths ,' '--batches 0' '--batches 65' '--repeat -1' '--repeat 1000'; do
     rc=0; "$h" bench $bad "$model" >/dev/null 2>"$HEARTH_HOME/err" || rc=$?

@@ -115,7 +115,7 @@ def test_fit():
     machine, (model,) = facts["machine"], facts["models"]
     assert machine["memory_total"] >= machine["memory_usable"] > 0 and machine["read_bytes_per_s"] > 1e8
     assert 1 <= machine["threads"] <= machine["cores_online"]
-    parts = sum(model[f"{k}_bytes"] for k in ("weights", "kv", "scratch", "vocab", "process"))
+    parts = sum(model[f"{k}_bytes"] for k in ("weights", "kv", "scratch", "vocab", "load", "process"))
     assert model["need_bytes"] == parts and model["fits"] and model["context"] == 2048
     layers, heads, size = (2, 2, 16) if TINY else (30, 3, 64)
     assert model["kv_bytes"] == 2048 * layers * 2 * heads * size * 2, "F16 keys and values of every layer and head"
@@ -123,15 +123,17 @@ def test_fit():
     (q8,) = hearth("fit", MODEL, "--ctx", 2048, "--kv", "q8", "--json").json()["models"]
     scales = (size + 31) // 32 + 1  # of keys by 32, one of values
     assert q8["kv"] == "q8" and q8["kv_bytes"] == 2048 * layers * heads * (2 * size + 4 * scales)
-    assert q8["need_bytes"] == model["need_bytes"] - model["kv_bytes"] + q8["kv_bytes"]
+    taken = [m["need_bytes"] - m["kv_bytes"] - m["process_bytes"] for m in (model, q8)]
+    assert taken[0] == taken[1] and q8["process_bytes"] < model["process_bytes"], "page tables are of the process"
     hearth("fit", MODEL, "--kv", "q4", code=2, says="f16, q8 or f32")
-    assert len(hearth("fit", "--json").json()["models"]) == 2, "without names: what is in the models directory"
+    here = [r for r in hearth("fit", "--types", "Q8_0", "--json").json()["table"] if r["present"]]
+    assert len(here) == 2, "without names: what is in the models directory, and the catalogue"
     # too small: exit 4, and the context that it names instead does fit, one page of 64 more does not
     tight, nothing = ("41M", "1M") if TINY else ("160M", "50M")
     no = hearth("fit", MODEL, "--mem", tight, "--json", code=4).json()["models"][0]
     assert no["fits"] is False and 0 < no["largest_context"] < 8192
     largest = no["largest_context"]
-    assert f"--ctx {largest} would fit" in hearth("fit", MODEL, "--mem", tight, code=4).out
+    assert f"it would fit with --ctx {largest} (" in hearth("fit", MODEL, "--mem", tight, code=4).out
     hearth("fit", MODEL, "--mem", tight, "--ctx", largest)
     hearth("run", MODEL, "Hello", "--mem", tight, "--ctx", largest, "-n", 2)
     hearth("fit", MODEL, "--mem", tight, "--ctx", largest + 64, code=4)

@@ -1,6 +1,8 @@
 /* Schema 2: what each grader said, the governor, runs with facts, labels and decisions. */
 #include "fixture.h"
 
+#include <math.h>
+
 #include "base/mem.h"
 
 typedef struct two_answers {
@@ -362,11 +364,13 @@ static void predictions_stand_beside_results(void **state)
     assert_string_equal(p.rows[0].task, "demo");
     assert_string_equal(p.rows[0].numerics, the_evidence.numerics);
     assert_string_equal(p.rows[1].name, "decode_tokens_per_s");
+    assert_true(isnan(p.rows[0].others));
     ledger_predictions_close(&p);
+    assert_ok(ledger_append_fact(l, other, LEDGER_OTHERS, 0.5, "processors", err));
     ledger_machine_id(&elsewhere.machine, machine);
     assert_ok(ledger_find_predictions(l, machine, &p, err));
     assert_int_equal(p.n, 1);
-    assert_true(p.rows[0].predicted == 40 && p.rows[0].measured == 50);
+    assert_true(p.rows[0].predicted == 40 && p.rows[0].measured == 50 && p.rows[0].others == 0.5);
     ledger_predictions_close(&p);
     ledger_close(&l);
 }

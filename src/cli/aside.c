@@ -1,0 +1,75 @@
+#include "cli/aside.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/load.h"
+
+static bool put(int fd, const void *bytes, size_t n)
+{
+    const char *at = bytes;
+    while (n) {
+        ssize_t done = write(fd, at, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        at += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+static bool take(int fd, void *bytes, size_t n)
+{
+    char *at = bytes;
+    while (n) {
+        ssize_t done = read(fd, at, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        at += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* The error first, then what was made. */
+static int child(int fd, aside_fn *fn, void *user, void *out, size_t bytes)
+{
+    error err = { 0 };
+    load_offline();
+    status s = fn(user, out, bytes, &err);
+    err.code = s;
+    return put(fd, &err, sizeof err) && (s || put(fd, out, bytes)) ? 0 : 1;
+}
+
+status aside_run(aside_fn *fn, void *user, void *out, size_t bytes, error *err)
+{
+    int fds[2];
+    error said = { 0 };
+    fflush(NULL); /* or both would write it */
+    if (pipe(fds))
+        return fail(err, E_IO, "cannot start a process: %s", strerror(errno));
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        _exit(child(fds[1], fn, user, out, bytes));
+    }
+    int why = errno;
+    close(fds[1]);
+    bool whole = pid > 0 && take(fds[0], &said, sizeof said) && (said.code || take(fds[0], out, bytes));
+    close(fds[0]);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (pid < 0)
+        return fail(err, E_IO, "cannot start a process: %s", strerror(why));
+    if (!whole)
+        return fail(err, E_IO, "the process that looked at it died");
+    said.text[sizeof said.text - 1] = '\0';
+    return said.code ? fail(err, said.code, "%s", said.text) : OK;
+}
