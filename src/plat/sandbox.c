@@ -66,7 +66,7 @@ static void enter_landlock(const sandbox_options *o, sandbox_report *r)
 {
     struct ll_ruleset attr = { 0 };
     int abi = r->landlock_abi = sandbox_landlock_abi();
-    if (!abi)
+    if (!abi || (abi < 2 && o->kind == SANDBOX_FETCH)) /* ABI 1 lets no file be renamed into another folder */
         return;
     size_t bytes = sandbox_ruleset(abi, o->kind == SANDBOX_COMPUTE, &attr);
     if (o->kind == SANDBOX_FETCH)

@@ -1,80 +1,12 @@
 """hearth-pull itself: what it says and takes, what its sandbox denies, headers in ranges, and a front that breaks off."""
-import json
-import os
 import pathlib
-import select
-import socket
-import struct
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.pulling import BUILD, N, ONE, PLAIN, Home, run, server  # noqa: E402
-
-OPEN, CANCEL, CLOSE, GET, HEADER, CHECKED = 1, 3, 4, 5, 6, 7
-HELLO, OPENED, DONE, ERROR, PROGRESS, CHECK, BYTES = 16, 17, 22, 23, 35, 36, 37
-
-
-class Helper:
-    """The front's side."""
-
-    def __init__(self):
-        self.socket, theirs = socket.socketpair()
-        self.process = subprocess.Popen([str(BUILD / "hearth-pull")], env=PLAIN, stderr=subprocess.PIPE, pass_fds=(3,),
-                                        preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
-        theirs.close()
-        self.data = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-        self.process.wait(10)
-        self.process.stderr.close()
-
-    def say(self, kind, payload, request=0):
-        data = json.dumps(payload).encode() if payload is not None else b""
-        self.socket.sendall(struct.pack("<HHIII", 1, kind, request, len(data), 0) + data)
-
-    def hear(self, seconds=20):
-        """(type, request, payload), or None: it has ended."""
-        def want(n):
-            while len(self.data) < n:
-                assert select.select([self.socket], [], [], seconds)[0], "hearth-pull says nothing"
-                more = self.socket.recv(1 << 20)
-                if not more:
-                    return False
-                self.data += more
-            return True
-        if not want(16):
-            return None
-        version, kind, request, n, flags = struct.unpack("<HHIII", self.data[:16])
-        assert version == 1 and flags == 0
-        assert want(16 + n)
-        payload, self.data = self.data[16:16 + n], self.data[16 + n:]
-        return kind, request, payload if kind == BYTES else json.loads(payload)
-
-    def open(self, home, **more):
-        kind, _, hello = self.hear()
-        assert kind == HELLO and hello["process"] == "pull" and hello["build"], hello
-        self.say(OPEN, {"models": str(home.models), "backoff_ms": 20, "piece_bytes": 65536, **more})
-        kind, _, opened = self.hear()
-        assert kind == OPENED, opened
-        return opened
-
-    def job(self, kind, request, **payload):
-        """Everything until DONE or ERROR, the files that are to be checked found good."""
-        self.say(kind, payload, request)
-        heard = []
-        while not heard or heard[-1][0] not in (DONE, ERROR):
-            said = self.hear()
-            assert said and said[1] == request, said
-            heard.append((said[0], said[2]))
-            if said[0] == CHECK:
-                self.say(CHECKED, {"ok": True, "text": ""}, request)
-        return heard
+from lib.pull_helper import (BYTES, CANCEL, CHECK, CHECKED, CLOSE, DONE, ERROR, GET, HEADER, OPEN, PROGRESS,  # noqa: E402
+                             Helper)
+from lib.pulling import N, ONE, Home, run, server  # noqa: E402
 
 
 def sandbox():

@@ -14,6 +14,7 @@ import zipfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lib.faulty import gguf  # noqa: E402
 from lib.hub import CDN, MAIN, Hub, sha256, wheel  # noqa: E402
+from lib.pull_helper import BYTES, DONE, ERROR, HEADER, Helper  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("HEARTH_BUILD", "build")).resolve()
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="hearth-sources-"))
@@ -146,6 +147,26 @@ def test_hub_refusals():
     refuse("hf:maker/odd", says="no length and SHA-256")
     hub.pages["/api/models/maker/html"] = ("text/html", b"<html>welcome to the hotel network</html>")
     refuse("hf:maker/html", says="maker/html")
+
+
+def test_headers():
+    """What `hearth fit hf:...` reads: the beginning of each file, and how long they are; nothing is written."""
+    parts = {f"h-Q4_0-{i:05}-of-00002.gguf": gguf(90_000 + i, seed=i) for i in (1, 2)}
+    hub.repo("maker/headers", parts)
+    hub.package("headers", wheel("headers", {"m.gguf": small}))
+    fresh()
+    MODELS.mkdir()
+    with Helper(environment()) as p:
+        p.open(MODELS)
+        heard = p.job(HEADER, 1, source="hf:maker/headers", bytes=1000)
+        assert b"".join(b for kind, b in heard if kind == BYTES) == b"".join(d[:1000] for d in parts.values())
+        done = heard[-1][1]
+        assert heard[-1][0] == DONE and done["source"] == "hf:maker/headers:Q4_0" and done["licence"] == "apache-2.0"
+        assert [(f["name"], f["bytes"], f["file_bytes"]) for f in done["files"]] == \
+            [(n, 1000, len(d)) for n, d in parts.items()], done
+        heard = p.job(HEADER, 2, source="pypi:headers", bytes=1000)
+        assert heard[-1][0] == ERROR and "without fetching it" in heard[-1][1]["text"], heard[-1]
+    assert not left(), left()
 
 
 # ---- packages --------------------------------------------------------------------------------------------------------
