@@ -70,13 +70,15 @@ static wire_head read_lines(const char *const *lines, size_t n)
         wire_read_line(&h, span_of(lines[i]));
     return h;
 }
-#define READ(...) read_lines((const char *const[]){ __VA_ARGS__ }, sizeof((const char *[]){ __VA_ARGS__ }) / sizeof(char *))
+#define READ(...)                                                                                                      \
+    read_lines((const char *const[]){ __VA_ARGS__ }, sizeof((const char *[]){ __VA_ARGS__ }) / sizeof(char *))
 
 static void lines(void **state)
 {
     (void)state;
-    wire_head h = READ("HTTP/1.1 206 Partial Content\r\n", "CONTENT-LENGTH:  100 \r\n", "content-range: bytes 5-104/1000\r\n",
-                       "etag: \"v1\"\r\n", "Last-Modified: Tue, 01 Sep 2026 10:00:00 GMT\r\n", "\r\n");
+    wire_head h = READ("HTTP/1.1 206 Partial Content\r\n", "CONTENT-LENGTH:  100 \r\n",
+                       "content-range: bytes 5-104/1000\r\n", "etag: \"v1\"\r\n",
+                       "Last-Modified: Tue, 01 Sep 2026 10:00:00 GMT\r\n", "\r\n");
     assert_true(h.has_length && h.length == 100 && h.has_range && h.first == 5 && h.last == 104 && h.has_total);
     assert_true(h.total == 1000 && !h.framed && !h.encoding[0]);
     assert_string_equal(h.etag, "\"v1\"");
@@ -100,8 +102,8 @@ static void lies(void **state)
 {
     (void)state;
     static const char *const ranges[] = {
-        "bytes 9-0/10", "bytes -1-9/10", "bytes 0-/10", "bytes -9/10", "bytes 0-99999999999999999999999999/10", "0-9/10",
-        "bytes 0x0-9/10", "items 0-9/10", "", "bytes", "bytes a-b/c", "bytes 0 9/10",
+        "bytes 9-0/10", "bytes -1-9/10", "bytes 0-/10", "bytes -9/10", "bytes 0-99999999999999999999999999/10",
+        "0-9/10", "bytes 0x0-9/10", "items 0-9/10", "", "bytes", "bytes a-b/c", "bytes 0 9/10",
     };
     for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
         char line[128];
