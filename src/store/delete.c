@@ -165,13 +165,30 @@ void store_files_free(store_files *f)
     *f = (store_files){ 0 };
 }
 
+/* Of .pull/KEY/FILE the folder .pull/KEY, if this was the last in it. */
+static void leave_stage(char *path)
+{
+    static const char staging[] = "/.pull";
+    char *slash = strrchr(path, '/');
+    if (!slash)
+        return;
+    *slash = '\0';
+    const char *key = strrchr(path, '/');
+    size_t n = key ? (size_t)(key - path) : 0, k = sizeof staging - 1;
+    if (n > k && memcmp(path + n - k, staging, k) == 0)
+        (void)rmdir(path);
+}
+
 status store_delete(const store_model *m, error *err)
 {
     store_files f = { 0 };
     status s = store_files_of(&f, m, err);
-    for (size_t i = 0; !s && i < f.n; i++)
+    for (size_t i = 0; !s && i < f.n; i++) {
         if (unlink(f.paths[i]) != 0 && errno != ENOENT)
             s = fail(err, E_IO, "%s: %s", f.paths[i], strerror(errno));
+        else
+            leave_stage(f.paths[i]);
+    }
     store_files_free(&f);
     return s;
 }

@@ -133,8 +133,10 @@ static status none_such(const store_model *list, size_t n, const wanted *w, bool
     } else if (near) {
         s = fail(err, E_NOTFOUND, "model '%s': there is none; did you mean '%s'?", model, near);
     } else if (w->whole && !s) {
-        s = fail(err, E_NOTFOUND, "model '%s': not in %s; see hearth list --all-places", model,
-                 store_place_title(store_prefix(model)));
+        store_place place = store_prefix(model);
+        s = fail(err, E_NOTFOUND, "model '%s': not in %s; see hearth list --all-places%s%s", model,
+                 store_place_title(place), place == STORE_HF ? ", or fetch it: hearth pull " : "",
+                 place == STORE_HF ? model : "");
     } else if (!s && n == 0) {
         s = fail(err, E_NOTFOUND, "model '%s': no such file, and no models in %s", model, dir);
     } else if (!s) {

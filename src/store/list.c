@@ -45,11 +45,15 @@ size_t store_stem(const char *file, unsigned long *part)
 }
 
 /* Files beside a model that are called .gguf and are none: the picture encoders of vision models and importance
- * matrices, as the tools that write them name them. */
+ * matrices, as the tools that write them name them. (A model that was quantised with a matrix may have it in its
+ * name.) */
 static bool is_beside(const char *file)
 {
+    static const char matrix[] = "imatrix";
+    unsigned long part;
     const char *slash = strrchr(file, '/');
-    return strcasestr(slash ? slash + 1 : file, "mmproj") || strcasestr(slash ? slash + 1 : file, "imatrix");
+    size_t n = store_stem(file, &part), k = sizeof matrix - 1;
+    return strcasestr(slash ? slash + 1 : file, "mmproj") || (n >= k && strncasecmp(file + n - k, matrix, k) == 0);
 }
 
 bool store_is_model(const char *file)

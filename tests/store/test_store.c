@@ -20,7 +20,8 @@ static void names(void **state)
     assert_non_null(strstr(e.text, "no models in"));
     static const char *const files[] = { "SmolLM2-135M.Q4_1.gguf", "gemma-3-270m.gguf", "Big-00001-of-00002.gguf",
                                          "Big-00002-of-00002.gguf", "notes.txt", "gemma-3-270m.gguf.json",
-                                         "half.gguf.part", "mmproj-gemma-f16.gguf", "gemma.imatrix.gguf" };
+                                         "half.gguf.part", "mmproj-gemma-f16.gguf", "gemma.imatrix.gguf",
+                                         "imatrix.gguf", "Tuned-imatrix-Q4_0.gguf" };
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         char path[400];
         snprintf(path, sizeof path, "models/%s", files[i]);
@@ -30,7 +31,7 @@ static void names(void **state)
     mkfifo("models/pipe.gguf", 0600);
     disk_link("nowhere", "models/link.gguf");
     assert_ok(store_list(&list, &n, err));
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 4);
     assert_string_equal(list[0].name, "Big");
     assert_true(list[0].bytes == strlen(files[2]) + strlen(files[3]));
     store_free(list, n);
@@ -38,6 +39,7 @@ static void names(void **state)
         const char *word, *file;
     } rows[] = { { "gemma-3-270m", "gemma-3-270m.gguf" }, { "GEMMA-3-270M.gguf", "gemma-3-270m.gguf" },
                  { "smol", "SmolLM2-135M.Q4_1.gguf" }, { "big", "Big-00001-of-00002.gguf" },
+                 { "tuned", "Tuned-imatrix-Q4_0.gguf" },
                  { "Big-00001-of-00002.gguf", "Big-00001-of-00002.gguf" }, { "models/notes.txt", "notes.txt" } };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         assert_ok(store_find(&found_path, rows[i].word, err));
@@ -110,6 +112,7 @@ static void removed(void **state)
     delete_model("Twin-00001-of-00002.gguf");
     for (size_t i = 0; i < ARRAY_LEN(of_two); i++)
         assert_false(disk_has(of_two[i]));
+    assert_false(disk_has("models/.pull/k2")); /* a folder that is empty now goes too */
     for (size_t i = 0; i < ARRAY_LEN(stays); i++)
         assert_true(disk_has(stays[i]));
     /* what a pull that runs now has of it is not taken from it */
