@@ -175,10 +175,12 @@ fuzz:
 soak: all
 	$(Q)HEARTH_BUILD=$(BUILD) tools/soak --minutes $(or $(MINUTES),30)
 
-#: make torture    allocations fail, pulls are killed: nothing is corrupt; no private byte leaves, seeded leaks are found
+#: make torture    allocations fail, pulls are killed, memory is at its limits; no private byte leaves, seeded leaks are found
 torture: all $(TEST_BIN)
 	$(Q)tools/torture $(BUILD)
 	$(Q)HEARTH_BUILD=$(BUILD) $(PYTHON) tests/pull/test_interrupted.py --kills 1000
+	$(Q)HEARTH_BUILD=$(BUILD) $(PYTHON) tests/cli/test_memory.py --full
+	$(Q)HEARTH_BUILD=$(BUILD) $(PYTHON) tests/cli/test_cgroup.py --full
 	$(Q)HEARTH_BUILD=$(BUILD) tools/canary --leak all --requests 20000
 	$(Q)HEARTH_BUILD=$(BUILD) tools/canary --requests 100000 --kills 1000 --disks 1000
 

@@ -1,12 +1,16 @@
 #include "cli/load.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "cli/budget.h"
+#include "fit/fit.h"
 #include "gguf/gguf.h"
+#include "plat/machine.h"
 #include "plat/sandbox.h"
 #include "store/store.h"
 
@@ -78,6 +82,26 @@ status load_file(engine **out, gguf *file, const load_options *o, error *err)
     return s;
 }
 
+/* A refusal names settings that would fit; here also another file of the same model. */
+static void name_another_file(const char *path, const load_options *o, error *err)
+{
+    gguf *g = NULL;
+    engine_options options;
+    fit_model f = { .have_bytes = 0 };
+    fit_machine m = { .read_bytes_per_s = 0 };
+    fit_ways ways;
+    char size[24];
+    load_engine_options(o, &options);
+    machine_read_memory(&m.memory);
+    if (fit_model_file(path, &options, &m, &f, NULL) != OK || gguf_open(&g, path, NULL) != OK)
+        return;
+    size_t n = strlen(err->text);
+    if (fit_nearest(g, path, &options, &f, &ways, NULL) == OK && ways.file[0])
+        snprintf(err->text + n, sizeof err->text - n, "; %s of the same model would fit (%s)", ways.file,
+                 str_human_bytes(size, ways.file_need));
+    gguf_close(&g);
+}
+
 status load_model(engine **out, const char *model, const load_options *o, error *err)
 {
     char *path = NULL;
@@ -88,6 +112,8 @@ status load_model(engine **out, const char *model, const load_options *o, error 
         s = gguf_open(&file, path, err);
     if (!s)
         s = load_file(out, file, o, err);
+    if (s == E_NOFIT)
+        name_another_file(path, o, err);
     mem_free(path);
     return s;
 }

@@ -21,7 +21,7 @@ typedef struct load_options {
 #define LOAD_OPTIONS(o)                                                                                                \
     { "ctx", 'c', OPTION_INT, &(o).context, "N", "most tokens of a conversation (default: the model's, to 8192)" },    \
     { "threads", 't', OPTION_INT, &(o).threads, "N", "compute threads (default: the physical cores)" },                \
-    { "mem", 0, OPTION_BYTES, &(o).mem, "SIZE", "take no more memory than this, such as 2GiB (default: what is free)" },                \
+    { "mem", 0, OPTION_BYTES, &(o).mem, "SIZE", "take no more memory than this (default: what is free)" },             \
     { "kv", 0, OPTION_TEXT, &(o).kv, "TYPE", "keys and values: f16, q8 (half the memory) or f32 (default f16)" },      \
     { "exact", 0, OPTION_FLAG, &(o).exact, NULL, "the reference path: F32 weights and activations (slow, large)" },    \
     { "isa", 0, OPTION_TEXT, &(o).isa, "LEVEL", "kernels: portable, avx2, avx512, amx (default: the best)" }

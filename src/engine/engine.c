@@ -24,7 +24,7 @@ enum {
     BATCH_MAX = 1024,
     SESSIONS_MAX = 4096,
     REWIND_DEFAULT = 256, /* an answer that is asked for again, a turn that ends otherwise */
-    LOGIT_BYTES = 4 << 20, /* about this much memory for logits, but room for LOGIT_ROWS rows and one for each session */
+    LOGIT_BYTES = 4 << 20, /* about this much memory for logits, but LOGIT_ROWS rows and one for each session */
     LOGIT_ROWS = 8,
     LOGIT_ROWS_MOST = 64,
     PAGE_TABLE_PART = 512, /* an entry of 8 bytes for each page of 4 KiB */

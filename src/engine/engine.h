@@ -59,7 +59,7 @@ typedef struct engine_options {
     uint32_t rewind;      /* positions that session_truncate can always go back; 0: 256; at least `batch`. Costs KV of
                              window layers only */
     uint64_t mem_bytes;   /* budget: more than this is refused with E_NOFIT before anything is loaded; 0: no budget */
-    uint64_t process_bytes; /* of the program around it, as part of the budget and of its arithmetic (plat/footprint.h) */
+    uint64_t process_bytes; /* of the program around it (plat/footprint.h), as part of the budget and its arithmetic */
     bool grammars;        /* the budget has room for the vocabulary as grammars need it. Without, it is made only where
                              mem_bytes leaves room for it then */
     engine_kv kv_type;
@@ -101,7 +101,7 @@ typedef struct engine_budget {
     engine_pages pages[ENGINE_KINDS];
 } engine_budget;
 status engine_plan(const struct gguf *file, const engine_options *o, engine_budget *out, error *err) MUST_CHECK;
-/* "weights 92.1 MiB + KV 11.2 MiB (512 positions) + scratch 7.2 MiB + ... = 121 MiB"; terms of no bytes are left out. */
+/* "weights 92.1 MiB + KV 11.2 MiB (512 positions) + scratch 7.2 MiB + ... = 121 MiB", without terms of no bytes. */
 void engine_arithmetic(const engine_budget *b, bool grammars, buf *out);
 /* The bytes of KV pools for n_pages x 64 positions that n_sessions sessions share in any way. Any thread, as the next.
  * A position has no price of its own: a session pays for window layers only until it holds session_pages of them. */

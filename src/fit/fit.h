@@ -109,7 +109,7 @@ void fit_arithmetic(const fit_model *f, buf *out);
  * or quantisation of the same model. Owned by nobody: plain values. */
 typedef struct fit_ways {
     nearest ways;
-    char file[256];       /* a smaller file of this model in the same folder that fits with the same options; "": none */
+    char file[256];       /* a smaller file of this model in the same folder that fits with these options; "": none */
     uint64_t file_need;   /* need_bytes with it */
     double weights_share; /* the part of its weights' bytes that would fit with the same options; 0: not even none */
     char type[16];        /* the largest type that would have no more, as "Q4_K_M"; "": none is that small */

@@ -4,7 +4,7 @@
 
 #include "fit/fit.h"
 
-/* The largest other file in the folder of path that is the same model in fewer bytes and fits: out->file and file_need. */
+/* The largest other file in the folder of path that is the same model in fewer bytes and fits: out->file, file_need. */
 void fit_neighbour(const char *path, const engine_options *o, const fit_model *f, fit_ways *out);
 
 #endif

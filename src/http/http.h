@@ -42,8 +42,8 @@ typedef struct http_options {
     const char *host;          /* numeric address: "127.0.0.1", "::1", "0.0.0.0" */
     uint16_t port;             /* 0: any free one; http_port() tells */
     size_t max_body;           /* bytes */
-    size_t max_bodies;         /* bytes of memory for all bodies that are held at once, HTTP_BODY_COPIES for each byte: 503
-                                  beyond, 413 for one that has no room alone; 0: any */
+    size_t max_bodies;         /* memory for all bodies that are held at once, HTTP_BODY_COPIES for each of their bytes:
+                                  503 beyond, 413 for one that has no room alone; 0: any */
     unsigned max_requests;     /* running at the same time */
     unsigned max_connections;
     unsigned max_per_address;  /* connections of one address (IPv6: of one /64); 0: no bound of its own */

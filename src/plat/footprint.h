@@ -1,9 +1,9 @@
 /* footprint.h: what a process of hearth takes beside the model in it: program and libraries, stacks, and what requests
  * that are under way take. The model's own part is engine_plan's. Any thread.
  *
- * The figures are measured (docs/MEMORY.md, "The programs"): a model of a megabyte is run in each kind of process to the
- * end of its context, and what the process held at its peak is compared with engine_plan's sum; tests/cli/test_memory.py
- * does that again and fails when a figure here has become too small, or larger than its use by 4 MiB. */
+ * The figures are measured (docs/MEMORY.md, "The programs"): a small model is run in each kind of process to the end of
+ * its context, and what that held at its peak is compared with engine_plan's sum; tests/cli/test_memory.py does that
+ * again and fails when a process takes more than was planned, or far less. */
 #ifndef PLAT_FOOTPRINT_H
 #define PLAT_FOOTPRINT_H
 

@@ -47,7 +47,8 @@ uint64_t vocab_plan(const gguf *g)
         gguf_str_or(g, "tokenizer.ggml.model", "none", &model, NULL) != OK)
         return sizeof(vocab);
     const uint64_t n = tokens->n, text = tokens->bytes > 8 * n ? tokens->bytes - 8 * n : 0; /* each behind its length */
-    const uint64_t lists = 2 * (n + 1) * sizeof(uint32_t) /* where texts and pieces begin */ + 4 * n + n * sizeof(float);
+    const uint64_t begins = 2 * (n + 1) * sizeof(uint32_t); /* of texts and pieces */
+    const uint64_t lists = begins + 4 * n + n * sizeof(float);
     return sizeof(vocab) + 2 * text + lists + 2 * vocab_table_size(n) * sizeof(uint64_t) +
            specials_bound(tokens, gguf_find(g, "tokenizer.ggml.token_type")) + kind_bound(g, model, n, text);
 }

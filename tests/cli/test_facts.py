@@ -129,7 +129,7 @@ def test_fit():
     here = [r for r in hearth("fit", "--types", "Q8_0", "--json").json()["table"] if r["present"]]
     assert len(here) == 2, "without names: what is in the models directory, and the catalogue"
     # too small: exit 4, and the context that it names instead does fit, one page of 64 more does not
-    tight, nothing = ("41M", "1M") if TINY else ("160M", "50M")
+    tight, nothing = ("22M", "1M") if TINY else ("160M", "50M")
     no = hearth("fit", MODEL, "--mem", tight, "--json", code=4).json()["models"][0]
     assert no["fits"] is False and 0 < no["largest_context"] < 8192
     largest = no["largest_context"]

@@ -36,6 +36,9 @@ class Cgroup:
     def __init__(self, limit):
         self.limit = limit
 
+    def version_here(self):
+        return own_group()[0]
+
     def __enter__(self):
         self.version, parent = own_group()
         try:
