@@ -14,18 +14,13 @@ double fit_step_seconds(const fit_step *s)
     return s->memory_s + s->multiply_s + s->attention_s + s->sync_s + s->rest_s;
 }
 
-/* y over x, straight lines between n points and beyond none; x is logarithmic. */
-static double between(const uint32_t *xs, const double *ys, int n, double x)
+/* Seconds a byte of matrices of so many columns, from those measured at two widths: a column costs something, and a
+ * panel something of its own. */
+static double by_cols(const uint32_t at[FIT_COLS], const double rates[FIT_COLS], uint32_t cols)
 {
-    int i = 1;
-    if (x <= xs[0])
-        return ys[0];
-    if (x >= xs[n - 1])
-        return ys[n - 1];
-    while (x > xs[i])
-        i++;
-    double part = log(x / xs[i - 1]) / log((double)xs[i] / xs[i - 1]);
-    return ys[i - 1] + part * (ys[i] - ys[i - 1]);
+    double own = (rates[0] - rates[1]) / (1.0 / at[0] - 1.0 / at[1]);
+    double rate = rates[1] + own * (1.0 / cols - 1.0 / at[1]), least = rates[0] < rates[1] ? rates[0] : rates[1];
+    return rate > least / 2 ? rate : least / 2; /* far off, noise must not make it nothing */
 }
 
 /* ---- where it lies ---- */
@@ -60,32 +55,23 @@ static uint64_t most_of(uint64_t items, int threads)
     return (items + (uint64_t)threads - 1) / (uint64_t)threads;
 }
 
-/* Seconds a byte of weights for one token. */
-static double one_rate(const fit_machine *m, int type, const places *p, uint32_t cols)
-{
-    double sum = 0;
-    for (int i = 0; i < FIT_PLACES; i++)
-        sum += p->of[i] * between(fit_one_cols, m->rates.one[type][i], FIT_ONE_COLS, cols);
-    return sum;
-}
-
-/* For all of `tokens` tokens: measured at one, few and a block of them. */
+/* Seconds a byte of weights for all of `tokens` tokens: measured at one, few and a block of them; straight lines
+ * between. */
 static double product_rate(const fit_machine *m, int type, const places *p, uint32_t cols, uint32_t tokens)
 {
     const fit_rates *r = &m->rates;
-    double one = one_rate(m, type, p, cols);
-    double block = between(fit_block_cols, r->block[type], FIT_BLOCK_COLS, cols);
-    double ys[FIT_FEW + 2] = { one, 0, 0, block };
-    uint32_t xs[FIT_FEW + 2] = { 1, 0, 0, FIT_BLOCK };
+    double block = by_cols(fit_block_cols, r->block[type], cols), below = 0;
     if (tokens >= FIT_BLOCK)
         return block * tokens / FIT_BLOCK;
-    for (int i = 0; i < FIT_FEW; i++) {
-        xs[i + 1] = fit_few[i];
-        ys[i + 1] = r->few[type][i] > one ? r->few[type][i] : one;
-    }
-    for (int i = 1; i < FIT_FEW + 2; i++) {
-        if (tokens <= xs[i])
-            return ys[i - 1] + (ys[i] - ys[i - 1]) * (tokens - xs[i - 1]) / (xs[i] - xs[i - 1]);
+    for (int i = 0; i < FIT_PLACES; i++)
+        below += p->of[i] * by_cols(fit_cols, r->one[type][i], cols);
+    for (uint32_t i = 0, from = 1; i <= FIT_FEW; i++) {
+        uint32_t to = i < FIT_FEW ? fit_few[i] : FIT_BLOCK;
+        double rate = i < FIT_FEW ? by_cols(fit_cols, r->few[type][i], cols) : block;
+        if (tokens <= to)
+            return below + (rate - below) * (tokens - from) / (to - from);
+        below = rate;
+        from = to;
     }
     return block;
 }
@@ -116,13 +102,18 @@ static void add_products(fit_step *s, const fit_work *w, const fit_machine *m, c
 
 /* ---- attention ---- */
 
+/* Straight lines between the measured ones; beyond, a head is a part or a multiple of the last. */
 static double by_head_dim(const double *rates, uint32_t head_dim)
 {
-    if (head_dim < fit_head_dims[0]) /* a shorter head is a part of the shortest */
-        return rates[0] * head_dim / fit_head_dims[0];
-    if (head_dim > fit_head_dims[FIT_HEAD_DIMS - 1])
-        return rates[FIT_HEAD_DIMS - 1] * head_dim / fit_head_dims[FIT_HEAD_DIMS - 1];
-    return between(fit_head_dims, rates, FIT_HEAD_DIMS, head_dim);
+    const uint32_t *at = fit_head_dims;
+    int i = 0;
+    if (head_dim <= at[0])
+        return rates[0] * head_dim / at[0];
+    while (i < FIT_HEAD_DIMS - 1 && head_dim > at[i + 1])
+        i++;
+    if (i == FIT_HEAD_DIMS - 1)
+        return rates[i] * head_dim / at[i];
+    return rates[i] + (rates[i + 1] - rates[i]) * (head_dim - at[i]) / (at[i + 1] - at[i]);
 }
 
 /* Positions that a row at `position` sees, itself included, over all layers. */
@@ -180,9 +171,22 @@ static void row_costs(const fit_work *w, const fit_machine *m, double *prepared,
         }
     }
     quantise /= formats ? formats : 1;
-    *prepared = s->n_layers * (2.0 * s->n_embd * (r->norm + quantise) + (q + s->n_ff) * quantise);
-    *shared = s->n_layers * (s->n_ff * r->activate + (q + kv) * r->rope + 2 * kv * r->store[w->kv]) +
+    double norms = s->arch->traits & ARCH_POST_NORM ? 4 : 2, of_heads = s->arch->traits & ARCH_QK_NORM ? r->norm : 0;
+    double activate = s->arch->act == ARCH_SILU ? r->silu : r->gelu;
+    *prepared = s->n_layers * (s->n_embd * (norms * r->norm + 2 * quantise) + (q + s->n_ff) * quantise);
+    *shared = s->n_layers * (s->n_ff * activate + (q + kv) * (r->rope + of_heads) + 2 * kv * r->store[w->kv]) +
               (s->window ? 2 : 1) * s->rope_dim / 2.0 * r->angle;
+}
+
+/* What others have made and a thread needs of one row, over all layers: q, k, v, the heads' sums, the feed-forward's
+ * middle, and two outputs of n_embd, in floats. Alone a thread needs all of it; else its share of the rows. */
+static double handed_over(const fit_work *w, const fit_machine *m, bool alone)
+{
+    const model_spec *s = &w->spec;
+    double q = (double)s->n_heads * s->head_dim, kv = (double)s->n_kv_heads * s->head_dim;
+    double bytes = 4.0 * s->n_layers * (2 * q + 2 * kv + s->n_ff + 2.0 * s->n_embd);
+    double of_others = (double)(m->threads - 1) / m->threads;
+    return bytes * of_others * m->rates.handed / (alone ? 1 : m->threads);
 }
 
 /* ---- steps ---- */
@@ -200,7 +204,8 @@ fit_step fit_expect_decode(const fit_work *w, const fit_machine *m, uint32_t seq
     row_costs(w, m, &prepared, &shared);
     out.attention_s = attend_steps(w, m, sequences, (double)depth, &p);
     out.rest_s = sequences * (prepared / (alone ? 1 : m->threads) + shared / m->threads);
-    out.sync_s = 2 * m->rates.run + (s->n_layers * (alone ? BARRIERS : SHARED_BARRIERS) + 1) * m->rates.barrier;
+    out.sync_s = 2 * m->rates.run + (s->n_layers * (alone ? BARRIERS : SHARED_BARRIERS) + 1) * m->rates.barrier +
+                 sequences * handed_over(w, m, alone);
     return out;
 }
 
@@ -217,7 +222,8 @@ fit_step fit_expect_prefill(const fit_work *w, const fit_machine *m, uint32_t n,
         add_products(&out, w, m, &p, rows, 0);
         out.attention_s += attend_block(w, m, rows, (double)(depth + done));
         out.rest_s += rows * (prepared / (alone ? 1 : m->threads) + shared / m->threads);
-        out.sync_s += m->rates.run + (s->n_layers * (alone ? BARRIERS : SHARED_BARRIERS) + 1) * m->rates.barrier;
+        out.sync_s += m->rates.run + (s->n_layers * (alone ? BARRIERS : SHARED_BARRIERS) + 1) * m->rates.barrier +
+                      rows * handed_over(w, m, alone);
         done += rows;
     }
     add_products(&out, w, m, &p, 0, 1);

@@ -75,6 +75,7 @@ typedef struct fit_model {
                                what is free without the reserve (machine.h) */
     bool fits;
     fit_work work;
+    fit_step decode, prefill; /* where the seconds of the first and the last rate below go */
     double decode_per_s;      /* expected, at the start of a conversation */
     double decode_full_per_s; /* with a full context */
     double prefill_per_s;     /* of a prompt of FIT_PROMPT tokens (or as long as the context allows) */

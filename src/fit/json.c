@@ -30,6 +30,17 @@ js *fit_machine_js(const fit_machine *m)
     return o;
 }
 
+static js *step_js(const fit_step *s)
+{
+    js *o = js_object();
+    js_set(o, "memory_s", js_new_double(s->memory_s));
+    js_set(o, "multiply_s", js_new_double(s->multiply_s));
+    js_set(o, "attention_s", js_new_double(s->attention_s));
+    js_set(o, "sync_s", js_new_double(s->sync_s));
+    js_set(o, "rest_s", js_new_double(s->rest_s));
+    return o;
+}
+
 js *fit_model_js(const fit_model *f)
 {
     js *o = js_object();
@@ -54,6 +65,8 @@ js *fit_model_js(const fit_model *f)
     js_set(o, "decode_per_s", js_new_double(f->decode_per_s));
     js_set(o, "decode_full_context_per_s", js_new_double(f->decode_full_per_s));
     js_set(o, "prefill_per_s", js_new_double(f->prefill_per_s));
+    js_set(o, "decode_seconds", step_js(&f->decode));
+    js_set(o, "prefill_seconds", step_js(&f->prefill));
     return o;
 }
 

@@ -69,10 +69,9 @@ status fit_measure_reading(fit_machine *m, error *err)
 
 static void derive(fit_machine *m)
 {
-    const uint32_t middle = FIT_BLOCK_COLS / 2;
-    double bytes = m->rates.block[QUANT_Q8_0][middle]; /* seconds a byte of weights */
-    double macs = (double)FIT_BLOCK * KERNELS_PANEL_ROWS * fit_block_cols[middle] /
-                  (double)kernels_panel_bytes(QUANT_Q8_0, fit_block_cols[middle]);
+    double bytes = m->rates.block[QUANT_Q8_0][0]; /* seconds a byte of weights */
+    double macs = (double)FIT_BLOCK * KERNELS_PANEL_ROWS * fit_block_cols[0] /
+                  (double)kernels_panel_bytes(QUANT_Q8_0, fit_block_cols[0]);
     m->read_bytes_per_s = m->rates.read_bytes_per_s[FIT_MEMORY];
     m->macs_per_s = bytes > 0 ? m->threads * macs / bytes : 0;
 }

@@ -35,12 +35,13 @@ static void expect_speed(const fit_machine *m, fit_model *out)
 {
     const fit_work *w = &out->work;
     uint32_t prompt = out->context && out->context < FIT_PROMPT ? out->context : FIT_PROMPT;
-    fit_step prefill = fit_expect_prefill(w, m, prompt, 0);
-    out->prefill_per_s = prompt / fit_step_seconds(&prefill);
+    out->prefill = fit_expect_prefill(w, m, prompt, 0);
+    out->prefill_per_s = prompt / fit_step_seconds(&out->prefill);
     if (w->spec.is_encoder) /* it writes nothing */
         return;
-    fit_step start = fit_expect_decode(w, m, 1, 0), full = fit_expect_decode(w, m, 1, out->context);
-    out->decode_per_s = 1 / fit_step_seconds(&start);
+    fit_step full = fit_expect_decode(w, m, 1, out->context);
+    out->decode = fit_expect_decode(w, m, 1, 0);
+    out->decode_per_s = 1 / fit_step_seconds(&out->decode);
     out->decode_full_per_s = 1 / fit_step_seconds(&full);
 }
 

@@ -1,7 +1,7 @@
 /* rates.h: what the kernels do on this machine, measured once and remembered. Owner thread.
  *
  * Every rate is in seconds of one thread while all threads of the pool do the same, so that what they share (the bus,
- * the last cache, the clock) is in the figure. Best of several short windows: a neighbour only makes it worse. */
+ * the last cache, the clock) is in the figure. The median of three windows of two milliseconds. */
 #ifndef FIT_RATES_H
 #define FIT_RATES_H
 
@@ -15,28 +15,30 @@
 /* Where what is read lies: in the second level of each thread's core, in the last level, in memory. */
 enum fit_place { FIT_L2, FIT_L3, FIT_MEMORY, FIT_PLACES };
 
-enum { FIT_ONE_COLS = 2, FIT_FEW = 2, FIT_BLOCK_COLS = 3, FIT_HEAD_DIMS = 3, FIT_BLOCK = 128 };
-extern const uint32_t fit_one_cols[FIT_ONE_COLS];     /* columns of the matrices that one token is multiplied with */
-extern const uint32_t fit_few[FIT_FEW];               /* tokens of the steps between one and a block */
-extern const uint32_t fit_block_cols[FIT_BLOCK_COLS]; /* columns of those that a block of tokens is multiplied with */
+/* Where a product's cost is measured: tokens at once, by columns. Of tokens and columns between, and of more, it is
+ * inferred: a panel costs something of its own, and something a column. */
+enum { FIT_FEW = 2, FIT_BLOCK = 128, FIT_COLS = 2, FIT_HEAD_DIMS = 3 };
+extern const uint32_t fit_few[FIT_FEW];
+extern const uint32_t fit_cols[FIT_COLS], fit_block_cols[FIT_COLS];
 extern const uint32_t fit_head_dims[FIT_HEAD_DIMS];
 
 /* Only doubles: the file is a list of them. 0: there is no such kernel. */
 typedef struct fit_rates {
     double read_bytes_per_s[FIT_PLACES]; /* all threads together, one stream each, nothing computed */
     double barrier, run;                 /* seconds of one barrier; of starting and ending a job */
+    double handed;                       /* seconds a byte that another thread has just written, read over it */
     /* seconds a byte of weights */
-    double one[KERNELS_TYPES][FIT_PLACES][FIT_ONE_COLS];
-    double few[KERNELS_TYPES][FIT_FEW];         /* all tokens, weights in memory */
-    double block[KERNELS_TYPES][FIT_BLOCK_COLS]; /* FIT_BLOCK tokens, weights in memory */
+    double one[KERNELS_TYPES][FIT_PLACES][FIT_COLS];
+    double few[KERNELS_TYPES][FIT_FEW][FIT_COLS]; /* for all of them, weights in memory, as the next */
+    double block[KERNELS_TYPES][FIT_COLS];        /* FIT_BLOCK tokens; at fit_block_cols */
     /* seconds a position of one KV head */
     double attend_one[KV_TYPES][FIT_HEAD_DIMS];  /* for one query, keys and values in memory */
     double attend_four[KV_TYPES][FIT_HEAD_DIMS]; /* for four */
     double attend_near[KV_TYPES][FIT_HEAD_DIMS]; /* for one of many queries, keys and values in the second level */
-    /* seconds a value, in the first level */
+    /* seconds a value, rows in the second level */
     double quantise[ACT_FORMATS], store[KV_TYPES];
     double norm; /* added to the residual stream, and normed */
-    double activate, rope;
+    double silu, gelu, rope;
     double angle; /* sine and cosine of one */
 } fit_rates;
 
