@@ -42,6 +42,8 @@ typedef struct job {
     bool fresh, json;
     bool until_decided;
     int64_t limit, timeout_s, threads, parallel;
+    int64_t context;
+    const char *kv;
     uint64_t mem;
     double max_cost, max_time_s, alpha;
     task *tasks[TASKS_MAX];
@@ -300,6 +302,8 @@ int cmd_measure(int argc, char **argv)
         { "limit", 'n', OPTION_INT, &j.limit, "N", "only the first N cases" },
         { "timeout", 0, OPTION_INT, &j.timeout_s, "SECONDS", "give a case up after so long (default 120)" },
         { "threads", 't', OPTION_INT, &j.threads, "N", "compute threads of a local model" },
+        { "ctx", 'c', OPTION_INT, &j.context, "N", "its most tokens of a conversation (default: the config's)" },
+        { "kv", 0, OPTION_TEXT, &j.kv, "TYPE", "its keys and values: f16, q8 or f32 (default: the config's)" },
         { "parallel", 0, OPTION_INT, &j.parallel, "N", "cases at once of each provider (default 4)" },
         { "mem", 0, OPTION_BYTES, &j.mem, "SIZE", "take no more memory than this (default: what is free)" },
         { "until-decided", 0, OPTION_FLAG, &j.until_decided, NULL, "stop as soon as the question is decided" },
@@ -318,6 +322,9 @@ int cmd_measure(int argc, char **argv)
         j.alpha >= 1)
         return usage_error("measure", "--parallel is 1 to %d, --alpha below 1, and a limit is above 0",
                            CONFIG_PARALLEL_MAX);
+    engine_kv kv;
+    if (j.context < 0 || j.context > INT32_MAX || (j.kv && !engine_kv_named(j.kv, &kv)))
+        return usage_error("measure", "--ctx is a whole number, --kv is f16, q8 or f32");
     struct sigaction interrupt = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND }; /* the second one ends it */
     sigaction(SIGINT, &interrupt, NULL);
     j.results = js_array();
@@ -326,6 +333,8 @@ int cmd_measure(int argc, char **argv)
         code = report("measure", &err);
     } else {
         j.cfg->n_threads = (int)j.threads;
+        j.cfg->context = j.context ? (uint32_t)j.context : j.cfg->context;
+        j.cfg->kv = j.kv ? j.kv : j.cfg->kv;
         (void)budget_of_parent(j.cfg, j.mem);
         code = load_tasks(&j, argv + 1, n_words);
         if (code == EXIT_OK)

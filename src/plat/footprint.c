@@ -51,7 +51,13 @@ uint64_t footprint_slack(uint64_t mem_bytes)
     return part < SLACK_LEAST ? SLACK_LEAST : part < SLACK_MOST ? part : SLACK_MOST;
 }
 
-#if defined(__linux__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INSTRUMENTED 1 /* a sanitizer takes memory of its own, and ends the program when it gets none */
+#else
+#define INSTRUMENTED 0
+#endif
+
+#if defined(__linux__) && !INSTRUMENTED
 
 /* What RLIMIT_DATA counts: private memory that may be written, touched or not (VmData). */
 static bool data_now(int pid, uint64_t *out)

@@ -12,7 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.served import BUILD, CACHE, MODEL, Served, need  # noqa: E402
+from lib.served import BUILD, CACHE, MODEL, TINY, Served, need  # noqa: E402
 
 need(CACHE / f"{MODEL}.gguf")
 LARGE = CACHE / "gemma-3-270m-q4_k_m.gguf"
@@ -137,7 +137,7 @@ def models_share_the_memory(s, pool):
     assert text_of(call(s, asked(1, model="b")))
     for f in busy:
         assert f.result()[0] == 200
-    if LARGE.exists():
+    if LARGE.exists() and not TINY:  # of a tiny one most is vocabulary, of which gemma has five times as much
         assert call(s, long_answer(1, model="large", max_tokens=3), "/v1/completions")[0] == 200
         assert [m["name"] for m in loaded(s)] == ["large:latest"], loaded(s)
 
@@ -218,6 +218,7 @@ def asked_from_a_terminal(s, pool):
 
 check("parallel: 8\n", [streams_are_their_own, leaving_ends_the_work, a_death_is_told, a_hostile_file_is_refused])
 one = check("parallel: 1\nqueue: 2\n", [turns])
-check(f"parallel: 1\nmem: {int(2.2 * one)}\n", [models_share_the_memory])
+SERVER = 14 << 20  # of `mem` the server's own, beside a sixteenth for bodies (docs/MEMORY.md)
+check(f"parallel: 1\nmem: {int((2.2 * one + SERVER) * 16 / 15)}\n", [models_share_the_memory])
 check(f"parallel: 1\nmem: {one // 2}\n", [what_never_fits])
 check("parallel: 1\n", [asked_from_a_terminal])

@@ -26,7 +26,7 @@ THREADS = 2
 WORDS = "one two three four five six seven eight nine ten".split()
 SPARE = 40  # positions that are left free: what a tokenizer and a model add
 # The larger of a share of the peak and so many bytes; and never less than the peak.
-SHARE, BYTES = 0.02, (16 if FULL else 12) * MIB
+SHARE, BYTES = 0.02, 16 * MIB
 
 # model: a file, or shape and whose vocabulary; contexts, KV types, answers at once
 SHORT = [("keys", SMOLLM2, 1024, "f16", 1), ("keys", SMOLLM2, 1024, "q8", 1), ("keys", SMOLLM2, 1024, "f32", 1),

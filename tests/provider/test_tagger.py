@@ -107,7 +107,7 @@ def served():
         assert ask(s, NAME)[0] == 403
 
     # its memory is part of the budget
-    with Served(config, args=["--mem", "60MiB"]) as s:
+    with Served(config, args=["--mem", "90MiB"]) as s:
         code, _, text = s.ask("/v1/chat/completions", {"model": "SmolLM2-135M-Instruct.Q4_1", "max_tokens": 1,
                                                        "messages": [{"role": "user", "content": "hi"}]})
         assert code == 400 and "MiB" in text, (code, text)
