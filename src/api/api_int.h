@@ -12,6 +12,7 @@
 #include "privacy/conversations.h"
 #include "provider/provider.h"
 #include "route/route.h"
+#include "store/store.h"
 #include "task/task.h"
 
 /* ---- faults: how a request that cannot be answered is told so (reply.c) ---- */
@@ -109,8 +110,11 @@ bool api_take(api *a, const char *spec, const char *who, unsigned priority, cons
               api_fault *f);
 /* Every take has its give; accepts a lease that was not given. */
 void api_give(api *a, api_lease *l);
-/* Closes the local models of this file name that are open, when their answers are over; no new ones begin there.
- * *n: how many there are. False: one of them is answering (with `wait` false: it stays as it is). */
+/* The models that clients are shown: the models directory, with `found_models` also those of other programs that can
+ * be run. Free with store_free. */
+status api_models(const api *a, store_model **out, size_t *n, error *err) MUST_CHECK;
+/* Closes the local models of this name (store_label) that are open, when their answers are over; no new ones begin
+ * there. *n: how many there are. False: one of them is answering (with `wait` false: it stays as it is). */
 bool api_close_model(api *a, const char *file, bool wait, unsigned *n);
 /* How long the provider that this spec means stays open without work: seconds, negative: for ever. Only from now on:
  * the next request without a wish of its own returns to the default. */

@@ -5,10 +5,9 @@
 #include "base/buf.h"
 #include "plat/paths.h"
 #include "provider/provider.h"
-#include "store/store.h"
 #include "task/grade.h"
 
-enum { WATCH_BYTES_MAX = 4 << 20, PATH_BYTES_MAX = 16 << 10, PARTS_MAX = 1000 };
+enum { WATCH_BYTES_MAX = 4 << 20, PATH_BYTES_MAX = 16 << 10 };
 
 /* ---- the ledger ---- */
 
@@ -98,47 +97,20 @@ static status add(void *user, const char *path, error *err)
     return file_watch_add(user, path, err);
 }
 
-/* A model's file in all its parts; of a name that leads nowhere, the place where it may come to lie. */
-static status add_model(file_watch *w, const char *name, const config *c, error *err)
-{
-    char *path = NULL, part[PATH_BYTES_MAX];
-    provider_place place;
-    if (provider_place_of(name, c, &place, NULL) != OK || place != PLACE_LOCAL)
-        return OK; /* an address and a name, which the config holds */
-    status s = provider_key(name, c, &path, NULL);
-    if (s == E_NOMEM)
-        return fail(err, s, "no memory to watch a model");
-    if (s)
-        return add(w, name, err);
-    s = add(w, path, err);
-    for (unsigned i = 1; !s && i < PARTS_MAX && store_part(path, i, part, sizeof part, NULL) == OK; i++)
-        s = add(w, part, err);
-    mem_free(path);
-    return s;
-}
-
-/* A name may mean another file when one comes or goes. */
-static status add_models_folder(file_watch *w, error *err)
-{
-    char *folder = NULL;
-    status s = path_of(&folder, PATH_DATA, "models", NULL) == OK ? add(w, folder, err) : OK;
-    mem_free(folder);
-    return s;
-}
-
+/* A model's file in all its parts, and the folders in which its name was looked for: a name may mean another file when
+ * one comes or goes. Of servers nothing: an address and a name, which the config holds. */
 status file_watch_model(file_watch *w, const char *spec, const config *c, error *err)
 {
-    status s = add_models_folder(w, err);
-    return s ? s : add_model(w, spec, c, err);
+    return provider_watch(spec, c, add, w, err);
 }
 
 static status add_models(file_watch *w, const task *t, const config *c, error *err)
 {
     const grade_model *list = NULL;
     size_t n = grade_models(t, &list);
-    status s = n ? add_models_folder(w, err) : OK;
+    status s = OK;
     for (size_t i = 0; !s && i < n; i++)
-        s = add_model(w, list[i].name, c, err);
+        s = file_watch_model(w, list[i].name, c, err);
     return s;
 }
 

@@ -3,20 +3,18 @@
 
 #include "api/ollama_int.h"
 #include "api/visit.h"
-#include "base/mem.h"
 #include "store/store.h"
 
 /* Nothing is asked, and the model is not to stay: what is open of it is closed, when its answers are over. */
 static bool unload(api *ap, ollama_answer *a, const ollama_call *c)
 {
-    char *path = NULL;
+    store_model m = { 0 };
     unsigned n;
     error e = { 0 };
-    if (store_find(&path, c->model, &e))
+    if (store_look(&m, c->model, &e))
         return api_refuse_status(&a->fault, "model", &e);
-    const char *slash = strrchr(path, '/');
-    (void)api_close_model(ap, slash ? slash + 1 : path, true, &n);
-    mem_free(path);
+    (void)api_close_model(ap, store_label(&m), true, &n);
+    store_model_clear(&m);
     ollama_reply_loaded(a, "unload");
     return true;
 }

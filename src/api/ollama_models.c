@@ -1,5 +1,6 @@
 /* ollama_models.c: GET /api/tags and DELETE /api/delete: the files of the models directory. What stands in a file is
  * not looked at in this process, so that /api/tags knows sizes, dates and digests; /api/show knows the rest. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,13 +22,26 @@ static js *unknown_details(void)
     return o;
 }
 
+/* Of a model in one file that another program keeps under its digest: it need not be read to be listed. */
+static bool known_digest(const store_model *m, char sum[65])
+{
+    const store_note none = { 0 };
+    store_expected known;
+    char second[PATH_MAX];
+    if (m->place == STORE_MODELS || store_part(m->path, 1, second, sizeof second, NULL) == OK ||
+        store_expect(&known, m, &none, 0, NULL) != OK || !known.sha256[0])
+        return false;
+    memcpy(sum, known.sha256, sizeof known.sha256);
+    return true;
+}
+
 /* A file that cannot be read has no digest: it is listed all the same. */
 static js *file_js(const store_model *m)
 {
     char name[ROUTE_NAME_BYTES + 16], when[CLOCK_TEXT], sum[65] = "";
     error e = { 0 };
-    snprintf(name, sizeof name, "%.*s:latest", ROUTE_NAME_BYTES, m->name);
-    if (store_digest_file(m->path, sum, &e))
+    snprintf(name, sizeof name, "%.*s%s", ROUTE_NAME_BYTES, m->name, m->place == STORE_OLLAMA ? "" : ":latest");
+    if (!known_digest(m, sum) && store_digest_file(m->path, sum, &e))
         log_line(LOG_LEVEL_WARN, "/api/tags: no digest: %s", e.text);
     js *o = js_object();
     js_set(o, "name", js_new_string(name));
@@ -44,8 +58,7 @@ void api_ollama_tags(api *a, http_request *r)
     store_model *files = NULL;
     size_t n = 0;
     error e = { 0 };
-    (void)a;
-    if (store_list(&files, &n, &e)) {
+    if (api_models(a, &files, &n, &e)) {
         api_fault f;
         api_refuse_status(&f, "", &e);
         api_reply_fault_as(r, &f, api_ollama_fault_js(&f));
@@ -61,12 +74,6 @@ void api_ollama_tags(api *a, http_request *r)
 
 /* ---- deleting ---- */
 
-static const char *file_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* Only a whole name of the models directory: what begins so, or stands elsewhere, is not meant. */
 static bool delete_named(api *a, const char *name, api_fault *f)
 {
@@ -79,7 +86,7 @@ static bool delete_named(api *a, const char *name, api_fault *f)
     while (i < n && strcmp(files[i].name, name) != 0)
         i++;
     bool ok = i < n || api_refuse(f, FAULT_NOTFOUND, "model", "model '%s' not found", name);
-    if (ok && !api_close_model(a, file_of(files[i].path), false, &n_open)) {
+    if (ok && !api_close_model(a, store_label(&files[i]), false, &n_open)) {
         ok = api_refuse(f, FAULT_DENIED, "model", "model '%s' is answering: it cannot be deleted now", name);
         f->http = 409;
     }

@@ -93,13 +93,13 @@ static void describe(void *user, const provider_info *info)
         js_set(o, "template", js_new_string(info->chat_template));
 }
 
-static void set_date(js *o, const char *model)
+static void set_date(const api *a, js *o, const char *model)
 {
     store_model *files = NULL;
     size_t n = 0;
     char when[CLOCK_TEXT];
     error e = { 0 };
-    if (store_list(&files, &n, &e))
+    if (api_models(a, &files, &n, &e))
         return;
     for (size_t i = 0; i < n; i++)
         if (strcmp(files[i].name, model) == 0)
@@ -117,7 +117,7 @@ void api_ollama_show(api *a, http_request *r)
     api_fault f;
     if (api_read_body(http_body(r), fields, ARRAY_LEN(fields), &body, &f) &&
         ollama_read_model(body, &said, model, &f) && ollama_open(a, r, model, NULL, describe, o, &f)) {
-        set_date(o, model);
+        set_date(a, o, model);
         api_reply_js(r, 200, o);
     } else {
         api_reply_fault_as(r, &f, api_ollama_fault_js(&f));

@@ -19,11 +19,26 @@ static void add(js *list, const char *only, const char *id, const char *owner, i
     js_push(list, o);
 }
 
-static status add_files(js *list, const char *only, error *err)
+status api_models(const api *a, store_model **out, size_t *n, error *err)
+{
+    if (!a->options.config->found_models)
+        return store_list(out, n, err);
+    status s = store_list_places(out, n, NULL, NULL, err);
+    for (size_t i = 0; !s && i < *n;)
+        if ((*out)[i].unusable) { /* the order stays */
+            store_model_clear(&(*out)[i]);
+            memmove(*out + i, *out + i + 1, (--*n - i) * sizeof **out);
+        } else {
+            i++;
+        }
+    return s;
+}
+
+static status add_files(const api *a, js *list, const char *only, error *err)
 {
     store_model *files = NULL;
     size_t n = 0;
-    status s = store_list(&files, &n, err);
+    status s = api_models(a, &files, &n, err);
     for (size_t i = 0; !s && i < n; i++)
         add(list, only, files[i].name, "local", files[i].modified_s);
     store_free(files, n);
@@ -50,7 +65,7 @@ static status list_models(const api *a, js *list, const char *only, error *err)
         add(list, only, a->options.model, "local", 0);
     for (size_t i = 0; i < c->n_providers; i++)
         add(list, only, c->providers[i].name, provider_place_name(c->providers[i].place), 0);
-    status s = add_files(list, only, err);
+    status s = add_files(a, list, only, err);
     return s ? s : add_tasks(a, list, only, err);
 }
 

@@ -27,6 +27,7 @@ int cmd_embed(int argc, char **argv);
 int cmd_fit(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_ledger(int argc, char **argv);
+int cmd_list(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
@@ -36,6 +37,7 @@ int cmd_purge(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_reassess(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_route_explain(int argc, char **argv); /* argv[0] is "explain" */
 int cmd_ps(int argc, char **argv);
@@ -45,6 +47,7 @@ int cmd_show(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_task(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 
 /* ---- options: a table a command ---- */
 typedef enum option_kind {

@@ -9,14 +9,14 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/load.h"
-#include "gguf/gguf.h"
+#include "cli/model_facts.h"
 #include "quant/quant.h"
-#include "store/store.h"
 
 static const usage page = {
     "hearth show [OPTION]... MODEL",
-    "Prints what the file says: architecture, shape, vocabulary, types by bytes; with --keys every key, with\n"
-    "--tensors every tensor, with --template the chat template; with --check every row is read and verified.\n\n"
+    "Prints what the file says: architecture, shape, vocabulary, types by bytes; where it lies, where it was pulled\n"
+    "from and which digest it must have. With --keys every key, with --tensors every tensor, with --template the chat\n"
+    "template; with --check every row is read and verified.\n\n"
     "example:\n"
     "  hearth show SmolLM2-135M-Instruct.Q4_1 --tensors\n",
 };
@@ -25,7 +25,7 @@ typedef struct show_options {
     bool keys, tensors, template_text, check, digest, json;
 } show_options;
 
-enum { TEXT_MAX = 1 << 20, ARRAY_SHOWN = 8 };
+enum { TEXT_MAX = 1 << 20, ARRAY_SHOWN = 8, SHOW_PATH = 4096 };
 
 /* A string from the file on one line: control characters as escapes. */
 static void add_text(buf *out, span s, size_t most)
@@ -128,6 +128,36 @@ static void print_shape(const gguf *g)
     buf_clear(&line);
 }
 
+static void print_said(const char *name, const char *value)
+{
+    if (!value || !value[0])
+        return;
+    printf("%-14s", name);
+    cli_print_text(value, "              ");
+    printf("\n");
+}
+
+/* What is known besides the file: by its place and by its note. */
+static void print_origin(const store_model *m, const store_note *n)
+{
+    const struct {
+        const char *name, *value;
+    } lines[] = { { "source", n->source },   { "url", n->url },       { "revision", n->revision },
+                  { "licence", n->licence }, { "pulled", n->pulled } };
+    char path[SHOW_PATH];
+    store_expected e;
+    if (m->place != STORE_PATH) {
+        printf("%-14s%s, as ", "place", store_place_title(m->place));
+        cli_print_text(m->name, "");
+        printf("\n");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        print_said(lines[i].name, lines[i].value);
+    for (unsigned i = 0; store_part(m->path, i, path, sizeof path, NULL) == OK && i < GGUF_MAX_FILES; i++)
+        if (store_expect(&e, m, n, i, NULL) == OK && e.sha256[0])
+            printf("%-14s%s (%s says so; hearth verify reads the file)\n", i ? "" : "digest", e.sha256, e.from);
+}
+
 /* Bytes and tensors by type, in the order of the type ids. */
 static void print_types(const gguf *g)
 {
@@ -207,10 +237,14 @@ static js *tensor_js(const gguf_tensor *t)
     return o;
 }
 
-static int print_json(const gguf *g, const char *path, const char *sha256)
+static int print_json(const gguf *g, const store_model *m, const store_note *n, const char *sha256)
 {
     js *o = js_object(), *keys = js_object(), *tensors = js_array();
-    js_set(o, "path", js_new_string(path));
+    js_set(o, "name", js_new_string(m->name));
+    js_set(o, "place", js_new_string(store_place_name(m->place)));
+    js_set(o, "path", js_new_string(m->path));
+    js_set(o, "note", n->tree ? js_copy(n->tree) : js_null());
+    js_set(o, "digests", model_facts_digests(m, n));
     js_set(o, "version", js_new_int(gguf_version(g)));
     if (sha256)
         js_set(o, "sha256", js_new_string(sha256));
@@ -238,38 +272,51 @@ static status check_rows(const gguf *g, error *err)
     return s;
 }
 
-static status show(const char *path, const show_options *o, int *code, error *err)
+static void print_text(const gguf *g, const store_model *m, const store_note *n, const show_options *o,
+                       const char *sha256)
+{
+    print_summary(g, m->path);
+    print_origin(m, n);
+    print_shape(g);
+    print_types(g);
+    if (o->digest)
+        printf("%-14s%s\n", "sha-256", sha256);
+    if (o->check)
+        printf("%-14s%s\n", "rows", "every scale and value is finite");
+    if (o->keys)
+        print_keys(g);
+    if (o->tensors)
+        print_tensors(g);
+}
+
+static status show(const store_model *m, const show_options *o, int *code, error *err)
 {
     gguf *g = NULL;
     char sha256[DIGEST_HEX];
-    status s = gguf_open(&g, path, err);
+    store_note note = { 0 };
+    error e = { 0 };
+    status s = gguf_open(&g, m->path, err);
+    if (!s && store_note_read(&note, m, &e)) /* a note that cannot be read says nothing of the model */
+        fprintf(stderr, "hearth show: %s\n", e.text);
     if (!s && o->check)
         s = check_rows(g, err);
     if (!s && o->digest)
-        s = digest_file(path, sha256, err);
+        s = digest_file(m->path, sha256, err);
     if (s) {
+        store_note_clear(&note);
         gguf_close(&g);
         return s;
     }
     if (o->json) {
-        *code = print_json(g, path, o->digest ? sha256 : NULL);
+        *code = print_json(g, m, &note, o->digest ? sha256 : NULL);
     } else if (o->template_text) {
         span text = { "", 0 };
         s = gguf_str(g, "tokenizer.chat_template", &text, err);
         printf("%.*s%s", (int)text.n, text.p, text.n ? "\n" : "");
     } else {
-        print_summary(g, path);
-        print_shape(g);
-        print_types(g);
-        if (o->digest)
-            printf("%-14s%s\n", "sha-256", sha256);
-        if (o->check)
-            printf("%-14s%s\n", "rows", "every scale and value is finite");
-        if (o->keys)
-            print_keys(g);
-        if (o->tensors)
-            print_tensors(g);
+        print_text(g, m, &note, o, sha256);
     }
+    store_note_clear(&note);
     gguf_close(&g);
     return s;
 }
@@ -291,12 +338,12 @@ int cmd_show(int argc, char **argv)
         return code;
     if (n_words != 1)
         return usage_error("show", "exactly one MODEL is needed");
-    char *path = NULL;
+    store_model m = { 0 };
     error e = { 0 };
     load_offline();
-    status s = store_find(&path, argv[1], &e);
+    status s = store_look(&m, argv[1], &e);
     if (!s)
-        s = show(path, &o, &code, &e);
-    mem_free(path);
+        s = show(&m, &o, &code, &e);
+    store_model_clear(&m);
     return s ? report("show", &e) : code;
 }

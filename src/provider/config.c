@@ -138,7 +138,8 @@ static status read_root(config_reader *r, const yaml *root, const char *path)
 {
     static const char *const known[] = { "version", "listen",   "tls",   "plaintext",  "origins",       "limits", "mem",
                                          "kv",      "parallel", "queue", "keep_alive", "default_class", "keys",
-                                         "providers", "snapshots", "machine", "privacy", "recognise", "unknown" };
+                                         "providers", "snapshots", "machine", "privacy", "recognise", "unknown",
+                                         "found_models" };
     const yaml *node;
     int64_t version = 0;
     if (root->kind != YAML_MAP)

@@ -19,6 +19,7 @@
  *        concurrency: 4, budget: {usd_per_day: 2}}
  *        # task: NAME — requests of this key that name no model that is there are of this task
  *   recognise: {other_names: true, embedding: all-MiniLM-L6-v2, foreign: 0.05}   # tasks of requests that name none
+ *   found_models: true        # /v1/models and /api/tags list models of other programs too (store/store.h)
  *   unknown: local            # who answers what is of no task: local, refuse or a provider. docs/ROUTING.md
  *   providers:
  *     - {name: cloud, kind: openai, url: "https://api.openai.com/v1", model: gpt-4o-mini, key_env: OPENAI_API_KEY,
@@ -145,6 +146,7 @@ typedef struct config {
     uint16_t listen_port;
     const char *tls_cert, *tls_key; /* files; both or neither */
     bool plaintext;
+    bool found_models;       /* models of other programs' places are listed to clients */
     const char **origins;
     size_t n_origins;
     config_limits limits;

@@ -214,6 +214,8 @@ status config_serve(config_reader *r, const yaml *root)
         s = read_tls(r, yaml_get(root, "tls"));
     if (!s && node)
         s = yaml_bool(r->f, node, &r->c->plaintext, r->err);
+    if (!s && yaml_get(root, "found_models"))
+        s = yaml_bool(r->f, yaml_get(root, "found_models"), &r->c->found_models, r->err);
     if (!s)
         s = read_origins(r, root);
     if (!s)

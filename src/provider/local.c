@@ -336,7 +336,7 @@ static status start_within(provider *p, const config *cfg, error *err)
 
 status local_open(provider *p, const char *model, const config *cfg, error *err)
 {
-    char *path = NULL;
+    store_model file = { 0 };
     local *l = mem_zero(sizeof *l);
     if (!l)
         return fail(err, E_NOMEM, "no memory for a provider");
@@ -347,11 +347,11 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
         l->servers = l->servers || config_is_server(&cfg->providers[i]);
     p->own = l;
     p->ops = &ops;
-    status s = store_find(&path, model, err);
+    status s = store_look(&file, model, err);
     if (!s)
-        s = open_files(l, path, err);
+        s = open_files(l, file.path, err);
     if (!s) {
-        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        const char *name = store_label(&file);
         p->info.model = provider_keep(p, name);
         l->settings = settings_of(name, cfg);
         if (!p->info.model || !l->settings)
@@ -359,6 +359,6 @@ status local_open(provider *p, const char *model, const config *cfg, error *err)
     }
     if (!s)
         s = start_within(p, cfg, err);
-    mem_free(path);
+    store_model_clear(&file);
     return s;
 }

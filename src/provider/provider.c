@@ -12,7 +12,6 @@
 #include "plat/clock.h"
 #include "provider/provider_int.h"
 #include "provider/url.h"
-#include "store/store.h"
 
 enum { PROVIDER_ARENA = 1 << 20, ANSWER_BYTES_MAX = 16 << 20 };
 
@@ -139,7 +138,7 @@ static status target_find(target *t, const char *spec, const config *cfg, error 
         target_row(t, row);
         return OK;
     }
-    if (!colon || !looks_like_kind(spec, colon))
+    if (!colon || !looks_like_kind(spec, colon) || store_is_place(spec))
         return OK;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strlen(kinds[i]) == (size_t)(colon - spec) && strncmp(spec, kinds[i], (size_t)(colon - spec)) == 0) {
@@ -150,6 +149,8 @@ static status target_find(target *t, const char *spec, const config *cfg, error 
                 config_set_price(cfg, &t->made);
             return s;
         }
+    if (!strpbrk(colon, "/#"))
+        return OK; /* a model as Ollama names them: mistral:7b */
     return fail(err, E_FORMAT, "provider '%.200s': the kinds are local:MODEL, openai:URL#MODEL, "
                 "anthropic:URL#MODEL and replay:FILE", spec);
 }
@@ -198,6 +199,15 @@ status provider_key(const char *spec, const config *cfg, char **out, error *err)
         s = *out ? OK : fail(err, E_NOMEM, "no memory for a name");
     }
     return s;
+}
+
+status provider_watch(const char *spec, const config *cfg, store_seen_fn *fn, void *user, error *err)
+{
+    target t;
+    status s = target_find(&t, spec, cfg, NULL);
+    if (s || t.kind != PROVIDER_LOCAL)
+        return s == E_NOMEM ? fail(err, s, "no memory to watch a model") : OK;
+    return store_watch(t.what, fn, user, err);
 }
 
 bool provider_weights(const char *spec, const config *cfg, char out[65])

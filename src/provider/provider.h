@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "provider/config.h"
 #include "provider/request.h"
+#include "store/store.h"
 
 typedef struct provider provider;
 
@@ -66,6 +67,8 @@ status provider_kind_of(const char *spec, const config *cfg, provider_kind *out,
 /* What two SPECs have in common that mean the same weights or server: free with mem_free. E_NOTFOUND as provider_open
  * would say it, and E_FORMAT. */
 status provider_key(const char *spec, const config *cfg, char **out, error *err) MUST_CHECK;
+/* Names every file and folder that decides which weights a local SPEC means now (store/store.h); of others none. */
+status provider_watch(const char *spec, const config *cfg, store_seen_fn *fn, void *user, error *err) MUST_CHECK;
 /* SHA-256 (hex) of the weights that the SPEC means today, "" when they are not there. False: it is asked through a URL
  * or is a recording, or they cannot be read: nobody can know. */
 bool provider_weights(const char *spec, const config *cfg, char out[65]);

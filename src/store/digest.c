@@ -17,7 +17,7 @@
 #include "gguf/gguf.h"
 #include "plat/msg.h"
 #include "plat/paths.h"
-#include "store/store.h"
+#include "store/store_int.h"
 
 enum { CACHE_BYTES_MAX = 1 << 20, LINE_MAX_BYTES = 200, STEP = 1 << 20 };
 
@@ -75,7 +75,8 @@ static void remember(const char *cache, const char *key, const char *hex)
     close(fd);
 }
 
-static status digest_fd(int fd, char out[DIGEST_HEX], error *err)
+status store_digest_fd(int fd, const char *name, const store_check *c, uint64_t *done, uint64_t total, char out[65],
+                       error *err)
 {
     uint8_t sum[DIGEST_BYTES];
     digest *d = digest_open();
@@ -87,11 +88,14 @@ static status digest_fd(int fd, char out[DIGEST_HEX], error *err)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            s = fail(err, E_IO, "reading the model: %s", strerror(errno));
+            s = fail(err, E_IO, "reading %s: %s", name, strerror(errno));
         if (n <= 0)
             break;
         digest_add(d, step, (size_t)n);
         at += n;
+        *done += (uint64_t)n;
+        if (c && c->progress && c->progress(c->user, *done, total))
+            s = fail(err, E_CANCELLED, "stopped while reading %s", name);
     }
     if (d)
         digest_close(&d, sum);
@@ -110,7 +114,8 @@ static status digest_one(int fd, const char *cache, char out[DIGEST_HEX], error 
     key_of(&before, key);
     if (cache && remembered(cache, key, out))
         return OK;
-    status s = digest_fd(fd, hex, err);
+    uint64_t done = 0;
+    status s = store_digest_fd(fd, "the model", NULL, &done, 0, hex, err);
     if (s)
         return s;
     if (fstat(fd, &after) == 0) {

@@ -41,7 +41,7 @@ static void whole(void **state)
     config *c = NULL;
     assert_ok(parse(&c,
                     "version: 1\nlisten: \"[::1]:8080\"\nmem: 6GiB\nkv: q8\ndefault_class: internal\n"
-                    "snapshots: {bytes: 2GiB}\n"
+                    "snapshots: {bytes: 2GiB}\nfound_models: true\n"
                     "keys:\n  - {name: laptop, key_file: /etc/k}\n"
                     "  - {name: ci, key_env: CI_KEY, default_class: public}\n"
                     "providers:\n"
@@ -59,6 +59,7 @@ static void whole(void **state)
     assert_int_equal(c->keys[0].default_class, PRIVACY_INTERNAL);
     assert_int_equal(c->keys[1].default_class, PRIVACY_PUBLIC);
     assert_int_equal(c->n_providers, 4);
+    assert_true(c->found_models);
     assert_int_equal(config_find(c, "cloud")->place, PLACE_REMOTE);
     assert_true(config_find(c, "cloud")->price_output == 0.6);
     assert_int_equal(config_find(c, "rack")->place, PLACE_ON_PREMISES);
@@ -79,6 +80,7 @@ static void whole(void **state)
     assert_int_equal(c->listen_port, 5150);
     assert_string_equal(c->kv, "f16");
     assert_true(c->snapshot_bytes == 0);
+    assert_false(c->found_models);
     assert_int_equal(c->default_class, PRIVACY_PRIVATE);
     config_close(&c);
 }
