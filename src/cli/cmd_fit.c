@@ -229,9 +229,9 @@ static status open_call(fit_call *c, char **words, size_t n, error *err)
     c->options.slices = c->parallel > 1;
     c->all_fit = true;
     c->models = c->json ? js_array() : NULL;
-    status st = fit_past_read(&c->past, err);
-    if (!st)
-        st = catalogue_open(&c->known, err);
+    if (fit_past_read(&c->past, err)) /* a ledger that cannot be read hides nothing but itself */
+        fprintf(stderr, "hearth fit: %s\n", err->text);
+    status st = catalogue_open(&c->known, err);
     if (!st)
         st = open_ask(c, words, n, err);
     load_offline();

@@ -131,11 +131,14 @@ static status collect_present(fit_rows *t, const fit_rows_options *o, error *err
 {
     store_model *files = NULL;
     size_t n = 0;
-    status st = store_list(&files, &n, err);
+    status st = store_list_places(&files, &n, NULL, NULL, err);
     for (size_t i = 0; !st && i < n; i++) {
         fit_subject s = { 0 };
         error why = { 0 };
+        if (files[i].unusable)
+            continue;
         status one = fit_subject_file(&s, files[i].path, &why);
+        snprintf(s.name, sizeof s.name, "%s", files[i].name); /* blobs of other programs' stores have none */
         if (!one)
             one = add(t, &s, o, &why);
         t->n_models += !one;

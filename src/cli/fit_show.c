@@ -49,6 +49,38 @@ void fit_show_machine(const fit_machine *m, const fit_past *past)
     printf("past error  %s\n", fit_past_text(past, text, sizeof text));
 }
 
+/* ---- long texts ---- */
+
+/* Where the next line of at most `width` ends: at its last blank, at its end, or behind a word that is longer. */
+static size_t line_end(const char *text, size_t width)
+{
+    size_t end = strcspn(text, "\n"), at = end;
+    while (at > width) {
+        size_t before = at;
+        while (at > 0 && text[at - 1] != ' ')
+            at--;
+        if (at == 0)
+            return before;
+        at--;
+    }
+    return at;
+}
+
+static void fold(const char *text, const char *indent)
+{
+    for (bool first = true; *text; first = false) {
+        size_t n = line_end(text, 79 - strlen(indent));
+        printf("%s%.*s\n", first ? "" : indent, (int)n, text);
+        text += n;
+        text += *text == ' ' || *text == '\n';
+    }
+}
+
+void fit_show_text(const char *text)
+{
+    fold(text, "");
+}
+
 /* ---- a model ---- */
 
 static void show_row(const char *name, uint64_t bytes, const char *what)
@@ -138,8 +170,10 @@ static void show_fits(const fit_page *p)
         printf(", also at all %u positions that it was trained for\n", f->context_train);
     else if (f->fits)
         printf("; the largest context that fits is %u of %u\n", p->largest, f->context_train);
-    else
-        printf("\n  instead    %s\n", p->instead);
+    else {
+        printf("\n  instead    ");
+        fold(p->instead, "             ");
+    }
 }
 
 void fit_show_page(const fit_page *p)
@@ -161,31 +195,6 @@ void fit_show_page(const fit_page *p)
                f->decode_full_per_s, f->prefill_per_s);
     if (p->loss)
         printf("  loss       %s\n             %s\n", fit_loss_long(p->loss, loss), p->loss->page);
-}
-
-/* Where the next line of at most `width` ends: at its last blank, at its end, or behind a word that is longer. */
-static size_t line_end(const char *text, size_t width)
-{
-    size_t end = strcspn(text, "\n"), at = end;
-    while (at > width) {
-        size_t before = at;
-        while (at > 0 && text[at - 1] != ' ')
-            at--;
-        if (at == 0)
-            return before;
-        at--;
-    }
-    return at;
-}
-
-void fit_show_text(const char *text)
-{
-    while (*text) {
-        size_t n = line_end(text, 79);
-        printf("%.*s\n", (int)n, text);
-        text += n;
-        text += *text == ' ' || *text == '\n';
-    }
 }
 
 /* ---- the same as data ---- */

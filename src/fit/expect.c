@@ -171,8 +171,10 @@ static void row_costs(const fit_work *w, const fit_machine *m, double *prepared,
         }
     }
     quantise /= formats ? formats : 1;
-    *prepared = s->n_layers * (2.0 * s->n_embd * (r->norm + quantise) + (q + s->n_ff) * quantise);
-    *shared = s->n_layers * (s->n_ff * r->activate + (q + kv) * r->rope + 2 * kv * r->store[w->kv]) +
+    double norms = s->arch->traits & ARCH_POST_NORM ? 4 : 2, of_heads = s->arch->traits & ARCH_QK_NORM ? r->norm : 0;
+    double activate = s->arch->act == ARCH_SILU ? r->silu : r->gelu;
+    *prepared = s->n_layers * (s->n_embd * (norms * r->norm + 2 * quantise) + (q + s->n_ff) * quantise);
+    *shared = s->n_layers * (s->n_ff * activate + (q + kv) * (r->rope + of_heads) + 2 * kv * r->store[w->kv]) +
               (s->window ? 2 : 1) * s->rope_dim / 2.0 * r->angle;
 }
 

@@ -1,7 +1,7 @@
 /* rates.h: what the kernels do on this machine, measured once and remembered. Owner thread.
  *
  * Every rate is in seconds of one thread while all threads of the pool do the same, so that what they share (the bus,
- * the last cache, the clock) is in the figure. Best of several short windows: a neighbour only makes it worse. */
+ * the last cache, the clock) is in the figure. The median of three windows of two milliseconds. */
 #ifndef FIT_RATES_H
 #define FIT_RATES_H
 
@@ -38,7 +38,7 @@ typedef struct fit_rates {
     /* seconds a value, rows in the second level */
     double quantise[ACT_FORMATS], store[KV_TYPES];
     double norm; /* added to the residual stream, and normed */
-    double activate, rope;
+    double silu, gelu, rope;
     double angle; /* sine and cosine of one */
 } fit_rates;
 

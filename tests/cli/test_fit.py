@@ -143,7 +143,7 @@ def test_why_has_fits_own_figures():
     assert abs(max(seconds) / sum(seconds) - why["decode"]["share"]) < 1e-9
     text = hearth("fit", "qwen3-0.6b:Q5_K_M", "--why").out
     assert "it is the limit" in text and "A smaller quantisation, Q4_K_M" in text
-    assert all(len(line) <= 80 for line in text.splitlines()[11:])
+    assert all(len(line) <= 80 for line in text.splitlines()[11:] if "https://" not in line)
 
 
 # ---- what was measured ----
