@@ -252,6 +252,12 @@ def test_all_parts_in_one_package():
     split = {f"a/s-{i:05}-of-00002.gguf": gguf(30_000, seed=i) for i in (1, 2)}
     hub.package("split", wheel("split", split))
     check(pull("pypi:split"), *((n[2:], d) for n, d in split.items()))
+    fresh()
+    named = [(f"mine{n[3:]}", d) for n, d in split.items()]
+    check(pull("pypi:split", "--name", "mine"), *named)
+    assert pull("pypi:split", "--name", "mine")["files"][1]["found"]
+    # a name that another package's model has is no proof that it is this one
+    refuse("pypi:one", "--name", "mine-00001-of-00002", says="is there already", keep=left(), code=None)
     hub.package("twice", wheel("twice", {"a/x.gguf.part0": b"1", "b/x.gguf.part0": b"2"}))
     fresh()
     refuse("pypi:twice", says="is in it twice")
