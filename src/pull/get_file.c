@@ -111,6 +111,7 @@ static status learn(file *f, const part_id *now, error *err)
     if (!f->p.id.bytes)
         f->p.id.bytes = w->bytes;
     f->known = true;
+    f->p.synced_us = clock_mono_us();
     return f->p.id.bytes ? part_reserve(&f->p, err) : OK;
 }
 
