@@ -36,12 +36,17 @@ struct gguf {
     size_t n_tensors;
     gguf_entry *tensor_index;
     uint64_t data_bytes;
+    void *owned; /* the bytes of the only part, where they are the gguf's own; NULL: they are mapped or borrowed */
 };
 
 /* Parses and checks p->bytes; p->name, bytes, n_bytes and file_bytes are set. On error p holds what gguf_part_clear
  * frees. */
 status gguf_part_parse(gguf_part *p, error *err) MUST_CHECK;
 void gguf_part_clear(gguf_part *p);
+
+/* gguf_parse over bytes that become the gguf's own (mem_alloc), also when it fails. */
+status gguf_parse_owned(gguf **out, void *bytes, size_t n_bytes, uint64_t file_bytes, const char *name, error *err)
+    MUST_CHECK;
 
 /* Sorts n names; E_FORMAT when one occurs twice ("file: what 'name' occurs twice"). *out is freed by the caller. */
 status gguf_index(gguf_entry **out, const void *items, size_t stride, size_t n, const char *file, const char *what,

@@ -262,6 +262,16 @@ status gguf_parse(gguf **out, const void *bytes, size_t n_bytes, uint64_t file_b
     return s;
 }
 
+status gguf_parse_owned(gguf **out, void *bytes, size_t n_bytes, uint64_t file_bytes, const char *name, error *err)
+{
+    status s = gguf_parse(out, bytes, n_bytes, file_bytes, name, err);
+    if (s)
+        mem_free(bytes);
+    else
+        (*out)->owned = bytes;
+    return s;
+}
+
 void gguf_close(gguf **g)
 {
     gguf *old = *g;
@@ -274,6 +284,7 @@ void gguf_close(gguf **g)
     mem_free(old->key_index);
     mem_free(old->tensor_index);
     mem_free(old->tensors);
+    mem_free(old->owned);
     mem_free(old->name);
     mem_free(old);
 }

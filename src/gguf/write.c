@@ -16,8 +16,13 @@
 #include "gguf/gguf_int.h"
 #include "quant/quant.h"
 
-enum { HEADER_MAX = 1 << 30 };
+enum { HEADER_MAX = 1 << 30, BLANKS_MAX = 8 };
 enum state { KEYS, TENSORS, DATA };
+
+/* Zeros that are not in the buffer of keys but belong there, before what is at `at`. */
+typedef struct blank {
+    size_t at, bytes;
+} blank;
 
 struct gguf_writer {
     char *path, *part;
@@ -26,6 +31,8 @@ struct gguf_writer {
     uint32_t alignment;
     uint64_t n_keys, n_tensors;
     buf keys, infos;
+    blank blanks[BLANKS_MAX];
+    size_t n_blanks, blank_bytes;
     uint64_t *sizes;        /* of each tensor, unpadded */
     size_t sizes_room;
     uint64_t offset;        /* where the next declared tensor begins, or ends with DATA: all declared bytes */
@@ -46,22 +53,39 @@ static void broken(gguf_writer *w, status code, const char *format, ...)
     (void)fail_prefix(&w->failure, code, "%s: ", w->path);
 }
 
-status gguf_writer_open(gguf_writer **out, const char *path, error *err)
+static status no_memory(const char *name, error *err)
+{
+    return fail(err, E_NOMEM, "%s: no memory to write it", name);
+}
+
+status gguf_writer_open_header(gguf_writer **out, const char *name, error *err)
 {
     gguf_writer *w = mem_zero(sizeof *w);
-    status s = E_NOMEM;
     if (!w)
-        return fail(err, E_NOMEM, "%s: no memory to write it", path);
+        return no_memory(name, err);
     w->alignment = 32;
     w->keys = (buf)BUF_INIT(HEADER_MAX);
     w->infos = (buf)BUF_INIT(HEADER_MAX);
+    w->path = mem_strdup(name);
+    if (!w->path) {
+        mem_free(w);
+        return no_memory(name, err);
+    }
+    *out = w;
+    return OK;
+}
+
+status gguf_writer_open(gguf_writer **out, const char *path, error *err)
+{
+    gguf_writer *w = NULL;
     size_t part_bytes = strlen(path) + sizeof ".part";
-    w->path = mem_strdup(path);
+    status s = gguf_writer_open_header(&w, path, err);
+    if (s)
+        return s;
     char *part = mem_alloc(part_bytes);
-    if (!w->path || !part) {
-        mem_free(part);
-        (void)fail(err, E_NOMEM, "%s: no memory to write it", path);
-        goto fail;
+    if (!part) {
+        gguf_writer_close(&w);
+        return no_memory(path, err);
     }
     snprintf(part, part_bytes, "%s.part", path);
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -72,14 +96,12 @@ status gguf_writer_open(gguf_writer **out, const char *path, error *err)
         if (fd >= 0)
             close(fd);
         mem_free(part);
-        goto fail;
+        gguf_writer_close(&w);
+        return s;
     }
     w->part = part;
     *out = w;
     return OK;
-fail:
-    gguf_writer_close(&w);
-    return s;
 }
 
 void gguf_writer_close(gguf_writer **writer)
@@ -102,11 +124,16 @@ void gguf_writer_close(gguf_writer **writer)
 
 /* ---- header ------------------------------------------------------------------------------------------------------ */
 
+static void store_little(char *p, uint64_t v, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        p[i] = (char)(unsigned char)(v >> (8 * i));
+}
+
 static void add_little(buf *b, uint64_t v, size_t bytes)
 {
-    unsigned char p[8];
-    for (size_t i = 0; i < 8; i++)
-        p[i] = (unsigned char)(v >> (8 * i));
+    char p[8];
+    store_little(p, v, bytes);
     buf_add(b, p, bytes);
 }
 
@@ -188,6 +215,12 @@ static bool array(gguf_writer *w, const char *name, gguf_type type, uint64_t n)
     return true;
 }
 
+/* Where n elements of `size` bytes go; NULL: there is no room, which the buffer remembers. */
+static char *room(gguf_writer *w, uint64_t n, size_t size)
+{
+    return buf_reserve(&w->keys, n <= HEADER_MAX / size ? (size_t)n * size : SIZE_MAX);
+}
+
 void gguf_writer_array(gguf_writer *w, const char *name, gguf_type type, const void *elements, uint64_t n)
 {
     size_t size = gguf_type_bytes(type);
@@ -198,7 +231,8 @@ void gguf_writer_array(gguf_writer *w, const char *name, gguf_type type, const v
     if (!array(w, name, type, n))
         return;
     const unsigned char *p = elements;
-    for (uint64_t i = 0; i < n; i++, p += size) {
+    char *to = room(w, n, size);
+    for (uint64_t i = 0; to && i < n; i++, p += size, to += size) {
         uint16_t u16;
         uint32_t u32;
         uint64_t u64 = p[0];
@@ -211,8 +245,29 @@ void gguf_writer_array(gguf_writer *w, const char *name, gguf_type type, const v
         } else if (size == 8) {
             memcpy(&u64, p, 8);
         }
-        add_little(&w->keys, u64, size);
+        store_little(to, u64, size);
     }
+    if (to)
+        buf_advance(&w->keys, (size_t)n * size);
+}
+
+void gguf_writer_blank(gguf_writer *w, const char *name, gguf_type type, uint64_t n, uint64_t text_bytes)
+{
+    size_t size = type == GGUF_STR ? 8 : gguf_type_bytes(type);
+    if (size == 0 || w->file || w->n_blanks == BLANKS_MAX || n > HEADER_MAX / size || text_bytes > HEADER_MAX) {
+        broken(w, E_RANGE, "key '%s': a type, a header alone, up to %d blanks of up to 1 GiB are wanted", name,
+               BLANKS_MAX);
+        return;
+    }
+    uint64_t bytes = n * size;
+    if (!array(w, name, type, n))
+        return;
+    if (type == GGUF_STR && n) {
+        add_little(&w->keys, text_bytes, 8);
+        bytes += text_bytes - 8;
+    }
+    w->blanks[w->n_blanks++] = (blank){ w->keys.len, (size_t)bytes };
+    w->blank_bytes += (size_t)bytes;
 }
 
 void gguf_writer_strings(gguf_writer *w, const char *name, const span *texts, uint64_t n)
@@ -285,6 +340,8 @@ void gguf_writer_tensor(gguf_writer *w, const char *name, uint32_t type, int n_d
 
 static void put(gguf_writer *w, const void *bytes, size_t n)
 {
+    if (!w->file)
+        broken(w, E_RANGE, "a header alone was begun: it has no data and no file");
     if (!w->failure.code && n && fwrite(bytes, 1, n, w->file) != n)
         broken(w, E_IO, "cannot be written: %s", strerror(errno));
 }
@@ -298,19 +355,25 @@ static void pad(gguf_writer *w, uint64_t after)
     put(w, zeros, (size_t)n);
 }
 
-static void put_header(gguf_writer *w)
+/* What stands before the keys; checks that those and the tensors' entries are whole. */
+static void begin_header(gguf_writer *w, buf *head)
 {
     w->state = DATA;
     error err;
     if (buf_ok(&w->keys, "the header", &err) || buf_ok(&w->infos, "the header", &err))
         broken(w, err.code, "%s", err.text);
-    buf head = BUF_INIT(64);
-    buf_add(&head, "GGUF", 4);
-    add_little(&head, 3, 4);
-    add_little(&head, w->n_tensors, 8);
-    add_little(&head, w->n_keys, 8);
-    if (buf_ok(&head, "the header", &err))
+    buf_add(head, "GGUF", 4);
+    add_little(head, 3, 4);
+    add_little(head, w->n_tensors, 8);
+    add_little(head, w->n_keys, 8);
+    if (buf_ok(head, "the header", &err))
         broken(w, err.code, "%s", err.text);
+}
+
+static void put_header(gguf_writer *w)
+{
+    buf head = BUF_INIT(64);
+    begin_header(w, &head);
     put(w, head.data, head.len);
     put(w, w->keys.data, w->keys.len);
     put(w, w->infos.data, w->infos.len);
@@ -352,7 +415,7 @@ status gguf_writer_finish(gguf_writer **writer, error *err)
         broken(w, E_RANGE, "the data ends in tensor %zu of %" PRIu64, w->current + 1, w->n_tensors);
     if (!w->failure.code && (fflush(w->file) || fsync(fileno(w->file))))
         broken(w, E_IO, "cannot be written: %s", strerror(errno));
-    int closed = fclose(w->file);
+    int closed = w->file ? fclose(w->file) : 0;
     w->file = NULL;
     if (closed)
         broken(w, E_IO, "cannot be written: %s", strerror(errno));
@@ -365,6 +428,50 @@ status gguf_writer_finish(gguf_writer **writer, error *err)
         mem_free(w->part); /* nothing left to remove */
         w->part = NULL;
     }
+    gguf_writer_close(writer);
+    return s;
+}
+
+/* The parts of a header one after the other in memory that is zero where nothing is copied to: blanks stay unmapped. */
+static char *join_header(const gguf_writer *w, const buf *head, size_t n)
+{
+    char *whole = mem_zero(n ? n : 1), *to = whole;
+    size_t from = 0;
+    if (!whole)
+        return NULL;
+    memcpy(to, head->data, head->len);
+    to += head->len;
+    for (size_t i = 0; i < w->n_blanks; i++) {
+        size_t step = w->blanks[i].at - from;
+        memcpy(to, w->keys.data + from, step);
+        to += step + w->blanks[i].bytes;
+        from += step;
+    }
+    if (w->keys.len > from)
+        memcpy(to, w->keys.data + from, w->keys.len - from);
+    if (w->infos.len)
+        memcpy(to + (w->keys.len - from), w->infos.data, w->infos.len);
+    return whole;
+}
+
+status gguf_writer_header(gguf_writer **writer, gguf **out, error *err)
+{
+    gguf_writer *w = *writer;
+    buf head = BUF_INIT(64);
+    uint64_t file_bytes = 0;
+    if (w->file)
+        broken(w, E_RANGE, "a file is being written, not a header alone");
+    begin_header(w, &head);
+    size_t n = head.len + w->keys.len + w->blank_bytes + w->infos.len;
+    uint64_t padded = w->n_tensors ? (n + w->alignment - 1) & ~(uint64_t)(w->alignment - 1) : n;
+    if (__builtin_add_overflow(padded, w->offset, &file_bytes))
+        broken(w, E_RANGE, "the tensors add up to more than 2^64 bytes");
+    char *whole = w->failure.code ? NULL : join_header(w, &head, n);
+    if (!w->failure.code && !whole)
+        broken(w, E_NOMEM, "no memory for a header of %zu bytes", n);
+    status s = w->failure.code ? fail(err, w->failure.code, "%s", w->failure.text)
+                               : gguf_parse_owned(out, whole, n, file_bytes, w->path, err);
+    buf_clear(&head);
     gguf_writer_close(writer);
     return s;
 }

@@ -135,6 +135,12 @@ static void slot_name(char name[NAME_BYTES], const slot *s, int32_t layer)
         snprintf(name, NAME_BYTES, "%s", s->name);
 }
 
+static bool has_slot(const model_spec *spec, const slot *s)
+{
+    uint32_t traits = spec->arch->traits;
+    return (traits & s->with) == s->with && !(traits & s->without);
+}
+
 static size_t tensor_index(const gguf *g, const gguf_tensor *t)
 {
     return (size_t)(t - gguf_tensor_at(g, 0));
@@ -167,8 +173,7 @@ static status check_type(const bindings *b, const slot *s, const gguf_tensor *t,
 
 static status bind_slot(bindings *b, const slot *s, int32_t layer, error *err)
 {
-    uint32_t traits = b->spec->arch->traits;
-    if ((traits & s->with) != s->with || (traits & s->without))
+    if (!has_slot(b->spec, s))
         return OK;
     char name[NAME_BYTES];
     slot_name(name, s, layer);
@@ -285,6 +290,39 @@ status model_plan(const gguf *g, bool exact, model_spec *spec, model_sizes *size
     spec->act_formats = b.act_formats;
     bindings_clear(&b);
     return OK;
+}
+
+/* ---- without a file ---- */
+
+/* A fused tensor is listed once, by its first part. */
+static status list_slot(const uint64_t dims[N_DIMS], const slot *s, int32_t layer, model_tensor_each *each, void *user,
+                        error *err)
+{
+    char name[NAME_BYTES];
+    if (s->whole != ONE && s->first != ONE)
+        return OK;
+    enum dim rows = s->whole != ONE ? s->whole : s->rows;
+    slot_name(name, s, layer);
+    model_tensor t = { name, s->presence == NEEDED, rows == ONE ? 1 : 2, { dims[s->cols], dims[rows] }, layer };
+    return t.ne[0] && t.ne[1] ? each(user, &t, err) : OK;
+}
+
+status model_list(const gguf *keys, model_tensor_each *each, void *user, error *err)
+{
+    model_spec spec;
+    uint64_t dims[N_DIMS];
+    status s = model_spec_read(&spec, keys, err);
+    if (s)
+        return s;
+    dims_of(dims, keys, &spec);
+    for (size_t i = 0; !s && i < ARRAY_LEN(model_slots); i++)
+        if (has_slot(&spec, &model_slots[i]))
+            s = list_slot(dims, &model_slots[i], -1, each, user, err);
+    for (uint32_t l = 0; l < spec.n_layers; l++)
+        for (size_t i = 0; !s && i < ARRAY_LEN(layer_slots); i++)
+            if (has_slot(&spec, &layer_slots[i]))
+                s = list_slot(dims, &layer_slots[i], (int32_t)l, each, user, err);
+    return s;
 }
 
 /* ---- repacking ---- */

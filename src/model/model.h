@@ -32,6 +32,21 @@ typedef struct model_sizes {
  * with tensor, expected and found shape; E_UNSUPPORTED for a type without a kernel or a tensor that no row knows. */
 status model_plan(const gguf *g, bool exact, model_spec *spec, model_sizes *sizes, error *err) MUST_CHECK;
 
+/* A tensor that a model has, or may have. */
+typedef struct model_tensor {
+    const char *name; /* until the call returns */
+    bool needed;      /* false: files may leave it out */
+    int n_dims;       /* 1 or 2 */
+    uint64_t ne[2];
+    int32_t layer;    /* -1: of no layer */
+} model_tensor;
+typedef status model_tensor_each(void *user, const model_tensor *t, error *err);
+
+/* Calls `each` for every tensor that a model with these keys has a place for, until it fails. Of its tensors the header
+ * needs those that keys do not size: token_embd.weight (the vocabulary), and an encoder's cls.output.weight and
+ * token_types.weight where it has them. */
+status model_list(const gguf *keys, model_tensor_each *each, void *user, error *err) MUST_CHECK;
+
 /* Return true to stop. */
 typedef bool model_progress(void *user, uint64_t done_bytes, uint64_t total_bytes);
 

@@ -14,6 +14,7 @@
 #include "hearth.h"
 #include "plat/machine.h"
 #include "plat/pool.h"
+#include "quant/mix.h"
 #include "quant/quant.h"
 
 enum {
@@ -23,23 +24,16 @@ enum {
 };
 
 /* What general.file_type calls a file mostly of this type (llama.h, LLAMA_FTYPE_MOSTLY_*; K types as their "small"
- * mixtures, the ones without larger types in between), and where rows go that it does not divide. */
+ * mixtures, the ones without larger types in between). */
 static const struct type_row {
     uint32_t type;
     int file_type;
-    uint32_t fallback;
 } type_rows[] = {
-    { QUANT_F32, 0, QUANT_F32 },     { QUANT_F16, 1, QUANT_F16 },     { QUANT_BF16, 32, QUANT_BF16 },
-    { QUANT_Q4_0, 2, QUANT_F16 },    { QUANT_Q4_1, 3, QUANT_F16 },    { QUANT_Q5_0, 8, QUANT_F16 },
-    { QUANT_Q5_1, 9, QUANT_F16 },    { QUANT_Q8_0, 7, QUANT_F16 },    { QUANT_Q2_K, 21, QUANT_Q4_0 },
-    { QUANT_Q3_K, 11, QUANT_Q4_0 },  { QUANT_Q4_K, 14, QUANT_Q5_0 },  { QUANT_Q5_K, 16, QUANT_Q5_1 },
-    { QUANT_Q6_K, 18, QUANT_Q8_0 },  { QUANT_IQ4_NL, 25, QUANT_F16 }, { QUANT_IQ4_XS, 30, QUANT_IQ4_NL },
-    { QUANT_MXFP4, NO_FILE_TYPE, QUANT_F16 },
+    { QUANT_F32, 0 },   { QUANT_F16, 1 },   { QUANT_BF16, 32 },  { QUANT_Q4_0, 2 },
+    { QUANT_Q4_1, 3 },  { QUANT_Q5_0, 8 },  { QUANT_Q5_1, 9 },   { QUANT_Q8_0, 7 },
+    { QUANT_Q2_K, 21 }, { QUANT_Q3_K, 11 }, { QUANT_Q4_K, 14 },  { QUANT_Q5_K, 16 },
+    { QUANT_Q6_K, 18 }, { QUANT_IQ4_NL, 25 }, { QUANT_IQ4_XS, 30 }, { QUANT_MXFP4, NO_FILE_TYPE },
 };
-
-/* Parts of names of matrices that stay as they are: small, and what they decide is not smooth. */
-static const char *const kept_names[] = { "_norm",       "ffn_gate_inp", "position_embd", "token_types",
-                                          "rope_",       "ssm_conv1d",   "shortconv.conv" };
 
 /* Keys that would be wrong in the new file. */
 static const char *const dropped_keys[] = { "general.file_type", "general.quantization_version", "general.alignment",
@@ -97,28 +91,9 @@ status pack_check_type(const char *name, error *err)
 
 /* ---- which type ---- */
 
-static bool holds(span name, const char *part)
-{
-    return memmem(name.p, name.n, part, strlen(part)) != NULL;
-}
-
 static bool is_encoded(const gguf_tensor *t)
 {
-    static const char end[] = ".weight";
-    size_t n = sizeof end - 1;
-    bool matrix = t->n_dims >= 2 && gguf_tensor_rows(t) > 1 && t->name.n >= n;
-    for (size_t i = 0; matrix && i < ARRAY_LEN(kept_names); i++)
-        matrix = !holds(t->name, kept_names[i]);
-    return matrix && memcmp(t->name.p + t->name.n - n, end, n) == 0;
-}
-
-/* The wanted type, or what stands in for it where rows are no whole number of its blocks. */
-static const quant_traits *fitting(const quant_traits *wanted, uint64_t cols)
-{
-    if (cols % wanted->block == 0)
-        return wanted;
-    const quant_traits *t = quant_find(find_row(wanted->id)->fallback);
-    return cols % t->block == 0 ? t : quant_find(QUANT_F16);
+    return quant_role_of(t->name, gguf_tensor_rows(t)) != QUANT_KEPT;
 }
 
 static status plan_tensor(packing *p, size_t i, const quant_traits *wanted, error *err)
@@ -126,7 +101,7 @@ static status plan_tensor(packing *p, size_t i, const quant_traits *wanted, erro
     const gguf_tensor *t = gguf_tensor_at(p->file, i);
     const quant_traits *from = quant_find(t->type);
     uint64_t values = t->ne[0] * gguf_tensor_rows(t);
-    p->types[i] = is_encoded(t) ? fitting(wanted, t->ne[0]) : from;
+    p->types[i] = is_encoded(t) ? quant_find(quant_type_fitting(wanted->id, t->ne[0])) : from;
     p->report.n_fallback += is_encoded(t) && p->types[i] != wanted;
     if (p->types[i] != from) {
         if (!from->decode)

@@ -316,6 +316,106 @@ static void a_full_disk_is_reported(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+static void declare_some(gguf_writer *w, uint32_t n)
+{
+    gguf_writer_str(w, "general.architecture", "x");
+    gguf_writer_strings(w, "words", (const span[]){ { "a", 1 }, { "", 0 } }, 2);
+    for (uint32_t i = 0; i < n; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%u", i);
+        gguf_writer_tensor(w, name, i % 2 ? QUANT_Q4_0 : QUANT_F32, 2, (const uint64_t[]){ 32, i + 1 });
+    }
+}
+
+static void blanks_have_their_size(void)
+{
+    gguf_writer *h = NULL;
+    gguf *g = NULL;
+    const gguf_value *v = NULL;
+    uint32_t after = 0;
+    error e;
+    assert_ok(gguf_writer_open_header(&h, "blank", err));
+    gguf_writer_blank(h, "a", GGUF_STR, 1000, 7000);
+    gguf_writer_blank(h, "b", GGUF_F32, 1000, 0);
+    gguf_writer_u32(h, "c", 7);
+    gguf_writer_blank(h, "d", GGUF_STR, 0, 0);
+    gguf_writer_blank(h, "e", GGUF_STR, 1, 3);
+    declare_some(h, 3);
+    assert_ok(gguf_writer_header(&h, &g, err));
+    assert_ok(gguf_u32(g, "c", &after, err));
+    assert_int_equal(after, 7);
+    assert_ok(gguf_array(g, "a", GGUF_STR, 1000, &v, err));
+    assert_int_equal(v->bytes, 8 * 1000 + 7000);
+    assert_ok(gguf_array(g, "b", GGUF_F32, 1000, &v, err));
+    assert_true(gguf_get_f64(v, 999) == 0);
+    assert_ok(gguf_array(g, "e", GGUF_STR, 1, &v, err));
+    assert_int_equal(v->bytes, 11);
+    assert_non_null(gguf_tensor_find(g, "t2"));
+    gguf_close(&g);
+    assert_ok(gguf_writer_open_header(&h, "blank", err));
+    gguf_writer_blank(h, "a", GGUF_STR, 1ull << 40, 0);
+    expect(gguf_writer_header(&h, &g, &e), E_RANGE, &e, "blank: key 'a'");
+}
+
+/* A header in memory and the one of a written file say the same, the file's length included. */
+static void a_header_alone_is_that_of_the_file(void **state)
+{
+    (void)state;
+    static const char zeros[4096];
+    char path[256];
+    error e;
+    for (uint32_t n = 0; n < 6; n++) {
+        gguf_writer *w = NULL, *h = NULL;
+        gguf *file = NULL, *header = NULL;
+        assert_ok(gguf_writer_open(&w, test_path(path, "whole.gguf"), err));
+        assert_ok(gguf_writer_open_header(&h, "no file", err));
+        declare_some(w, n);
+        declare_some(h, n);
+        for (uint32_t i = 0; i < n; i++)
+            gguf_writer_data(w, zeros, (i + 1) * (i % 2 ? 18 : 128));
+        assert_ok(gguf_writer_finish(&w, err));
+        assert_ok(gguf_open(&file, path, err));
+        assert_ok(gguf_writer_header(&h, &header, err));
+        assert_null(h);
+        assert_int_equal(gguf_file_bytes(header, 0), gguf_file_bytes(file, 0));
+        assert_int_equal(gguf_header_bytes(header, 0), gguf_header_bytes(file, 0));
+        assert_int_equal(gguf_data_bytes(header), gguf_data_bytes(file));
+        assert_int_equal(gguf_n_tensors(header), n);
+        assert_int_equal(gguf_n_keys(header), 2);
+        assert_string_equal(gguf_file_name(header), "no file");
+        for (uint32_t i = 0; i < n; i++) {
+            assert_int_equal(gguf_tensor_at(header, i)->offset, gguf_tensor_at(file, i)->offset);
+            assert_null(gguf_tensor_at(header, i)->data);
+        }
+        gguf_close(&header);
+        gguf_close(&file);
+        assert_ok(gguf_writer_open_header(&h, "none", err));
+        declare_some(h, n);
+        expect(gguf_writer_finish(&h, &e), E_RANGE, &e, "none: a header alone was begun");
+        assert_ok(gguf_writer_open(&w, path, err));
+        expect(gguf_writer_header(&w, &header, &e), E_RANGE, &e, "a file is being written");
+        assert_null(w);
+    }
+    unlink(path);
+    blanks_have_their_size();
+    status s = E_NOMEM;
+    for (uint64_t n = 1; s; n++) {
+        gguf_writer *h = NULL;
+        gguf *header = NULL;
+        mem_fail_at(n);
+        s = gguf_writer_open_header(&h, "none", &e);
+        if (!s) {
+            gguf_writer_blank(h, "blank", GGUF_STR, 3, 5);
+            declare_some(h, 70);
+            s = gguf_writer_header(&h, &header, &e);
+        }
+        mem_fail_at(0);
+        assert_true(s == OK || s == E_NOMEM || s == E_RANGE);
+        assert_true(!h && (header != NULL) == (s == OK));
+        gguf_close(&header);
+    }
+}
+
 /* Writes and opens a split model while allocation n fails, for every n. */
 static void every_allocation_fails_once(void **state)
 {
@@ -453,6 +553,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(split_models),
         cmocka_unit_test(writer_and_reader_agree),
         cmocka_unit_test(a_full_disk_is_reported),
+        cmocka_unit_test(a_header_alone_is_that_of_the_file),
         cmocka_unit_test(every_allocation_fails_once),
         cmocka_unit_test(released_pages_leave_the_process_but_not_the_cache),
     };
