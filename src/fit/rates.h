@@ -48,6 +48,7 @@ typedef struct fit_measuring {
     const kernels *k;
     pool *p;
     uint64_t bytes, l2, l3;
+    bool uneven; /* cores are of two kinds: work is divided evenly, so the slowest thread counts */
 } fit_measuring;
 status fit_rates_measure(fit_rates *out, const fit_measuring *how, error *err) MUST_CHECK;
 /* read_bytes_per_s alone. */
