@@ -237,6 +237,7 @@ static void measure_attention(fit_rates *r, task *t, int kv)
         r->attend_one[kv][i] = measure_attend(t, d, 1, t->how->bytes);
         r->attend_four[kv][i] = measure_attend(t, d, 4, t->how->bytes);
         r->attend_near[kv][i] = measure_attend(t, d, QUERIES, 1) / QUERIES;
+        r->attend_again[kv][i] = measure_attend(t, d, 1, 1);
     }
 }
 
