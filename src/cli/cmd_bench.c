@@ -108,6 +108,8 @@ static void print_rate(const speed_rate *r)
     printf("%8.1f (%.1f to %.1f)", r->median, r->least, r->most);
     if (r->share > 0)
         printf(" %3.0f %%", 100 * r->share);
+    if (r->expected > 0)
+        printf(", expected %.1f", r->expected);
 }
 
 static void print_result(const speed_result *r)
@@ -126,7 +128,8 @@ static void print_result(const speed_result *r)
     else
         printf("  memory    not known; %s were planned\n", str_human_bytes(b, r->planned_bytes));
     printf("  bandwidth %.1f GB/s read\n", r->read_bytes_per_s / 1e9);
-    printf("  tokens/s: median (least to most), percent of what this machine's multipliers or memory allow\n");
+    printf("  tokens/s: median (least to most), percent of what this machine's multipliers or memory allow, and what\n"
+           "  hearth fit expects\n");
     for (uint32_t i = 0; i < r->n_depths; i++) {
         printf("  depth %5u   prefill ", r->depths[i].depth);
         print_rate(&r->depths[i].prefill);

@@ -123,22 +123,30 @@ static double seen(const model_spec *s, double position)
     return s->n_of_kind[MODEL_GLOBAL] * all + s->n_of_kind[MODEL_WINDOW] * window;
 }
 
+/* Seconds a position of one KV head and all heads that use it. Taken together, one reading serves four of them; one by
+ * one, the first fetches what the others find. */
+static double group_rate(const fit_work *w, const fit_machine *m, bool together, double far)
+{
+    const model_spec *s = &w->spec;
+    const fit_rates *r = &m->rates;
+    double n = s->n_heads / s->n_kv_heads, first = n < 4 ? n : 4;
+    double one = by_head_dim(r->attend_one[w->kv], s->head_dim), four = by_head_dim(r->attend_four[w->kv], s->head_dim);
+    double near = by_head_dim(r->attend_near[w->kv], s->head_dim);
+    double again = by_head_dim(r->attend_again[w->kv], s->head_dim);
+    if (together && n > 1)
+        return far * (one + (four - one) * (first - 1) / 3 + near * (n - first)) + (1 - far) * near * n;
+    return far * one + (n - far) * again;
+}
+
 /* One row each of `sequences`: heads that share keys are taken together where that leaves work for every thread. */
 static double attend_steps(const fit_work *w, const fit_machine *m, uint32_t sequences, double depth, const places *p)
 {
     const model_spec *s = &w->spec;
-    uint64_t groups = (uint64_t)sequences * s->n_kv_heads;
+    uint64_t groups = (uint64_t)sequences * s->n_kv_heads, heads = (uint64_t)sequences * s->n_heads;
     bool together = groups >= 2 * (uint64_t)m->threads;
-    uint32_t queries = together ? s->n_heads / s->n_kv_heads : 1;
-    double one = by_head_dim(m->rates.attend_one[w->kv], s->head_dim);
-    double four = by_head_dim(m->rates.attend_four[w->kv], s->head_dim);
-    double near = by_head_dim(m->rates.attend_near[w->kv], s->head_dim) * queries;
-    uint32_t first = queries < 4 ? queries : 4;
-    double far = one + (four - one) * (first - 1) / 3 +
-                 by_head_dim(m->rates.attend_near[w->kv], s->head_dim) * (queries - first);
-    uint64_t units = most_of(together ? groups : (uint64_t)sequences * s->n_heads, m->threads);
-    double rate = p->of[FIT_MEMORY] * far + (1 - p->of[FIT_MEMORY]) * near;
-    return (double)units * rate * seen(s, depth);
+    double busiest = together ? (double)most_of(groups, m->threads)
+                              : (double)most_of(heads, m->threads) * s->n_kv_heads / s->n_heads;
+    return busiest * group_rate(w, m, together, p->of[FIT_MEMORY]) * seen(s, depth);
 }
 
 /* n rows of one sequence from `position` on: in tiles, whose keys lie near. */

@@ -1,7 +1,8 @@
 /* fit.h: what this machine has, what a model needs, whether it fits, and how fast it should be. Owner thread.
  *
  * The bytes come from engine_plan, the code that allocates: the estimate cannot drift from the truth. The speeds are
- * sums over the work of a step (expect.c), each term at the rate that this machine was measured to do it at (rates.h). */
+ * sums over the work of a step (expect.c), each term at the rate that this machine was measured to do it at
+ * (rates.h). */
 #ifndef FIT_FIT_H
 #define FIT_FIT_H
 

@@ -43,7 +43,7 @@ static status measure(fit_machine *m, measuring *what, fit_rates *out, error *er
     if (s)
         return s;
     kernels_init(&k, features);
-    fit_measuring how = { &k, p, bytes_to_measure_with(m), m->cpu.l2_bytes, m->cpu.l3_bytes };
+    fit_measuring how = { &k, p, bytes_to_measure_with(m), m->cpu.l2_bytes, m->cpu.l3_bytes, m->cpu.efficient > 0 };
     s = what(out, &how, err);
     pool_close(&p);
     return s;

@@ -28,6 +28,8 @@ static status read_header(const gguf *g, const engine_options *o, fit_model *out
     out->n_vocab = w->spec.n_vocab;
     out->context_train = w->spec.context_train;
     out->context = out->budget.context;
+    if (w->spec.is_encoder) /* a text is one pass */
+        w->batch = out->context > w->batch ? out->context : w->batch;
     return s;
 }
 

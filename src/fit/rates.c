@@ -74,16 +74,19 @@ static double measure(task *t)
     double each[WINDOWS];
     int n = 0, threads = pool_threads(t->how->p);
     while (n < WINDOWS) {
-        double seconds = 0, units = 0;
+        double seconds = 0, units = 0, slowest = 0;
         pool_run(t->how->p, window, t);
         for (int i = 0; i < threads; i++) {
+            double own = t->seconds[i] / t->units[i];
             seconds += t->seconds[i];
             units += t->units[i];
+            slowest = own > slowest ? own : slowest;
         }
+        double rate = t->how->uneven ? slowest : seconds / units;
         int at = n++;
-        for (; at > 0 && each[at - 1] > seconds / units; at--)
+        for (; at > 0 && each[at - 1] > rate; at--)
             each[at] = each[at - 1];
-        each[at] = seconds / units;
+        each[at] = rate;
         if (seconds > (double)threads * SLOW * WINDOW_US / 1e6)
             break;
     }
@@ -234,6 +237,7 @@ static void measure_attention(fit_rates *r, task *t, int kv)
         r->attend_one[kv][i] = measure_attend(t, d, 1, t->how->bytes);
         r->attend_four[kv][i] = measure_attend(t, d, 4, t->how->bytes);
         r->attend_near[kv][i] = measure_attend(t, d, QUERIES, 1) / QUERIES;
+        r->attend_again[kv][i] = measure_attend(t, d, 1, 1);
     }
 }
 

@@ -35,6 +35,7 @@ typedef struct fit_rates {
     double attend_one[KV_TYPES][FIT_HEAD_DIMS];  /* for one query, keys and values in memory */
     double attend_four[KV_TYPES][FIT_HEAD_DIMS]; /* for four */
     double attend_near[KV_TYPES][FIT_HEAD_DIMS]; /* for one of many queries, keys and values in the second level */
+    double attend_again[KV_TYPES][FIT_HEAD_DIMS]; /* for one alone, keys and values there because another just had them */
     /* seconds a value, rows in the second level */
     double quantise[ACT_FORMATS], store[KV_TYPES];
     double norm; /* added to the residual stream, and normed */
@@ -48,6 +49,7 @@ typedef struct fit_measuring {
     const kernels *k;
     pool *p;
     uint64_t bytes, l2, l3;
+    bool uneven; /* cores are of two kinds: work is divided evenly, so the slowest thread counts */
 } fit_measuring;
 status fit_rates_measure(fit_rates *out, const fit_measuring *how, error *err) MUST_CHECK;
 /* read_bytes_per_s alone. */

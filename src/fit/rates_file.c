@@ -1,4 +1,4 @@
-/* rates_file.c: measured rates in the cache directory: one JSON object. Whatever is odd about it, it is measured anew. */
+/* rates_file.c: measured rates in the cache directory, one JSON object. Of anything odd about it, nothing is taken. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,9 +20,9 @@ static bool read_rates(const js *o, const char *key, int max_days, fit_rates *ou
     const js *list = js_get(o, "rates");
     const char *found = js_text(js_get(o, "key"));
     double *to = (double *)(void *)out;
-    int64_t now = clock_utc_us() / 1000000;
-    if (!found || strcmp(found, key) != 0 || js_len(list) != N_RATES || !js_int(js_get(o, "measured_at"), measured_at) ||
-        *measured_at > now || *measured_at < now - (int64_t)max_days * 86400)
+    int64_t now = clock_utc_us() / 1000000, oldest = now - (int64_t)max_days * 86400;
+    if (!found || strcmp(found, key) != 0 || js_len(list) != N_RATES ||
+        !js_int(js_get(o, "measured_at"), measured_at) || *measured_at > now || *measured_at < oldest)
         return false;
     for (size_t i = 0; i < N_RATES; i++)
         if (!js_double(js_at(list, i), &to[i]) || !isfinite(to[i]) || to[i] < 0)

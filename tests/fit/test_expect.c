@@ -134,6 +134,7 @@ static void attention_by_hand(void **state)
         m.rates.attend_one[KV_F16][i] = fit_head_dims[i] * 1e-9;
         m.rates.attend_four[KV_F16][i] = fit_head_dims[i] * 4e-9;
         m.rates.attend_near[KV_F16][i] = fit_head_dims[i] * 1e-9;
+        m.rates.attend_again[KV_F16][i] = fit_head_dims[i] * 0.5e-9;
     }
     /* 2 KV heads, 2 queries each, 1000 positions */
     near(fit_expect_decode(&w, &m, 1, 999).attention_s, 2 * 2 * 64e-9 * 1000);
@@ -141,6 +142,9 @@ static void attention_by_hand(void **state)
     near(fit_expect_decode(&w, &m, 1, 999).attention_s, 2 * 2 * 96e-9 * 1000);
     w.spec.head_dim = 32;
     near(fit_expect_decode(&w, &m, 3, 999).attention_s, 3 * 2 * 2 * 32e-9 * 1000);
+    m.threads = 2; /* too few pairs of heads for two threads: each takes two heads, the second of a pair finds its keys */
+    near(fit_expect_decode(&w, &m, 1, 999).attention_s, (32e-9 + 16e-9) * 1000);
+    m.threads = 1;
     w.spec.window = 100; /* and all layers see it only */
     w.spec.n_of_kind[MODEL_GLOBAL] = 0;
     w.spec.n_of_kind[MODEL_WINDOW] = 1;
