@@ -245,44 +245,60 @@ static bool note_agrees(const js *note, const source_plan *p)
     return true;
 }
 
-/* The model of this source under its own or the wanted name: by its note, else by its digest. */
-static status look_for_present(fetching *f, source_result *r, error *err)
+/* A note of this source, or, where the source states the digest of the model itself, of that. */
+static status present_by_note(const fetching *f, source_result *r, error *err)
 {
     const source_plan *p = f->plan;
     js *note = NULL;
     char *name = NULL;
-    status s = p->how == SOURCE_WHEELS ? OK : fetching_name(f, p->files[0].name, 0, p->n, &name, err);
-    if (!s && p->how == SOURCE_WHEELS && p->name)
-        s = fetching_name(f, "", 0, 1, &name, err);
-    if (!s && name)
-        s = note_read(&note, f->models, name, err);
-    else if (!s)
-        s = note_find(&note, f->models, p->source, err);
-    const char *from = js_text(js_get(note, "source"));
-    const char *whose = name ? name : js_text(js_get(note, "name"));
-    bool same = from && (strcmp(from, p->source) == 0 || (p->n == 1 && p->files[0].sha256[0]));
-    if (!s && note && whose && same && note_holds(note, f->models, whose) && note_agrees(note, p))
+    status s;
+    if (p->how == SOURCE_WHEELS) {
+        s = note_find(&note, f->models, p->source, p->name, err);
+    } else {
+        s = fetching_name(f, p->files[0].name, 0, p->n, &name, err);
+        if (!s)
+            s = note_read(&note, f->models, name, err);
+    }
+    const char *from = js_text(js_get(note, "source")), *whose = name ? name : js_text(js_get(note, "name"));
+    bool by_digest = p->how == SOURCE_AS_IS && p->n == 1 && p->files[0].sha256[0];
+    if (!s && from && whose && (by_digest || strcmp(from, p->source) == 0) && note_agrees(note, p) &&
+        note_holds(note, f->models, whose))
         s = result_of_note(r, f->models, whose, note, err);
     js_free(note);
-    for (size_t i = 0; !s && !r->present && p->how == SOURCE_AS_IS && i < p->n; i++) {
-        char *one = NULL, *path = NULL, hex[DIGEST_HEX] = "";
-        struct stat st;
-        s = fetching_name(f, p->files[i].name, i, p->n, &one, err);
-        if (!s)
-            s = join_path(&path, f->models, one, err);
-        if (!s && stat(path, &st) == 0 && p->n == 1 && p->files[0].sha256[0] &&
-            (!p->files[0].bytes || (uint64_t)st.st_size == p->files[0].bytes))
-            s = digest_file(path, hex, err);
-        if (!s && hex[0] && strcmp(hex, p->files[0].sha256) == 0) {
-            r->present = true;
-            s = result_add(r, f->models, one, (uint64_t)st.st_size, hex, err);
-        } else if (!s) {
-            s = fetching_free_name(f, one, err);
-        }
-        mem_free(one);
-        mem_free(path);
+    mem_free(name);
+    return s;
+}
+
+/* A file under the i-th name: the very file that is wanted, without a note, or in the way. */
+static status present_by_digest(const fetching *f, size_t i, source_result *r, error *err)
+{
+    const source_plan *p = f->plan;
+    const source_file *want = &p->files[i];
+    char *name = NULL, *path = NULL, hex[DIGEST_HEX] = "";
+    struct stat st;
+    status s = fetching_name(f, want->name, i, p->n, &name, err);
+    if (!s)
+        s = join_path(&path, f->models, name, err);
+    if (!s && p->n == 1 && want->sha256[0] && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+        (!want->bytes || (uint64_t)st.st_size == want->bytes))
+        s = digest_file(path, hex, err);
+    if (!s && hex[0] && strcmp(hex, want->sha256) == 0) {
+        r->present = true;
+        s = result_add(r, f->models, name, (uint64_t)st.st_size, hex, err);
+    } else if (!s) {
+        s = fetching_free_name(f, name, err);
     }
     mem_free(name);
+    mem_free(path);
+    return s;
+}
+
+/* The model of this source under its own or the wanted name. E_EXISTS: another has that name. */
+static status look_for_present(const fetching *f, source_result *r, error *err)
+{
+    status s = present_by_note(f, r, err);
+    for (size_t i = 0; !s && !r->present && f->plan->how == SOURCE_AS_IS && i < f->plan->n; i++)
+        s = present_by_digest(f, i, r, err);
     return s;
 }
 

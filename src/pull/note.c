@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "plat/file.h"
+#include "pull/choose.h"
 #include "pull/link.h"
 
 enum { NOTE_PATH_MAX = 4096, NOTES_MAX = 100000 };
@@ -144,7 +145,16 @@ bool note_holds(const js *n, const char *dir, const char *file)
     return true;
 }
 
-status note_find(js **out, const char *dir, const char *source, error *err)
+/* "NAME.gguf" or "NAME-00001-of-00002.gguf" */
+static bool called(const char *file, const char *name)
+{
+    unsigned part, parts;
+    size_t stem = strlen(file) - 5;
+    choose_split(file, &part, &parts, &stem);
+    return strlen(name) == stem && strncmp(file, name, stem) == 0;
+}
+
+status note_find(js **out, const char *dir, const char *source, const char *name, error *err)
 {
     DIR *d = opendir(dir);
     status s = OK;
@@ -160,6 +170,8 @@ status note_find(js **out, const char *dir, const char *source, error *err)
         memcpy(file, e->d_name, n - 5);
         file[n - 5] = 0;
         js *o = NULL;
+        if (name && !called(file, name))
+            continue;
         s = note_read(&o, dir, file, err);
         const char *from = js_text(js_get(o, "source"));
         if (from && strcmp(from, source) == 0 && note_holds(o, dir, file) && js_set(o, "name", js_new_string(file)))

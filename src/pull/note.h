@@ -35,8 +35,9 @@ status note_write(const pull_note *n, const char *dir, const char *staging, erro
 status note_read(js **out, const char *dir, const char *file, error *err) MUST_CHECK;
 
 /* The note of the model that came from `source`, and whose files are all there in the length noted, with the (first)
- * file's name as "name"; *out NULL: there is none. E_IO, E_NOMEM. */
-status note_find(js **out, const char *dir, const char *source, error *err) MUST_CHECK;
+ * file's name as "name"; *out NULL: there is none. name (NULL: any): what the model is called, without part number and
+ * .gguf. E_IO, E_NOMEM. */
+status note_find(js **out, const char *dir, const char *source, const char *name, error *err) MUST_CHECK;
 /* Whether every file that the note names is in dir in the length noted. `file` is whose note it is. */
 bool note_holds(const js *n, const char *dir, const char *file);
 
