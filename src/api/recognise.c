@@ -12,7 +12,7 @@
 #define AUTO "auto"
 
 struct recogniser {
-    catalogue *tasks;
+    known_tasks *tasks;
     near_index *near;
 };
 
@@ -27,7 +27,7 @@ status recogniser_open(recogniser **out, api *a, error *err)
     recogniser *r = mem_zero(sizeof *r);
     if (!r)
         return fail(err, E_NOMEM, "no memory to recognise tasks");
-    status s = catalogue_open(&r->tasks, a->options.bin_dir, err);
+    status s = known_tasks_open(&r->tasks, a->options.bin_dir, err);
     if (!s)
         s = near_index_open(&r->near, err);
     if (s)
@@ -41,7 +41,7 @@ void recogniser_close(recogniser **at)
     if (!*at)
         return;
     near_index_close(&(*at)->near);
-    catalogue_close(&(*at)->tasks);
+    known_tasks_close(&(*at)->tasks);
     mem_free(*at);
     *at = NULL;
 }
@@ -130,7 +130,7 @@ static bool by_system(recogniser *rec, target *t, api_fault *f)
     for (size_t i = 0; i < q->n_messages; i++)
         messages[i] = (task_message){ q->messages[i].role, q->messages[i].content };
     if (task_system_digest(messages, q->n_messages, system, &e) ||
-        catalogue_find_system(rec->tasks, system, &n, name, &caller, &e))
+        known_tasks_find_system(rec->tasks, system, &n, name, &caller, &e))
         return api_refuse_status(f, "", &e);
     if (n != 1) { /* of several tasks with one prompt the right one is anybody's guess */
         if (n)
@@ -146,7 +146,7 @@ static bool by_system(recogniser *rec, target *t, api_fault *f)
 
 static bool by_words(recogniser *rec, api *a, const http_request *r, target *t, api_fault *f)
 {
-    char name[72], why[256], text[CATALOGUE_TEXT_MAX + 1];
+    char name[72], why[256], text[KNOWN_TEXT_MAX + 1];
     const char *word = only_word(t->asked, 0);
     bool any = false;
     if (!word || !*word || fixed_field(t->asked) || !a->options.config->recognise.embedding[0])

@@ -12,7 +12,7 @@ enum { NEAR_TASKS_MAX = 48, NEAR_BYTES_MAX = 64 << 20, EMBED_BATCH = 256 };
 
 struct near_index {
     pthread_mutex_t lock; /* held while it is made: who needs it waits for it */
-    uint64_t version;     /* of the catalogue; 0: not made */
+    uint64_t version;     /* of the tasks; 0: not made */
     arena memory;         /* names, texts and vectors */
     near_task tasks[NEAR_TASKS_MAX];
     size_t n, dim, n_texts;
@@ -111,8 +111,8 @@ static bool embed(api *a, const http_request *r, const char *const *texts, size_
 
 /* ---- the index, with the lock held ---- */
 
-/* A catalogue_fn: everything is copied, since vectors take time. */
-static status copy_examples(void *user, const catalogue_task *tasks, size_t n, error *err)
+/* A known_tasks_fn: everything is copied, since vectors take time. */
+static status copy_examples(void *user, const known_task *tasks, size_t n, error *err)
 {
     near_index *x = user;
     size_t all = 0;
@@ -155,11 +155,11 @@ static bool make(near_index *x, api *a, const http_request *r, api_fault *f)
     return true;
 }
 
-static bool refresh(near_index *x, api *a, const http_request *r, catalogue *c, api_fault *f)
+static bool refresh(near_index *x, api *a, const http_request *r, known_tasks *c, api_fault *f)
 {
     error e = { 0 };
     uint64_t version = x->version;
-    if (catalogue_examples(c, &version, copy_examples, x, &e)) {
+    if (known_tasks_examples(c, &version, copy_examples, x, &e)) {
         x->version = 0;
         return api_refuse_status(f, "", &e);
     }
@@ -190,7 +190,7 @@ static void say(const near_task *t, double score, char why[256])
              t->n_foreign, 100 * t->foreign_upper, t->n_own_taken, t->n);
 }
 
-bool near_index_find(near_index *x, api *a, const http_request *r, catalogue *c, const char *text, bool *found,
+bool near_index_find(near_index *x, api *a, const http_request *r, known_tasks *c, const char *text, bool *found,
                      char name[72], char why[256], js **counts, api_fault *f)
 {
     arena memory = ARENA_INIT(1 << 20);

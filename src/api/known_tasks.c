@@ -1,4 +1,4 @@
-#include "api/catalogue.h"
+#include "api/known_tasks.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -19,15 +19,15 @@ typedef struct row {
     char content[DIGEST_HEX]; /* of what follows and `recognised`: read again, it may be the same */
     arena memory;            /* texts */
     size_t n;
-    const char *texts[CATALOGUE_EXAMPLES_MAX];
+    const char *texts[KNOWN_EXAMPLES_MAX];
 } row;
 
-struct catalogue {
+struct known_tasks {
     pthread_mutex_t lock;
     const char *bin_dir;
     uint64_t version; /* of all rows; from 1 */
     size_t n;
-    row *rows[CATALOGUE_TASKS_MAX]; /* by name */
+    row *rows[KNOWN_TASKS_MAX]; /* by name */
 };
 
 /* ---- one task ---- */
@@ -74,7 +74,7 @@ static void add_example(row *r, const task_case *c)
     buf text = BUF_INIT(1 << 20);
     add_texts(&text, c->input);
     const char *all = buf_text(&text);
-    size_t n = text.len < CATALOGUE_TEXT_MAX ? text.len : CATALOGUE_TEXT_MAX;
+    size_t n = text.len < KNOWN_TEXT_MAX ? text.len : KNOWN_TEXT_MAX;
     n = utf8_complete(all, n);
     char *copy = n && !text.failed ? arena_strndup(&r->memory, all, n) : NULL;
     if (copy)
@@ -87,7 +87,7 @@ static void read_examples(row *r, const task *t)
 {
     bool split = t->held_back >= 0;
     r->recognised = split && !t->caller_prompt;
-    for (size_t i = 0; i < t->n_cases && r->n < CATALOGUE_EXAMPLES_MAX; i++)
+    for (size_t i = 0; i < t->n_cases && r->n < KNOWN_EXAMPLES_MAX; i++)
         if (!split || task_case_split(t, &t->cases[i]) == TASK_TRAIN)
             add_example(r, &t->cases[i]);
 }
@@ -149,7 +149,7 @@ static status read_row(row **out, const char *name, const char *dir, const char 
 
 /* ---- all of them, with the lock held ---- */
 
-static row *take_same(catalogue *c, const char *name, const char *dir)
+static row *take_same(known_tasks *c, const char *name, const char *dir)
 {
     for (size_t i = 0; i < c->n; i++) {
         row *r = c->rows[i];
@@ -162,7 +162,7 @@ static row *take_same(catalogue *c, const char *name, const char *dir)
 }
 
 /* Whether the old rows have one of this name that says the same. */
-static bool has_content(const catalogue *c, const row *fresh)
+static bool has_content(const known_tasks *c, const row *fresh)
 {
     for (size_t i = 0; i < c->n; i++)
         if (c->rows[i] && strcmp(c->rows[i]->name, fresh->name) == 0)
@@ -170,14 +170,14 @@ static bool has_content(const catalogue *c, const row *fresh)
     return false;
 }
 
-static status refresh(catalogue *c, error *err)
+static status refresh(known_tasks *c, error *err)
 {
     task_names names = { 0 };
-    row *fresh[CATALOGUE_TASKS_MAX] = { 0 };
+    row *fresh[KNOWN_TASKS_MAX] = { 0 };
     size_t n = 0;
     bool changed = false;
     status s = task_list(&names, c->bin_dir, err);
-    for (; !s && n < names.n && n < CATALOGUE_TASKS_MAX; n++) {
+    for (; !s && n < names.n && n < KNOWN_TASKS_MAX; n++) {
         fresh[n] = take_same(c, names.names[n], names.dirs[n]);
         if (fresh[n])
             continue;
@@ -196,9 +196,9 @@ static status refresh(catalogue *c, error *err)
 
 /* ---- outside ---- */
 
-status catalogue_open(catalogue **out, const char *bin_dir, error *err)
+status known_tasks_open(known_tasks **out, const char *bin_dir, error *err)
 {
-    catalogue *c = mem_zero(sizeof *c);
+    known_tasks *c = mem_zero(sizeof *c);
     if (!c)
         return fail(err, E_NOMEM, "no memory for the list of tasks");
     pthread_mutex_init(&c->lock, NULL);
@@ -207,9 +207,9 @@ status catalogue_open(catalogue **out, const char *bin_dir, error *err)
     return OK;
 }
 
-void catalogue_close(catalogue **at)
+void known_tasks_close(known_tasks **at)
 {
-    catalogue *c = *at;
+    known_tasks *c = *at;
     if (!c)
         return;
     for (size_t i = 0; i < c->n; i++)
@@ -219,7 +219,7 @@ void catalogue_close(catalogue **at)
     *at = NULL;
 }
 
-status catalogue_find_system(catalogue *c, const char *system, size_t *n, char name[72], bool *caller, error *err)
+status known_tasks_find_system(known_tasks *c, const char *system, size_t *n, char name[72], bool *caller, error *err)
 {
     *n = 0;
     pthread_mutex_lock(&c->lock);
@@ -236,13 +236,13 @@ status catalogue_find_system(catalogue *c, const char *system, size_t *n, char n
     return s;
 }
 
-status catalogue_examples(catalogue *c, uint64_t *version, catalogue_fn *fn, void *user, error *err)
+status known_tasks_examples(known_tasks *c, uint64_t *version, known_tasks_fn *fn, void *user, error *err)
 {
-    catalogue_task tasks[CATALOGUE_TASKS_MAX];
+    known_task tasks[KNOWN_TASKS_MAX];
     pthread_mutex_lock(&c->lock);
     status s = refresh(c, err);
     for (size_t i = 0; !s && i < c->n; i++)
-        tasks[i] = (catalogue_task){ c->rows[i]->name, c->rows[i]->recognised, c->rows[i]->n, c->rows[i]->texts };
+        tasks[i] = (known_task){ c->rows[i]->name, c->rows[i]->recognised, c->rows[i]->n, c->rows[i]->texts };
     if (!s && *version != c->version)
         s = fn(user, tasks, c->n, err);
     if (!s)

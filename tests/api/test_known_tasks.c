@@ -9,13 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/catalogue.h"
+#include "api/known_tasks.h"
 #include "base/mem.h"
 #include "task/task.h"
 
 typedef struct world {
     char home[64];
-    catalogue *c;
+    known_tasks *c;
 } world;
 
 static void write_file(const char *file, const char *text)
@@ -51,10 +51,10 @@ static void write_cases(const char *name, int n, const char *what)
 static int setup(void **state)
 {
     static world w;
-    strcpy(w.home, "/tmp/hearth-catalogue-XXXXXX");
+    strcpy(w.home, "/tmp/hearth-known-XXXXXX");
     if (!mkdtemp(w.home) || setenv("HEARTH_HOME", w.home, 1) || chdir(w.home) || mkdir("tasks", 0700))
         return -1;
-    assert_ok(catalogue_open(&w.c, NULL, err));
+    assert_ok(known_tasks_open(&w.c, NULL, err));
     *state = &w;
     return 0;
 }
@@ -63,7 +63,7 @@ static int teardown(void **state)
 {
     world *w = *state;
     char command[128];
-    catalogue_close(&w->c);
+    known_tasks_close(&w->c);
     snprintf(command, sizeof command, "rm -r '%s'", w->home);
     return chdir("/") || system(command);
 }
@@ -76,7 +76,7 @@ static size_t having(world *w, const char *system, const char *name)
     size_t n = 99;
     bool caller;
     assert_int_equal(task_system_digest(&m, 1, sum, NULL), OK);
-    assert_ok(catalogue_find_system(w->c, sum, &n, found, &caller, err));
+    assert_ok(known_tasks_find_system(w->c, sum, &n, found, &caller, err));
     if (n == 1) {
         assert_string_equal(found, name);
         assert_true(caller == (strcmp(name, "caller") == 0));
@@ -118,7 +118,7 @@ typedef struct seen {
     char first[64];
 } seen;
 
-static status look(void *user, const catalogue_task *tasks, size_t n, error *err)
+static status look(void *user, const known_task *tasks, size_t n, error *err)
 {
     seen *s = user;
     (void)err;
@@ -141,24 +141,24 @@ static void examples_come_again_only_when_they_say_something_else(void **state)
     write_cases("plain", 100, "text");
     write_task("split", "", "Q", "split: {held_back: 0.5, salt: x}\n");
     write_cases("split", 40, "other");
-    assert_ok(catalogue_examples(w->c, &version, look, &s, err));
+    assert_ok(known_tasks_examples(w->c, &version, look, &s, err));
     assert_true(s.calls == 1 && s.n == 2 && s.recognised == 1);
-    assert_true(s.texts > CATALOGUE_EXAMPLES_MAX && s.texts < CATALOGUE_EXAMPLES_MAX + 40); /* of one the train side */
+    assert_true(s.texts > KNOWN_EXAMPLES_MAX && s.texts < KNOWN_EXAMPLES_MAX + 40); /* of one the train side */
     assert_string_equal(s.first, "text 0");
     for (int i = 0; i < 5; i++) { /* read again, being young; the same */
         write_cases("plain", 100, "text");
-        assert_ok(catalogue_examples(w->c, &version, look, &s, err));
+        assert_ok(known_tasks_examples(w->c, &version, look, &s, err));
     }
     assert_int_equal(s.calls, 1);
     write_cases("plain", 100, "test");
-    assert_ok(catalogue_examples(w->c, &version, look, &s, err));
+    assert_ok(known_tasks_examples(w->c, &version, look, &s, err));
     assert_int_equal(s.calls, 2);
     assert_string_equal(s.first, "test 0");
     write_task("third", "", "R", "");
-    assert_ok(catalogue_examples(w->c, &version, look, &s, err));
+    assert_ok(known_tasks_examples(w->c, &version, look, &s, err));
     assert_int_equal(s.calls, 3);
     assert_int_equal(rename("tasks/third", "third"), 0);
-    assert_ok(catalogue_examples(w->c, &version, look, &s, err));
+    assert_ok(known_tasks_examples(w->c, &version, look, &s, err));
     assert_int_equal(s.calls, 4);
 }
 
@@ -170,7 +170,7 @@ static void *ask_often(void *user)
     while (!atomic_load(&over)) {
         seen s = { 0 };
         (void)having(user, "fixed", "fixed");
-        if (catalogue_examples(((world *)user)->c, &version, look, &s, NULL) != OK)
+        if (known_tasks_examples(((world *)user)->c, &version, look, &s, NULL) != OK)
             abort();
     }
     return NULL;
@@ -200,7 +200,7 @@ static void every_allocation_may_fail(void **state)
     write_task("a", "", "S", "split: {held_back: 0.5, salt: x}\n");
     write_cases("a", 10, "text");
     for (uint64_t at = 1;; at++) {
-        catalogue *c = NULL;
+        known_tasks *c = NULL;
         const task_message m = { "system", "S" };
         char sum[DIGEST_HEX], name[72];
         size_t n = 0;
@@ -209,16 +209,16 @@ static void every_allocation_may_fail(void **state)
         assert_int_equal(task_system_digest(&m, 1, sum, NULL), OK);
         mem_fail_at(at);
         uint64_t before = mem_count();
-        status s = catalogue_open(&c, NULL, &e);
+        status s = known_tasks_open(&c, NULL, &e);
         if (!s)
-            s = catalogue_find_system(c, sum, &n, name, &caller, &e);
+            s = known_tasks_find_system(c, sum, &n, name, &caller, &e);
         uint64_t made = mem_count() - before;
         mem_fail_at(0);
         assert_true(s == OK || e.text[0]);
         if (c) /* and whole again afterwards */
-            assert_ok(catalogue_find_system(c, sum, &n, name, &caller, err));
+            assert_ok(known_tasks_find_system(c, sum, &n, name, &caller, err));
         assert_true(!c || n == 1);
-        catalogue_close(&c);
+        known_tasks_close(&c);
         if (made < at)
             break;
         assert_true(at < 100000);
