@@ -95,13 +95,13 @@ $(file >$(BUILD)/gen/build_number.h,$(BUILD_LINE))
 endif
 $(BUILD)/src/plat/build_id.o: $(BUILD)/gen/build_number.h
 
-# Files of web pages become numbers between commas: src/web/NAME -> gen/NAME.inc, included by src/web/web.c. Signed,
-# since they are char.
-WEB_INC := $(patsubst src/web/%,$(BUILD)/gen/%.inc,$(wildcard src/web/*.css src/web/*.js))
-$(BUILD)/gen/%.inc: src/web/%
+# Files that programs carry become numbers between commas: src/DIR/NAME -> gen/DIR/NAME.inc, included by the C file
+# that owns them. Signed, since they are char.
+EMBEDDED := $(wildcard src/web/*.css src/web/*.js src/fit/*.yaml)
+$(BUILD)/gen/%.inc: src/%
 	@mkdir -p $(@D)
 	$(Q)od -An -v -td1 $< | sed 's/\(-\{0,1\}[0-9]\{1,\}\)/\1,/g' >$@
-$(BUILD)/src/web/web.o: $(WEB_INC)
+$(BUILD)/src/web/web.o $(BUILD)/src/fit/catalogue.o: $(EMBEDDED:src/%=$(BUILD)/gen/%.inc)
 
 # One object in which only hearth_* is global: a program's own gguf_open or fail meets nothing of the same name.
 $(BUILD)/hearth.o: $(call obj,$(LIB_SRC)) Makefile

@@ -56,6 +56,10 @@ typedef struct fit_model {
 status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out,
                       error *err) MUST_CHECK;
 
+/* The same from a header: of a file that is open, of its beginning (gguf_parse), of none (catalogue_header). */
+status fit_model_gguf(const struct gguf *g, const char *name, const engine_options *o, const fit_machine *m,
+                      fit_model *out, error *err) MUST_CHECK;
+
 /* "weights 98.1 MiB + KV 45.0 MiB + … = 160.2 MiB of 21.3 GiB free": the arithmetic in one line. */
 void fit_arithmetic(const fit_model *f, buf *out);
 /* The largest context, a multiple of 64, with which the model would fit; 0: none. */

@@ -75,23 +75,19 @@ static void base_name(const char *path, char *out, size_t bytes)
         out[strlen(out) - 5] = '\0';
 }
 
-status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out, error *err)
+status fit_model_gguf(const gguf *g, const char *name, const engine_options *o, const fit_machine *m, fit_model *out,
+                      error *err)
 {
-    gguf *g = NULL;
     header h = { 0 };
-    memset(out, 0, sizeof *out);
-    base_name(path, out->name, sizeof out->name);
-    status s = gguf_open(&g, path, err);
-    if (s)
-        return s;
     engine_options free_of_budget = *o;
     free_of_budget.mem_bytes = 0;
-    s = read_header(g, &free_of_budget, out, &h, err);
-    for (int i = 0; !s && i < gguf_n_files(g); i++)
-        out->file_bytes += gguf_file_bytes(g, i);
-    gguf_close(&g);
+    memset(out, 0, sizeof *out);
+    snprintf(out->name, sizeof out->name, "%s", name);
+    status s = read_header(g, &free_of_budget, out, &h, err);
     if (s)
-        return fail_prefix(err, s, "%s: ", path);
+        return s;
+    for (int i = 0; i < gguf_n_files(g); i++)
+        out->file_bytes += gguf_file_bytes(g, i);
     snprintf(out->kv_type, sizeof out->kv_type, "%s", engine_kv_name(o->kv_type));
     out->process_bytes = PROCESS_BYTES + WINDOW_BYTES;
     out->need_bytes = out->budget.total_bytes + out->process_bytes;
@@ -102,6 +98,19 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
     if (m->read_bytes_per_s > 0)
         expect_speed(m, &h, out);
     return OK;
+}
+
+status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out, error *err)
+{
+    gguf *g = NULL;
+    char name[sizeof out->name];
+    status s = gguf_open(&g, path, err);
+    if (s)
+        return s;
+    base_name(path, name, sizeof name);
+    s = fit_model_gguf(g, name, o, m, out, err);
+    gguf_close(&g);
+    return s ? fail_prefix(err, s, "%s: ", path) : OK;
 }
 
 void fit_arithmetic(const fit_model *f, buf *out)

@@ -117,11 +117,16 @@ void gguf_writer_close(gguf_writer **writer)
 
 /* ---- header ------------------------------------------------------------------------------------------------------ */
 
+static void store_little(char *p, uint64_t v, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        p[i] = (char)(unsigned char)(v >> (8 * i));
+}
+
 static void add_little(buf *b, uint64_t v, size_t bytes)
 {
-    unsigned char p[8];
-    for (size_t i = 0; i < 8; i++)
-        p[i] = (unsigned char)(v >> (8 * i));
+    char p[8];
+    store_little(p, v, bytes);
     buf_add(b, p, bytes);
 }
 
@@ -203,6 +208,12 @@ static bool array(gguf_writer *w, const char *name, gguf_type type, uint64_t n)
     return true;
 }
 
+/* Where n elements of `size` bytes go; NULL: there is no room, which the buffer remembers. */
+static char *room(gguf_writer *w, uint64_t n, size_t size)
+{
+    return buf_reserve(&w->keys, n <= HEADER_MAX / size ? (size_t)n * size : SIZE_MAX);
+}
+
 void gguf_writer_array(gguf_writer *w, const char *name, gguf_type type, const void *elements, uint64_t n)
 {
     size_t size = gguf_type_bytes(type);
@@ -213,7 +224,8 @@ void gguf_writer_array(gguf_writer *w, const char *name, gguf_type type, const v
     if (!array(w, name, type, n))
         return;
     const unsigned char *p = elements;
-    for (uint64_t i = 0; i < n; i++, p += size) {
+    char *to = room(w, n, size);
+    for (uint64_t i = 0; to && i < n; i++, p += size, to += size) {
         uint16_t u16;
         uint32_t u32;
         uint64_t u64 = p[0];
@@ -226,8 +238,21 @@ void gguf_writer_array(gguf_writer *w, const char *name, gguf_type type, const v
         } else if (size == 8) {
             memcpy(&u64, p, 8);
         }
-        add_little(&w->keys, u64, size);
+        store_little(to, u64, size);
     }
+    if (to)
+        buf_advance(&w->keys, (size_t)n * size);
+}
+
+void gguf_writer_repeated(gguf_writer *w, const char *name, span text, uint64_t n)
+{
+    char *to = array(w, name, GGUF_STR, n) ? room(w, n, 8 + text.n) : NULL;
+    for (uint64_t i = 0; to && i < n; i++, to += 8 + text.n) {
+        store_little(to, text.n, 8);
+        memcpy(to + 8, text.p, text.n);
+    }
+    if (to)
+        buf_advance(&w->keys, (size_t)n * (8 + text.n));
 }
 
 void gguf_writer_strings(gguf_writer *w, const char *name, const span *texts, uint64_t n)
@@ -400,6 +425,7 @@ status gguf_writer_header(gguf_writer **writer, gguf **out, error *err)
     if (w->file)
         broken(w, E_RANGE, "a file is being written, not a header alone");
     begin_header(w, &head);
+    (void)buf_reserve(&head, w->keys.len + w->infos.len);
     buf_add(&head, w->keys.data, w->keys.len);
     buf_add(&head, w->infos.data, w->infos.len);
     uint64_t padded = w->n_tensors ? (head.len + w->alignment - 1) & ~(uint64_t)(w->alignment - 1) : head.len;

@@ -1,12 +1,12 @@
-/* web.c: the files as the Makefile turned them into numbers (build/gen/NAME.inc). */
+/* web.c: the files as the Makefile turned them into numbers (build/gen/web/NAME.inc). */
 #include "web/web.h"
 
 static const char css[] = {
-#include "report.css.inc"
+#include "web/report.css.inc"
     0
 };
 static const char js[] = {
-#include "report.js.inc"
+#include "web/report.js.inc"
     0
 };
 
