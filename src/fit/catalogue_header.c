@@ -17,25 +17,26 @@
 
 /* ---- the vocabulary: the one estimate ---- */
 
-/* Real vocabularies, measured: mean bytes of a token's and of a merge's text, rounded up; merges for 100 tokens; whether
- * each token has a score of 4 bytes. Of an encoder or not, with from..to tokens; the first row that applies counts.
- *   encoders: BGE (WordPiece, 30,522 tokens: 8.53 bytes), XLM-RoBERTa (Unigram, 250,048: 10.33)
- *   others: Llama 2 (SentencePiece, 32,000: 6.59), SmolLM2 (BPE, 49,152: 7.51; merges 8.54), Llama 3 (BPE, 128,256: 8.37;
- *   280,147 merges of 10.58), Gemma 3 (SentencePiece, 262,144: 8.83), Qwen2 (BPE, 151,936: 9.04; merges 10.04)
+/* Real vocabularies, measured: mean bytes of a token's text, merges a token, mean bytes of a merge's text, and whether
+ * each token has a score. Of an encoder or not, with from..to tokens; the first row that applies counts.
+ *   encoders: BGE (WordPiece, 30,522 tokens), XLM-RoBERTa (Unigram, 250,048)
+ *   others: Llama 2 (SentencePiece, 32,000), SmolLM2 (BPE, 49,152), Llama 3 (BPE, 128,256), Gemma 3 (SentencePiece,
+ *   262,144), Qwen2 (BPE, 151,936)
  * What is of none of these sizes is taken for byte-level BPE like Qwen2's, where all but 256 bytes and the control tokens
- * are the result of one merge. */
+ * are the result of one merge; conversions of Llama 3's list merges twice over. */
 static const struct vocabulary {
     bool encoder;
-    uint32_t from, to, token_bytes, merges_percent, merge_bytes;
+    uint32_t from, to;
+    double token_bytes, merges, merge_bytes;
     bool scores;
 } vocabularies[] = {
-    { true, 0, 99999, 9, 0, 0, false },
-    { true, 100000, UINT32_MAX, 11, 0, 0, true },
-    { false, 0, 33000, 7, 0, 0, true },
-    { false, 33001, 64999, 8, 100, 9, false },
-    { false, 128000, 131072, 9, 219, 11, false },
-    { false, 255000, 263000, 9, 0, 0, true },
-    { false, 65000, UINT32_MAX, 10, 100, 11, false },
+    { true, 0, 99999, 8.53, 0, 0, false },
+    { true, 100000, UINT32_MAX, 10.33, 0, 0, true },
+    { false, 0, 33000, 6.59, 0, 0, true },
+    { false, 33001, 64999, 7.51, 1.0, 8.54, false },
+    { false, 128000, 131072, 8.37, 2.18, 10.58, false },
+    { false, 255000, 263000, 8.83, 0, 0, true },
+    { false, 65000, UINT32_MAX, 9.04, 1.0, 10.04, false },
 };
 
 static status find_vocabulary(const gguf *keys, const struct vocabulary **out, error *err)
@@ -54,21 +55,18 @@ static status find_vocabulary(const gguf *keys, const struct vocabulary **out, e
 
 static status write_vocabulary(gguf_writer *w, const gguf *keys, uint64_t n, error *err)
 {
-    static const char text[] = "................";
     const struct vocabulary *v = NULL;
     status s = find_vocabulary(keys, &v, err);
     if (s)
         return s;
-    uint32_t *zeros = mem_array((size_t)n, sizeof *zeros);
-    if (!zeros)
-        return fail(err, E_NOMEM, "no memory for %llu tokens", (unsigned long long)n);
-    gguf_writer_repeated(w, "tokenizer.ggml.tokens", (span){ text, v->token_bytes }, n);
-    gguf_writer_array(w, "tokenizer.ggml.token_type", GGUF_I32, zeros, n);
+    uint64_t n_merges = (uint64_t)((double)n * v->merges);
+    gguf_writer_blank(w, "tokenizer.ggml.tokens", GGUF_STR, n, (uint64_t)((double)n * v->token_bytes));
+    gguf_writer_blank(w, "tokenizer.ggml.token_type", GGUF_I32, n, 0);
     if (v->scores)
-        gguf_writer_array(w, "tokenizer.ggml.scores", GGUF_F32, zeros, n);
-    if (v->merges_percent)
-        gguf_writer_repeated(w, "tokenizer.ggml.merges", (span){ text, v->merge_bytes }, n * v->merges_percent / 100);
-    mem_free(zeros);
+        gguf_writer_blank(w, "tokenizer.ggml.scores", GGUF_F32, n, 0);
+    if (n_merges)
+        gguf_writer_blank(w, "tokenizer.ggml.merges", GGUF_STR, n_merges,
+                          (uint64_t)((double)n_merges * v->merge_bytes));
     return OK;
 }
 

@@ -16,8 +16,13 @@
 #include "gguf/gguf_int.h"
 #include "quant/quant.h"
 
-enum { HEADER_MAX = 1 << 30 };
+enum { HEADER_MAX = 1 << 30, BLANKS_MAX = 8 };
 enum state { KEYS, TENSORS, DATA };
+
+/* Zeros that are not in the buffer of keys but belong there, before what is at `at`. */
+typedef struct blank {
+    size_t at, bytes;
+} blank;
 
 struct gguf_writer {
     char *path, *part;
@@ -26,6 +31,8 @@ struct gguf_writer {
     uint32_t alignment;
     uint64_t n_keys, n_tensors;
     buf keys, infos;
+    blank blanks[BLANKS_MAX];
+    size_t n_blanks, blank_bytes;
     uint64_t *sizes;        /* of each tensor, unpadded */
     size_t sizes_room;
     uint64_t offset;        /* where the next declared tensor begins, or ends with DATA: all declared bytes */
@@ -244,15 +251,22 @@ void gguf_writer_array(gguf_writer *w, const char *name, gguf_type type, const v
         buf_advance(&w->keys, (size_t)n * size);
 }
 
-void gguf_writer_repeated(gguf_writer *w, const char *name, span text, uint64_t n)
+void gguf_writer_blank(gguf_writer *w, const char *name, gguf_type type, uint64_t n, uint64_t text_bytes)
 {
-    char *to = array(w, name, GGUF_STR, n) ? room(w, n, 8 + text.n) : NULL;
-    for (uint64_t i = 0; to && i < n; i++, to += 8 + text.n) {
-        store_little(to, text.n, 8);
-        memcpy(to + 8, text.p, text.n);
+    size_t size = type == GGUF_STR ? 8 : gguf_type_bytes(type);
+    if (size == 0 || w->file || w->n_blanks == BLANKS_MAX || n > HEADER_MAX / size || text_bytes > HEADER_MAX) {
+        broken(w, E_RANGE, "key '%s': a type, a header alone, up to %d blanks of up to 1 GiB are wanted", name, BLANKS_MAX);
+        return;
     }
-    if (to)
-        buf_advance(&w->keys, (size_t)n * (8 + text.n));
+    uint64_t bytes = n * size;
+    if (!array(w, name, type, n))
+        return;
+    if (type == GGUF_STR && n) {
+        add_little(&w->keys, text_bytes, 8);
+        bytes += text_bytes - 8;
+    }
+    w->blanks[w->n_blanks++] = (blank){ w->keys.len, (size_t)bytes };
+    w->blank_bytes += (size_t)bytes;
 }
 
 void gguf_writer_strings(gguf_writer *w, const char *name, const span *texts, uint64_t n)
@@ -417,27 +431,45 @@ status gguf_writer_finish(gguf_writer **writer, error *err)
     return s;
 }
 
+/* The parts of a header one after the other in memory that is zero where nothing is copied to: blanks stay unmapped. */
+static char *join_header(const gguf_writer *w, const buf *head, size_t n)
+{
+    char *whole = mem_zero(n ? n : 1), *to = whole;
+    size_t from = 0;
+    if (!whole)
+        return NULL;
+    memcpy(to, head->data, head->len);
+    to += head->len;
+    for (size_t i = 0; i < w->n_blanks; i++) {
+        size_t step = w->blanks[i].at - from;
+        memcpy(to, w->keys.data + from, step);
+        to += step + w->blanks[i].bytes;
+        from += step;
+    }
+    if (w->keys.len > from)
+        memcpy(to, w->keys.data + from, w->keys.len - from);
+    if (w->infos.len)
+        memcpy(to + (w->keys.len - from), w->infos.data, w->infos.len);
+    return whole;
+}
+
 status gguf_writer_header(gguf_writer **writer, gguf **out, error *err)
 {
     gguf_writer *w = *writer;
-    buf head = BUF_INIT(HEADER_MAX);
+    buf head = BUF_INIT(64);
     uint64_t file_bytes = 0;
     if (w->file)
         broken(w, E_RANGE, "a file is being written, not a header alone");
     begin_header(w, &head);
-    (void)buf_reserve(&head, w->keys.len + w->infos.len);
-    buf_add(&head, w->keys.data, w->keys.len);
-    buf_add(&head, w->infos.data, w->infos.len);
-    uint64_t padded = w->n_tensors ? (head.len + w->alignment - 1) & ~(uint64_t)(w->alignment - 1) : head.len;
-    error full;
-    if (buf_ok(&head, "the header", &full))
-        broken(w, full.code, "%s", full.text);
+    size_t n = head.len + w->keys.len + w->blank_bytes + w->infos.len;
+    uint64_t padded = w->n_tensors ? (n + w->alignment - 1) & ~(uint64_t)(w->alignment - 1) : n;
     if (__builtin_add_overflow(padded, w->offset, &file_bytes))
         broken(w, E_RANGE, "the tensors add up to more than 2^64 bytes");
-    size_t n = head.len;
-    status s = w->failure.code ? fail(err, w->failure.code, "%s", w->failure.text) : OK;
-    if (!s)
-        s = gguf_parse_owned(out, buf_take(&head), n, file_bytes, w->path, err);
+    char *whole = w->failure.code ? NULL : join_header(w, &head, n);
+    if (!w->failure.code && !whole)
+        broken(w, E_NOMEM, "no memory for a header of %zu bytes", n);
+    status s = w->failure.code ? fail(err, w->failure.code, "%s", w->failure.text)
+                               : gguf_parse_owned(out, whole, n, file_bytes, w->path, err);
     buf_clear(&head);
     gguf_writer_close(writer);
     return s;

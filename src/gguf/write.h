@@ -28,8 +28,9 @@ void gguf_writer_str(gguf_writer *w, const char *key, const char *text);
 /* n elements of a numeric type, in memory as in C (native order). */
 void gguf_writer_array(gguf_writer *w, const char *key, gguf_type type, const void *elements, uint64_t n);
 void gguf_writer_strings(gguf_writer *w, const char *key, const span *texts, uint64_t n);
-/* n times the same text: a stand-in of the right size. */
-void gguf_writer_repeated(gguf_writer *w, const char *key, span text, uint64_t n);
+/* Of a header alone: n zeros; of GGUF_STR n texts that together have text_bytes (all of them the first one's). A
+ * stand-in of the right size, which takes memory only where it is read. */
+void gguf_writer_blank(gguf_writer *w, const char *key, gguf_type type, uint64_t n, uint64_t text_bytes);
 /* Any value of an open file, as it is, under its own key. */
 void gguf_writer_copy(gguf_writer *w, const gguf_value *v);
 

@@ -327,6 +327,36 @@ static void declare_some(gguf_writer *w, uint32_t n)
     }
 }
 
+static void blanks_have_their_size(void)
+{
+    gguf_writer *h = NULL;
+    gguf *g = NULL;
+    const gguf_value *v = NULL;
+    uint32_t after = 0;
+    error e;
+    assert_ok(gguf_writer_open_header(&h, "blank", err));
+    gguf_writer_blank(h, "a", GGUF_STR, 1000, 7000);
+    gguf_writer_blank(h, "b", GGUF_F32, 1000, 0);
+    gguf_writer_u32(h, "c", 7);
+    gguf_writer_blank(h, "d", GGUF_STR, 0, 0);
+    gguf_writer_blank(h, "e", GGUF_STR, 1, 3);
+    declare_some(h, 3);
+    assert_ok(gguf_writer_header(&h, &g, err));
+    assert_ok(gguf_u32(g, "c", &after, err));
+    assert_int_equal(after, 7);
+    assert_ok(gguf_array(g, "a", GGUF_STR, 1000, &v, err));
+    assert_int_equal(v->bytes, 8 * 1000 + 7000);
+    assert_ok(gguf_array(g, "b", GGUF_F32, 1000, &v, err));
+    assert_true(gguf_get_f64(v, 999) == 0);
+    assert_ok(gguf_array(g, "e", GGUF_STR, 1, &v, err));
+    assert_int_equal(v->bytes, 11);
+    assert_non_null(gguf_tensor_find(g, "t2"));
+    gguf_close(&g);
+    assert_ok(gguf_writer_open_header(&h, "blank", err));
+    gguf_writer_blank(h, "a", GGUF_STR, 1ull << 40, 0);
+    expect(gguf_writer_header(&h, &g, &e), E_RANGE, &e, "blank: key 'a'");
+}
+
 /* A header in memory and the one of a written file say the same, the file's length included. */
 static void a_header_alone_is_that_of_the_file(void **state)
 {
@@ -367,6 +397,7 @@ static void a_header_alone_is_that_of_the_file(void **state)
         assert_null(w);
     }
     unlink(path);
+    blanks_have_their_size();
     status s = E_NOMEM;
     for (uint64_t n = 1; s; n++) {
         gguf_writer *h = NULL;
@@ -374,6 +405,7 @@ static void a_header_alone_is_that_of_the_file(void **state)
         mem_fail_at(n);
         s = gguf_writer_open_header(&h, "none", &e);
         if (!s) {
+            gguf_writer_blank(h, "blank", GGUF_STR, 3, 5);
             declare_some(h, 70);
             s = gguf_writer_header(&h, &header, &e);
         }
