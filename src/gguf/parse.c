@@ -208,6 +208,20 @@ static status check_bools(const cursor *c, const gguf_value *v)
     return OK;
 }
 
+/* How many of n strings lie wholly in what we have; behind them take_string says what is wrong. Vocabularies have
+ * hundreds of thousands. */
+static uint64_t skip_strings(cursor *c, uint64_t n)
+{
+    const gguf_part *p = c->part;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t left = p->n_bytes - c->at, bytes = left < 8 ? 0 : gguf_load_u64(p->bytes + c->at);
+        if (left < 8 || bytes > left - 8 || bytes > MAX_STRING)
+            return i;
+        c->at += 8 + bytes;
+    }
+    return n;
+}
+
 static status parse_elements(cursor *c, gguf_value *v)
 {
     uint64_t left = c->part->file_bytes - c->at, from = c->at;
@@ -225,7 +239,7 @@ static status parse_elements(cursor *c, gguf_value *v)
         return !s && v->type == GGUF_BOOL ? check_bools(c, v) : s;
     }
     v->data = c->part->bytes + from;
-    for (uint64_t i = 0; i < v->n; i++) {
+    for (uint64_t i = skip_strings(c, v->n); i < v->n; i++) {
         span text;
         s = take_string(c, "a string", MAX_STRING, &text);
         if (s)
