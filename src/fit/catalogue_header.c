@@ -20,8 +20,8 @@
 /* Real vocabularies, measured: mean bytes of a token's text, merges a token, mean bytes of a merge's text, and whether
  * each token has a score. Of an encoder or not, with from..to tokens; the first row that applies counts.
  *   encoders: BGE (WordPiece, 30,522 tokens), XLM-RoBERTa (Unigram, 250,048)
- *   others: Llama 2 (SentencePiece, 32,000), SmolLM2 (BPE, 49,152), Llama 3 (BPE, 128,256), Gemma 3 (SentencePiece,
- *   262,144), Qwen2 (BPE, 151,936)
+ *   others: Llama 2 (SentencePiece, 32,000), SmolLM2 (BPE, 49,152), Baichuan 2 (SentencePiece, 64,000), Llama 3 (BPE,
+ *   128,256), Gemma 3 (SentencePiece, 262,144), Qwen2 (BPE, 151,936)
  * What is of none of these sizes is taken for byte-level BPE like Qwen2's, where all but 256 bytes and the control tokens
  * are the result of one merge; conversions of Llama 3's list merges twice over. */
 static const struct vocabulary {
@@ -33,7 +33,8 @@ static const struct vocabulary {
     { true, 0, 99999, 8.53, 0, 0, false },
     { true, 100000, UINT32_MAX, 10.33, 0, 0, true },
     { false, 0, 33000, 6.59, 0, 0, true },
-    { false, 33001, 64999, 7.51, 1.0, 8.54, false },
+    { false, 33001, 59999, 7.51, 1.0, 8.54, false },
+    { false, 60000, 64000, 4.94, 0, 0, true },
     { false, 128000, 131072, 8.37, 2.18, 10.58, false },
     { false, 255000, 263000, 8.83, 0, 0, true },
     { false, 65000, UINT32_MAX, 9.04, 1.0, 10.04, false },

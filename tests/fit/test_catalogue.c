@@ -4,9 +4,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "fit/catalogue.h"
 #include "gguf/gguf.h"
@@ -150,10 +149,251 @@ static void every_entry_in_every_mix_has_a_plan(void **state)
     assert_null(catalogue_at(all, catalogue_n(all)));
 }
 
+/* ---- real files ---- */
+
+static const char *cache_path(char path[4096], const char *file)
+{
+    const char *cache = getenv("HEARTH_CACHE");
+    snprintf(path, 4096, "%s/%s", cache ? cache : "build/cache", file);
+    return path;
+}
+
+static double off(uint64_t ours, uint64_t theirs)
+{
+    double d = ((double)ours - (double)theirs) / (double)theirs;
+    return d < 0 ? -d : d;
+}
+
+/* Every tensor of the file under the same name, in the same shape and type; its length and what it takes within 1 %, the
+ * vocabulary aside, which is an estimate of up to 5 %. */
+static void compare_file(const char *name, const char *type, const char *file)
+{
+    char path[4096];
+    gguf *real = NULL, *ours = NULL;
+    const catalogue_model *m = catalogue_find(all, name);
+    assert_non_null(m);
+    assert_ok(gguf_open(&real, cache_path(path, file), err));
+    assert_ok(catalogue_header(&ours, m, type, err));
+    assert_int_equal(gguf_n_tensors(ours), gguf_n_tensors(real));
+    for (size_t i = 0; i < gguf_n_tensors(ours); i++) {
+        const gguf_tensor *t = gguf_tensor_at(ours, i);
+        char text[GGUF_MAX_NAME + 1];
+        snprintf(text, sizeof text, "%.*s", (int)t->name.n, t->name.p);
+        const gguf_tensor *r = gguf_tensor_find(real, text);
+        assert_non_null(r);
+        if (r->type != t->type || memcmp(r->ne, t->ne, sizeof r->ne) != 0)
+            fail_msg("%s: %s, in the file %s", text, quant_name(t->type), quant_name(r->type));
+    }
+    assert_int_equal(gguf_data_bytes(ours), gguf_data_bytes(real));
+    assert_true(off(gguf_file_bytes(ours, 0), gguf_file_bytes(real, 0)) < 0.01);
+    for (uint32_t context = 512; context <= 8192; context *= 4) {
+        engine_options o = options_of(context);
+        engine_budget a, b;
+        assert_ok(engine_plan(ours, &o, &a, err));
+        assert_ok(engine_plan(real, &o, &b, err));
+        assert_int_equal(a.weights_bytes, b.weights_bytes);
+        assert_int_equal(a.token_bytes, b.token_bytes);
+        assert_int_equal(a.kv_bytes, b.kv_bytes);
+        assert_int_equal(a.scratch_bytes, b.scratch_bytes);
+        assert_true(off(a.vocab_bytes, b.vocab_bytes) < 0.05);
+        assert_true(off(a.total_bytes, b.total_bytes) < 0.01);
+    }
+    gguf_close(&ours);
+    gguf_close(&real);
+}
+
+static void headers_are_those_of_real_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *type, *file;
+    } files[] = {
+        { "gemma-3-270m", "Q4_K_M", "gemma-3-270m-q4_k_m.gguf" },
+        { "smollm2-135m-instruct", "q4_1", "SmolLM2-135M-Instruct.Q4_1.gguf" },
+    };
+    char path[4096];
+    int n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(files) && !models_are_tiny(); i++) {
+        if (access(cache_path(path, files[i].file), R_OK))
+            continue; /* fetched by make setup */
+        compare_file(files[i].name, files[i].type, files[i].file);
+        n++;
+    }
+    if (!n)
+        skip();
+}
+
+/* What fit says of a file, it says of the entry. */
+static void an_entry_fits_as_its_file_does(void **state)
+{
+    (void)state;
+    fit_machine machine = { .memory = { .usable_bytes = 1ull << 30 } };
+    engine_options o = options_of(2048);
+    fit_model f, g;
+    char path[4096];
+    error e;
+    const catalogue_model *m = catalogue_find(all, "smollm2-135m-instruct");
+    assert_ok(fit_catalogue(m, "Q4_1", &o, &machine, &f, err));
+    assert_string_equal(f.name, "smollm2-135m-instruct:Q4_1");
+    assert_true(f.fits && f.context == 2048 && f.context_train == 8192);
+    assert_int_equal(f.have_bytes, 1ull << 30);
+    o.mem_bytes = f.need_bytes - 1;
+    assert_ok(fit_catalogue(m, "Q4_1", &o, &machine, &g, err));
+    assert_false(g.fits);
+    assert_int_equal(g.need_bytes, f.need_bytes);
+    o.mem_bytes = 0;
+    assert_int_equal(fit_catalogue(m, "Q4_Z", &o, &machine, &g, &e), E_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "'Q4_Z'"));
+    assert_non_null(strstr(e.text, "Q4_K_M"));
+    if (models_are_tiny() || access(cache_path(path, "SmolLM2-135M-Instruct.Q4_1.gguf"), R_OK))
+        skip();
+    assert_ok(fit_model_file(path, &o, &machine, &g, err));
+    assert_string_equal(g.arch, f.arch);
+    assert_string_equal(g.file_type, f.file_type);
+    assert_int_equal(g.n_params, f.n_params);
+    assert_int_equal(g.budget.weights_bytes, f.budget.weights_bytes);
+    assert_true(off(f.need_bytes, g.need_bytes) < 0.01);
+}
+
+/* ---- losses ---- */
+
+static void losses_are_those_of_the_nearest_model(void **state)
+{
+    (void)state;
+    static const char losses[] =
+        "hearth: 1\nlosses:\n"
+        "  - {type: Q4_K_M, model: Big, params: 32B, imatrix: false, measure: ppl, value: 5.05, base: 5, page: https://x/a}\n"
+        "  - {type: Q4_K_M, model: Small, params: 494M, imatrix: true, measure: ppl, value: 11, base: 10, page: https://x/a}\n"
+        "  - {type: Q4_K_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: https://x/a}\n"
+        "  - {type: IQ3_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: https://x/a}\n";
+    static const char models[] = "hearth: 1\nmodels: []\n";
+    catalogue *c = NULL;
+    catalogue_loss_row row;
+    const catalogue_model *small = catalogue_find(all, "smollm2-135m-instruct"),
+                          *big = catalogue_find(all, "qwen2.5-14b-instruct");
+    assert_ok(catalogue_parse(&c, models, strlen(models), losses, strlen(losses), err));
+    assert_true(catalogue_loss(c, "Q4_K_M", small, &row)); /* a perplexity goes before a nearer divergence */
+    assert_string_equal(row.model, "Small");
+    assert_true(row.imatrix && row.loss > 0.0999 && row.loss < 0.1001);
+    assert_true(catalogue_loss(c, "q4_k", big, &row));
+    assert_string_equal(row.model, "Big");
+    assert_true(catalogue_loss(c, "IQ3_M", big, &row));
+    assert_true(row.is_divergence && row.loss == 0.5);
+    assert_false(catalogue_loss(c, "Q8_0", big, &row));
+    catalogue_close(&c);
+    for (size_t k = 0; quant_mix_at(k); k++) { /* of the real ones: no type gains or loses what cannot be */
+        if (!catalogue_loss(all, quant_mix_at(k)->name, small, &row))
+            continue;
+        assert_true(row.loss > -0.01 && row.loss < 1);
+        assert_non_null(row.page);
+    }
+}
+
+/* ---- damage ---- */
+
+#define GOOD                                                                                                           \
+    "hearth: 1\nmodels:\n  - name: a-1\n    title: A\n    maker: B\n    arch: qwen3\n    kind: chat\n    licence: MIT\n"        \
+    "    released: 2025-04\n    context: 4096\n    params: 1.5M\n"                                                    \
+    "    shape: {layers: 2, embd: 64, ff: 128, heads: 4, kv_heads: 2, head_dim: 16, vocab: 500, tied: true}\n"        \
+    "    source: https://x/y\n    files: hf:a/b\n    quants: [Q8_0, IQ3_M]\n"                                       \
+    "    pages: {shape: https://x/s, context: https://x/c, licence: https://x/l, files: https://x/f, "               \
+    "params: https://x/p}\n    unproved: [released]\n"
+
+static const struct damage {
+    const char *from, *to; /* the first text becomes the second */
+    const char *said;
+} damages[] = {
+    { "name: a-1", "name: A-1", "'name: A-1' is not a-z" },
+    { "name: a-1", "nam: a-1", "entry 1: catalogue.yaml:3: unknown key 'nam' (did you mean 'name'?)" },
+    { "title: A", "title: ''", "a-1: catalogue.yaml:4: 'title' must have 1 to" },
+    { "    maker: B\n", "", "'maker' is missing" },
+    { "kind: chat", "kind: chatty", "'kind: chatty' is not chat, base" },
+    { "2025-04", "2025-13", "'released: 2025-13' is not a month" },
+    { "2025-04", "April", "'released: April' is not a month" },
+    { "context: 4096", "context: 0", "'context' is 0; it must be from 1" },
+    { "context: 4096", "context: many", "'context'" },
+    { "1.5M", "1.5T", "'params: 1.5T' is not a number of parameters" },
+    { "1.5M", "M", "'params: M' is not" },
+    { "layers: 2", "layer: 2", "unknown key 'layer'" },
+    { "layers: 2, ", "", "'layers' is missing" },
+    { "vocab: 500", "vocab: 99999999", "'vocab' is 99999999" },
+    { "kv_heads: 2", "kv_heads: 3", "4 'heads' are no multiple of 3" },
+    { "tied: true", "tied: yes", "'tied'" },
+    { ", tied: true", "", "'tied' is missing" },
+    { "tied: true", "tied: true, window_period: 3", "'window_period' without 'window'" },
+    { "https://x/y", "http://x/y", "'source: http://x/y' is not an address" },
+    { "hf:a/b", "hf:ab", "'files: hf:ab' is not hf:OWNER/REPO" },
+    { "[Q8_0, IQ3_M]", "[Q8 0]", "is not the name of a type" },
+    { "[Q8_0, IQ3_M]", "Q8_0", "'quants' must be a list" },
+    { "unproved: [released]", "unproved: []", "'released' has no page in 'pages' and is not named in 'unproved'" },
+    { "unproved: [released]", "unproved: [released, shape]", "'shape' has a page and is said to be unproved" },
+    { "unproved: [released]", "unproved: [released, maker]", "'unproved: maker' is no fact" },
+    { "unproved: [released]", "unproved: [released, packages]", "'packages' has a page or is unproved, but is not" },
+    { "{shape: https://x/s", "{shape: x", "'shape: x' is not an address" },
+    { "{shape: https://x/s", "{size: https://x/s", "unknown key 'size'" },
+    { "hearth: 1", "hearth: 2", "'hearth: 2'" },
+    { "hearth: 1\n", "hearth: 1\nnote: x\n", "unknown key 'note'" },
+    { "models:", "model:", "a list 'models'" },
+    { "  - name", "  -\n  - name", "entry 1: catalogue.yaml:3: a model must be a map" },
+};
+
+static void every_damage_is_named(void **state)
+{
+    (void)state;
+    catalogue *c = NULL;
+    error e;
+    assert_ok(catalogue_parse(&c, GOOD, strlen(GOOD), NULL, 0, err));
+    const catalogue_model *m = catalogue_at(c, 0);
+    assert_true(catalogue_n(c) == 1 && m->unproved[CATALOGUE_RELEASED] && !m->pages[CATALOGUE_RELEASED]);
+    assert_true(m->params == 1.5e6 && m->n_quants == 2 && m->kind == CATALOGUE_CHAT);
+    assert_string_equal(m->pages[CATALOGUE_FILES], "https://x/f");
+    assert_null(catalogue_find(c, "a-2"));
+    catalogue_close(&c);
+    for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+        const struct damage *d = &damages[i];
+        char text[4096];
+        const char *at = strstr(GOOD, d->from);
+        assert_non_null(at);
+        int n = snprintf(text, sizeof text, "%.*s%s%s", (int)(at - GOOD), GOOD, d->to, at + strlen(d->from));
+        status s = catalogue_parse(&c, text, (size_t)n, NULL, 0, &e);
+        if (!s || !strstr(e.text, d->said))
+            fail_msg("'%s' for '%s': %s", d->to, d->from, s ? e.text : "no error");
+        assert_null(c);
+    }
+    char twice[4096];
+    int n = snprintf(twice, sizeof twice, "%s%s", GOOD, strstr(GOOD, "  - name"));
+    assert_int_equal(catalogue_parse(&c, twice, (size_t)n, NULL, 0, &e), E_FORMAT);
+    assert_non_null(strstr(e.text, "this 'name' is in the list already"));
+}
+
+static void every_allocation_fails_once(void **state)
+{
+    (void)state;
+    status s = E_NOMEM;
+    error e;
+    for (uint64_t n = 1; s; n++) {
+        catalogue *c = NULL;
+        gguf *g = NULL;
+        mem_fail_at(n);
+        s = catalogue_parse(&c, GOOD, strlen(GOOD), NULL, 0, &e);
+        if (!s)
+            s = catalogue_header(&g, catalogue_at(c, 0), "Q4_K_M", &e);
+        mem_fail_at(0);
+        assert_true(s == OK || s == E_NOMEM || s == E_RANGE || s == E_FORMAT);
+        gguf_close(&g);
+        catalogue_close(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_entry_in_every_mix_has_a_plan),
+        cmocka_unit_test(headers_are_those_of_real_files),
+        cmocka_unit_test(an_entry_fits_as_its_file_does),
+        cmocka_unit_test(losses_are_those_of_the_nearest_model),
+        cmocka_unit_test(every_damage_is_named),
+        cmocka_unit_test(every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
