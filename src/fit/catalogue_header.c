@@ -22,8 +22,8 @@
  *   encoders: BGE (WordPiece, 30,522 tokens), XLM-RoBERTa (Unigram, 250,048)
  *   others: Llama 2 (SentencePiece, 32,000), SmolLM2 (BPE, 49,152), Baichuan 2 (SentencePiece, 64,000), Llama 3 (BPE,
  *   128,256), Gemma 3 (SentencePiece, 262,144), Qwen2 (BPE, 151,936)
- * What is of none of these sizes is taken for byte-level BPE like Qwen2's, where all but 256 bytes and the control tokens
- * are the result of one merge; conversions of Llama 3's list merges twice over. */
+ * What is of none of these sizes is taken for byte-level BPE like Qwen2's, where all but 256 bytes and the control
+ * tokens are the result of one merge; conversions of Llama 3's list merges twice over. */
 static const struct vocabulary {
     bool encoder;
     uint32_t from, to;
@@ -173,13 +173,13 @@ static status find_mix(const char *type, const quant_mix **out, error *err)
 status catalogue_header(gguf **out, const catalogue_model *m, const char *type, error *err)
 {
     const catalogue_shape *shape = &m->shape;
-    heading h = { .m = m,
-                  .rules = { .n_layers = shape->layers, .n_gqa = shape->heads / shape->kv_heads, .tied = shape->tied } };
+    heading h = { .m = m, .rules = { .n_layers = shape->layers, .tied = shape->tied } };
     gguf *keys = NULL;
     char name[96];
     status s = find_mix(type, &h.mix, err);
     if (s)
         return s;
+    h.rules.n_gqa = shape->heads / shape->kv_heads;
     snprintf(name, sizeof name, "%s:%s", m->name, h.mix->name);
     s = first_header(&keys, m, name, err);
     if (!s)

@@ -22,7 +22,14 @@ typedef struct catalogue_reader {
 } catalogue_reader;
 
 /* What a text has to look like. */
-typedef enum catalogue_form_id { FORM_TEXT, FORM_NAME, FORM_TYPE, FORM_MONTH, FORM_PAGE, FORM_SOURCE } catalogue_form_id;
+typedef enum catalogue_form_id {
+    FORM_TEXT,
+    FORM_NAME,
+    FORM_TYPE,
+    FORM_MONTH,
+    FORM_PAGE,
+    FORM_SOURCE
+} catalogue_form_id;
 typedef struct catalogue_form {
     bool (*is)(const char *text);
     const char *what;
@@ -37,7 +44,9 @@ typedef struct catalogue_field {
     bool needed;
 } catalogue_field;
 
-status catalogue_text(const catalogue_reader *r, const yaml *node, catalogue_form_id form, const char **out) MUST_CHECK;
+/* key: what errors call the node. */
+status catalogue_text(const catalogue_reader *r, const char *key, const yaml *node, catalogue_form_id form,
+                      const char **out) MUST_CHECK;
 status catalogue_texts(const catalogue_reader *r, const yaml *map, const catalogue_field *fields, size_t n, void *to)
     MUST_CHECK;
 status catalogue_params(const catalogue_reader *r, const yaml *node, double *out) MUST_CHECK;

@@ -29,8 +29,8 @@ static status read_measure(const catalogue_reader *r, const yaml *entry, catalog
         return yaml_error(r->f, entry, r->err, "'base' %s", base ? "is nothing that a divergence has" : "is missing");
     if (out->is_divergence ? !(out->value >= 0 && out->value <= 100)
                            : !(out->base >= 1 && out->base <= 1e6 && out->value >= 0.9 && out->value <= 1e9))
-        return yaml_error(r->f, value, r->err, "'value' %g and 'base' %g: a perplexity is at least 1, a divergence from "
-                          "0 to 100", out->value, out->base);
+        return yaml_error(r->f, value, r->err, "'value' %g and 'base' %g: a perplexity is at least 1, a divergence "
+                          "from 0 to 100", out->value, out->base);
     out->loss = out->is_divergence ? out->value : out->value / out->base - 1;
     return OK;
 }

@@ -255,7 +255,8 @@ void gguf_writer_blank(gguf_writer *w, const char *name, gguf_type type, uint64_
 {
     size_t size = type == GGUF_STR ? 8 : gguf_type_bytes(type);
     if (size == 0 || w->file || w->n_blanks == BLANKS_MAX || n > HEADER_MAX / size || text_bytes > HEADER_MAX) {
-        broken(w, E_RANGE, "key '%s': a type, a header alone, up to %d blanks of up to 1 GiB are wanted", name, BLANKS_MAX);
+        broken(w, E_RANGE, "key '%s': a type, a header alone, up to %d blanks of up to 1 GiB are wanted", name,
+               BLANKS_MAX);
         return;
     }
     uint64_t bytes = n * size;

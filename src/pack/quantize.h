@@ -2,8 +2,8 @@
  *
  * Which tensors are encoded is llama-quantize's choice: those of two or more dimensions whose name ends in ".weight",
  * without norms, routers of experts, positions and the other small ones (quant_role_of of quant/mix.h); everything else
- * is kept byte for byte. A row that is no whole number of blocks takes the fall-back type that llama-quantize would take
- * (Q4_K: Q5_0, ...), and F16 where that does not divide it either.
+ * is kept byte for byte. A row that is no whole number of blocks takes the fall-back type that llama-quantize would
+ * take (Q4_K: Q5_0, ...), and F16 where that does not divide it either.
  *
  * Streamed: beside the mapped file, whose pages are given back in steps, there is one slab of encoded rows and for each
  * thread one row of floats. The bytes do not depend on the number of threads. Owner thread. */

@@ -1,5 +1,5 @@
-/* The catalogue: what is embedded is whole, every damage is named, and the bytes of a header that no file has are those of
- * real files, and of arithmetic that knows nothing of headers. */
+/* The catalogue: what is embedded is whole, every damage is named, and the bytes of a header that no file has are those
+ * of real files, and of arithmetic that knows nothing of headers. */
 #include "lib/check.h"
 
 #include <stdio.h>
@@ -164,8 +164,8 @@ static double off(uint64_t ours, uint64_t theirs)
     return d < 0 ? -d : d;
 }
 
-/* Every tensor of the file under the same name, in the same shape and type; its length and what it takes within 1 %, the
- * vocabulary aside, which is an estimate of up to 5 %. */
+/* Every tensor of the file under the same name, in the same shape and type; its length and what it takes within 1 %,
+ * the vocabulary aside, which is an estimate of up to 5 %. */
 static void compare_file(const char *name, const char *type, const char *file)
 {
     char path[4096];
@@ -257,15 +257,17 @@ static void an_entry_fits_as_its_file_does(void **state)
 
 /* ---- losses ---- */
 
+#define PAGE "https://x/a}\n"
+
 static void losses_are_those_of_the_nearest_model(void **state)
 {
     (void)state;
     static const char losses[] =
         "hearth: 1\nlosses:\n"
-        "  - {type: Q4_K_M, model: Big, params: 32B, imatrix: false, measure: ppl, value: 5.05, base: 5, page: https://x/a}\n"
-        "  - {type: Q4_K_M, model: Small, params: 494M, imatrix: true, measure: ppl, value: 11, base: 10, page: https://x/a}\n"
-        "  - {type: Q4_K_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: https://x/a}\n"
-        "  - {type: IQ3_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: https://x/a}\n";
+        "  - {type: Q4_K_M, model: Big, params: 32B, imatrix: false, measure: ppl, value: 5.05, base: 5, page: " PAGE
+        "  - {type: Q4_K_M, model: Small, params: 494M, imatrix: true, measure: ppl, value: 11, base: 10, page: " PAGE
+        "  - {type: Q4_K_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: " PAGE
+        "  - {type: IQ3_M, model: Same, params: 135M, imatrix: false, measure: kld, value: 0.5, page: " PAGE;
     static const char models[] = "hearth: 1\nmodels: []\n";
     catalogue *c = NULL;
     catalogue_loss_row row;
@@ -292,11 +294,12 @@ static void losses_are_those_of_the_nearest_model(void **state)
 /* ---- damage ---- */
 
 #define GOOD                                                                                                           \
-    "hearth: 1\nmodels:\n  - name: a-1\n    title: A\n    maker: B\n    arch: qwen3\n    kind: chat\n    licence: MIT\n"        \
-    "    released: 2025-04\n    context: 4096\n    params: 1.5M\n"                                                    \
-    "    shape: {layers: 2, embd: 64, ff: 128, heads: 4, kv_heads: 2, head_dim: 16, vocab: 500, tied: true}\n"        \
-    "    source: https://x/y\n    files: hf:a/b\n    quants: [Q8_0, IQ3_M]\n"                                       \
-    "    pages: {shape: https://x/s, context: https://x/c, licence: https://x/l, files: https://x/f, "               \
+    "hearth: 1\nmodels:\n  - name: a-1\n    title: A\n    maker: B\n    arch: qwen3\n    kind: chat\n"                 \
+    "    licence: MIT\n"                                                                                               \
+    "    released: 2025-04\n    context: 4096\n    params: 1.5M\n"                                                     \
+    "    shape: {layers: 2, embd: 64, ff: 128, heads: 4, kv_heads: 2, head_dim: 16, vocab: 500, tied: true}\n"         \
+    "    source: https://x/y\n    files: hf:a/b\n    quants: [Q8_0, IQ3_M]\n"                                          \
+    "    pages: {shape: https://x/s, context: https://x/c, licence: https://x/l, files: https://x/f, "                 \
     "params: https://x/p}\n    unproved: [released]\n"
 
 static const struct damage {
@@ -323,12 +326,13 @@ static const struct damage {
     { "tied: true", "tied: true, window_period: 3", "'window_period' without 'window'" },
     { "https://x/y", "http://x/y", "'source: http://x/y' is not an address" },
     { "hf:a/b", "hf:ab", "'files: hf:ab' is not hf:OWNER/REPO" },
-    { "[Q8_0, IQ3_M]", "[Q8 0]", "is not the name of a type" },
+    { "[Q8_0, IQ3_M]", "[Q8 0]", "'quants: Q8 0' is not the name of a type" },
     { "[Q8_0, IQ3_M]", "Q8_0", "'quants' must be a list" },
     { "unproved: [released]", "unproved: []", "'released' has no page in 'pages' and is not named in 'unproved'" },
     { "unproved: [released]", "unproved: [released, shape]", "'shape' has a page and is said to be unproved" },
     { "unproved: [released]", "unproved: [released, maker]", "'unproved: maker' is no fact" },
-    { "unproved: [released]", "unproved: [released, packages]", "'packages' has a page or is unproved, but is not" },
+    { "    files: hf:a/b\n", "", "'files' has a page or is unproved, but is not there" },
+    { "[Q8_0, IQ3_M]", "[Q8_0]\n    packages: [numpy]", "'packages: numpy' is not hf:OWNER/REPO, pypi:PACKAGE" },
     { "{shape: https://x/s", "{shape: x", "'shape: x' is not an address" },
     { "{shape: https://x/s", "{size: https://x/s", "unknown key 'size'" },
     { "hearth: 1", "hearth: 2", "'hearth: 2'" },
