@@ -56,7 +56,7 @@ quant_role quant_role_of(span name, uint64_t rows)
 /* ---- mixes ---- */
 
 enum {
-    Q2_K_S, Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, IQ4_XS, IQ4_NL, Q4_0, Q4_K_S, Q4_1, Q4_K_M, Q5_0, Q5_K_S, Q5_K_M, Q5_1, Q6_K,
+    Q2_K_S, Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, IQ4_XS, Q4_0, Q4_K_S, IQ4_NL, Q4_K_M, Q4_1, Q5_0, Q5_K_S, Q5_K_M, Q5_1, Q6_K,
     Q8_0, BF16, F16, F32, N_MIXES
 };
 
@@ -64,9 +64,9 @@ static const quant_mix mixes[N_MIXES] = {
     [Q2_K_S] = { "Q2_K_S", QUANT_Q2_K, 21 },   [Q2_K] = { "Q2_K", QUANT_Q2_K, 10 },
     [Q3_K_S] = { "Q3_K_S", QUANT_Q3_K, 11 },   [Q3_K_M] = { "Q3_K_M", QUANT_Q3_K, 12 },
     [Q3_K_L] = { "Q3_K_L", QUANT_Q3_K, 13 },   [IQ4_XS] = { "IQ4_XS", QUANT_IQ4_XS, 30 },
-    [IQ4_NL] = { "IQ4_NL", QUANT_IQ4_NL, 25 }, [Q4_0] = { "Q4_0", QUANT_Q4_0, 2 },
-    [Q4_K_S] = { "Q4_K_S", QUANT_Q4_K, 14 },   [Q4_1] = { "Q4_1", QUANT_Q4_1, 3 },
-    [Q4_K_M] = { "Q4_K_M", QUANT_Q4_K, 15 },   [Q5_0] = { "Q5_0", QUANT_Q5_0, 8 },
+    [Q4_0] = { "Q4_0", QUANT_Q4_0, 2 },        [Q4_K_S] = { "Q4_K_S", QUANT_Q4_K, 14 },
+    [IQ4_NL] = { "IQ4_NL", QUANT_IQ4_NL, 25 }, [Q4_K_M] = { "Q4_K_M", QUANT_Q4_K, 15 },
+    [Q4_1] = { "Q4_1", QUANT_Q4_1, 3 },        [Q5_0] = { "Q5_0", QUANT_Q5_0, 8 },
     [Q5_K_S] = { "Q5_K_S", QUANT_Q5_K, 16 },   [Q5_K_M] = { "Q5_K_M", QUANT_Q5_K, 17 },
     [Q5_1] = { "Q5_1", QUANT_Q5_1, 9 },        [Q6_K] = { "Q6_K", QUANT_Q6_K, 18 },
     [Q8_0] = { "Q8_0", QUANT_Q8_0, 7 },        [BF16] = { "BF16", QUANT_BF16, 32 },

@@ -47,7 +47,7 @@ typedef struct quant_mix {
 
 /* By name, any case; "Q3_K", "Q4_K" and "Q5_K" mean their _M. NULL: there is none. */
 const quant_mix *quant_mix_find(const char *name);
-/* The i-th, from the fewest bits to the most; NULL past the last. */
+/* The i-th, in the order of the sizes of a file of Llama 3 8B; NULL past the last. */
 const quant_mix *quant_mix_at(size_t i);
 
 /* The type of a tensor of this role (QUANT_KEPT: F32) in layer `layer` (0 for what is in none) with rows of `cols`

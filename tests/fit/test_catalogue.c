@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "fit/catalogue.h"
-#include "gguf/gguf.h"
+#include "gguf/gguf_int.h"
 #include "model/model.h"
 #include "quant/mix.h"
 #include "quant/quant.h"
@@ -136,6 +136,36 @@ static void check_header(const catalogue_model *m, const quant_mix *mix)
     assert_true(gguf_file_bytes(g, 0) >= gguf_header_bytes(g, 0) + gguf_data_bytes(g));
     assert_true((double)b.weights_bytes * 1.01 >= bytes);
     gguf_close(&g);
+}
+
+static uint64_t size_of(const catalogue_model *m, const char *type)
+{
+    gguf *g = NULL;
+    assert_ok(catalogue_header(&g, m, type, err));
+    uint64_t bytes = gguf_file_bytes(g, 0);
+    gguf_close(&g);
+    return bytes;
+}
+
+/* Sizes that llama-quantize --help states of Llama 3 8B, in GiB. */
+static void sizes_of_a_known_model(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        double gib;
+    } known[] = { { "Q2_K", 2.96 },   { "Q3_K_S", 3.41 }, { "Q3_K_M", 3.74 }, { "Q3_K_L", 4.03 }, { "Q4_0", 4.34 },
+                  { "Q4_K_S", 4.37 }, { "Q4_K_M", 4.58 }, { "Q4_1", 4.78 },   { "Q5_0", 5.21 },   { "Q5_K_S", 5.21 },
+                  { "Q5_K_M", 5.33 }, { "Q5_1", 5.65 },   { "Q6_K", 6.14 },   { "Q8_0", 7.96 } };
+    const catalogue_model *m = catalogue_find(all, "llama-3.1-8b-instruct");
+    assert_non_null(m);
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        double off_by = (double)size_of(m, known[i].type) / (1 << 30) - known[i].gib;
+        if (off_by > 0.0101 || off_by < -0.0101)
+            fail_msg("%s: off by %.3f GiB", known[i].type, off_by);
+    }
+    for (size_t i = 1; quant_mix_at(i); i++)
+        assert_true(size_of(m, quant_mix_at(i - 1)->name) <= size_of(m, quant_mix_at(i)->name));
 }
 
 static void every_entry_in_every_mix_has_a_plan(void **state)
@@ -389,10 +419,47 @@ static void every_allocation_fails_once(void **state)
     }
 }
 
-int main(void)
+/* For tools/agree/catalogue_types.py: a file of this entry in F32 without weights (its header, and a hole), or the
+ * types of all tensors in a mix, or the names of all entries. */
+static int tool(int argc, char **argv)
 {
+    catalogue *c = NULL;
+    gguf *g = NULL;
+    error e;
+    bool sparse = argc == 4 && strcmp(argv[1], "sparse") == 0;
+    status s = catalogue_open(&c, &e);
+    if (!s && argc == 2) {
+        for (size_t i = 0; i < catalogue_n(c); i++)
+            puts(catalogue_at(c, i)->name);
+    } else if (!s) {
+        const catalogue_model *m = argc == 4 ? catalogue_find(c, argv[2]) : NULL;
+        s = m ? catalogue_header(&g, m, sparse ? "F32" : argv[3], &e) : fail(&e, E_NOTFOUND, "usage: see its source");
+    }
+    FILE *out = !s && sparse ? fopen(argv[3], "wb") : NULL;
+    if (out) {
+        fwrite(g->parts[0].bytes, 1, (size_t)g->parts[0].n_bytes, out);
+        if (fclose(out) || truncate(argv[3], (off_t)gguf_file_bytes(g, 0)))
+            s = fail(&e, E_IO, "%s cannot be written", argv[3]);
+    } else if (g) {
+        for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+            const gguf_tensor *t = gguf_tensor_at(g, i);
+            printf("%.*s %s\n", (int)t->name.n, t->name.p, quant_name(t->type));
+        }
+    }
+    if (s)
+        fprintf(stderr, "%s\n", e.text);
+    gguf_close(&g);
+    catalogue_close(&c);
+    return s != OK;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return tool(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_entry_in_every_mix_has_a_plan),
+        cmocka_unit_test(sizes_of_a_known_model),
         cmocka_unit_test(headers_are_those_of_real_files),
         cmocka_unit_test(an_entry_fits_as_its_file_does),
         cmocka_unit_test(losses_are_those_of_the_nearest_model),
