@@ -31,13 +31,13 @@ static const struct vocabulary {
     bool scores;
 } vocabularies[] = {
     { true, 0, 99999, 8.53, 0, 0, false },
-    { true, 100000, UINT32_MAX, 10.33, 0, 0, true },
+    { true, 0, UINT32_MAX, 10.33, 0, 0, true },
     { false, 0, 33000, 6.59, 0, 0, true },
     { false, 33001, 59999, 7.51, 1.0, 8.54, false },
     { false, 60000, 64000, 4.94, 0, 0, true },
     { false, 128000, 131072, 8.37, 2.18, 10.58, false },
     { false, 255000, 263000, 8.83, 0, 0, true },
-    { false, 65000, UINT32_MAX, 9.04, 1.0, 10.04, false },
+    { false, 0, UINT32_MAX, 9.04, 1.0, 10.04, false },
 };
 
 static status find_vocabulary(const gguf *keys, const struct vocabulary **out, error *err)

@@ -285,6 +285,35 @@ static void an_entry_fits_as_its_file_does(void **state)
     assert_true(off(f.need_bytes, g.need_bytes) < 0.01);
 }
 
+/* The first bytes of a file, as they come over a network, say what the file says. */
+static void the_beginning_of_a_file_is_enough(void **state)
+{
+    (void)state;
+    fit_machine machine = { .memory = { .usable_bytes = 1ull << 30 } };
+    engine_options o = options_of(1024);
+    char path[4096];
+    gguf *whole = NULL, *begun = NULL;
+    fit_model f, g;
+    if (access(cache_path(path, "SmolLM2-135M-Instruct.Q4_1.gguf"), R_OK))
+        skip();
+    assert_ok(gguf_open(&whole, path, err));
+    size_t n = (size_t)gguf_header_bytes(whole, 0);
+    char *bytes = mem_alloc(n);
+    FILE *file = fopen(path, "rb");
+    assert_true(bytes && file && fread(bytes, 1, n, file) == n);
+    fclose(file);
+    assert_ok(gguf_parse(&begun, bytes, n, gguf_file_bytes(whole, 0), "https://x/y.gguf", err));
+    assert_ok(fit_model_gguf(begun, "y", &o, &machine, &f, err));
+    assert_ok(fit_model_file(path, &o, &machine, &g, err));
+    assert_string_equal(f.name, "y");
+    assert_int_equal(f.file_bytes, g.file_bytes);
+    assert_int_equal(f.n_params, g.n_params);
+    assert_int_equal(f.need_bytes, g.need_bytes);
+    gguf_close(&begun);
+    gguf_close(&whole);
+    mem_free(bytes);
+}
+
 /* ---- losses ---- */
 
 #define PAGE "https://x/a}\n"
@@ -368,6 +397,8 @@ static const struct damage {
     { "hearth: 1", "hearth: 2", "'hearth: 2'" },
     { "hearth: 1\n", "hearth: 1\nnote: x\n", "unknown key 'note'" },
     { "models:", "model:", "a list 'models'" },
+    { GOOD, "", "catalogue.yaml:1: it must begin with 'hearth: 1'" },
+    { GOOD, "- a", "it must begin with 'hearth: 1'" },
     { "  - name", "  -\n  - name", "entry 1: catalogue.yaml:3: a model must be a map" },
 };
 
@@ -398,6 +429,26 @@ static void every_damage_is_named(void **state)
     int n = snprintf(twice, sizeof twice, "%s%s", GOOD, strstr(GOOD, "  - name"));
     assert_int_equal(catalogue_parse(&c, twice, (size_t)n, NULL, 0, &e), E_FORMAT);
     assert_non_null(strstr(e.text, "this 'name' is in the list already"));
+}
+
+static void every_size_of_vocabulary_has_a_stand_in(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = { 1, 33000, 33001, 60000, 64500, 127999, 131073, 262144, 263001, 400000 };
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        char text[4096];
+        catalogue *c = NULL;
+        gguf *g = NULL;
+        const gguf_value *tokens = NULL;
+        const char *at = strstr(GOOD, "500");
+        int n = snprintf(text, sizeof text, "%.*s%u%s", (int)(at - GOOD), GOOD, sizes[i], at + 3);
+        assert_ok(catalogue_parse(&c, text, (size_t)n, NULL, 0, err));
+        assert_ok(catalogue_header(&g, catalogue_at(c, 0), "Q4_K_M", err));
+        assert_ok(gguf_array(g, "tokenizer.ggml.tokens", GGUF_STR, sizes[i], &tokens, err));
+        assert_true(tokens->bytes >= 12ull * sizes[i] && tokens->bytes <= 20ull * sizes[i]);
+        gguf_close(&g);
+        catalogue_close(&c);
+    }
 }
 
 static void every_allocation_fails_once(void **state)
@@ -462,8 +513,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(sizes_of_a_known_model),
         cmocka_unit_test(headers_are_those_of_real_files),
         cmocka_unit_test(an_entry_fits_as_its_file_does),
+        cmocka_unit_test(the_beginning_of_a_file_is_enough),
         cmocka_unit_test(losses_are_those_of_the_nearest_model),
         cmocka_unit_test(every_damage_is_named),
+        cmocka_unit_test(every_size_of_vocabulary_has_a_stand_in),
         cmocka_unit_test(every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
