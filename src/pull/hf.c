@@ -195,8 +195,9 @@ static status choose(source_plan *p, const js *doc, const char *hub, const hf_te
     for (size_t i = 0; !s && i < n_at; i++)
         s = add_sibling(p, js_at(siblings, at[i]), hub, t, commit, err);
     char label[CHOOSE_LABEL];
-    if (!s) { /* what the next pull would have to ask for to mean the same */
-        const char *want = t->want[0] ? t->want : choose_label(files[at[0]].path, label) ? label : "";
+    if (!s) { /* however it was asked for, the same model has the same text */
+        bool by_path = str_ends(t->want, ".gguf") || !choose_label(files[at[0]].path, label);
+        const char *want = by_path ? t->want : label;
         s = source_plan_text(&p->source, err, "hf:%s%s%s%s%s", t->repo, *want ? ":" : "", want,
             t->revision[0] ? "@" : "", t->revision);
     }

@@ -50,7 +50,7 @@ def test_hub_split_model_and_revision():
     fresh()
     done = pull("hf:maker/big:Q2_K@refs/pr/7")
     note = check(done, *((p.split("/")[1], d) for p, d in parts.items()))
-    assert note["source"] == "hf:maker/big:Q2_K@refs/pr/7" and note["revision"] == "f00d"
+    assert note["source"] == "hf:maker/big:UD-Q2_K@refs/pr/7" and note["revision"] == "f00d"
     assert pull("hf:maker/big:Q2_K@refs/pr/7")["files"][2]["found"]
     fresh()
     done = pull("hf:maker/big:Q2_K@refs/pr/7", "--name", "b")
@@ -80,6 +80,19 @@ def test_hub_refusals():
     refuse("hf:maker/odd", says="no length and SHA-256")
     hub.pages["/api/models/maker/html"] = ("text/html", b"<html>welcome to the hotel network</html>")
     refuse("hf:maker/html", says="maker/html")
+
+
+def test_names_of_the_catalogue():
+    """Where the catalogue says that a model's files are, and its licence."""
+    text = (pathlib.Path(__file__).resolve().parents[2] / "src/fit/catalogue.yaml").read_text()
+    entry = text.split("- name: smollm2-135m-instruct\n")[1].split("- name:")[0]
+    repo = entry.split("files: hf:")[1].split()[0]
+    hub.repo(repo, {"s.Q4_K_M.gguf": small, "s.Q8_0.gguf": gguf(50_000, seed=3)}, licence="mit")
+    fresh()
+    note = check(pull("smollm2-135m-instruct"), ("s.Q4_K_M.gguf", small))
+    assert note["source"] == f"hf:{repo}:Q4_K_M" and note["licence"] == "Apache-2.0", note
+    fresh()
+    check(pull("smollm2-135m-instruct:q8_0"), ("s.Q8_0.gguf", gguf(50_000, seed=3)))
 
 
 def test_headers():
@@ -165,6 +178,7 @@ def test_local_files():
         assert not left(), left()
     refuse(there / "none.gguf", says="No such file")
     refuse("smollm", says=["hf:OWNER/REPO", "pypi:PACKAGE"])
+    refuse("smollm2-135m-instrukt", says="did you mean 'smollm2-135m-instruct'?")
     shutil.rmtree(there)
 
 
