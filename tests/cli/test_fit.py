@@ -152,6 +152,7 @@ TASK = """hearth: 1
 id: colours
 privacy: private
 prompt: 'Colour of {{input}}:'
+sampling: {max_tokens: 4}
 output: {kind: label, labels: [red, green]}
 graders:
   - type: label
@@ -174,13 +175,13 @@ def test_for_a_task():
                              "finish_reason": "stop", "model": name}) + "\n" for i in range(20)]
         (work / f"{right}.jsonl").write_text("".join(lines))
         hearth("measure", "colours", "--on", f"replay:{right}.jsonl", cwd=work)
-    hearth("measure", "colours", "--on", f"local:{MODEL}", cwd=work)
+    hearth("measure", "colours", "--on", f"local:{MODEL}", "--limit", 4, cwd=work)
     table = hearth("fit", "--for", "colours", "--types", "Q8_0,Q4_K_M", "--json", cwd=work).json()["table"]
     got = {(r["model"], r["type"]): r["quality"] for r in table if r["quality"]}
     assert got[("qwen3-0.6b", "Q8_0")]["pass"] == 12 and ("qwen3-0.6b", "Q4_K_M") not in got, got
     assert got[("qwen3-1.7b", "Q8_0")]["pass"] == got[("qwen3-1.7b", "Q4_K_M")]["pass"] == 18
     mine, = [q for (name, _), q in got.items() if name == MODEL]
-    assert mine["n"] == 20 and mine["rate_lower"] <= mine["rate"] <= mine["rate_upper"]
+    assert mine["n"] == 4 and mine["rate_lower"] <= mine["rate"] <= mine["rate_upper"]
     for c in CLASSES:
         rates = [r["quality"]["rate"] if r["quality"] else -1 for r in table if r["class"] == c]
         assert rates == sorted(rates, reverse=True)
