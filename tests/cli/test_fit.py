@@ -12,7 +12,7 @@ import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from hearth import BASE_MODEL, CACHE, ENVIRONMENT, HOME, MODEL, TINY, hearth, run_tests  # noqa: E402
+from hearth import BASE_MODEL, CACHE, HOME, MODEL, hearth, run_tests  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MIB = 1 << 20
@@ -21,6 +21,11 @@ CLASSES = ["good", "lossy", "slow", "does-not-fit"]
 
 def facts(*args, code=0):
     return hearth("fit", *args, "--json", code=code).json()
+
+
+def enough_for(context):
+    """Bytes with which MODEL has this context, and not all that it was trained for."""
+    return facts(MODEL, "--ctx", context)["models"][0]["need_bytes"] + MIB // 4
 
 
 # ---- the table ----
@@ -88,7 +93,7 @@ def test_text_and_json_are_one():
 
 
 def test_what_fits_opens_and_what_does_not_is_refused():
-    tight = "41M" if TINY else "170M"
+    tight = enough_for(1024)
     rows = [r for r in facts("--types", "Q4_K_M", "--mem", tight)["table"] if r["present"]]
     for r in rows:
         if r["largest_context"]:
@@ -124,7 +129,7 @@ def test_every_byte_is_in_the_sum():
 
 def test_why_has_fits_own_figures():
     """What --why says of a change is what fit says when it is asked with that change."""
-    given = 41 * MIB if TINY else 170 * MIB
+    given = enough_for(1024)
     why = facts(MODEL, "--mem", given, "--why", code=4)["models"][0]["why"]
     q8, = facts(MODEL, "--mem", given, "--kv", "q8", code=None)["models"]
     more, = facts(MODEL, "--mem", given + (1 << 30))["models"]
