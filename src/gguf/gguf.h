@@ -46,7 +46,7 @@ status gguf_open_fds(gguf **out, const int *fds, int n, const char *name, error 
 status gguf_parse(gguf **out, const void *bytes, size_t n_bytes, uint64_t file_bytes, const char *name, error *err)
     MUST_CHECK;
 
-/* The same over all parts of a split model, in order: their first bytes, each its whole header. n = 1: a single file. */
+/* The same over all parts of a split model, in order: their first bytes, each its whole header. n = 1: one file. */
 typedef struct gguf_prefix {
     const void *bytes;
     size_t n_bytes;
