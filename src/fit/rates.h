@@ -35,7 +35,7 @@ typedef struct fit_rates {
     double attend_one[KV_TYPES][FIT_HEAD_DIMS];  /* for one query, keys and values in memory */
     double attend_four[KV_TYPES][FIT_HEAD_DIMS]; /* for four */
     double attend_near[KV_TYPES][FIT_HEAD_DIMS]; /* for one of many queries, keys and values in the second level */
-    double attend_again[KV_TYPES][FIT_HEAD_DIMS]; /* for one alone, keys and values there because another just had them */
+    double attend_again[KV_TYPES][FIT_HEAD_DIMS]; /* for one alone, which finds them there */
     /* seconds a value, rows in the second level */
     double quantise[ACT_FORMATS], store[KV_TYPES];
     double norm; /* added to the residual stream, and normed */

@@ -142,7 +142,7 @@ static void attention_by_hand(void **state)
     near(fit_expect_decode(&w, &m, 1, 999).attention_s, 2 * 2 * 96e-9 * 1000);
     w.spec.head_dim = 32;
     near(fit_expect_decode(&w, &m, 3, 999).attention_s, 3 * 2 * 2 * 32e-9 * 1000);
-    m.threads = 2; /* too few pairs of heads for two threads: each takes two heads, the second of a pair finds its keys */
+    m.threads = 2; /* too few groups for two threads: each takes two heads; of a group the second finds its keys */
     near(fit_expect_decode(&w, &m, 1, 999).attention_s, (32e-9 + 16e-9) * 1000);
     m.threads = 1;
     w.spec.window = 100; /* and all layers see it only */
