@@ -89,7 +89,6 @@ status fit_model_file(const char *path, const engine_options *o, const fit_machi
                       error *err) MUST_CHECK;
 
 /* The same from a header: of a file that is open, of its beginning (gguf_parse), of none (catalogue_header). */
-<<<<<<< HEAD
 struct gguf;
 status fit_model_gguf(const struct gguf *g, const char *name, const engine_options *o, const fit_machine *m,
                       fit_model *out, error *err) MUST_CHECK;
@@ -105,12 +104,6 @@ fit_step fit_expect_prefill(const fit_work *w, const fit_machine *m, uint32_t n,
 status fit_memory(const struct gguf *g, const engine_options *o, fit_model *out, error *err) MUST_CHECK;
 
 /* "weights 98.1 MiB + KV 45.0 MiB + ... = 160.2 MiB of 21.3 GiB": the arithmetic in one line. */
-=======
-status fit_model_gguf(const struct gguf *g, const char *name, const engine_options *o, const fit_machine *m,
-                      fit_model *out, error *err) MUST_CHECK;
-
-/* "weights 98.1 MiB + KV 45.0 MiB + … = 160.2 MiB of 21.3 GiB free": the arithmetic in one line. */
->>>>>>> 90750c2f1bcc488276d7b20d376391a21cdc0058
 void fit_arithmetic(const fit_model *f, buf *out);
 
 /* What would fit have_bytes of f instead, in the order of what is lost: the ways of engine/nearest.h; then another file
