@@ -58,18 +58,9 @@ static void base_name(const char *path, char *out, size_t bytes)
 status fit_model_gguf(const gguf *g, const char *name, const engine_options *o, const fit_machine *m, fit_model *out,
                       error *err)
 {
-<<<<<<< HEAD
     memset(out, 0, sizeof *out);
     snprintf(out->name, sizeof out->name, "%s", name);
     status s = read_header(g, o, out, err);
-=======
-    header h = { 0 };
-    engine_options free_of_budget = *o;
-    free_of_budget.mem_bytes = 0;
-    memset(out, 0, sizeof *out);
-    snprintf(out->name, sizeof out->name, "%s", name);
-    status s = read_header(g, &free_of_budget, out, &h, err);
->>>>>>> 90750c2f1bcc488276d7b20d376391a21cdc0058
     if (s)
         return s;
     for (int i = 0; i < gguf_n_files(g); i++)
@@ -83,22 +74,6 @@ status fit_model_gguf(const gguf *g, const char *name, const engine_options *o, 
 }
 
 status fit_model_file(const char *path, const engine_options *o, const fit_machine *m, fit_model *out, error *err)
-<<<<<<< HEAD
-=======
-{
-    gguf *g = NULL;
-    char name[sizeof out->name];
-    status s = gguf_open(&g, path, err);
-    if (s)
-        return s;
-    base_name(path, name, sizeof name);
-    s = fit_model_gguf(g, name, o, m, out, err);
-    gguf_close(&g);
-    return s ? fail_prefix(err, s, "%s: ", path) : OK;
-}
-
-void fit_arithmetic(const fit_model *f, buf *out)
->>>>>>> 90750c2f1bcc488276d7b20d376391a21cdc0058
 {
     gguf *g = NULL;
     char name[sizeof out->name];
