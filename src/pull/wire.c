@@ -108,7 +108,7 @@ static void read_content_range(wire_head *h, const char *text)
     h->has_total = str_u64(total, &h->total);
 }
 
-static void read_line(wire_head *h, span line)
+void wire_read_line(wire_head *h, span line)
 {
     char text[128];
     if (line.n > 5 && strncasecmp(line.p, "HTTP/", 5) == 0) {
@@ -138,7 +138,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *user)
         fail(&w->why, E_PROVIDER, "its header is over %d bytes", (int)HEADER_MAX);
         return 0;
     }
-    read_line(&w->head, (span){ bytes, n });
+    wire_read_line(&w->head, (span){ bytes, n });
     return n;
 }
 

@@ -7,6 +7,7 @@
 #ifndef PULL_WIRE_H
 #define PULL_WIRE_H
 
+#include "base/str.h"
 #include "pull/get.h"
 
 typedef struct wire wire;
@@ -58,6 +59,10 @@ const wire_result *wire_outcome(const wire *w);
 const char *wire_final_url(const wire *w);
 /* Moves all wires on and waits at most ms for more. E_PROVIDER: libcurl itself failed. */
 status wire_turn(getter *g, int ms, error *err) MUST_CHECK;
+
+/* One header line of an answer, with or without its line break. A status line begins anew. What cannot be read is as
+ * good as not said. */
+void wire_read_line(wire_head *h, span line);
 
 /* Whether hearth asks this url at all. E_DENIED, E_FORMAT. before: where the redirect came from; NULL: none. */
 status wire_allowed(const char *url, const char *before, bool plain_http, error *err) MUST_CHECK;
