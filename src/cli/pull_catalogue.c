@@ -24,7 +24,7 @@ static bool is_word(const char *source, char name[NAME_ROOM], const char **quant
     return true;
 }
 
-static const char *nearest(const catalogue *c, const char *name)
+static const char *near_name(const catalogue *c, const char *name)
 {
     const char *best = NULL;
     size_t least = 1 + strlen(name) / 3;
@@ -40,7 +40,7 @@ static const char *nearest(const catalogue *c, const char *name)
 
 static status unknown(const catalogue *c, const char *name, error *err)
 {
-    const char *near = nearest(c, name);
+    const char *near = near_name(c, name);
     return fail(err, E_NOTFOUND, "'%s' is neither a file nor a name of the catalogue%s%s%s; hf:OWNER/REPO, "
         "pypi:PACKAGE or an https address name any other model, `hearth fit` lists the catalogue", name,
         near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");

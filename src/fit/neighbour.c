@@ -47,10 +47,10 @@ static void try_file(const char *path, const char *name, const engine_options *o
     gguf *g = NULL;
     if (gguf_open(&g, path, NULL) != OK)
         return;
-    span arch = { "", 0 };
+    span kind = { "", 0 };
     memset(&other, 0, sizeof other);
-    bool same = fit_memory(g, o, &other, NULL) == OK && gguf_str(g, "general.architecture", &arch, NULL) == OK &&
-                span_is(arch, f->arch) && other.budget.context == f->budget.context &&
+    bool same = fit_memory(g, o, &other, NULL) == OK && gguf_str(g, "general.architecture", &kind, NULL) == OK &&
+                span_is(kind, f->arch) && other.budget.context == f->budget.context &&
                 other.budget.kv_bytes == f->budget.kv_bytes;
     gguf_close(&g);
     if (!same || other.need_bytes > f->have_bytes || other.need_bytes <= out->file_need)
