@@ -9,6 +9,38 @@
 #include "cli/fit_loss.h"
 #include "quant/quant.h"
 
+/* ---- long texts ---- */
+
+/* Where the next line of at most `width` ends: at its last blank, at its end, or behind a word that is longer. */
+static size_t line_end(const char *text, size_t width)
+{
+    size_t end = strcspn(text, "\n"), at = end;
+    while (at > width) {
+        size_t before = at;
+        while (at > 0 && text[at - 1] != ' ')
+            at--;
+        if (at == 0)
+            return before;
+        at--;
+    }
+    return at;
+}
+
+static void fold(const char *text, const char *indent)
+{
+    for (bool first = true; *text; first = false) {
+        size_t n = line_end(text, 79 - strlen(indent));
+        printf("%s%.*s\n", first ? "" : indent, (int)n, text);
+        text += n;
+        text += *text == ' ' || *text == '\n';
+    }
+}
+
+void fit_show_text(const char *text)
+{
+    fold(text, "");
+}
+
 /* ---- the machine ---- */
 
 static void show_cores(const fit_machine *m)
@@ -46,39 +78,8 @@ void fit_show_machine(const fit_machine *m, const fit_past *past)
     printf("disk        %s free for models\n",
            m->disk_free_bytes ? str_human_bytes(disk, m->disk_free_bytes) : disk);
     printf("power       %s\n", machine_power());
-    printf("past error  %s\n", fit_past_text(past, text, sizeof text));
-}
-
-/* ---- long texts ---- */
-
-/* Where the next line of at most `width` ends: at its last blank, at its end, or behind a word that is longer. */
-static size_t line_end(const char *text, size_t width)
-{
-    size_t end = strcspn(text, "\n"), at = end;
-    while (at > width) {
-        size_t before = at;
-        while (at > 0 && text[at - 1] != ' ')
-            at--;
-        if (at == 0)
-            return before;
-        at--;
-    }
-    return at;
-}
-
-static void fold(const char *text, const char *indent)
-{
-    for (bool first = true; *text; first = false) {
-        size_t n = line_end(text, 79 - strlen(indent));
-        printf("%s%.*s\n", first ? "" : indent, (int)n, text);
-        text += n;
-        text += *text == ' ' || *text == '\n';
-    }
-}
-
-void fit_show_text(const char *text)
-{
-    fold(text, "");
+    printf("past error  ");
+    fold(fit_past_text(past, text, sizeof text), "            ");
 }
 
 /* ---- a model ---- */
@@ -191,7 +192,7 @@ void fit_show_page(const fit_page *p)
     if (f->work.spec.is_encoder)
         printf("  expected   %.0f tokens/s of texts read\n", f->prefill_per_s);
     else
-        printf("  expected   decode %.1f tokens/s (%.1f with a full context), prefill %.0f tokens/s\n", f->decode_per_s,
+        printf("  expected   tokens/s: decode %.1f (%.1f with a full context), prefill %.0f\n", f->decode_per_s,
                f->decode_full_per_s, f->prefill_per_s);
     if (p->loss)
         printf("  loss       %s\n             %s\n", fit_loss_long(p->loss, loss), p->loss->page);
