@@ -68,6 +68,7 @@ static double product_rate(const fit_machine *m, int type, const places *p, uint
     for (uint32_t i = 0, from = 1; i <= FIT_FEW; i++) {
         uint32_t to = i < FIT_FEW ? fit_few[i] : FIT_BLOCK;
         double rate = i < FIT_FEW ? by_cols(fit_cols, r->few[type][i], cols) : block;
+        rate = rate > below ? rate : below; /* more tokens are no less work, whatever the noise */
         if (tokens <= to)
             return below + (rate - below) * (tokens - from) / (to - from);
         below = rate;
