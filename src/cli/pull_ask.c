@@ -16,8 +16,7 @@
 #include "plat/paths.h"
 #include "plat/proc.h"
 
-enum { START_MS = 20000, TICK_MS = 200, CANCEL_MS = 5000, GRACE_MS = 2000, HEADER_FIRST = 1 << 20,
-       HEADER_MOST = 64 << 20 };
+enum { START_MS = 20000, TICK_MS = 200, CANCEL_MS = 5000, GRACE_MS = 2000 };
 
 static const char program[] = "hearth-pull";
 
@@ -213,27 +212,26 @@ status pull_ask_get(pull_ask *a, const char *source, const char *name, const cha
     return s;
 }
 
-status pull_ask_header(pull_ask *a, const char *source, uint64_t first, size_t n, buf *out, uint64_t *file_bytes,
-                       js **done, error *err)
+status pull_ask_header(pull_ask *a, const char *source, size_t file, uint64_t first, size_t n, buf *out,
+                       uint64_t *file_bytes, js **done, error *err)
 {
     following f = { .out = out, .most = out->len + n };
     size_t before = out->len;
     int64_t total = 0, len = 0;
     js *j = js_object();
     js_set(j, "source", js_new_string(source));
+    js_set(j, "file", js_new_int((int64_t)file));
     js_set(j, "first", js_new_int((int64_t)first));
     js_set(j, "bytes", js_new_int((int64_t)n));
     status s = run_job(a, MSG_HEADER, j, &f, err);
     if (s)
         return s;
-    /* the bytes of all files came one after the other */
-    const js *one = js_at(js_get(f.done, "files"), 0);
-    if (!js_int(js_get(one, "file_bytes"), &total) || total < 0 || !js_int(js_get(one, "bytes"), &len) || len < 0 ||
-        (uint64_t)len > out->len - before) {
+    const js *one = js_at(js_get(f.done, "files"), file);
+    if (!js_int(js_get(one, "file_bytes"), &total) || total < 0 || !js_int(js_get(one, "bytes"), &len) ||
+        len != (int64_t)(out->len - before)) {
         js_free(f.done);
         return fail(err, E_PROVIDER, "%s: it does not say what it brought", program);
     }
-    out->len = before + (size_t)len;
     *file_bytes = (uint64_t)total;
     if (done)
         *done = f.done;
@@ -328,27 +326,4 @@ void pull_ask_close(pull_ask **a)
     proc_stop(&(*a)->process, GRACE_MS);
     mem_free(*a);
     *a = NULL;
-}
-
-status pull_header(const char *source, pull_enough *enough, void *user, buf *bytes, uint64_t *file_bytes, error *err)
-{
-    const pull_ask_options o = { 0 };
-    pull_ask *a = NULL;
-    uint64_t total = 0;
-    status s = pull_ask_open(&a, &o, err);
-    if (s)
-        return s;
-    load_offline();
-    for (size_t want = HEADER_FIRST; !s; want *= 2) {
-        size_t have = bytes->len;
-        s = pull_ask_header(a, source, have, want - have, bytes, &total, NULL, err);
-        if (!s && (!enough || enough(user, bytes->data, bytes->len, total) || bytes->len < want))
-            break;
-        if (!s && want >= HEADER_MOST)
-            s = fail(err, E_FORMAT, "%s: its header goes on past %d bytes", source, (int)HEADER_MOST);
-    }
-    pull_ask_close(&a);
-    if (!s)
-        *file_bytes = total;
-    return s;
 }

@@ -41,17 +41,10 @@ void pull_ask_close(pull_ask **a);
 status pull_ask_get(pull_ask *a, const char *source, const char *name, const char *sha256, const char *licence,
                     js **done, error *err) MUST_CHECK;
 
-/* n bytes from `first` of the source's first file, appended to out; fewer at its end. *file_bytes: how long it is, 0
- * where the server does not tell. *done (may be NULL): all its files, {files: [{name, url, bytes, file_bytes}]}; of the
- * others the bytes are not kept. */
-status pull_ask_header(pull_ask *a, const char *source, uint64_t first, size_t n, buf *out, uint64_t *file_bytes,
-                       js **done, error *err) MUST_CHECK;
-
-/* Whether these are enough bytes of the file's beginning. */
-typedef bool pull_enough(void *user, const char *bytes, size_t n, uint64_t file_bytes);
-/* The beginning of a source's first file, as much of it as enough() wants (1 MiB, 2, 4, ... at most 64 MiB), with a
- * hearth-pull of its own, started and ended here; this process has no network afterwards (load_offline). */
-status pull_header(const char *source, pull_enough *enough, void *user, buf *bytes, uint64_t *file_bytes,
-                   error *err) MUST_CHECK;
+/* n bytes from `first` of one file of the source (0: its first), appended to out; fewer at its end. *file_bytes: how long
+ * it is, 0 where the server does not tell. *done (may be NULL): all its files, {files: [{name, url, bytes,
+ * file_bytes}]}. */
+status pull_ask_header(pull_ask *a, const char *source, size_t file, uint64_t first, size_t n, buf *out,
+                       uint64_t *file_bytes, js **done, error *err) MUST_CHECK;
 
 #endif

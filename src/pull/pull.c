@@ -200,11 +200,17 @@ static status is_digest(const char *text, error *err)
     return ok ? OK : fail(err, E_FORMAT, "a SHA-256 has 64 hexadecimal digits");
 }
 
+/* A number that may be left out. */
+static bool count_or_0(const js *j, const char *key, int64_t *out)
+{
+    return !js_get(j, key) || (js_int(js_get(j, key), out) && *out >= 0);
+}
+
 static void handle_job(pull *p, const msg *m)
 {
     error err = { 0 };
     js *j = NULL, *done = NULL;
-    int64_t first = 0, n = 0;
+    int64_t first = 0, n = 0, file = 0;
     bool get = m->type == MSG_GET; /* *m is gone with the next message */
     p->request = m->request;
     p->cancelled = false;
@@ -218,9 +224,9 @@ static void handle_job(pull *p, const msg *m)
         s = is_digest(what.sha256, &err);
     if (!s && get)
         s = job_get(&what, p->g, &done, &err);
-    else if (!s && js_int(js_get(j, "bytes"), &n) && n > 0 && (!js_get(j, "first") ||
-             (js_int(js_get(j, "first"), &first) && first >= 0)))
-        s = job_header(&what, p->g, (uint64_t)first, (size_t)n, send_bytes, p, &done, &err);
+    else if (!s && js_int(js_get(j, "bytes"), &n) && n > 0 && count_or_0(j, "first", &first) &&
+             count_or_0(j, "file", &file))
+        s = job_header(&what, p->g, (size_t)file, (uint64_t)first, (size_t)n, send_bytes, p, &done, &err);
     else if (!s)
         s = fail(&err, E_FORMAT, "pull: how many bytes?");
     if (p->over || p->broken)

@@ -92,17 +92,22 @@ def peak_serve(path, context, kv, parallel):
     with Served(args=["--ctx", str(context), "--kv", kv, "--parallel", str(parallel), "--threads", str(THREADS)]) as s:
         (s.home / "models" / "shape.gguf").symlink_to(path)
         common = {"model": "shape", "max_tokens": SPARE, "temperature": 1, "seed": 1}
-        asks = [dict(common, prompt=text_of(context, i)) for i in range(parallel)]
-        with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
-            for code, _, body in pool.map(lambda a: s.ask("/v1/completions", a, timeout=600), asks):
-                assert code == 200, body
-                used = json.loads(body)["usage"]["total_tokens"]
-                assert used >= context - 8, body
+        worker, peak = None, -1
+        for again in range(4):  # one that ends early leaves its pages to the next: until all were there at once
+            asks = [dict(common, prompt=text_of(context, again + i)) for i in range(parallel)]
+            with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
+                for code, _, body in pool.map(lambda a: s.ask("/v1/completions", a, timeout=600), asks):
+                    assert code == 200, body
+                    used = json.loads(body)["usage"]["total_tokens"]
+                    assert used >= context - 8, body
+            worker, = s.children("hearth-worker")
+            if peak_of(worker) < peak + MIB:
+                break
+            peak = peak_of(worker)
         code, _, body = s.ask("/completion", {"model": "shape", "prompt": "one", "n_predict": 8,
                                               "json_schema": {"type": "integer"}})
         assert code == 200, body
-        worker = s.children("hearth-worker")
-        return peak_of(worker[0]), peak_of(s.process.pid)
+        return peak_of(worker), peak_of(s.process.pid)
 
 
 def made(folder, shape, like):
