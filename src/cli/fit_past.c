@@ -49,7 +49,7 @@ static double median(double *v, size_t n)
 }
 
 /* Processors that others may keep at work while a speed is measured that counts. */
-#define CALM_MOST 0.25
+#define CALM_MOST FIT_BUSY
 
 static bool is_of_now(const ledger_prediction *r)
 {

@@ -73,7 +73,10 @@ void fit_show_machine(const fit_machine *m, const fit_past *past)
            str_human_bytes(l2, m->cpu.l2_bytes), str_human_bytes(l3, m->cpu.l3_bytes));
     printf("isa         %s (kernels: %s)\n", m->features, m->isa);
     show_memory(&m->memory);
-    printf("bandwidth   %.1f GB/s read, measured with %d threads\n", m->read_bytes_per_s / 1e9, m->threads);
+    printf("bandwidth   %.1f GB/s read, measured with %d threads", m->read_bytes_per_s / 1e9, m->threads);
+    if (m->others > FIT_BUSY)
+        printf(" while others kept %.1f at work: low", m->others);
+    putchar('\n');
     printf("multiply    %.0f billion multiply-adds/s of Q8_0 weights, measured likewise\n", m->macs_per_s / 1e9);
     printf("disk        %s free for models\n",
            m->disk_free_bytes ? str_human_bytes(disk, m->disk_free_bytes) : disk);

@@ -14,8 +14,9 @@ const uint32_t fit_head_dims[FIT_HEAD_DIMS] = { 64, 128, 256 };
 
 enum {
     WINDOW_US = 2000,
-    WINDOWS = 3,
-    SLOW = 8,           /* a window that took so many times its length is the only one */
+    PASSES = 3,         /* over everything, so that the windows of a rate lie a second apart */
+    PASSES_US = 4000000, /* no further pass begins after so long */
+    WAITS = 6,
     PANELS = 32,        /* of one call: a thread's share of a matrix of 1024 rows on two threads */
     BLOCK_PANELS = 4,   /* as many as the forward pass gives a kernel with a block of tokens */
     COLS_MAX = 8192,
@@ -68,29 +69,18 @@ static void window(void *arg, int index, int count)
     t->units[index] = units;
 }
 
-/* Seconds a unit, of one thread: the middle one of three windows, as the bench's median is. */
+/* Seconds a unit, of one thread. */
 static double measure(task *t)
 {
-    double each[WINDOWS];
-    int n = 0, threads = pool_threads(t->how->p);
-    while (n < WINDOWS) {
-        double seconds = 0, units = 0, slowest = 0;
-        pool_run(t->how->p, window, t);
-        for (int i = 0; i < threads; i++) {
-            double own = t->seconds[i] / t->units[i];
-            seconds += t->seconds[i];
-            units += t->units[i];
-            slowest = own > slowest ? own : slowest;
-        }
-        double rate = t->how->uneven ? slowest : seconds / units;
-        int at = n++;
-        for (; at > 0 && each[at - 1] > rate; at--)
-            each[at] = each[at - 1];
-        each[at] = rate;
-        if (seconds > (double)threads * SLOW * WINDOW_US / 1e6)
-            break;
+    double seconds = 0, units = 0, slowest = 0;
+    pool_run(t->how->p, window, t);
+    for (int i = 0; i < pool_threads(t->how->p); i++) {
+        double own = t->seconds[i] / t->units[i];
+        seconds += t->seconds[i];
+        units += t->units[i];
+        slowest = own > slowest ? own : slowest;
     }
-    return each[n / 2];
+    return t->how->uneven ? slowest : seconds / units;
 }
 
 /* Where round `round` of this thread reads n bytes: one after the other through its part. */
@@ -379,7 +369,7 @@ static void measure_waiting(fit_rates *r, task *t)
         r->handed = t->seconds[0] / HANDED_BYTES;
     }
     r->barrier = r->run = 1;
-    for (int w = 0; w < 2 * WINDOWS; w++) {
+    for (int w = 0; w < WAITS; w++) {
         uint64_t start = clock_mono_us();
         pool_run(t->how->p, barriers, t);
         double barrier = seconds_since(start) / BARRIERS;
@@ -402,7 +392,7 @@ static void fill_part(void *arg, int index, int count)
     memset(t->memory + begin, FILL, end - begin);
 }
 
-static void measure_everything(fit_rates *r, task *t)
+static void measure_once(fit_rates *r, task *t)
 {
     memset(r, 0, sizeof *r);
     measure_reading(r, t);
@@ -413,6 +403,34 @@ static void measure_everything(fit_rates *r, task *t)
         measure_attention(r, t, kv);
     measure_rows(r, t);
     measure_waiting(r, t);
+}
+
+/* The middle one of n rates, each in a struct of its own. */
+static double middle_of(const fit_rates *passes, int n, size_t i)
+{
+    double each[PASSES];
+    for (int k = 0; k < n; k++) {
+        double rate = ((const double *)(const void *)&passes[k])[i];
+        int at = k;
+        for (; at > 0 && each[at - 1] > rate; at--)
+            each[at] = each[at - 1];
+        each[at] = rate;
+    }
+    return each[n / 2];
+}
+
+/* A machine's speed drifts within seconds (clock, neighbours on its host): windows right behind each other agree on what
+ * is gone a second later. */
+static void measure_everything(fit_rates *r, task *t)
+{
+    fit_rates passes[PASSES];
+    uint64_t start = clock_mono_us();
+    int n = 0;
+    do
+        measure_once(&passes[n++], t);
+    while (n < PASSES && clock_mono_us() - start < PASSES_US);
+    for (size_t i = 0; i < sizeof *r / sizeof(double); i++)
+        ((double *)(void *)r)[i] = middle_of(passes, n, i);
 }
 
 static status with_memory(fit_rates *out, const fit_measuring *how, void (*what)(fit_rates *, task *), error *err)
