@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/engine.h"
+#include "fit/fit.h"
 #include "hearth.h"
 #include "ledger/ledger.h"
 

@@ -110,7 +110,7 @@ void fit_table_print(const fit_rows *rows, const fit_table_options *o)
     print_head(&t);
     for (size_t i = 0; i < rows->n; i++) {
         const fit_row *r = &rows->rows[i];
-        if (!o->all && (!r->best || shown == FIT_TABLE_ROWS)) {
+        if (!o->all && !r->present && (!r->best || shown == FIT_TABLE_ROWS)) {
             left += r->best;
             continue;
         }
@@ -118,7 +118,7 @@ void fit_table_print(const fit_rows *rows, const fit_table_options *o)
             printf("  %s%s:%s\n", cli_style(1, "\033[2m"), headings[r->class], cli_style(1, "\033[0m"));
         last = r->class;
         print_row(&t, r);
-        shown++;
+        shown += !r->present;
     }
     print_foot(&t, left);
 }
