@@ -41,8 +41,8 @@ void pull_ask_close(pull_ask **a);
 status pull_ask_get(pull_ask *a, const char *source, const char *name, const char *sha256, const char *licence,
                     js **done, error *err) MUST_CHECK;
 
-/* n bytes from `first` of one file of the source (0: its first), appended to out; fewer at its end. *file_bytes: how long
- * it is, 0 where the server does not tell. *done (may be NULL): all its files, {files: [{name, url, bytes,
+/* n bytes from `first` of one file of the source (0: its first), appended to out; fewer at its end. *file_bytes: how
+ * long it is, 0 where the server does not tell. *done (may be NULL): all its files, {files: [{name, url, bytes,
  * file_bytes}]}. */
 status pull_ask_header(pull_ask *a, const char *source, size_t file, uint64_t first, size_t n, buf *out,
                        uint64_t *file_bytes, js **done, error *err) MUST_CHECK;

@@ -14,11 +14,12 @@
 #include "model/model.h"
 #include "quant/mix.h"
 #include "quant/quant.h"
+#include "token/vocab.h"
 
 /* ---- the vocabulary: the one estimate ---- */
 
-/* Real vocabularies, measured: the kind as tokenizer.ggml.model has it, mean bytes of a token's text, merges a token,
- * mean bytes of a merge's text, and whether each token has a score. Of an encoder or not, with from..to tokens; the first row that applies counts.
+/* Real vocabularies, measured: mean bytes of a token's text, merges a token, mean bytes of a merge's text, and whether
+ * each token has a score. Of an encoder or not, with from..to tokens; the first row that applies counts.
  *   encoders: BGE (WordPiece, 30,522 tokens), XLM-RoBERTa (Unigram, 250,048)
  *   others: Llama 2 (SentencePiece, 32,000), SmolLM2 (BPE, 49,152), Baichuan 2 (SentencePiece, 64,000), Llama 3 (BPE,
  *   128,256), Gemma 3 (SentencePiece, 262,144), Qwen2 (BPE, 151,936)
@@ -27,18 +28,18 @@
 static const struct vocabulary {
     bool encoder;
     uint32_t from, to;
-    const char *kind;
+    vocab_kind kind;
     double token_bytes, merges, merge_bytes;
     bool scores;
 } vocabularies[] = {
-    { true, 0, 99999, "bert", 8.53, 0, 0, false },
-    { true, 0, UINT32_MAX, "t5", 10.33, 0, 0, true },
-    { false, 0, 33000, "llama", 6.59, 0, 0, true },
-    { false, 33001, 59999, "gpt2", 7.51, 1.0, 8.54, false },
-    { false, 60000, 64000, "llama", 4.94, 0, 0, true },
-    { false, 128000, 131072, "gpt2", 8.37, 2.18, 10.58, false },
-    { false, 255000, 263000, "llama", 8.83, 0, 0, true },
-    { false, 0, UINT32_MAX, "gpt2", 9.04, 1.0, 10.04, false },
+    { true, 0, 99999, VOCAB_WORDPIECE, 8.53, 0, 0, false },
+    { true, 0, UINT32_MAX, VOCAB_UNIGRAM, 10.33, 0, 0, true },
+    { false, 0, 33000, VOCAB_SPM, 6.59, 0, 0, true },
+    { false, 33001, 59999, VOCAB_BPE, 7.51, 1.0, 8.54, false },
+    { false, 60000, 64000, VOCAB_SPM, 4.94, 0, 0, true },
+    { false, 128000, 131072, VOCAB_BPE, 8.37, 2.18, 10.58, false },
+    { false, 255000, 263000, VOCAB_SPM, 8.83, 0, 0, true },
+    { false, 0, UINT32_MAX, VOCAB_BPE, 9.04, 1.0, 10.04, false },
 };
 
 static status find_vocabulary(const gguf *keys, const struct vocabulary **out, error *err)
@@ -62,7 +63,7 @@ static status write_vocabulary(gguf_writer *w, const gguf *keys, uint64_t n, err
     if (s)
         return s;
     uint64_t n_merges = (uint64_t)((double)n * v->merges);
-    gguf_writer_str(w, "tokenizer.ggml.model", v->kind);
+    gguf_writer_str(w, "tokenizer.ggml.model", vocab_kind_key(v->kind));
     gguf_writer_blank(w, "tokenizer.ggml.tokens", GGUF_STR, n, (uint64_t)((double)n * v->token_bytes));
     gguf_writer_blank(w, "tokenizer.ggml.token_type", GGUF_I32, n, 0);
     if (v->scores)

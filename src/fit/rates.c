@@ -419,8 +419,8 @@ static double middle_of(const fit_rates *passes, int n, size_t i)
     return each[n / 2];
 }
 
-/* A machine's speed drifts within seconds (clock, neighbours on its host): windows right behind each other agree on what
- * is gone a second later. */
+/* A machine's speed drifts within seconds (clock, neighbours on its host): windows right behind each other agree on
+ * what is gone a second later. */
 static void measure_everything(fit_rates *r, task *t)
 {
     fit_rates passes[PASSES];

@@ -1,7 +1,8 @@
 /* rates.h: what the kernels do on this machine, measured once and remembered. Owner thread.
  *
  * Every rate is in seconds of one thread while all threads of the pool do the same, so that what they share (the bus,
- * the last cache, the clock) is in the figure. The median of three windows of two milliseconds, about a second apart. */
+ * the last cache, the clock) is in the figure. The median of three windows of two milliseconds, about a second
+ * apart. */
 #ifndef FIT_RATES_H
 #define FIT_RATES_H
 

@@ -19,7 +19,8 @@ typedef struct job {
 status job_get(const job *j, getter *g, js **done, error *err) MUST_CHECK;
 
 /* n bytes from `first` of one file of the source (0: the first), through bytes(); *done: {files: [{name, url, bytes,
- * file_bytes}]}, all files; of the others bytes is 0, and file_bytes what the source says. E_RANGE: it has not so many. */
+ * file_bytes}]}, all files; of the others bytes is 0, and file_bytes what the source says. E_RANGE: it has not so
+ * many. */
 typedef status job_bytes(void *user, const char *bytes, size_t n, error *err);
 status job_header(const job *j, getter *g, size_t file, uint64_t first, size_t n, job_bytes *bytes, void *user,
                   js **done, error *err) MUST_CHECK;

@@ -427,6 +427,14 @@ static const kind_row kind_table[] = {
     { "bert", VOCAB_WORDPIECE, NULL, 101, -1, 100, 102, 0, true, false, true, false },
 };
 
+const char *vocab_kind_key(vocab_kind kind)
+{
+    size_t i = 0;
+    while (kind_table[i].kind != kind)
+        i++;
+    return kind_table[i].model;
+}
+
 static status find_kind(vocab *v, const gguf *file, error *err)
 {
     span model, pre;

@@ -103,6 +103,8 @@ typedef enum vocab_type {
 } vocab_type;
 
 vocab_kind vocab_kind_of(const vocab *v);
+/* What files call a kind (tokenizer.ggml.model): "gpt2". */
+const char *vocab_kind_key(vocab_kind kind);
 const char *vocab_kind_name(const vocab *v); /* "byte-level BPE", ... */
 span vocab_pretok_name(const vocab *v); /* "smollm"; empty where there is none */
 int32_t vocab_n_tokens(const vocab *v);
