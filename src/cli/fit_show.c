@@ -74,8 +74,8 @@ void fit_show_machine(const fit_machine *m, const fit_past *past)
     printf("isa         %s (kernels: %s)\n", m->features, m->isa);
     show_memory(&m->memory);
     printf("bandwidth   %.1f GB/s read, measured with %d threads", m->read_bytes_per_s / 1e9, m->threads);
-    if (m->others > FIT_BUSY)
-        printf(" while others kept %.1f at work: low", m->others);
+    if (m->rates.others > FIT_BUSY)
+        printf(" while others kept %.1f at work: low", m->rates.others);
     putchar('\n');
     printf("multiply    %.0f billion multiply-adds/s of Q8_0 weights, measured likewise\n", m->macs_per_s / 1e9);
     printf("disk        %s free for models\n",

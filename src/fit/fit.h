@@ -30,13 +30,12 @@ typedef struct fit_machine {
     fit_rates rates;
     double measured_s;    /* what measuring took just now; 0: the rates were remembered */
     int64_t measured_at;  /* seconds since 1970 */
-    double others;        /* processors that others kept at work while it was measured; NAN: not known */
 } fit_machine;
 
 /* Reads the machine. Its rates are those remembered in the cache directory when they are of this processor, kernel
  * level, number of threads, build and numerics, and not older than FIT_RATES_DAYS; otherwise they are measured (about
- * two seconds, 256 MiB at most), and remembered unless others kept more than FIT_BUSY processors at work meanwhile.
- * threads 0: as many as compute would use. */
+ * two seconds, 256 MiB at most) and remembered, for ten minutes only if others kept more than FIT_BUSY processors at
+ * work meanwhile. threads 0: as many as compute would use. */
 enum { FIT_RATES_DAYS = 14 };
 #define FIT_BUSY 0.25
 status fit_measure_machine(fit_machine *out, int threads, error *err) MUST_CHECK;

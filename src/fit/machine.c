@@ -7,12 +7,13 @@
 #include "base/numerics.h"
 #include "fit/fit.h"
 #include "plat/build_id.h"
-#include "plat/busy.h"
 #include "plat/clock.h"
 #include "plat/cpu.h"
 #include "plat/disk.h"
 #include "plat/paths.h"
 #include "quant/quant.h"
+
+enum { BUSY_S = 600 }; /* so long a busy machine's rates are taken */
 
 enum {
     MEASURE_BYTES = 256 << 20, /* or twice the last cache, so that little of it is found there */
@@ -53,10 +54,7 @@ static status measure(fit_machine *m, measuring *what, fit_rates *out, error *er
 static status measure_rates(fit_machine *m, error *err)
 {
     uint64_t start = clock_mono_us();
-    busy_meter busy;
-    busy_begin(&busy, NULL, 0);
     status s = measure(m, fit_rates_measure, &m->rates, err);
-    m->others = busy_others(&busy, NULL, 0);
     m->measured_s = (double)(clock_mono_us() - start) / 1e6;
     m->measured_at = clock_utc_us() / 1000000;
     return s;
@@ -101,9 +99,10 @@ static status read_machine(fit_machine *out, int threads, bool again, error *err
     snprintf(name, sizeof name, "rates.%s.%d", out->isa, out->threads);
     snprintf(key, sizeof key, "%s; %d processors, quota %.2f; %s, %d threads; %s, numerics %s", out->cpu.name,
              out->cpu.allowed, out->cpu.quota, out->isa, out->threads, build_id(), NUMERICS_VERSION);
-    if (again || !fit_rates_recall(&out->rates, name, key, FIT_RATES_DAYS, &out->measured_at)) {
+    again = again || !fit_rates_recall(&out->rates, name, key, FIT_RATES_DAYS, &out->measured_at);
+    if (again || (out->rates.others > FIT_BUSY && out->measured_at + BUSY_S < clock_utc_us() / 1000000)) {
         s = measure_rates(out, err);
-        if (!s && !(out->others > FIT_BUSY) && fit_rates_remember(&out->rates, name, key, out->measured_at, NULL))
+        if (!s && fit_rates_remember(&out->rates, name, key, out->measured_at, NULL))
             log_line(LOG_LEVEL_INFO, "fit: the rates of this machine could not be remembered");
     }
     if (!s)

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "kernels/maths.h"
+#include "plat/busy.h"
 #include "plat/clock.h"
 #include "plat/machine.h"
 
@@ -462,7 +463,13 @@ static status with_memory(fit_rates *out, const fit_measuring *how, void (*what)
 
 status fit_rates_measure(fit_rates *out, const fit_measuring *how, error *err)
 {
-    return with_memory(out, how, measure_everything, err);
+    busy_meter busy;
+    busy_begin(&busy, NULL, 0);
+    status s = with_memory(out, how, measure_everything, err);
+    double others = busy_others(&busy, NULL, 0);
+    if (!s)
+        out->others = others > 0 ? others : 0;
+    return s;
 }
 
 status fit_rates_measure_reading(fit_rates *out, const fit_measuring *how, error *err)

@@ -42,6 +42,7 @@ typedef struct fit_rates {
     double norm; /* added to the residual stream, and normed */
     double silu, gelu, rope;
     double angle; /* sine and cosine of one */
+    double others; /* processors that others kept at work meanwhile; 0 also where that is not known */
 } fit_rates;
 
 /* Fills all of it, with the kernels of k on the threads of p. bytes: what may be taken for it; l2, l3: sizes of the
