@@ -3,7 +3,7 @@
 #include "plat/machine.h"
 #include "provider/provider.h"
 
-enum { CONTEXT_GUESS = 8192, REQUESTS = 16, LEAST = 1 };
+enum { CONTEXT_GUESS = 8192, REQUESTS = 16, LEAST = 1, EGRESS_PART = 16 };
 
 uint64_t budget_of(uint64_t given)
 {
@@ -31,19 +31,26 @@ static uint64_t less(uint64_t all, uint64_t part)
     return all > part ? all - part : LEAST;
 }
 
-static bool has_servers(const config *c)
+/* What the processes of all configured servers take: each as many as a part of the memory has room for, at least one. */
+static uint64_t for_egress(const config *c, uint64_t most)
 {
-    bool any = false;
+    const footprint_use use = { .n_requests = 1 };
+    uint64_t each = footprint_bytes(FOOTPRINT_EGRESS, &use), servers = 0;
     for (size_t i = 0; i < c->n_providers; i++)
-        any = any || config_is_server(&c->providers[i]);
-    return any;
+        servers += config_is_server(&c->providers[i]);
+    if (!servers)
+        return 0;
+    uint64_t calls = most / EGRESS_PART / (servers * each);
+    calls = calls < 1 ? 1 : calls < PROVIDER_CALLS_MAX ? calls : PROVIDER_CALLS_MAX;
+    provider_limit_calls((unsigned)calls);
+    return servers * calls * each;
 }
 
 static uint64_t for_models(const config *c, footprint_kind kind, uint64_t given)
 {
     const footprint_use use = { .n_requests = c->parallel ? c->parallel : REQUESTS };
     uint64_t most = less(budget_of(given ? given : c->mem_bytes), footprint_bytes(kind, &use));
-    return has_servers(c) ? less(most, footprint_bytes(FOOTPRINT_EGRESS, &use)) : most;
+    return less(most, for_egress(c, most));
 }
 
 uint64_t budget_of_parent(const config *c, uint64_t given)

@@ -26,7 +26,7 @@ static const struct {
     [FOOTPRINT_WORKER] = { 5 * MIB, 96 * KIB, 64 * KIB },
     [FOOTPRINT_SERVER] = { 12 * MIB, 0, 128 * KIB },
     [FOOTPRINT_PARENT] = { 9 * MIB, 0, 64 * KIB },
-    [FOOTPRINT_EGRESS] = { 12 * MIB, 0, 128 * KIB },
+    [FOOTPRINT_EGRESS] = { 16 * MIB, 0, 128 * KIB },
 };
 
 uint64_t footprint_bytes(footprint_kind kind, const footprint_use *use)

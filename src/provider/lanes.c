@@ -1,6 +1,15 @@
 /* lanes.c: see the header. */
 #include "provider/lanes.h"
 
+#include <stdatomic.h>
+
+static atomic_uint calls_most = PROVIDER_CALLS_MAX;
+
+void provider_limit_calls(unsigned n)
+{
+    calls_most = n < 1 ? 1 : n < PROVIDER_CALLS_MAX ? n : PROVIDER_CALLS_MAX;
+}
+
 void lanes_init(lanes *l, const char *program, const char *const *keep)
 {
     pthread_mutex_init(&l->lock, NULL);
@@ -21,7 +30,7 @@ void lanes_clear(lanes *l)
 static lane *pick(lanes *l)
 {
     lane *best = NULL;
-    for (size_t i = 0; i < LANES_MAX; i++) {
+    for (size_t i = 0, n = calls_most; i < n; i++) {
         lane *x = &l->of[i];
         if (!x->taken && (!best || (x->helper.running && !best->helper.running)))
             best = x;

@@ -5,7 +5,7 @@
 
 #include "provider/provider_int.h"
 
-enum { LANES_MAX = 8 };
+enum { LANES_MAX = PROVIDER_CALLS_MAX };
 
 typedef struct lane {
     helper helper;

@@ -54,7 +54,10 @@ typedef struct provider_info {
 /* From now on all local models that are open in this process take no more than this together; 0: no budget. Any thread.
  * A model that does not fit into what is left is E_NOFIT. */
 void provider_share_memory(uint64_t bytes);
-
+/* From now on at most so many calls of one server at a time, each in a process of its own (hearth-egress); others wait.
+ * 1 to PROVIDER_CALLS_MAX, which it is at first. Any thread. */
+enum { PROVIDER_CALLS_MAX = 8 };
+void provider_limit_calls(unsigned n);
 
 status provider_open(provider **out, const char *spec, const config *cfg, error *err) MUST_CHECK;
 void provider_close(provider **p);

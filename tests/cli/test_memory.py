@@ -12,6 +12,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lib.served import BUILD, CACHE, MODEL, TINY, Served, need  # noqa: E402
+from lib.upstream import Upstream  # noqa: E402
 
 if "san-" in str(BUILD) or TINY:
     print("a sanitizer has memory of its own, and a tiny model next to none")
@@ -110,6 +111,24 @@ def peak_serve(path, context, kv, parallel):
         return peak_of(worker), peak_of(s.process.pid)
 
 
+def peaks_egress():
+    """Of every process that passes on, when eight calls of a MiB each are made at once, and how many there are where
+    memory has room for one."""
+    up = Upstream()
+    up.pieces = ["word " * 200] * 50
+    body = {"model": "up", "messages": [{"role": "user", "content": "word " * 200_000}]}
+    peaks = []
+    for mem in ("4GiB", "400MiB"):
+        with Served(config=up.config(), args=["--mem", mem]) as s:
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                for code, _, text in pool.map(lambda _: s.ask("/v1/chat/completions", body), range(24)):
+                    assert code in (200, 503), text
+            processes = s.children("hearth-egress")
+            assert mem == "4GiB" or len(processes) == 1, f"{len(processes)} processes in {mem}"
+            peaks += map(peak_of, processes)
+    return peaks
+
+
 def made(folder, shape, like):
     if like is None:
         return shape
@@ -121,12 +140,12 @@ def made(folder, shape, like):
 
 
 def main():
-    worst, failed = 0.0, 0
+    worst, failed, peaks = 0.0, 0, []
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         for shape, like, context, kv, parallel in SHORT + (LONG if FULL else []):
             path = made(pathlib.Path(folder), shape, like)
             plan = planned(path, context, kv, parallel)
-            rows = []
+            rows = [] if peaks else [("egress", plan["egress"], max(peaks := peaks_egress()))]
             if parallel == 1:
                 rows.append(("run", plan["need"], peak_run(path, context, kv)))
             else:

@@ -72,13 +72,15 @@ static int print_plan(char **argv)
     assert_ok(gguf_open(&g, argv[0], err));
     assert_ok(fit_memory(g, &o, &f, err));
     gguf_close(&g);
+    const footprint_use call = { .n_requests = 1 };
     printf("{\"need\": %llu, \"server\": %llu, \"grammars\": %llu, \"weights\": %llu, \"kv\": %llu, \"scratch\": %llu, "
-           "\"vocab\": %llu, \"process\": %llu, \"load\": %llu}\n",
+           "\"vocab\": %llu, \"process\": %llu, \"load\": %llu, \"egress\": %llu}\n",
            (unsigned long long)f.need_bytes, (unsigned long long)f.server_bytes,
            (unsigned long long)f.budget.grammar_bytes, (unsigned long long)f.budget.weights_bytes,
            (unsigned long long)f.budget.kv_bytes, (unsigned long long)f.budget.scratch_bytes,
            (unsigned long long)f.budget.vocab_bytes, (unsigned long long)f.process_bytes,
-           (unsigned long long)f.budget.load_bytes);
+           (unsigned long long)f.budget.load_bytes,
+           (unsigned long long)footprint_bytes(FOOTPRINT_EGRESS, &call));
     return 0;
 }
 
