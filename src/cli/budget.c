@@ -31,7 +31,8 @@ static uint64_t less(uint64_t all, uint64_t part)
     return all > part ? all - part : LEAST;
 }
 
-/* What the processes of all configured servers take: each as many as a part of the memory has room for, at least one. */
+/* What the processes of all configured servers take: as many each as a part of the memory has room for, at least
+ * one. */
 static uint64_t for_egress(const config *c, uint64_t most)
 {
     const footprint_use use = { .n_requests = 1 };

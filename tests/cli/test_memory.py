@@ -116,13 +116,13 @@ def peaks_egress():
     memory has room for one."""
     up = Upstream()
     up.pieces = ["word " * 200] * 50
-    body = {"model": "up", "messages": [{"role": "user", "content": "word " * 200_000}]}
     peaks = []
-    for mem in ("4GiB", "400MiB"):
+    for mem, words in (("4GiB", 200_000), ("400MiB", 200)):
+        body = {"model": "up", "messages": [{"role": "user", "content": "word " * words}]}
         with Served(config=up.config(), args=["--mem", mem]) as s:
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
                 for code, _, text in pool.map(lambda _: s.ask("/v1/chat/completions", body), range(24)):
-                    assert code in (200, 503), text
+                    assert code == 200, text
             processes = s.children("hearth-egress")
             assert mem == "4GiB" or len(processes) == 1, f"{len(processes)} processes in {mem}"
             peaks += map(peak_of, processes)
@@ -139,29 +139,35 @@ def made(folder, shape, like):
     return path
 
 
+def judge(name, rows):
+    """(how many are off, the worst share)"""
+    worst, failed = 0.0, 0
+    for what, want, real in rows:
+        off = want - real
+        bad = off < 0 or off > max(SHARE * real, BYTES)
+        worst, failed = max(worst, abs(off) / real), failed + bad
+        print(f"{name} {what:6} planned {want / MIB:7.1f} MiB, peak {real / MIB:7.1f}, {off / MIB:+6.2f} MiB, "
+              f"{100 * off / real:+5.1f} %{'  <- off' if bad else ''}", flush=True)
+    return failed, worst
+
+
 def main():
-    worst, failed, peaks = 0.0, 0, []
+    found = []
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         for shape, like, context, kv, parallel in SHORT + (LONG if FULL else []):
             path = made(pathlib.Path(folder), shape, like)
             plan = planned(path, context, kv, parallel)
-            rows = [] if peaks else [("egress", plan["egress"], max(peaks := peaks_egress()))]
             if parallel == 1:
-                rows.append(("run", plan["need"], peak_run(path, context, kv)))
+                rows = [("run", plan["need"], peak_run(path, context, kv))]
             else:
                 worker, server = peak_serve(path, context, kv, parallel)
-                rows.append(("worker", plan["need"] - plan["server"], worker))
-                rows.append(("server", plan["server"], server))
-            for what, want, real in rows:
-                off = want - real
-                bad = off < 0 or off > max(SHARE * real, BYTES)
-                worst, failed = max(worst, abs(off) / real), failed + bad
-                name = shape if isinstance(shape, str) else shape.stem[:14]
-                print(f"{name:14} {context:5} {kv:3} x{parallel} {what:6} planned {want / MIB:7.1f} MiB, peak "
-                      f"{real / MIB:7.1f}, {off / MIB:+6.2f} MiB, {100 * off / real:+5.1f} %{'  <- off' if bad else ''}",
-                      flush=True)
-    print(f"at most {100 * worst:.1f} % away")
-    return 1 if failed else 0
+                rows = [("worker", plan["need"] - plan["server"], worker), ("server", plan["server"], server)]
+            name = shape if isinstance(shape, str) else shape.stem[:14]
+            found.append(judge(f"{name:14} {context:5} {kv:3} x{parallel}", rows))
+        # last: what this process has taken for it would count as the next child's
+        found.append(judge(f"{'eight calls':24}", [("egress", plan["egress"], max(peaks_egress()))]))
+    print(f"at most {100 * max(worst for _, worst in found):.1f} % away")
+    return 1 if any(failed for failed, _ in found) else 0
 
 
 sys.exit(main())
