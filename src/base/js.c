@@ -22,7 +22,8 @@
 static const char NUMBER_MARK = '\x01', STRING_MARK = '\x02';
 
 /* jansson does not look at every allocation: without memory a string may lose characters in its middle, and the error,
- * if there is one, is of any kind. So it is remembered here. */
+ * if there is one, is of any kind. So it is remembered here. What a string loses may be its end, and then jansson
+ * copies on beyond it: so js_parse asks first whether there is memory (can_have). */
 static _Thread_local bool starved, lost;
 
 static void *watched_alloc(size_t bytes)
@@ -168,13 +169,33 @@ bool js_lost(void)
     return lost;
 }
 
+/* What jansson takes at most for n bytes of JSON: a string grows by doubling and is copied once; a value and a member's
+ * name are a few small blocks each. */
+static size_t memory_for(const char *text, size_t n)
+{
+    enum { OF_A_VALUE = 160, AT_LEAST = 64 << 10 };
+    size_t values = 0;
+    for (size_t i = 0; i < n; i++)
+        values += text[i] == ',' || text[i] == ':' || text[i] == '[' || text[i] == '{';
+    return n <= SIZE_MAX / 256 ? 4 * n + values * OF_A_VALUE + AT_LEAST : SIZE_MAX;
+}
+
+/* Whether so much can be had now. It is given back at once: a thread that takes it in between would have to be a large
+ * part of it. */
+static bool can_have(size_t bytes)
+{
+    void *p = mem_alloc(bytes);
+    mem_free(p);
+    return p;
+}
+
 status js_parse(js **out, const char *text, size_t n, const char *where, int first_line, error *err)
 {
     if (depth_of(text, n) > JS_DEPTH_MAX)
         return fail(err, E_RANGE, "%s:%d: JSON nested deeper than %d", where, first_line, JS_DEPTH_MAX);
     buf marked = BUF_INIT(n > SIZE_MAX / 16 ? n : n * 10 + 64);
     mark_numbers(text, n, &marked);
-    if (marked.failed) {
+    if (marked.failed || !can_have(memory_for(buf_text(&marked), marked.len))) {
         buf_clear(&marked);
         return fail(err, E_NOMEM, "%s: no memory to read %zu bytes of JSON", where, n);
     }

@@ -1,8 +1,12 @@
 /* JSON: what must be refused, that numbers keep their text, and that canonical form is one form a value. */
 #include "lib/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/js.h"
 #include "base/mem.h"
@@ -171,6 +175,56 @@ static void every_failed_allocation_is_survived(void **state)
     js_free(whole);
 }
 
+/* What this process may write to now, in bytes: VmData of /proc. */
+static size_t data_bytes(void)
+{
+    char line[256];
+    unsigned long kib = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "VmData: %lu kB", &kib) != 1)
+        ;
+    if (f)
+        fclose(f);
+    return (size_t)kib * 1024;
+}
+
+/* How a child ends that reads the text with `more` bytes of memory: 0 read, 1 refused, else wrong or dead. */
+static int end_of_reading(size_t more, const char *text, size_t n)
+{
+    int how = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = { data_bytes() + more, data_bytes() + more };
+        js *o = NULL;
+        status s = setrlimit(RLIMIT_DATA, &limit) ? E_IO : js_parse(&o, text, n, "x", 1, NULL);
+        bool whole = s == OK && js_len(js_get(o, "text")) == n - 13;
+        js_free(o);
+        _exit(s == E_NOMEM ? 1 : whole ? 0 : 2);
+    }
+    assert_true(child > 0 && waitpid(child, &how, 0) == child);
+    return WIFEXITED(how) ? WEXITSTATUS(how) : 99;
+}
+
+/* Where memory ends in the middle of a string the parser goes on without its end, and writes beyond what it has. */
+static void a_long_string_is_read_whole_or_refused(void **state)
+{
+    (void)state;
+    enum { N = 3 << 20, STEP = 256 << 10 };
+    char *text = mem_alloc(N);
+    int ends[2] = { 0 };
+    memcpy(text, "{\"text\":\"", 9);
+    memset(text + 9, 'a', N - 9);
+    memcpy(text + N - 5, "\"  }", 4);
+    for (size_t more = 0; more < 64 << 20 && !ends[0]; more += STEP) {
+        int end = end_of_reading(more, text, N - 1);
+        if (end > 1)
+            fail_msg("with %zu KiB more: %d", more >> 10, end);
+        ends[end]++;
+    }
+    mem_free(text);
+    assert_true(ends[0] && ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +233,7 @@ int main(void)
         cmocka_unit_test(getters_are_typed),            cmocka_unit_test(unknown_keys_name_the_nearest),
         cmocka_unit_test(doubles_read_back_exactly),    cmocka_unit_test(built_trees_equal_parsed_ones),
         cmocka_unit_test(every_failed_allocation_is_survived),
+        cmocka_unit_test(a_long_string_is_read_whole_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
