@@ -214,20 +214,32 @@ out:
     return finish(g, s, out, err);
 }
 
-status gguf_open_fds(gguf **out, const int *fds, int n, const char *name, error *err)
+enum { PART_NAME = 4096 };
+
+/* What errors call part i (0-based) of n. */
+static void part_name(char out[PART_NAME], const char *name, int i, int n)
+{
+    if (n == 1)
+        snprintf(out, PART_NAME, "%s", name);
+    else
+        snprintf(out, PART_NAME, "%s (part %d of %d)", name, i + 1, n);
+}
+
+static status new_of_parts(gguf **out, const char *name, int n, error *err)
 {
     if (n < 1 || n > GGUF_MAX_FILES)
         return fail(err, E_RANGE, "%s: %d files: 1 to %d are possible", name, n, GGUF_MAX_FILES);
-    gguf *g = new_gguf(name, n, err);
-    if (!g)
-        return E_NOMEM;
-    status s = OK;
+    *out = new_gguf(name, n, err);
+    return *out ? OK : E_NOMEM;
+}
+
+status gguf_open_fds(gguf **out, const int *fds, int n, const char *name, error *err)
+{
+    gguf *g = NULL;
+    status s = new_of_parts(&g, name, n, err);
     for (int i = 0; !s && i < n; i++) {
-        char part[4096];
-        if (n == 1)
-            snprintf(part, sizeof part, "%s", name);
-        else
-            snprintf(part, sizeof part, "%s (part %d of %d)", name, i + 1, n);
+        char part[PART_NAME];
+        part_name(part, name, i, n);
         gguf_part *p = add_part(g, part, err);
         s = p ? file_map_fd(&p->map, fds[i], part, err) : E_NOMEM;
         if (!s)
@@ -262,15 +274,11 @@ status gguf_parse(gguf **out, const void *bytes, size_t n_bytes, uint64_t file_b
 
 status gguf_parse_parts(gguf **out, const gguf_prefix *parts, int n, const char *name, error *err)
 {
-    if (n < 1 || n > GGUF_MAX_FILES)
-        return fail(err, E_RANGE, "%s: %d files: 1 to %d are possible", name, n, GGUF_MAX_FILES);
-    gguf *g = new_gguf(name, n, err);
-    if (!g)
-        return E_NOMEM;
-    status s = OK;
+    gguf *g = NULL;
+    status s = new_of_parts(&g, name, n, err);
     for (int i = 0; !s && i < n; i++) {
-        char part[4096];
-        snprintf(part, sizeof part, n == 1 ? "%s" : "%s (part %d of %d)", name, i + 1, n);
+        char part[PART_NAME];
+        part_name(part, name, i, n);
         s = add_prefix(g, &parts[i], part, err);
         if (!s)
             s = check_split(&g->parts[i], i, (uint64_t)n, err);
