@@ -26,4 +26,13 @@ QUANT_CODEC(iq4_nl)
 QUANT_CODEC(iq4_xs)
 QUANT_CODEC(mxfp4)
 
+/* encode as `search` of quant.h wants it; the K and IQ4 types' encode is that. */
+#define QUANT_SEARCH(type) void quant_search_##type(const float *row, void *out, size_t n, const float *weights);
+
+QUANT_SEARCH(q4_0)
+QUANT_SEARCH(q4_1)
+QUANT_SEARCH(q5_0)
+QUANT_SEARCH(q5_1)
+QUANT_SEARCH(q8_0)
+
 #endif

@@ -1,19 +1,19 @@
 /* Encode of the types x = d * scale[g] * code - dmin * min[g]: Q2_K, Q4_K, Q5_K. Scales and mins are unsigned.
  *
  * For each block minimise sum w (x - d scale[g] code + dmin min[g])^2:
- *   1. each sub-block alone: scan steps and lower ends around its range; for the codes that each gives, least squares
- * for
+ *   1. each sub-block alone: scan steps and lower ends around its range; for the codes that each gives, least squares for
  *      (a, b), b >= 0, in a code - b; codes anew; the best pair is kept;
  *   2. d and dmin: scan the ways to make the integers reach the a's and the b's, separately;
  *   3. with both rounded to f16: each sub-block tries its scale and min and their neighbours with the codes chosen
- * anew;
+ *      anew;
  *      then least squares for (d, dmin) over the whole block, round, repeat. The best block really seen is kept. */
 #include <math.h>
-#include <string.h>
 
 #include "quant/blocks.h"
 #include "quant/codec_int.h"
 #include "quant/encode_int.h"
+#include "quant/lattice.h"
+#include "quant/quant.h"
 
 typedef struct grid {
     int n_sub, sub;
@@ -225,53 +225,43 @@ void quant_encode_q2_k(const float *row, void *out, size_t n, const float *weigh
     for (size_t i = 0; i < n / 256; i++, b++) {
         uint8_t codes[ENCODE_MAX];
         solution s = encode_block(&q2_grid, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
-        memset(b, 0, sizeof *b);
         half_store_u16(b->d, s.d);
         half_store_u16(b->dmin, s.dmin);
         for (int j = 0; j < 16; j++)
             b->scales[j] = (uint8_t)(s.scale[j] | s.min[j] << 4);
-        for (int j = 0; j < 256; j++)
-            b->qs[j / 128 * 32 + j % 32] |= (uint8_t)(codes[j] << (2 * (j / 32 % 4)));
+        lattice_find(QUANT_Q2_K)->put(b, codes);
     }
 }
 
-static void pack_k4_scales(const solution *s, uint8_t out[12])
+/* Q4_K and Q5_K begin alike. */
+static void pack_k4_scales(const solution *s, block_q4_k *b)
 {
+    half_store_u16(b->d, s->d);
+    half_store_u16(b->dmin, s->dmin);
     for (int j = 0; j < 4; j++) {
-        out[j] = (uint8_t)(s->scale[j] | (s->scale[j + 4] >> 4) << 6);
-        out[j + 4] = (uint8_t)(s->min[j] | (s->min[j + 4] >> 4) << 6);
-        out[j + 8] = (uint8_t)((s->scale[j + 4] & 15) | (s->min[j + 4] & 15) << 4);
+        b->scales[j] = (uint8_t)(s->scale[j] | (s->scale[j + 4] >> 4) << 6);
+        b->scales[j + 4] = (uint8_t)(s->min[j] | (s->min[j + 4] >> 4) << 6);
+        b->scales[j + 8] = (uint8_t)((s->scale[j + 4] & 15) | (s->min[j + 4] & 15) << 4);
+    }
+}
+
+static void encode_k4(uint32_t type, const grid *g, const float *row, char *out, size_t n, const float *weights)
+{
+    size_t bytes = quant_row_bytes(type, 256);
+    for (size_t i = 0; i < n / 256; i++, out += bytes) {
+        uint8_t codes[ENCODE_MAX];
+        solution s = encode_block(g, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
+        pack_k4_scales(&s, (block_q4_k *)out);
+        lattice_find(type)->put(out, codes);
     }
 }
 
 void quant_encode_q4_k(const float *row, void *out, size_t n, const float *weights)
 {
-    block_q4_k *b = out;
-    for (size_t i = 0; i < n / 256; i++, b++) {
-        uint8_t codes[ENCODE_MAX];
-        solution s = encode_block(&q4_grid, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
-        memset(b, 0, sizeof *b);
-        half_store_u16(b->d, s.d);
-        half_store_u16(b->dmin, s.dmin);
-        pack_k4_scales(&s, b->scales);
-        for (int j = 0; j < 256; j++)
-            b->qs[j / 64 * 32 + j % 32] |= (uint8_t)(codes[j] << (4 * (j / 32 % 2)));
-    }
+    encode_k4(QUANT_Q4_K, &q4_grid, row, out, n, weights);
 }
 
 void quant_encode_q5_k(const float *row, void *out, size_t n, const float *weights)
 {
-    block_q5_k *b = out;
-    for (size_t i = 0; i < n / 256; i++, b++) {
-        uint8_t codes[ENCODE_MAX];
-        solution s = encode_block(&q5_grid, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
-        memset(b, 0, sizeof *b);
-        half_store_u16(b->d, s.d);
-        half_store_u16(b->dmin, s.dmin);
-        pack_k4_scales(&s, b->scales);
-        for (int j = 0; j < 256; j++) {
-            b->qs[j / 64 * 32 + j % 32] |= (uint8_t)((codes[j] & 15) << (4 * (j / 32 % 2)));
-            b->qh[j % 32] |= (uint8_t)((codes[j] >> 4) << (j / 32));
-        }
-    }
+    encode_k4(QUANT_Q5_K, &q5_grid, row, out, n, weights);
 }

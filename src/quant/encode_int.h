@@ -7,8 +7,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "quant/half.h"
+#include "quant/quant.h"
 
 enum { ENCODE_MAX = 256 }; /* values in the largest block */
 
@@ -38,6 +40,29 @@ static inline void encode_weights(const float *weights, size_t n, float w[ENCODE
     float trace = (float)(sum / (double)n * 1e-5);
     for (size_t i = 0; i < n; i++)
         w[i] = sum > 0 && trace > 0 ? weights[i] + trace : 1.0f;
+}
+
+/* The sum of w (x - decoded)^2 of a block. */
+static inline double encode_loss(const quant_traits *t, const void *block, const float *x, const float *w)
+{
+    float decoded[ENCODE_MAX];
+    double loss = 0;
+    t->decode(block, decoded, t->block);
+    for (uint32_t j = 0; j < t->block; j++) {
+        double e = (double)x[j] - (double)decoded[j];
+        loss += (double)w[j] * e * e;
+    }
+    return loss;
+}
+
+/* A block of 32 that a search found gives way to the plain rounding where that loses less. */
+static inline void encode_or_plain(uint32_t type, const float *x, const float *w, void *block)
+{
+    const quant_traits *t = quant_find(type);
+    char plain[64];
+    t->encode(x, plain, t->block, NULL);
+    if (encode_loss(t, plain, x, w) < encode_loss(t, block, x, w))
+        memcpy(block, plain, t->bytes);
 }
 
 #endif

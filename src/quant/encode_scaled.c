@@ -1,4 +1,5 @@
-/* Encode of the types x = d * scale[g] * level(code): Q3_K, Q6_K, IQ4_XS, and IQ4_NL (one sub-block, no scale).
+/* Search of the types x = d * scale[g] * level(code): Q3_K, Q6_K, IQ4_XS, and with one sub-block and no scale IQ4_NL,
+ * Q4_0, Q5_0, Q8_0.
  *
  * For each block minimise sum w (x - d scale[g] level)^2:
  *   1. each sub-block alone: scan multipliers of both signs around "the largest value meets the largest level"; for the
@@ -13,6 +14,8 @@
 #include "quant/blocks.h"
 #include "quant/codec_int.h"
 #include "quant/encode_int.h"
+#include "quant/lattice.h"
+#include "quant/quant.h"
 
 typedef struct grid {
     int n_sub, sub;            /* sub-blocks, values in each */
@@ -38,6 +41,9 @@ static const float iq4_middles[15] = { -115.5f, -93.5f, -74, -57, -42, -28.5f, -
 static const grid q3_grid = { 16, 16, -32, 31, -4, 3, NULL, NULL, 4, 0.60f, 1.40f, 25 };
 static const grid q6_grid = { 16, 16, -128, 127, -32, 31, NULL, NULL, 32, 0.94f, 1.06f, 17 };
 static const grid iq4_xs_grid = { 8, 32, -32, 31, 0, 15, iq4_levels, iq4_middles, 127, 0.60f, 1.25f, 27 };
+static const grid q4_0_grid = { 1, 32, 1, 1, -8, 7, NULL, NULL, 8, 0.60f, 1.30f, 41 };
+static const grid q5_0_grid = { 1, 32, 1, 1, -16, 15, NULL, NULL, 16, 0.80f, 1.15f, 41 };
+static const grid q8_0_grid = { 1, 32, 1, 1, -128, 127, NULL, NULL, 128, 0.98f, 1.02f, 17 };
 static const grid iq4_nl_grid = { 1, 32, 1, 1, 0, 15, iq4_levels, iq4_middles, 127, 0.60f, 1.25f, 41 };
 
 static int table_code(const float *middles, float v)
@@ -211,17 +217,14 @@ void quant_encode_q3_k(const float *row, void *out, size_t n, const float *weigh
     for (size_t i = 0; i < n / 256; i++, b++) {
         uint8_t codes[ENCODE_MAX];
         solution s = encode_block(&q3_grid, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
-        memset(b, 0, sizeof *b);
+        memset(b->scales, 0, sizeof b->scales);
         half_store_u16(b->d, s.d);
         for (int j = 0; j < 16; j++) {
             unsigned u = (unsigned)(s.scale[j] + 32);
             b->scales[j % 8] |= (uint8_t)((u & 15) << (j < 8 ? 0 : 4));
             b->scales[8 + j % 4] |= (uint8_t)((u >> 4) << (2 * (j / 4)));
         }
-        for (int j = 0; j < 256; j++) {
-            b->qs[j / 128 * 32 + j % 32] |= (uint8_t)((codes[j] & 3) << (2 * (j / 32 % 4)));
-            b->hmask[j % 32] |= (uint8_t)((codes[j] >> 2) << (j / 32));
-        }
+        lattice_find(QUANT_Q3_K)->put(b, codes);
     }
 }
 
@@ -231,32 +234,10 @@ void quant_encode_q6_k(const float *row, void *out, size_t n, const float *weigh
     for (size_t i = 0; i < n / 256; i++, b++) {
         uint8_t codes[ENCODE_MAX];
         solution s = encode_block(&q6_grid, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
-        memset(b, 0, sizeof *b);
         half_store_u16(b->d, s.d);
         for (int j = 0; j < 16; j++)
             b->scales[j] = (int8_t)s.scale[j];
-        for (int j = 0; j < 256; j++) {
-            int half = j / 128, quarter = j / 32 % 4, l = j % 32;
-            b->ql[64 * half + 32 * (quarter % 2) + l] |= (uint8_t)((codes[j] & 15) << (4 * (quarter / 2)));
-            b->qh[32 * half + l] |= (uint8_t)((codes[j] >> 4) << (2 * quarter));
-        }
-    }
-}
-
-static void pack_nibbles(const uint8_t codes[32], uint8_t qs[16])
-{
-    for (int j = 0; j < 16; j++)
-        qs[j] = (uint8_t)(codes[j] | codes[j + 16] << 4);
-}
-
-void quant_encode_iq4_nl(const float *row, void *out, size_t n, const float *weights)
-{
-    block_iq4_nl *b = out;
-    for (size_t i = 0; i < n / 32; i++, b++) {
-        uint8_t codes[ENCODE_MAX];
-        solution s = encode_block(&iq4_nl_grid, row + 32 * i, weights ? weights + 32 * i : NULL, codes);
-        half_store_u16(b->d, s.d);
-        pack_nibbles(codes, b->qs);
+        lattice_find(QUANT_Q6_K)->put(b, codes);
     }
 }
 
@@ -272,7 +253,44 @@ void quant_encode_iq4_xs(const float *row, void *out, size_t n, const float *wei
             unsigned u = (unsigned)(s.scale[g] + 32);
             b->scales_l[g / 2] |= (uint8_t)((u & 15) << (4 * (g % 2)));
             b->scales_h[g / 4] |= (uint8_t)((u >> 4) << (2 * (g % 4)));
-            pack_nibbles(codes + 32 * g, b->qs + 16 * g);
+        }
+        lattice_find(QUANT_IQ4_XS)->put(b, codes);
+    }
+}
+
+/* Types of 32 values and one step, which comes first. */
+static void encode_one(uint32_t type, const grid *g, const float *row, char *out, size_t n, const float *weights)
+{
+    size_t bytes = quant_row_bytes(type, 32);
+    for (size_t i = 0; i < n / 32; i++, out += bytes) {
+        uint8_t codes[ENCODE_MAX];
+        solution s = encode_block(g, row + 32 * i, weights ? weights + 32 * i : NULL, codes);
+        half_store_u16((uint8_t *)out, s.d);
+        lattice_find(type)->put(out, codes);
+        if (type != QUANT_IQ4_NL) { /* whose plain encoder this is */
+            float w[ENCODE_MAX];
+            encode_weights(weights ? weights + 32 * i : NULL, 32, w);
+            encode_or_plain(type, row + 32 * i, w, out);
         }
     }
+}
+
+void quant_encode_iq4_nl(const float *row, void *out, size_t n, const float *weights)
+{
+    encode_one(QUANT_IQ4_NL, &iq4_nl_grid, row, out, n, weights);
+}
+
+void quant_search_q4_0(const float *row, void *out, size_t n, const float *weights)
+{
+    encode_one(QUANT_Q4_0, &q4_0_grid, row, out, n, weights);
+}
+
+void quant_search_q5_0(const float *row, void *out, size_t n, const float *weights)
+{
+    encode_one(QUANT_Q5_0, &q5_0_grid, row, out, n, weights);
+}
+
+void quant_search_q8_0(const float *row, void *out, size_t n, const float *weights)
+{
+    encode_one(QUANT_Q8_0, &q8_0_grid, row, out, n, weights);
 }

@@ -62,6 +62,8 @@ typedef struct quant_traits {
     void (*decode)(const void *row, float *out, size_t n);
     /* NULL: hearth does not write this type. */
     void (*encode)(const float *row, void *out, size_t n, const float *weights);
+    /* As encode, but whatever the type: it searches for the scales that lose least, by the weights. NULL: no scales. */
+    void (*search)(const float *row, void *out, size_t n, const float *weights);
     /* The first block whose scale (or value) is not finite, or SIZE_MAX. NULL: nothing can be wrong. */
     size_t (*check)(const void *row, size_t n);
 } quant_traits;

@@ -1,0 +1,308 @@
+/* lattice.c: one row for each type: where its codes lie, and what its scales mean. Layouts: blocks.h. */
+#include "quant/lattice.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "quant/blocks.h"
+#include "quant/half.h"
+#include "quant/quant.h"
+
+/* ---- codes ---- */
+
+static void get_nibbles(const uint8_t qs[16], uint8_t codes[32])
+{
+    for (int j = 0; j < 16; j++) {
+        codes[j] = qs[j] & 15;
+        codes[j + 16] = qs[j] >> 4;
+    }
+}
+
+static void put_nibbles(uint8_t qs[16], const uint8_t codes[32])
+{
+    for (int j = 0; j < 16; j++)
+        qs[j] = (uint8_t)((codes[j] & 15) | (codes[j + 16] & 15) << 4);
+}
+
+static void get_fifth(const uint8_t qh[4], uint8_t codes[32])
+{
+    for (int j = 0; j < 32; j++)
+        codes[j] |= (uint8_t)((qh[j / 8] >> (j % 8) & 1) << 4);
+}
+
+static void put_fifth(uint8_t qh[4], const uint8_t codes[32])
+{
+    memset(qh, 0, 4);
+    for (int j = 0; j < 32; j++)
+        qh[j / 8] |= (uint8_t)((codes[j] >> 4) << (j % 8));
+}
+
+#define NIBBLES(type)                                                                                                  \
+    static void get_##type(const void *p, uint8_t *codes)                                                              \
+    {                                                                                                                  \
+        get_nibbles(((const block_##type *)p)->qs, codes);                                                             \
+    }                                                                                                                  \
+    static void put_##type(void *p, const uint8_t *codes)                                                              \
+    {                                                                                                                  \
+        put_nibbles(((block_##type *)p)->qs, codes);                                                                   \
+    }
+#define FIVE_BITS(type)                                                                                                \
+    static void get_##type(const void *p, uint8_t *codes)                                                              \
+    {                                                                                                                  \
+        get_nibbles(((const block_##type *)p)->qs, codes);                                                             \
+        get_fifth(((const block_##type *)p)->qh, codes);                                                               \
+    }                                                                                                                  \
+    static void put_##type(void *p, const uint8_t *codes)                                                              \
+    {                                                                                                                  \
+        put_nibbles(((block_##type *)p)->qs, codes);                                                                   \
+        put_fifth(((block_##type *)p)->qh, codes);                                                                     \
+    }
+NIBBLES(q4_0)
+NIBBLES(q4_1)
+NIBBLES(iq4_nl)
+FIVE_BITS(q5_0)
+FIVE_BITS(q5_1)
+
+static void get_q8_0(const void *p, uint8_t *codes)
+{
+    const block_q8_0 *b = p;
+    for (int j = 0; j < 32; j++)
+        codes[j] = (uint8_t)(b->qs[j] + 128);
+}
+
+static void put_q8_0(void *p, const uint8_t *codes)
+{
+    block_q8_0 *b = p;
+    for (int j = 0; j < 32; j++)
+        b->qs[j] = (int8_t)(codes[j] - 128);
+}
+
+/* The two low bits of Q2_K and Q3_K. */
+static void get_pairs(const uint8_t qs[64], uint8_t codes[256])
+{
+    for (int j = 0; j < 256; j++)
+        codes[j] = qs[j / 128 * 32 + j % 32] >> (2 * (j / 32 % 4)) & 3;
+}
+
+static void put_pairs(uint8_t qs[64], const uint8_t codes[256])
+{
+    memset(qs, 0, 64);
+    for (int j = 0; j < 256; j++)
+        qs[j / 128 * 32 + j % 32] |= (uint8_t)((codes[j] & 3) << (2 * (j / 32 % 4)));
+}
+
+static void get_q2_k(const void *p, uint8_t *codes)
+{
+    get_pairs(((const block_q2_k *)p)->qs, codes);
+}
+
+static void put_q2_k(void *p, const uint8_t *codes)
+{
+    put_pairs(((block_q2_k *)p)->qs, codes);
+}
+
+static void get_q3_k(const void *p, uint8_t *codes)
+{
+    const block_q3_k *b = p;
+    get_pairs(b->qs, codes);
+    for (int j = 0; j < 256; j++)
+        codes[j] |= (uint8_t)((b->hmask[j % 32] >> (j / 32) & 1) << 2);
+}
+
+static void put_q3_k(void *p, const uint8_t *codes)
+{
+    block_q3_k *b = p;
+    put_pairs(b->qs, codes);
+    memset(b->hmask, 0, sizeof b->hmask);
+    for (int j = 0; j < 256; j++)
+        b->hmask[j % 32] |= (uint8_t)((codes[j] >> 2) << (j / 32));
+}
+
+/* The four low bits of Q4_K and Q5_K. */
+static void get_halves(const uint8_t qs[128], uint8_t codes[256])
+{
+    for (int j = 0; j < 256; j++)
+        codes[j] = qs[j / 64 * 32 + j % 32] >> (4 * (j / 32 % 2)) & 15;
+}
+
+static void put_halves(uint8_t qs[128], const uint8_t codes[256])
+{
+    memset(qs, 0, 128);
+    for (int j = 0; j < 256; j++)
+        qs[j / 64 * 32 + j % 32] |= (uint8_t)((codes[j] & 15) << (4 * (j / 32 % 2)));
+}
+
+static void get_q4_k(const void *p, uint8_t *codes)
+{
+    get_halves(((const block_q4_k *)p)->qs, codes);
+}
+
+static void put_q4_k(void *p, const uint8_t *codes)
+{
+    put_halves(((block_q4_k *)p)->qs, codes);
+}
+
+static void get_q5_k(const void *p, uint8_t *codes)
+{
+    const block_q5_k *b = p;
+    get_halves(b->qs, codes);
+    for (int j = 0; j < 256; j++)
+        codes[j] |= (uint8_t)((b->qh[j % 32] >> (j / 32) & 1) << 4);
+}
+
+static void put_q5_k(void *p, const uint8_t *codes)
+{
+    block_q5_k *b = p;
+    put_halves(b->qs, codes);
+    memset(b->qh, 0, sizeof b->qh);
+    for (int j = 0; j < 256; j++)
+        b->qh[j % 32] |= (uint8_t)((codes[j] >> 4) << (j / 32));
+}
+
+static void get_q6_k(const void *p, uint8_t *codes)
+{
+    const block_q6_k *b = p;
+    for (int j = 0; j < 256; j++) {
+        int half = j / 128, quarter = j / 32 % 4, l = j % 32;
+        int low = b->ql[64 * half + 32 * (quarter % 2) + l] >> (4 * (quarter / 2)) & 15;
+        codes[j] = (uint8_t)(low | (b->qh[32 * half + l] >> (2 * quarter) & 3) << 4);
+    }
+}
+
+static void put_q6_k(void *p, const uint8_t *codes)
+{
+    block_q6_k *b = p;
+    memset(b->ql, 0, sizeof b->ql);
+    memset(b->qh, 0, sizeof b->qh);
+    for (int j = 0; j < 256; j++) {
+        int half = j / 128, quarter = j / 32 % 4, l = j % 32;
+        b->ql[64 * half + 32 * (quarter % 2) + l] |= (uint8_t)((codes[j] & 15) << (4 * (quarter / 2)));
+        b->qh[32 * half + l] |= (uint8_t)((codes[j] >> 4) << (2 * quarter));
+    }
+}
+
+static void get_iq4_xs(const void *p, uint8_t *codes)
+{
+    for (int g = 0; g < 8; g++)
+        get_nibbles(((const block_iq4_xs *)p)->qs + 16 * g, codes + 32 * g);
+}
+
+static void put_iq4_xs(void *p, const uint8_t *codes)
+{
+    for (int g = 0; g < 8; g++)
+        put_nibbles(((block_iq4_xs *)p)->qs + 16 * g, codes + 32 * g);
+}
+
+/* ---- scales ---- */
+
+/* Types of 32 values: the step is the first field, an offset the second. */
+static void scales_one(const void *p, float *a, float *b)
+{
+    a[0] = half_load(p);
+    b[0] = 0;
+}
+
+static void scales_two(const void *p, float *a, float *b)
+{
+    a[0] = half_load(p);
+    b[0] = -half_load((const uint8_t *)p + 2);
+}
+
+static void scales_q2_k(const void *p, float *a, float *b)
+{
+    const block_q2_k *k = p;
+    float d = half_load(k->d), dmin = half_load(k->dmin);
+    for (int i = 0; i < 16; i++) {
+        a[i] = d * (float)(k->scales[i] & 15);
+        b[i] = dmin * (float)(k->scales[i] >> 4);
+    }
+}
+
+static void scales_q3_k(const void *p, float *a, float *b)
+{
+    const block_q3_k *k = p;
+    for (int i = 0; i < 16; i++) {
+        a[i] = half_load(k->d) * (float)block_q3_scale(k->scales, i);
+        b[i] = 0;
+    }
+}
+
+/* Q4_K and Q5_K begin alike. */
+static void scales_q45_k(const void *p, float *a, float *b)
+{
+    const block_q4_k *k = p;
+    float d = half_load(k->d), dmin = half_load(k->dmin);
+    for (int i = 0; i < 8; i++) {
+        int scale, min;
+        block_k4_scale(k->scales, i, &scale, &min);
+        a[i] = d * (float)scale;
+        b[i] = dmin * (float)min;
+    }
+}
+
+static void scales_q6_k(const void *p, float *a, float *b)
+{
+    const block_q6_k *k = p;
+    for (int i = 0; i < 16; i++) {
+        a[i] = half_load(k->d) * (float)k->scales[i];
+        b[i] = 0;
+    }
+}
+
+static void scales_iq4_xs(const void *p, float *a, float *b)
+{
+    const block_iq4_xs *k = p;
+    for (int i = 0; i < 8; i++) {
+        a[i] = half_load(k->d) * (float)block_iq4_xs_scale(k, i);
+        b[i] = 0;
+    }
+}
+
+/* ---- the table ---- */
+
+#define CODES(type) get_##type, put_##type
+
+static const lattice rows[] = {
+    { QUANT_Q4_0, 32, 32, 16, -8, NULL, CODES(q4_0), scales_one },
+    { QUANT_Q4_1, 32, 32, 16, 0, NULL, CODES(q4_1), scales_two },
+    { QUANT_Q5_0, 32, 32, 32, -16, NULL, CODES(q5_0), scales_one },
+    { QUANT_Q5_1, 32, 32, 32, 0, NULL, CODES(q5_1), scales_two },
+    { QUANT_Q8_0, 32, 32, 256, -128, NULL, CODES(q8_0), scales_one },
+    { QUANT_Q2_K, 256, 16, 4, 0, NULL, CODES(q2_k), scales_q2_k },
+    { QUANT_Q3_K, 256, 16, 8, -4, NULL, CODES(q3_k), scales_q3_k },
+    { QUANT_Q4_K, 256, 32, 16, 0, NULL, CODES(q4_k), scales_q45_k },
+    { QUANT_Q5_K, 256, 32, 32, 0, NULL, CODES(q5_k), scales_q45_k },
+    { QUANT_Q6_K, 256, 16, 64, -32, NULL, CODES(q6_k), scales_q6_k },
+    { QUANT_IQ4_NL, 32, 32, 16, 0, quant_iq4_values, CODES(iq4_nl), scales_one },
+    { QUANT_IQ4_XS, 256, 32, 16, 0, quant_iq4_values, CODES(iq4_xs), scales_iq4_xs },
+};
+
+const lattice *lattice_find(uint32_t type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].type == type)
+            return &rows[i];
+    return NULL;
+}
+
+/* A NaN gives the lowest code. */
+static int nearest_uniform(const lattice *l, float level)
+{
+    float c = level - (float)l->low, top = (float)(l->n_codes - 1);
+    c = c > 0 ? c : 0;
+    return (int)((c < top ? c : top) + 0.5f);
+}
+
+static int nearest_in_table(const lattice *l, float level)
+{
+    int code = 0;
+    while (code + 1 < l->n_codes && level > 0.5f * ((float)l->levels[code] + (float)l->levels[code + 1]))
+        code++;
+    return code;
+}
+
+int lattice_nearest(const lattice *l, float a, float b, float x)
+{
+    float level = a != 0 ? (x + b) / a : 0;
+    return l->levels ? nearest_in_table(l, level) : nearest_uniform(l, level);
+}

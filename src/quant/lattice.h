@@ -1,0 +1,35 @@
+/* lattice.h: the blocks of a type as what an error-feeding quantiser needs: steps, offsets and codes, each by itself.
+ *
+ * Value j of a block is a[j / sub] * level(code j) - b[j / sub], where a and b follow from the block's scales. So a
+ * quantiser chooses the scales once (quant_traits.search), reads a and b, moves codes one by one, and writes them back
+ * under the same scales. Any thread; no state, no allocation. */
+#ifndef QUANT_LATTICE_H
+#define QUANT_LATTICE_H
+
+#include <stdint.h>
+
+enum { LATTICE_BLOCK_MAX = 256, LATTICE_SUB_MAX = 16 };
+
+typedef struct lattice {
+    uint32_t type;        /* enum quant_type */
+    int block, sub;       /* values of a block; of those that share a and b */
+    int n_codes;          /* codes are 0 .. n_codes - 1 */
+    int low;              /* level(code) = code + low, unless there is a table */
+    const int8_t *levels; /* ascending; NULL: uniform */
+    void (*get)(const void *block, uint8_t codes[LATTICE_BLOCK_MAX]);
+    void (*put)(void *block, const uint8_t codes[LATTICE_BLOCK_MAX]); /* scales stay as they are */
+    void (*scales)(const void *block, float a[LATTICE_SUB_MAX], float b[LATTICE_SUB_MAX]);
+} lattice;
+
+/* NULL: the type has no lattice (floats, types that hearth does not write). */
+const lattice *lattice_find(uint32_t type);
+
+static inline float lattice_level(const lattice *l, int code)
+{
+    return l->levels ? (float)l->levels[code] : (float)(code + l->low);
+}
+
+/* The code whose value a * level - b is nearest to x; a == 0: the code of the level nearest to 0. */
+int lattice_nearest(const lattice *l, float a, float b, float x);
+
+#endif

@@ -1,0 +1,141 @@
+/* Lattices against decode, and searches against the reference writers' roundings. */
+#include "lib/check.h"
+#include "lib/random.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "quant/lattice.h"
+#include "quant/quant.h"
+
+enum { N = 256, ROUNDS = 40 };
+
+/* Roughly normal: twelve uniform ones. */
+static float normal(void)
+{
+    float sum = -6;
+    for (int i = 0; i < 12; i++)
+        sum += (float)rnd(1 << 20) / (float)(1 << 20);
+    return sum;
+}
+
+static const lattice *lattice_at(size_t i)
+{
+    const quant_traits *t = quant_at(i);
+    return t ? lattice_find(t->id) : NULL;
+}
+
+static void fill(float *x, int how)
+{
+    for (int j = 0; j < N; j++)
+        x[j] = normal();
+    for (int j = 0; j < N; j++)
+        x[j] = how == 1 ? 0 : how == 2 ? (j == 77 ? 1e4f : x[j] * 1e-3f) : how == 3 ? x[j] * 1e-39f : how == 4 ? -0.7f
+             : how == 5 ? x[j] + 3 : x[j];
+}
+
+static double loss_of(const quant_traits *t, const float *x, const float *w, const void *block)
+{
+    float y[N];
+    double loss = 0;
+    t->decode(block, y, N);
+    for (int j = 0; j < N; j++)
+        loss += (double)w[j] * ((double)x[j] - (double)y[j]) * ((double)x[j] - (double)y[j]);
+    return loss;
+}
+
+static void values_are_those_that_decode_gives(void **state)
+{
+    (void)state;
+    int n = 0;
+    for (size_t i = 0; quant_at(i); i++) {
+        const lattice *l = lattice_at(i);
+        const quant_traits *t = quant_at(i);
+        assert_int_equal(l != NULL, t->search != NULL);
+        if (!l)
+            continue;
+        n++;
+        assert_int_equal(l->block, t->block);
+        for (int r = 0; r < ROUNDS; r++) {
+            float x[N], y[N], a[LATTICE_SUB_MAX], b[LATTICE_SUB_MAX];
+            unsigned char row[N * 4], again[N * 4];
+            uint8_t codes[LATTICE_BLOCK_MAX], back[LATTICE_BLOCK_MAX];
+            fill(x, r % 6);
+            t->search(x, row, (size_t)l->block, NULL);
+            t->decode(row, y, (size_t)l->block);
+            l->get(row, codes);
+            l->scales(row, a, b);
+            for (int j = 0; j < l->block; j++) {
+                float v = a[j / l->sub] * lattice_level(l, codes[j]) - b[j / l->sub];
+                assert_true(fabsf(v - y[j]) <= 1e-6f * fabsf(y[j]));
+            }
+            memcpy(again, row, t->bytes);
+            l->put(again, codes);
+            assert_memory_equal(again, row, t->bytes);
+            for (int j = 0; j < l->block; j++)
+                codes[j] = (uint8_t)(rnd((uint32_t)l->n_codes));
+            l->put(again, codes);
+            l->get(again, back);
+            assert_memory_equal(back, codes, (size_t)l->block);
+        }
+    }
+    assert_int_equal(n, 12);
+}
+
+static void the_nearest_code_is_the_nearest(void **state)
+{
+    (void)state;
+    for (size_t i = 0; quant_at(i); i++) {
+        const lattice *l = lattice_at(i);
+        for (int r = 0; l && r < 2000; r++) {
+            float a = normal(), b = r % 3 ? 0 : normal();
+            float x = normal() * 20;
+            int code = lattice_nearest(l, a, b, x);
+            float got = fabsf(a * lattice_level(l, code) - b - x);
+            assert_in_range(code, 0, l->n_codes - 1);
+            for (int c = 0; c < l->n_codes; c++)
+                assert_true(got <= fabsf(a * lattice_level(l, c) - b - x) * (1 + 1e-5f) + 1e-5f);
+        }
+    }
+}
+
+/* Never worse than the plain rounding by weighted error, and better on ordinary rows. */
+static void a_search_loses_no_more_than_a_rounding(void **state)
+{
+    (void)state;
+    for (size_t i = 0; quant_at(i); i++) {
+        const quant_traits *t = quant_at(i);
+        double plain = 0, found = 0;
+        for (int r = 0; t->search && r < ROUNDS; r++) {
+            float x[N], w[N], ones[N];
+            unsigned char one[N * 4], other[N * 4];
+            fill(x, r % 6);
+            for (int j = 0; j < N; j++) {
+                w[j] = (float)(rnd(1000) + 1) * (r % 2 ? 1e-3f : 1e3f);
+                ones[j] = 1;
+            }
+            t->encode(x, one, N, w);
+            t->search(x, other, N, w);
+            assert_true(loss_of(t, x, w, other) <= loss_of(t, x, w, one) * (1 + 1e-6) + 1e-60);
+            t->search(x, other, N, NULL);
+            t->encode(x, one, N, NULL);
+            assert_true(loss_of(t, x, ones, other) <= loss_of(t, x, ones, one) * (1 + 1e-6) + 1e-60);
+            if (r % 6 == 0) {
+                plain += loss_of(t, x, ones, one);
+                found += loss_of(t, x, ones, other);
+            }
+        }
+        if (t->search && t->search != t->encode)
+            assert_true(found < 0.98 * plain);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_those_that_decode_gives),
+        cmocka_unit_test(the_nearest_code_is_the_nearest),
+        cmocka_unit_test(a_search_loses_no_more_than_a_rounding),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
