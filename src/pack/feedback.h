@@ -6,8 +6,8 @@
  *     sum over columns c of d[c]^2 * | w_c + sum over j < c of e_j U[j][c] - q_c |^2
  *
  * so column by column the best that can be done is to round w_c + (what came before), and an error costs d[c]^2 (LDLQ:
- * Chee et al., "QuIP", 2023, section 3; the same as GPTQ's order of work). Here blocks have scales: those of a block are
- * searched (quant_traits.search) with d^2 as weights when the errors of all blocks before it have arrived. */
+ * Chee et al., "QuIP", 2023, section 3; the same as GPTQ's order of work). Here blocks have scales: those of a block
+ * are searched (quant_traits.search) with d^2 as weights when the errors of all blocks before it have arrived. */
 #ifndef PACK_FEEDBACK_H
 #define PACK_FEEDBACK_H
 

@@ -50,8 +50,8 @@ static void multiply_rows(void *arg, int index, int count)
     }
 }
 
-status matrix_multiply(const matrix_tools *t, const float *a, size_t lda, size_t m, const float *b, size_t ldb, size_t n,
-                       size_t depth, float factor, float *c, size_t ldc, error *err)
+status matrix_multiply(const matrix_tools *t, const float *a, size_t lda, size_t m, const float *b, size_t ldb,
+                       size_t n, size_t depth, float factor, float *c, size_t ldc, error *err)
 {
     product p = { .t = t, .a = a, .lda = lda, .ldb = ldb, .ldc = ldc, .m = m, .depth = depth, .factor = factor };
     if (!m || !n || !depth)
@@ -158,7 +158,8 @@ status matrix_cholesky(const matrix_tools *t, float *h, size_t n, error *err)
         /* what is left, in stripes, so that little above the diagonal is computed */
         for (size_t j = next; !s && j < n; j += STRIPE) {
             size_t width = n - j < STRIPE ? n - j : STRIPE;
-            s = matrix_multiply(t, h + j * n + at, n, n - j, h + j * n + at, n, width, b.width, -1, h + j * n + j, n, err);
+            s = matrix_multiply(t, h + j * n + at, n, n - j, h + j * n + at, n, width, b.width, -1, h + j * n + j, n,
+                                err);
         }
     }
     return s;

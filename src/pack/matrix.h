@@ -19,8 +19,8 @@ typedef struct matrix_tools {
 
 /* c[i][j] += factor * sum over x < depth of a[i][x] * b[j][x], for i < m and j < n. lda, ldb, ldc: floats from one row
  * to the next. E_NOMEM. */
-status matrix_multiply(const matrix_tools *t, const float *a, size_t lda, size_t m, const float *b, size_t ldb, size_t n,
-                       size_t depth, float factor, float *c, size_t ldc, error *err) MUST_CHECK;
+status matrix_multiply(const matrix_tools *t, const float *a, size_t lda, size_t m, const float *b, size_t ldb,
+                       size_t n, size_t depth, float factor, float *c, size_t ldc, error *err) MUST_CHECK;
 
 /* c[i][j] += sum over x < depth of rows[x][i] * rows[x][j]: the second moments of `depth` rows of n values. */
 status matrix_gram(const matrix_tools *t, const float *rows, size_t ld, size_t depth, size_t n, float *c,

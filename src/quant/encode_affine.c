@@ -1,12 +1,12 @@
 /* Encode of the types x = d * scale[g] * code - dmin * min[g]: Q2_K, Q4_K, Q5_K. Scales and mins are unsigned.
  *
  * For each block minimise sum w (x - d scale[g] code + dmin min[g])^2:
- *   1. each sub-block alone: scan steps and lower ends around its range; for the codes that each gives, least squares for
- *      (a, b), b >= 0, in a code - b; codes anew; the best pair is kept;
+ *   1. each sub-block alone: scan steps and lower ends around its range; for the codes that each gives, least squares
+ *      for (a, b), b >= 0, in a code - b; codes anew; the best pair is kept;
  *   2. d and dmin: scan the ways to make the integers reach the a's and the b's, separately;
  *   3. with both rounded to f16: each sub-block tries its scale and min and their neighbours with the codes chosen
- *      anew;
- *      then least squares for (d, dmin) over the whole block, round, repeat. The best block really seen is kept. */
+ *      anew; then least squares for (d, dmin) over the whole block, round, repeat. The best block really seen is
+ *      kept. */
 #include <math.h>
 
 #include "quant/blocks.h"

@@ -104,13 +104,16 @@ def test_headers():
     MODELS.mkdir()
     with Helper(environment()) as p:
         p.open(MODELS)
-        heard = p.job(HEADER, 1, source="hf:maker/headers", bytes=1000)
-        assert b"".join(b for kind, b in heard if kind == BYTES) == b"".join(d[:1000] for d in parts.values())
-        done = heard[-1][1]
-        assert heard[-1][0] == DONE and done["source"] == "hf:maker/headers:Q4_0" and done["licence"] == "apache-2.0"
-        assert [(f["name"], f["bytes"], f["file_bytes"]) for f in done["files"]] == \
-            [(n, 1000, len(d)) for n, d in parts.items()], done
-        heard = p.job(HEADER, 2, source="pypi:headers", bytes=1000)
+        for i, data in enumerate(parts.values()):
+            heard = p.job(HEADER, 1 + i, source="hf:maker/headers", file=i, bytes=1000)
+            assert b"".join(b for kind, b in heard if kind == BYTES) == data[:1000]
+            done = heard[-1][1]
+            assert heard[-1][0] == DONE and done["source"] == "hf:maker/headers:Q4_0" and done["licence"] == "apache-2.0"
+            assert [(f["name"], f["bytes"], f["file_bytes"]) for f in done["files"]] == \
+                [(n, 1000 if k == i else 0, len(d)) for k, (n, d) in enumerate(parts.items())], done
+        heard = p.job(HEADER, 3, source="hf:maker/headers", file=2, bytes=1000)
+        assert heard[-1][0] == ERROR and "it has 2 files" in heard[-1][1]["text"], heard[-1]
+        heard = p.job(HEADER, 4, source="pypi:headers", bytes=1000)
         assert heard[-1][0] == ERROR and "without fetching it" in heard[-1][1]["text"], heard[-1]
     assert not left(), left()
 
