@@ -75,7 +75,7 @@ void fit_show_machine(const fit_machine *m, const fit_past *past)
     show_memory(&m->memory);
     printf("bandwidth   %.1f GB/s read, measured with %d threads", m->read_bytes_per_s / 1e9, m->threads);
     if (m->rates.others > FIT_BUSY)
-        printf(" while others kept %.1f at work: low", m->rates.others);
+        printf("; low: others took %.1f", m->rates.others);
     putchar('\n');
     printf("multiply    %.0f billion multiply-adds/s of Q8_0 weights, measured likewise\n", m->macs_per_s / 1e9);
     printf("disk        %s free for models\n",
