@@ -225,8 +225,13 @@ static void handle_complete(worker *w, const msg *m)
 {
     js *in = NULL;
     error err;
-    w->broken = js_parse(&in, m->data, m->length, "complete", 1, &err);
-    if (w->broken)
+    status s = js_parse(&in, m->data, m->length, "request", 1, &err);
+    if (s == E_NOMEM) { /* of one request; the others go on */
+        worker_send_error(w, m->request, s, "internal", err.text, 0, 0);
+        return;
+    }
+    w->broken = s;
+    if (s)
         return;
     if (w->n_jobs >= w->n_parallel) {
         worker_send_error(w, m->request, E_EXISTS, "internal", "the worker is busy with other requests", 0, 0);

@@ -126,7 +126,7 @@ def served(limit, shape):
         watcher.start()
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             for model, (code, _, text) in pool.map(ask, range(12 if FULL else 8)):
-                known = ARITHMETIC.search(text) or re.search(r"no memory for|the context|body|come back later", text)
+                known = ARITHMETIC.search(text) or re.search(r"no memory (for|to)|the context|body|come back later", text)
                 assert code == 200 or (code in (400, 413, 500, 503) and known), (limit, model, code, text)
                 counts["works" if code == 200 else "refused"] += 1
                 print(f"{limit:4} MiB  serve {model[:12]:36} {code} {'' if code == 200 else text.strip()[:150]}", flush=True)
