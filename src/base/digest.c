@@ -109,3 +109,8 @@ void digest_hmac(const void *key, size_t key_n, const void *bytes, size_t n, uin
 {
     HMAC(EVP_sha256(), key, (int)key_n, bytes, n, out, NULL);
 }
+
+bool digest_is_hex(const char *text)
+{
+    return strspn(text, "0123456789abcdef") == DIGEST_HEX - 1 && !text[DIGEST_HEX - 1];
+}

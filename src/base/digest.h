@@ -2,6 +2,7 @@
 #ifndef BASE_DIGEST_H
 #define BASE_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@ void digest_field(digest *d, const void *bytes, size_t n);
 void digest_close(digest **d, uint8_t out[DIGEST_BYTES]); /* out may be NULL */
 
 void digest_hex(const uint8_t in[DIGEST_BYTES], char out[DIGEST_HEX]);
+/* Whether a text is one: 64 small hexadecimal digits and no more. */
+bool digest_is_hex(const char *text);
 void digest_of(const void *bytes, size_t n, char out[DIGEST_HEX]);
 void digest_raw(const void *bytes, size_t n, uint8_t out[DIGEST_BYTES]);
 /* SHA-256 of a whole file, read in steps. */

@@ -130,18 +130,23 @@ static void mark_numbers(const char *text, size_t n, buf *b)
     }
 }
 
-static int depth_of(const char *text, size_t n)
+/* How deep it is, and at least how many values and names it has: what separates or opens them, outside of strings. */
+static int depth_of(const char *text, size_t n, size_t *values)
 {
     int depth = 0, deepest = 0;
+    *values = 0;
     for (size_t i = 0; i < n; i++) {
         if (text[i] == '"') {
             for (i++; i < n && text[i] != '"'; i++)
                 i += text[i] == '\\';
         } else if (text[i] == '[' || text[i] == '{') {
+            ++*values;
             if (++depth > deepest)
                 deepest = depth;
         } else if (text[i] == ']' || text[i] == '}') {
             depth--;
+        } else {
+            *values += text[i] == ',' || text[i] == ':';
         }
     }
     return deepest;
@@ -169,14 +174,11 @@ bool js_lost(void)
     return lost;
 }
 
-/* What jansson takes at most for n bytes of JSON: a string grows by doubling and is copied once; a value and a member's
- * name are a few small blocks each. */
-static size_t memory_for(const char *text, size_t n)
+/* What jansson takes at most for n bytes of JSON with so many values and names: a string grows by doubling and is
+ * copied once, each of the others is a few small blocks. */
+static size_t memory_for(size_t n, size_t values)
 {
     enum { OF_A_VALUE = 160, AT_LEAST = 64 << 10 };
-    size_t values = 0;
-    for (size_t i = 0; i < n; i++)
-        values += text[i] == ',' || text[i] == ':' || text[i] == '[' || text[i] == '{';
     return n <= SIZE_MAX / 256 ? 4 * n + values * OF_A_VALUE + AT_LEAST : SIZE_MAX;
 }
 
@@ -191,11 +193,12 @@ static bool can_have(size_t bytes)
 
 status js_parse(js **out, const char *text, size_t n, const char *where, int first_line, error *err)
 {
-    if (depth_of(text, n) > JS_DEPTH_MAX)
+    size_t values;
+    if (depth_of(text, n, &values) > JS_DEPTH_MAX)
         return fail(err, E_RANGE, "%s:%d: JSON nested deeper than %d", where, first_line, JS_DEPTH_MAX);
     buf marked = BUF_INIT(n > SIZE_MAX / 16 ? n : n * 10 + 64);
     mark_numbers(text, n, &marked);
-    if (marked.failed || !can_have(memory_for(buf_text(&marked), marked.len))) {
+    if (marked.failed || !can_have(memory_for(marked.len, values))) {
         buf_clear(&marked);
         return fail(err, E_NOMEM, "%s: no memory to read %zu bytes of JSON", where, n);
     }

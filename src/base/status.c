@@ -65,3 +65,11 @@ const char *status_name(status code)
     };
     return (size_t)code < ARRAY_LEN(names) ? names[code] : "unknown";
 }
+
+status status_named(const char *name)
+{
+    for (int s = OK; name && s <= E_EXISTS; s++)
+        if (strcmp(status_name((status)s), name) == 0)
+            return (status)s;
+    return E_PROVIDER;
+}

@@ -46,5 +46,7 @@ status fail_prefix(error *err, status code, const char *format, ...) PRINTF_LIKE
 
 /* A short fixed name for logs and JSON: "no-memory", "format", ... */
 const char *status_name(status code);
+/* Back from it; E_PROVIDER for a word (or NULL) that is no such name. */
+status status_named(const char *name);
 
 #endif

@@ -7,36 +7,9 @@
 #include <unistd.h>
 
 #include "cli/load.h"
+#include "plat/file.h"
 
-static bool put(int fd, const void *bytes, size_t n)
-{
-    const char *at = bytes;
-    while (n) {
-        ssize_t done = write(fd, at, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        at += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
-static bool take(int fd, void *bytes, size_t n)
-{
-    char *at = bytes;
-    while (n) {
-        ssize_t done = read(fd, at, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        at += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
+static const char pipe_name[] = "a pipe";
 
 /* The error first, then what was made. */
 static int child(int fd, aside_fn *fn, void *user, void *out, size_t bytes)
@@ -45,7 +18,8 @@ static int child(int fd, aside_fn *fn, void *user, void *out, size_t bytes)
     load_offline();
     status s = fn(user, out, bytes, &err);
     err.code = s;
-    return put(fd, &err, sizeof err) && (s || put(fd, out, bytes)) ? 0 : 1;
+    bool told = file_write_all(fd, pipe_name, &err, sizeof err, NULL) == OK;
+    return told && (s || file_write_all(fd, pipe_name, out, bytes, NULL) == OK) ? 0 : 1;
 }
 
 status aside_run(aside_fn *fn, void *user, void *out, size_t bytes, error *err)
@@ -62,7 +36,8 @@ status aside_run(aside_fn *fn, void *user, void *out, size_t bytes, error *err)
     }
     int why = errno;
     close(fds[1]);
-    bool whole = pid > 0 && take(fds[0], &said, sizeof said) && (said.code || take(fds[0], out, bytes));
+    bool whole = pid > 0 && file_read_all(fds[0], pipe_name, &said, sizeof said, NULL) == OK &&
+                 (said.code || file_read_all(fds[0], pipe_name, out, bytes, NULL) == OK);
     close(fds[0]);
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;

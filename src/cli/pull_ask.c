@@ -67,17 +67,9 @@ static status send_js(pull_ask *a, msg_type type, uint32_t id, js *payload, erro
     return s;
 }
 
-static status status_of(const char *name)
-{
-    for (int s = OK; name && s <= E_EXISTS; s++)
-        if (strcmp(status_name((status)s), name) == 0)
-            return (status)s;
-    return E_PROVIDER;
-}
-
 static status error_of(const js *j, error *err)
 {
-    status s = status_of(js_text(js_get(j, "kind")));
+    status s = status_named(js_text(js_get(j, "kind")));
     const char *text = js_text(js_get(j, "text"));
     return fail(err, s ? s : E_PROVIDER, "%s", text ? text : "hearth-pull failed without saying why");
 }

@@ -20,7 +20,7 @@ js *release_to_js(const release *r)
 static const char *hex_of(const js *v)
 {
     const char *t = js_text(v);
-    bool ok = js_is(v, JS_STRING) && js_len(v) == DIGEST_HEX - 1 && strspn(t, "0123456789abcdef") == DIGEST_HEX - 1;
+    bool ok = js_is(v, JS_STRING) && js_len(v) == DIGEST_HEX - 1 && digest_is_hex(t);
     return ok ? t : NULL;
 }
 

@@ -39,8 +39,6 @@ typedef struct fit_machine {
 enum { FIT_RATES_DAYS = 14 };
 #define FIT_BUSY 0.25
 status fit_measure_machine(fit_machine *out, int threads, error *err) MUST_CHECK;
-/* The same, whatever is remembered. */
-status fit_measure_machine_again(fit_machine *out, int threads, error *err) MUST_CHECK;
 
 /* The bandwidth once more; m keeps the better of both. */
 status fit_measure_reading(fit_machine *m, error *err) MUST_CHECK;

@@ -78,7 +78,7 @@ static void derive(fit_machine *m)
     m->macs_per_s = bytes > 0 ? m->threads * macs / bytes : 0;
 }
 
-static status read_machine(fit_machine *out, int threads, bool again, error *err)
+status fit_measure_machine(fit_machine *out, int threads, error *err)
 {
     char name[64], key[384], *models = NULL;
     unsigned features;
@@ -99,8 +99,8 @@ static status read_machine(fit_machine *out, int threads, bool again, error *err
     snprintf(name, sizeof name, "rates.%s.%d", out->isa, out->threads);
     snprintf(key, sizeof key, "%s; %d processors, quota %.2f; %s, %d threads; %s, numerics %s", out->cpu.name,
              out->cpu.allowed, out->cpu.quota, out->isa, out->threads, build_id(), NUMERICS_VERSION);
-    again = again || !fit_rates_recall(&out->rates, name, key, FIT_RATES_DAYS, &out->measured_at);
-    if (again || (out->rates.others > FIT_BUSY && out->measured_at + BUSY_S < clock_utc_us() / 1000000)) {
+    if (!fit_rates_recall(&out->rates, name, key, FIT_RATES_DAYS, &out->measured_at) ||
+        (out->rates.others > FIT_BUSY && out->measured_at + BUSY_S < clock_utc_us() / 1000000)) {
         s = measure_rates(out, err);
         if (!s && fit_rates_remember(&out->rates, name, key, out->measured_at, NULL))
             log_line(LOG_LEVEL_INFO, "fit: the rates of this machine could not be remembered");
@@ -108,14 +108,4 @@ static status read_machine(fit_machine *out, int threads, bool again, error *err
     if (!s)
         derive(out);
     return s;
-}
-
-status fit_measure_machine(fit_machine *out, int threads, error *err)
-{
-    return read_machine(out, threads, false, err);
-}
-
-status fit_measure_machine_again(fit_machine *out, int threads, error *err)
-{
-    return read_machine(out, threads, true, err);
 }

@@ -40,11 +40,8 @@ status file_read_all(int fd, const char *name, void *bytes, size_t n, error *err
     return OK;
 }
 
-status file_slurp(const char *path, buf *out, error *err)
+status file_slurp_fd(int fd, const char *name, buf *out, error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail(err, errno == ENOENT ? E_NOTFOUND : E_IO, "%s: %s", path, strerror(errno));
     ssize_t n = 1;
     for (char *to; n != 0 && (to = buf_reserve(out, 4096));) {
         n = read(fd, to, 4096);
@@ -53,9 +50,17 @@ status file_slurp(const char *path, buf *out, error *err)
         else if (n < 0 && errno != EINTR)
             break;
     }
-    int why = errno;
+    return n < 0 ? fail(err, E_IO, "%s: %s", name, strerror(errno)) : buf_ok(out, name, err);
+}
+
+status file_slurp(const char *path, buf *out, error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(err, errno == ENOENT ? E_NOTFOUND : E_IO, "%s: %s", path, strerror(errno));
+    status s = file_slurp_fd(fd, path, out, err);
     close(fd);
-    return n < 0 ? fail(err, E_IO, "%s: %s", path, strerror(why)) : buf_ok(out, path, err);
+    return s;
 }
 
 status file_open_new(int *fd, const char *path, mode_t mode, error *err)

@@ -15,6 +15,8 @@ status file_read_all(int fd, const char *name, void *bytes, size_t n, error *err
 
 /* Appends the whole file, up to the buffer's ceiling. E_NOTFOUND, E_IO, E_RANGE, E_NOMEM. */
 status file_slurp(const char *path, buf *out, error *err) MUST_CHECK;
+/* The same from where the descriptor stands. */
+status file_slurp_fd(int fd, const char *name, buf *out, error *err) MUST_CHECK;
 
 /* For writing; a file that is there is never written over. E_EXISTS, E_IO. */
 status file_open_new(int *fd, const char *path, mode_t mode, error *err) MUST_CHECK;

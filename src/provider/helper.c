@@ -149,17 +149,9 @@ status helper_start(helper *h, error *err)
 
 /* ---- opening ---- */
 
-static status status_of(const char *name)
-{
-    for (int s = OK; name && s <= E_EXISTS; s++)
-        if (strcmp(status_name((status)s), name) == 0)
-            return (status)s;
-    return E_PROVIDER;
-}
-
 status helper_error(const js *j, error *err)
 {
-    status s = status_of(js_text(js_get(j, "status")));
+    status s = status_named(js_text(js_get(j, "status")));
     const char *text = js_text(js_get(j, "text"));
     return fail(err, s ? s : E_PROVIDER, "%s", text ? text : "it failed without saying why");
 }

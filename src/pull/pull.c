@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 #include "plat/build_id.h"
 #include "plat/msg.h"
@@ -196,8 +197,8 @@ static void handle_open(pull *p, const msg *m)
 
 static status is_digest(const char *text, error *err)
 {
-    bool ok = !text || (strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64);
-    return ok ? OK : fail(err, E_FORMAT, "a SHA-256 has 64 hexadecimal digits");
+    return !text || digest_is_hex(text) ? OK
+                                        : fail(err, E_FORMAT, "a SHA-256 has 64 hexadecimal digits");
 }
 
 /* A number that may be left out. */

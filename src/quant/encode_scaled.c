@@ -267,11 +267,18 @@ static void encode_one(uint32_t type, const grid *g, const float *row, char *out
         solution s = encode_block(g, row + 32 * i, weights ? weights + 32 * i : NULL, codes);
         half_store_u16((uint8_t *)out, s.d);
         lattice_find(type)->put(out, codes);
-        if (type != QUANT_IQ4_NL) { /* whose plain encoder this is */
-            float w[ENCODE_MAX];
-            encode_weights(weights ? weights + 32 * i : NULL, 32, w);
-            encode_or_plain(type, row + 32 * i, w, out);
-        }
+    }
+}
+
+/* The same for types that have a plain rounding beside it. */
+static void search_one(uint32_t type, const grid *g, const float *row, char *out, size_t n, const float *weights)
+{
+    size_t bytes = quant_row_bytes(type, 32);
+    encode_one(type, g, row, out, n, weights);
+    for (size_t i = 0; i < n / 32; i++, out += bytes) {
+        float w[ENCODE_MAX];
+        encode_weights(weights ? weights + 32 * i : NULL, 32, w);
+        encode_or_plain(type, row + 32 * i, w, out);
     }
 }
 
@@ -282,15 +289,15 @@ void quant_encode_iq4_nl(const float *row, void *out, size_t n, const float *wei
 
 void quant_search_q4_0(const float *row, void *out, size_t n, const float *weights)
 {
-    encode_one(QUANT_Q4_0, &q4_0_grid, row, out, n, weights);
+    search_one(QUANT_Q4_0, &q4_0_grid, row, out, n, weights);
 }
 
 void quant_search_q5_0(const float *row, void *out, size_t n, const float *weights)
 {
-    encode_one(QUANT_Q5_0, &q5_0_grid, row, out, n, weights);
+    search_one(QUANT_Q5_0, &q5_0_grid, row, out, n, weights);
 }
 
 void quant_search_q8_0(const float *row, void *out, size_t n, const float *weights)
 {
-    encode_one(QUANT_Q8_0, &q8_0_grid, row, out, n, weights);
+    search_one(QUANT_Q8_0, &q8_0_grid, row, out, n, weights);
 }

@@ -11,13 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/str.h"
 #include "store/store_int.h"
-
-bool store_is_sha256(const char *text)
-{
-    return strspn(text, "0123456789abcdef") == 64 && !text[64];
-}
 
 static status text_of(const js *note, const char *key, const char **out, const char *path, error *err)
 {
@@ -78,7 +74,7 @@ static status facts_of(store_expected *out, const js *of, const char *what, erro
 {
     const js *sum = js_get(of, "sha256"), *bytes = js_get(of, "bytes");
     int64_t n = 0;
-    if (sum && !js_is(sum, JS_NULL) && (!js_is(sum, JS_STRING) || !store_is_sha256(js_text(sum))))
+    if (sum && !js_is(sum, JS_NULL) && (!js_is(sum, JS_STRING) || !digest_is_hex(js_text(sum))))
         return fail(err, E_FORMAT, "the note's sha256 of %s is not 64 hex digits", what);
     if (bytes && !js_is(bytes, JS_NULL) && (!js_int(bytes, &n) || n < 1))
         return fail(err, E_FORMAT, "the note's bytes of %s are no length", what);
@@ -114,7 +110,7 @@ static void by_blob(store_expected *out, const store_model *m, const char *path)
     const char *slash = strrchr(ollama ? path : to, '/'), *name = slash ? slash + 1 : "";
     if (ollama)
         name = str_starts(name, "sha256-") ? name + 7 : "";
-    if (store_is_sha256(name)) {
+    if (digest_is_hex(name)) {
         memcpy(out->sha256, name, 65);
         out->from = ollama ? "its name in Ollama's store" : "its name in the Hugging Face cache";
     }

@@ -13,6 +13,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/digest.h"
 #include "base/str.h"
 #include "store/store_int.h"
 
@@ -30,16 +31,16 @@ static const struct {
 };
 
 /* "sha256:HEX" or "sha256-HEX": the blob's path. */
-static bool blob_path(const store_scan *s, const char *digest, char out[STORE_PATH_MAX])
+static bool blob_path(const store_scan *s, const char *named, char out[STORE_PATH_MAX])
 {
     char hex[65];
-    size_t n = digest ? strlen(digest) : 0;
-    if (n != 71 || strncmp(digest, "sha256", 6) != 0 || (digest[6] != ':' && digest[6] != '-'))
+    size_t n = named ? strlen(named) : 0;
+    if (n != 71 || strncmp(named, "sha256", 6) != 0 || (named[6] != ':' && named[6] != '-'))
         return false;
     for (size_t i = 0; i < 65; i++)
-        hex[i] = (char)tolower((unsigned char)digest[7 + i]);
+        hex[i] = (char)tolower((unsigned char)named[7 + i]);
     int k = snprintf(out, STORE_PATH_MAX, "%s/blobs/sha256-%s", s->root, hex);
-    return store_is_sha256(hex) && k > 0 && k < STORE_PATH_MAX;
+    return digest_is_hex(hex) && k > 0 && k < STORE_PATH_MAX;
 }
 
 static bool type_is(const char *type, const char *want)

@@ -81,7 +81,6 @@ status store_scan_ollama(store_scan *s);
 status store_scan_lmstudio(store_scan *s);
 
 /* ---- note.c ---- */
-bool store_is_sha256(const char *text); /* 64 lower-case hex digits, and nothing else */
 
 /* ---- digest.c ---- */
 /* Of one open file, read from the disk. progress may be NULL; *done grows as it goes. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "plat/file.h"
 #include "store/store_int.h"
 
 bool store_join(char *out, const char *a, const char *b)
@@ -118,17 +119,9 @@ status store_walk_tree(store_scan *s, const char *dir, store_entry_fn *fn, void 
 bool store_read_small(const char *path, buf *out)
 {
     struct stat st;
-    ssize_t n = -1;
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        for (char *to; n != 0 && (to = buf_reserve(out, 4096));) {
-            n = read(fd, to, 4096);
-            if (n > 0)
-                buf_advance(out, (size_t)n);
-            else if (n < 0 && errno != EINTR)
-                break;
-        }
+    bool ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && file_slurp_fd(fd, path, out, NULL) == OK;
     if (fd >= 0)
         close(fd);
-    return n == 0 && !out->failed;
+    return ok;
 }
