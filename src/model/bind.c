@@ -97,7 +97,8 @@ typedef struct binding {
 
 typedef struct bindings {
     const gguf *g;
-    const model_spec *spec;
+    const model_spec *spec; /* of the whole model */
+    model_part part;
     bool exact;
     uint64_t dims[N_DIMS];
     binding *list;
@@ -227,20 +228,29 @@ static void bindings_clear(bindings *b)
     b->used = NULL;
 }
 
-static status bindings_make(bindings *b, const gguf *g, const model_spec *spec, bool exact, error *err)
+static bool in_part(const bindings *b, const slot *s)
+{
+    return b->part.ends || s->cols == ROPE;
+}
+
+/* part NULL: the whole model. */
+static status bindings_make(bindings *b, const gguf *g, const model_spec *spec, const model_part *part, bool exact,
+                            error *err)
 {
     *b = (bindings){ .g = g, .spec = spec, .exact = exact };
+    b->part = part ? *part : (model_part){ 0, spec->n_layers, true };
     dims_of(b->dims, g, spec);
     b->max = ARRAY_LEN(model_slots) + ARRAY_LEN(layer_slots) * spec->n_layers;
     b->list = mem_array(b->max, sizeof *b->list);
     b->used = mem_array(gguf_n_tensors(g), sizeof *b->used);
     status s = b->list && b->used ? OK : fail(err, E_NOMEM, "no memory for the list of tensors");
     for (size_t i = 0; !s && i < ARRAY_LEN(model_slots); i++)
-        s = bind_slot(b, &model_slots[i], -1, err);
-    for (uint32_t l = 0; l < spec->n_layers; l++)
+        if (in_part(b, &model_slots[i]))
+            s = bind_slot(b, &model_slots[i], -1, err);
+    for (uint32_t l = b->part.from; l < b->part.to; l++)
         for (size_t i = 0; !s && i < ARRAY_LEN(layer_slots); i++)
             s = bind_slot(b, &layer_slots[i], (int32_t)l, err);
-    if (!s)
+    if (!s && !part)
         s = check_unused(b, err);
     if (s)
         bindings_clear(b);
@@ -312,7 +322,7 @@ status model_plan(const gguf *g, bool exact, model_spec *spec, model_sizes *size
     bindings b;
     status s = model_spec_read(&m, g, err);
     if (!s)
-        s = bindings_make(&b, g, &m, exact, err);
+        s = bindings_make(&b, g, &m, NULL, exact, err);
     if (s)
         return s;
     add_sizes(&b, sizes);
@@ -433,7 +443,7 @@ static status pack_matrix(loading *l, const bindings *b, const binding *n, char 
 
 static status fill_slot(model *m, loading *l, const bindings *b, const binding *n, error *err)
 {
-    char *base = n->layer < 0 ? (char *)m : (char *)&m->layers[n->layer];
+    char *base = n->layer < 0 ? (char *)m : (char *)&m->layers[(uint32_t)n->layer - b->part.from];
     if (n->slot->rows == ONE) {
         float *v = (float *)(m->arena + n->offset);
         quant_find(n->tensor->type)->decode(n->tensor->data, v, n->cols);
@@ -464,20 +474,32 @@ static status check_factors(const model *m, const gguf *g, error *err)
     return OK;
 }
 
-status model_open(model **out, const gguf *g, bool exact, pool *p, model_progress *progress, void *user, error *err)
+/* The numbers of a model that has only these layers. */
+static void cut_spec(model_spec *s, const model_part *part)
+{
+    uint32_t n[MODEL_KINDS] = { 0 };
+    s->n_layers = part->to - part->from;
+    for (uint32_t l = 0; l < s->n_layers; l++) {
+        s->is_window[l] = s->is_window[part->from + l];
+        s->place[l] = (uint16_t)n[s->is_window[l]]++;
+    }
+    memcpy(s->n_of_kind, n, sizeof n);
+}
+
+static status open_part(model **out, const gguf *g, const model_part *part, bool exact, loading l, error *err)
 {
     model_spec spec;
     bindings b;
     status s = model_spec_read(&spec, g, err);
     if (!s)
-        s = bindings_make(&b, g, &spec, exact, err);
+        s = bindings_make(&b, g, &spec, part, exact, err);
     if (s)
         return s;
-    loading l = { .pool = p, .progress = progress, .user = user };
     model *m = mem_zero(sizeof *m);
     if (m) {
         m->spec = spec;
         m->spec.act_formats = b.act_formats;
+        cut_spec(&m->spec, &b.part);
         m->layers = mem_array(spec.n_layers, sizeof *m->layers);
         m->block = mem_zero((size_t)b.bytes + ALIGN);
     }
@@ -501,6 +523,78 @@ out:
     else
         *out = m;
     return s;
+}
+
+status model_open(model **out, const gguf *g, bool exact, pool *p, model_progress *progress, void *user, error *err)
+{
+    return open_part(out, g, NULL, exact, (loading){ .pool = p, .progress = progress, .user = user }, err);
+}
+
+status model_open_part(model **out, const gguf *g, const model_part *part, bool exact, pool *p, error *err)
+{
+    return open_part(out, g, part, exact, (loading){ .pool = p }, err);
+}
+
+/* ---- other weights ---- */
+
+typedef struct putting {
+    const model_matrix *to;
+    const float *rows;
+    unsigned char *encoded; /* 16 rows a thread */
+} putting;
+
+static void put_panels(void *arg, int index, int count)
+{
+    const putting *p = arg;
+    const model_matrix *m = p->to;
+    const quant_traits *q = quant_find((uint32_t)m->type);
+    size_t row_bytes = (size_t)quant_row_bytes((uint32_t)m->type, m->cols), from, to;
+    unsigned char *encoded = p->encoded + (size_t)index * KERNELS_PANEL_ROWS * row_bytes;
+    pool_part((m->rows + KERNELS_PANEL_ROWS - 1) / KERNELS_PANEL_ROWS, index, count, &from, &to);
+    for (size_t i = from; i < to; i++) {
+        uint32_t left = m->rows - (uint32_t)i * KERNELS_PANEL_ROWS;
+        uint32_t n = left < KERNELS_PANEL_ROWS ? left : KERNELS_PANEL_ROWS;
+        for (uint32_t r = 0; r < n; r++)
+            q->encode(p->rows + (i * KERNELS_PANEL_ROWS + r) * m->cols, encoded + r * row_bytes, m->cols, NULL);
+        kernels_pack(m->type, encoded, row_bytes, (int)n, m->cols, (char *)m->panels + i * m->panel_bytes);
+    }
+}
+
+static status put_slot(model *m, const slot *s, char *base, const uint64_t dims[N_DIMS], const float *rows, pool *p,
+                       error *err)
+{
+    putting put = { .to = (const model_matrix *)(base + s->at) };
+    if (!put.to->panels)
+        return OK;
+    assert((char *)put.to->panels >= m->arena);
+    put.rows = rows + (s->first == ONE ? 0 : dims[s->first]) * put.to->cols;
+    put.encoded = mem_array((size_t)pool_threads(p) * KERNELS_PANEL_ROWS,
+                            (size_t)quant_row_bytes((uint32_t)put.to->type, put.to->cols));
+    if (!put.encoded)
+        return fail(err, E_NOMEM, "no memory to put weights");
+    pool_run(p, put_panels, &put);
+    mem_free(put.encoded);
+    return OK;
+}
+
+status model_put(model *m, const gguf *g, const model_part *part, const gguf_tensor *t, const float *rows, pool *p,
+                 error *err)
+{
+    uint64_t dims[N_DIMS];
+    char name[NAME_BYTES];
+    status st = OK;
+    dims_of(dims, g, &m->spec);
+    for (size_t i = 0; !st && i < ARRAY_LEN(model_slots); i++)
+        if (has_slot(&m->spec, &model_slots[i]) && model_slots[i].rows != ONE && span_is(t->name, model_slots[i].name))
+            st = put_slot(m, &model_slots[i], (char *)m, dims, rows, p, err);
+    for (uint32_t l = part->from; l < part->to; l++)
+        for (size_t i = 0; !st && i < ARRAY_LEN(layer_slots); i++) {
+            const slot *s = &layer_slots[i];
+            slot_name(name, s, (int32_t)l);
+            if (has_slot(&m->spec, s) && s->rows != ONE && span_is(t->name, name))
+                st = put_slot(m, s, (char *)&m->layers[l - part->from], dims, rows, p, err);
+        }
+    return st;
 }
 
 void model_close(model **m)

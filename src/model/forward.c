@@ -61,6 +61,8 @@ struct model_run {
     /* the pass */
     const model_row *rows;
     const uint32_t *which;
+    const float *given; /* [n][n_embd] in place of embeddings; NULL: none */
+    model_inputs watched;
     uint32_t n, n_tiles, layer, layer_to; /* layer: the next one; layer_to: where this piece of the pass ends */
 };
 
@@ -237,8 +239,10 @@ static void prepared(const view *v)
 }
 
 /* Quantises one row into every format that these matrices take. */
-static void quantise(const view *v, uint32_t row, const float *x, const model_matrix *const *ms, int n)
+static void quantise(const view *v, uint32_t row, const float *x, const model_matrix *const *ms, int n, float *watched)
 {
+    if (watched && (!v->alone || v->index == 0))
+        memcpy(watched + (size_t)row * ms[0]->cols, x, ms[0]->cols * sizeof *x);
     uint32_t done = 0;
     for (int i = 0; i < n; i++) {
         enum kernels_act f = kernels_act_format(ms[i]->type);
@@ -312,7 +316,8 @@ static void add_output(const view *v, uint32_t row, const float *bias, const flo
 }
 
 /* weight NULL: the row is normed already. */
-static void norm_and_quantise(const view *v, uint32_t row, const float *weight, const model_matrix *const *ms, int n)
+static void norm_and_quantise(const view *v, uint32_t row, const float *weight, const model_matrix *const *ms, int n,
+                              float *watched)
 {
     const model_spec *s = &v->r->m->spec;
     const float *x = v->x + row * v->r->x_stride;
@@ -320,7 +325,7 @@ static void norm_and_quantise(const view *v, uint32_t row, const float *weight, 
         v->r->k->rms_norm(x, weight, s->n_embd, s->norm_eps, v->t->row);
         x = v->t->row;
     }
-    quantise(v, row, x, ms, n);
+    quantise(v, row, x, ms, n, watched);
 }
 
 /* ---- q, k, v ---- */
@@ -553,13 +558,17 @@ static view view_of(model_run *r, int index, int count, uint32_t n)
 static void layer_pass(const view *v, uint32_t layer)
 {
     model_run *r = v->r;
+    const model_spec *s = &r->m->spec;
     const model_layer *l = &r->m->layers[layer], *before = layer ? l - 1 : NULL;
     for (uint32_t i = v->from; i < v->to; i++) {
         if (before)
             add_output(v, i, before->down_bias, before->ffn_post_norm, before->ffn_post_shift);
+        else if (r->given)
+            memcpy(v->x + i * r->x_stride, r->given + (size_t)i * s->n_embd, s->n_embd * sizeof *v->x);
         else
             embed(v, i);
-        norm_and_quantise(v, i, l->attn_norm, (const model_matrix *const[]){ &l->q, &l->k, &l->v }, 3);
+        norm_and_quantise(v, i, l->attn_norm, (const model_matrix *const[]){ &l->q, &l->k, &l->v }, 3,
+                          r->watched.qkv);
     }
     prepared(v);
     if (r->heads_fit)
@@ -572,21 +581,24 @@ static void layer_pass(const view *v, uint32_t layer)
     pool_barrier(r->pool);
 
     for (uint32_t i = v->from; i < v->to; i++)
-        quantise(v, i, r->att + i * r->att_stride, (const model_matrix *const[]){ &l->o }, 1);
+        quantise(v, i, r->att + i * r->att_stride, (const model_matrix *const[]){ &l->o }, 1,
+                 r->watched.o);
     prepared(v);
     multiply_share(v, &l->o, r->proj, r->x_stride);
     pool_barrier(r->pool);
 
     for (uint32_t i = v->from; i < v->to; i++) {
         add_output(v, i, l->o_bias, l->attn_post_norm, l->attn_post_shift);
-        norm_and_quantise(v, i, l->ffn_norm, (const model_matrix *const[]){ &l->up, &l->gate }, l->gate.panels ? 2 : 1);
+        norm_and_quantise(v, i, l->ffn_norm, (const model_matrix *const[]){ &l->up, &l->gate }, l->gate.panels ? 2 : 1,
+                          r->watched.ffn);
     }
     prepared(v);
     gate_up(v, l);
     pool_barrier(r->pool);
 
     for (uint32_t i = v->from; i < v->to; i++)
-        quantise(v, i, r->h + i * r->h_stride, (const model_matrix *const[]){ &l->down }, 1);
+        quantise(v, i, r->h + i * r->h_stride, (const model_matrix *const[]){ &l->down }, 1,
+                 r->watched.down);
     prepared(v);
     multiply_share(v, &l->down, r->proj, r->x_stride);
     pool_barrier(r->pool);
@@ -634,6 +646,7 @@ void model_forward_begin(model_run *r, const model_row *rows, uint32_t n)
     r->rows = rows;
     r->n = n;
     r->layer = 0;
+    r->given = NULL;
     make_tiles(r);
 }
 
@@ -662,6 +675,30 @@ void model_forward(model_run *r, const model_row *rows, uint32_t n)
     (void)model_forward_layers(r, UINT32_MAX);
 }
 
+void model_forward_states(model_run *r, const model_row *rows, uint32_t n, const float *states)
+{
+    const size_t n_embd = r->m->spec.n_embd;
+    model_forward_begin(r, rows, n);
+    r->given = states;
+    if (r->m->spec.n_layers)
+        (void)model_forward_layers(r, UINT32_MAX);
+    for (uint32_t i = 0; !r->m->spec.n_layers && i < n; i++)
+        memcpy(r->x + i * r->x_stride, states + i * n_embd, n_embd * sizeof *states);
+    r->given = NULL;
+}
+
+void model_states(const model_run *r, float *out)
+{
+    const size_t n_embd = r->m->spec.n_embd;
+    for (uint32_t i = 0; i < r->n; i++)
+        memcpy(out + i * n_embd, r->x + i * r->x_stride, n_embd * sizeof *out);
+}
+
+void model_watch(model_run *r, const model_inputs *inputs)
+{
+    r->watched = inputs ? *inputs : (model_inputs){ 0 };
+}
+
 /* ---- logits ---- */
 
 void model_hidden(const model_run *r, uint32_t row, float *out)
@@ -682,7 +719,7 @@ static void prepare_dense(const view *v)
     float *row = v->t->row;
     for (uint32_t i = v->from; i < v->to; i++) {
         model_hidden(r, r->which[i], row);
-        quantise(v, i, row, (const model_matrix *const[]){ &m->dense }, 1);
+        quantise(v, i, row, (const model_matrix *const[]){ &m->dense }, 1, NULL);
     }
     prepared(v);
     multiply_share(v, &m->dense, r->proj, r->x_stride);
@@ -691,7 +728,7 @@ static void prepare_dense(const view *v)
         const float *y = r->proj + i * r->x_stride;
         for (uint32_t j = 0; j < m->spec.n_embd; j++)
             row[j] = kernels_tanhf(m->dense_bias ? y[j] + m->dense_bias[j] : y[j]);
-        quantise(v, i, row, (const model_matrix *const[]){ &m->head }, 1);
+        quantise(v, i, row, (const model_matrix *const[]){ &m->head }, 1, NULL);
     }
 }
 
@@ -705,7 +742,7 @@ static void logits_job(void *arg, int index, int count)
         prepare_dense(&v);
     for (uint32_t i = v.from; i < v.to && !m->dense.panels; i++) {
         model_hidden(r, r->which[i], v.t->row);
-        quantise(&v, i, v.t->row, (const model_matrix *const[]){ &m->head }, 1);
+        quantise(&v, i, v.t->row, (const model_matrix *const[]){ &m->head }, 1, NULL);
     }
     prepared(&v);
     multiply_share(&v, &m->head, r->logits, r->logit_stride);

@@ -49,6 +49,19 @@ typedef bool model_progress(void *user, uint64_t done_bytes, uint64_t total_byte
 status model_open(model **out, const gguf *g, bool exact, pool *p, model_progress *progress, void *user, error *err)
     MUST_CHECK;
 void model_close(model **m);
+
+/* Layers from .. to - 1 alone, as a model of that many layers; with `ends` also what stands before the first and after
+ * the last (embedding, last norm, head). For those who have not the memory for all of it at once, or look inside. */
+typedef struct model_part {
+    uint32_t from, to;
+    bool ends;
+} model_part;
+status model_open_part(model **out, const gguf *g, const model_part *part, bool exact, pool *p, error *err)
+    MUST_CHECK;
+/* Other weights in the place of tensor `t` of the same file and part: rows as in the file, floats, rounded to the type
+ * that the model keeps it in (so: open it exactly). What the part has not is left alone. Not while a pass runs. E_NOMEM. */
+status model_put(model *m, const gguf *g, const model_part *part, const gguf_tensor *t, const float *rows, pool *p,
+                 error *err) MUST_CHECK;
 const model_spec *model_get_spec(const model *m);
 
 /* Bytes of a KV page: 64 positions, all layers of the kind (MODEL_GLOBAL, MODEL_WINDOW), all KV heads. 0: the model has
@@ -94,6 +107,22 @@ void model_forward(model_run *r, const model_row *rows, uint32_t n);
 void model_forward_begin(model_run *r, const model_row *rows, uint32_t n);
 bool model_forward_layers(model_run *r, uint32_t n_layers);
 uint32_t model_forward_left(const model_run *r); /* layers that have not run yet */
+/* From the middle: `states` [n][n_embd] stand in for the embeddings. No layers: only model_hidden and model_logits
+ * follow. */
+void model_forward_states(model_run *r, const model_row *rows, uint32_t n, const float *states);
+/* What left the last layer, all rows of the last pass: [n][n_embd]; the states for the layers after these. */
+void model_states(const model_run *r, float *out);
+
+/* Where a pass leaves what its products multiply with, before any quantisation: rows of so many floats. NULL: nowhere.
+ * Of the layer that ran last. */
+typedef struct model_inputs {
+    float *qkv;  /* [batch][n_embd] */
+    float *o;    /* [batch][n_heads x head_dim] */
+    float *ffn;  /* [batch][n_embd]: of gate and up */
+    float *down; /* [batch][n_ff] */
+} model_inputs;
+void model_watch(model_run *r, const model_inputs *inputs);
+
 /* What the last model_forward made of a row, the last norm applied: n_embd floats. */
 void model_hidden(const model_run *r, uint32_t row, float *out);
 /* Logits of n of the rows of the last model_forward (indices in `which`), n <= logit_rows: n_logits floats for each
