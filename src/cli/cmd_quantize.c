@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "pack/quantize.h"
+#include "plat/file.h"
 #include "store/store.h"
 
 static const usage page = {
@@ -67,10 +68,18 @@ int cmd_quantize(int argc, char **argv)
     pack_options o = { 0 };
     int64_t threads = 0;
     bool json = false;
+    const char *calibrate = NULL;
+    double damping = 0.05;
+    int64_t way = 2, tokens = 0;
+    buf text = BUF_INIT(64 << 20);
     const option options[] = {
         { "type", 0, OPTION_TEXT, &o.type, "TYPE", "of the matrices (see above)" },
         { "output-type", 0, OPTION_TEXT, &o.output_type, "TYPE",
           "of the matrix that makes the logits (default: as the others)" },
+        { "calibrate", 0, OPTION_TEXT, &calibrate, "FILE", "text to calibrate with" },
+        { "damping", 0, OPTION_FLOAT, &damping, "X", "of feedback" },
+        { "tokens", 0, OPTION_INT, &tokens, "N", "of it" },
+        { "way", 0, OPTION_INT, &way, "N", "0 plain 1 search 2 feedback" },
         { "threads", 't', OPTION_INT, &threads, "N", "threads (default: the physical cores)" },
         { "force", 'f', OPTION_FLAG, &o.overwrite, NULL, "replace OUT.gguf if it is there" },
         { "json", 0, OPTION_FLAG, &json, NULL, "what was written as JSON" },
@@ -86,9 +95,14 @@ int cmd_quantize(int argc, char **argv)
     if (threads < 0 || threads > 256)
         return usage_error("quantize", "--threads must be from 1 to 256");
     error err = { 0 };
-    if (pack_check_type(o.type, &err) || (o.output_type && pack_check_type(o.output_type, &err)))
-        return usage_error("quantize", "%s", err.text);
     o.n_threads = (int)threads;
+    o.way = (int)way;
+    o.damping = (float)damping;
+    o.tokens = (size_t)tokens;
+    if (calibrate && file_slurp(calibrate, &text, &err))
+        return report("quantize", &err);
+    o.text = text.data;
+    o.text_bytes = text.len;
     if (cli_is_terminal(STDERR_FILENO)) {
         o.progress = show_bar;
         o.user = &shown;

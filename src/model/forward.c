@@ -675,15 +675,28 @@ void model_forward(model_run *r, const model_row *rows, uint32_t n)
     (void)model_forward_layers(r, UINT32_MAX);
 }
 
+/* What a layer would begin with. */
+static void begin_job(void *arg, int index, int count)
+{
+    model_run *r = arg;
+    const size_t n_embd = r->m->spec.n_embd;
+    view v = view_of(r, index, count, r->n);
+    v.x = r->x;
+    for (uint32_t i = v.alone && index ? v.to : v.from; i < v.to; i++)
+        if (r->given)
+            memcpy(r->x + i * r->x_stride, r->given + i * n_embd, n_embd * sizeof *r->x);
+        else
+            embed(&v, i);
+}
+
 void model_forward_states(model_run *r, const model_row *rows, uint32_t n, const float *states)
 {
-    const size_t n_embd = r->m->spec.n_embd;
     model_forward_begin(r, rows, n);
     r->given = states;
     if (r->m->spec.n_layers)
         (void)model_forward_layers(r, UINT32_MAX);
-    for (uint32_t i = 0; !r->m->spec.n_layers && i < n; i++)
-        memcpy(r->x + i * r->x_stride, states + i * n_embd, n_embd * sizeof *states);
+    else
+        pool_run(r->pool, begin_job, r);
     r->given = NULL;
 }
 

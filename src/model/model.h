@@ -107,8 +107,8 @@ void model_forward(model_run *r, const model_row *rows, uint32_t n);
 void model_forward_begin(model_run *r, const model_row *rows, uint32_t n);
 bool model_forward_layers(model_run *r, uint32_t n_layers);
 uint32_t model_forward_left(const model_run *r); /* layers that have not run yet */
-/* From the middle: `states` [n][n_embd] stand in for the embeddings. No layers: only model_hidden and model_logits
- * follow. */
+/* From the middle: `states` [n][n_embd] stand in for the embeddings; NULL: they do not. A part without layers only
+ * begins: model_states, model_hidden and model_logits follow. */
 void model_forward_states(model_run *r, const model_row *rows, uint32_t n, const float *states);
 /* What left the last layer, all rows of the last pass: [n][n_embd]; the states for the layers after these. */
 void model_states(const model_run *r, float *out);

@@ -95,10 +95,22 @@ status matrix_gram(const matrix_tools *t, const float *rows, size_t ld, size_t d
     flip f = { rows, mem_array(depth + 1, n * sizeof(float)), ld, depth, n };
     if (!f.columns)
         return fail(err, E_NOMEM, "no memory for %zu x %zu values", n, depth);
+    status s = OK;
     pool_run(t->p, flip_part, &f);
-    status s = matrix_multiply(t, f.columns, depth, n, f.columns, depth, n, depth, 1, c, n, err);
+    for (size_t j = 0; !s && j < n; j += STRIPE) { /* stripes, so that little above the diagonal is computed */
+        size_t width = n - j < STRIPE ? n - j : STRIPE;
+        s = matrix_multiply(t, f.columns + j * depth, depth, n - j, f.columns + j * depth, depth, width, depth, 1,
+                            c + j * n + j, n, err);
+    }
     mem_free(f.columns);
     return s;
+}
+
+void matrix_mirror(float *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            c[j * n + i] = c[i * n + j];
 }
 
 /* ---- the factor ---- */

@@ -22,9 +22,13 @@ typedef struct matrix_tools {
 status matrix_multiply(const matrix_tools *t, const float *a, size_t lda, size_t m, const float *b, size_t ldb,
                        size_t n, size_t depth, float factor, float *c, size_t ldc, error *err) MUST_CHECK;
 
-/* c[i][j] += sum over x < depth of rows[x][i] * rows[x][j]: the second moments of `depth` rows of n values. */
+/* c[i][j] += sum over x < depth of rows[x][i] * rows[x][j], j <= i: the second moments of `depth` rows of n values. What
+ * is above the diagonal is anything until matrix_mirror. E_NOMEM. */
 status matrix_gram(const matrix_tools *t, const float *rows, size_t ld, size_t depth, size_t n, float *c,
                    error *err) MUST_CHECK;
+
+/* The lower triangle becomes the upper one too. */
+void matrix_mirror(float *c, size_t n);
 
 /* h (n x n, symmetric, positive definite) becomes L of h = L L^T in its lower triangle; the rest is left as it was.
  * E_RANGE: it is not positive definite (the first pivot that is not is named). E_NOMEM. */

@@ -12,13 +12,18 @@
 #include "gguf/gguf.h"
 #include "gguf/write.h"
 #include "hearth.h"
+#include "pack/encoder.h"
+#include "pack/source.h"
+#include "pack/walk.h"
+#include "plat/cpu.h"
 #include "plat/machine.h"
 #include "plat/pool.h"
 #include "quant/mix.h"
 #include "quant/quant.h"
+#include "token/vocab.h"
 
 enum {
-    SLAB_BYTES = 4 << 20, /* of encoded rows between two writes */
+    SLAB_FLOATS = 4 << 20, /* between two writes */
     NO_FILE_TYPE = -1,
     FORMAT_VERSION = 2,   /* general.quantization_version: of the block layouts, as llama.cpp counts them */
 };
@@ -39,28 +44,29 @@ static const struct type_row {
 static const char *const dropped_keys[] = { "general.file_type", "general.quantization_version", "general.alignment",
                                             "general.quantized_by", "split.", "quantize.imatrix.", "hearth.quantize." };
 
-typedef struct slab_job {
+typedef struct pack_tensor {
+    const gguf_tensor *t;
+    quant_role role;
+    int32_t layer;          /* -1: of none */
+    moments_kind kind;
     const quant_traits *from, *to;
-    const unsigned char *in;
-    unsigned char *out;
-    uint64_t in_bytes, out_bytes, cols; /* of a row */
-    size_t n_rows;
-    float *floats;                      /* a row for each thread */
-    size_t bad_row[POOL_MAX_THREADS];   /* the first of each thread's; SIZE_MAX: none */
-    bool too_large[POOL_MAX_THREADS];   /* it was finite, and is not in the new type */
-} slab_job;
+    encoder_way way;
+    unsigned char *encoded;
+} pack_tensor;
 
 typedef struct packing {
     const pack_options *o;
     const char *to;
     gguf *file;
     gguf_writer *w;
-    pool *threads;
-    const quant_traits **types; /* [n_tensors] in the new file */
+    matrix_tools tools;
+    kernels k;
+    pack_tensor *tensors;
+    size_t n;
     pack_report report;
     uint64_t of_type[64];       /* values that were encoded, by their old type */
     uint64_t done;
-    slab_job job;
+    reference_text seen, held;
 } packing;
 
 static const struct type_row *find_row(uint32_t type)
@@ -91,49 +97,65 @@ status pack_check_type(const char *name, error *err)
 
 /* ---- which type ---- */
 
-static bool is_encoded(const gguf_tensor *t)
+static status plan_tensor(packing *p, pack_tensor *pt, uint32_t wanted, error *err)
 {
-    return quant_role_of(t->name, gguf_tensor_rows(t)) != QUANT_KEPT;
-}
-
-static status plan_tensor(packing *p, size_t i, const quant_traits *wanted, error *err)
-{
-    const gguf_tensor *t = gguf_tensor_at(p->file, i);
-    const quant_traits *from = quant_find(t->type);
+    const gguf_tensor *t = pt->t;
     uint64_t values = t->ne[0] * gguf_tensor_rows(t);
-    p->types[i] = is_encoded(t) ? quant_find(quant_type_fitting(wanted->id, t->ne[0])) : from;
-    p->report.n_fallback += is_encoded(t) && p->types[i] != wanted;
-    if (p->types[i] != from) {
-        if (!from->decode)
+    pt->to = pt->role == QUANT_KEPT ? pt->from : quant_find(quant_type_fitting(wanted, t->ne[0]));
+    p->report.n_fallback += pt->role != QUANT_KEPT && pt->to->id != wanted;
+    if (pt->to != pt->from) {
+        if (!pt->from->decode)
             return fail(err, E_UNSUPPORTED, "%s: tensor '%.*s': the type %s %s", gguf_file_name(p->file),
-                        (int)t->name.n, t->name.p, from->name, quant_advice(t->type));
+                        (int)t->name.n, t->name.p, pt->from->name, quant_advice(t->type));
         p->report.n_encoded++;
-        p->report.requantized |= from->block > 1;
+        p->report.requantized |= pt->from->block > 1;
         if (t->type < ARRAY_LEN(p->of_type))
             p->of_type[t->type] += values;
     }
-    p->report.bytes += quant_row_bytes(p->types[i]->id, t->ne[0]) * gguf_tensor_rows(t);
+    p->report.bytes += quant_row_bytes(pt->to->id, t->ne[0]) * gguf_tensor_rows(t);
     p->report.n_params += values;
     return OK;
 }
 
-static status plan(packing *p, const quant_traits *type, const quant_traits *output, error *err)
+static uint32_t wanted_type(const packing *p, const pack_tensor *t, const quant_mix *mix,
+                            const quant_mix_model *about, const quant_traits *type, const quant_traits *output)
+{
+    bool head = t->role == QUANT_HEAD || (about->tied && t->role == QUANT_EMBED);
+    (void)p;
+    if (mix)
+        return quant_mix_type(mix, about, t->role, t->layer < 0 ? 0 : (uint32_t)t->layer, t->t->ne[0]);
+    return head ? output->id : type->id;
+}
+
+static status plan(packing *p, const quant_mix *mix, const quant_traits *type, const quant_traits *output, error *err)
 {
     size_t n = gguf_n_tensors(p->file);
-    const char *head = gguf_tensor_find(p->file, "output.weight") ? "output.weight" : "token_embd.weight";
+    quant_mix_model about = { .tied = !gguf_tensor_find(p->file, "output.weight"), .importances = true };
     status s = OK;
-    p->types = mem_array(n ? n : 1, sizeof *p->types);
-    if (!p->types)
+    p->n = n;
+    p->tensors = mem_array(n ? n : 1, sizeof *p->tensors);
+    if (!p->tensors)
         return fail(err, E_NOMEM, "no memory for %zu tensors", n);
+    for (size_t i = 0; i < n; i++) {
+        const gguf_tensor *t = gguf_tensor_at(p->file, i);
+        p->tensors[i] = (pack_tensor){ .t = t, .role = quant_role_of(t->name, gguf_tensor_rows(t)),
+                                       .layer = quant_layer_of(t->name), .kind = moments_kind_of(t, about.tied),
+                                       .from = quant_find(t->type) };
+        if (p->tensors[i].layer >= (int32_t)about.n_layers)
+            about.n_layers = (uint32_t)p->tensors[i].layer + 1;
+    }
+    const gguf_tensor *k = gguf_tensor_find(p->file, "blk.0.attn_k.weight");
+    const gguf_tensor *q = gguf_tensor_find(p->file, "blk.0.attn_q.weight");
+    about.n_gqa = k && q && k->ne[1] ? (uint32_t)(q->ne[1] / k->ne[1]) : 1;
     for (size_t i = 0; !s && i < n; i++)
-        s = plan_tensor(p, i, span_is(gguf_tensor_at(p->file, i)->name, head) ? output : type, err);
+        s = plan_tensor(p, &p->tensors[i], wanted_type(p, &p->tensors[i], mix, &about, type, output), err);
     p->report.n_tensors = (uint32_t)n;
     p->report.n_kept = p->report.n_tensors - p->report.n_encoded;
     p->report.source_bytes = gguf_data_bytes(p->file);
     uint32_t most = 0;
     for (uint32_t t = 1; t < ARRAY_LEN(p->of_type); t++)
         most = p->of_type[t] > p->of_type[most] ? t : most;
-    p->report.type = type->name;
+    p->report.type = mix ? mix->name : type->name;
     p->report.source_type = p->report.n_encoded ? quant_name(most) : type->name;
     return s;
 }
@@ -149,9 +171,9 @@ static bool is_dropped(span key)
     return false;
 }
 
-static void write_keys(packing *p, const quant_traits *type)
+static void write_keys(packing *p, const quant_mix *mix, const quant_traits *type)
 {
-    int file_type = find_row(type->id)->file_type;
+    int file_type = mix ? (int)mix->file_type : find_row(type->id)->file_type;
     for (size_t i = 0; i < gguf_n_keys(p->file); i++)
         if (!is_dropped(gguf_key_at(p->file, i)->key))
             gguf_writer_copy(p->w, gguf_key_at(p->file, i));
@@ -159,64 +181,24 @@ static void write_keys(packing *p, const quant_traits *type)
         gguf_writer_u32(p->w, "general.file_type", (uint32_t)file_type);
     gguf_writer_u32(p->w, "general.quantization_version", FORMAT_VERSION);
     gguf_writer_str(p->w, "general.quantized_by", "hearth " HEARTH_VERSION);
-    gguf_writer_str(p->w, "hearth.quantize.type", type->name);
+    gguf_writer_str(p->w, "hearth.quantize.type", p->report.type);
     gguf_writer_str(p->w, "hearth.quantize.source_type", p->report.source_type);
     gguf_writer_bool(p->w, "hearth.quantize.requantized", p->report.requantized);
 }
 
 static void declare(packing *p)
 {
-    for (size_t i = 0; i < gguf_n_tensors(p->file); i++) {
-        const gguf_tensor *t = gguf_tensor_at(p->file, i);
+    for (size_t i = 0; i < p->n; i++) {
+        const gguf_tensor *t = p->tensors[i].t;
         char name[GGUF_MAX_NAME + 1];
         snprintf(name, sizeof name, "%.*s", (int)t->name.n, t->name.p);
-        gguf_writer_tensor(p->w, name, p->types[i]->id, t->n_dims, t->ne);
+        gguf_writer_tensor(p->w, name, p->tensors[i].to->id, t->n_dims, t->ne);
     }
 }
 
 /* ---- encoding ---- */
 
-static void encode_rows(void *arg, int index, int count)
-{
-    slab_job *j = arg;
-    const quant_traits *f32 = quant_find(QUANT_F32);
-    float *row = j->floats + (size_t)index * j->cols;
-    size_t from, to;
-    pool_part(j->n_rows, index, count, &from, &to);
-    j->bad_row[index] = SIZE_MAX;
-    for (size_t r = from; r < to; r++) {
-        unsigned char *out = j->out + r * j->out_bytes;
-        j->from->decode(j->in + r * j->in_bytes, row, (size_t)j->cols);
-        bool finite = f32->check(row, (size_t)j->cols) == SIZE_MAX;
-        if (finite)
-            j->to->encode(row, out, (size_t)j->cols, NULL);
-        if (finite && (!j->to->check || j->to->check(out, (size_t)j->cols) == SIZE_MAX))
-            continue;
-        j->bad_row[index] = r;
-        j->too_large[index] = finite;
-        return;
-    }
-}
-
-static status check_slab(const packing *p, const gguf_tensor *t, uint64_t first_row, error *err)
-{
-    const slab_job *j = &p->job;
-    for (int i = 0; i < pool_threads(p->threads); i++) {
-        if (j->bad_row[i] == SIZE_MAX)
-            continue;
-        uint64_t row = first_row + j->bad_row[i];
-        const char *file = gguf_file_name(p->file);
-        int n = (int)t->name.n;
-        if (j->too_large[i])
-            return fail(err, E_RANGE, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is too large for %s", file,
-                        n, t->name.p, row, j->to->name);
-        return fail(err, E_FORMAT, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is not finite: the weights "
-                    "are damaged", file, n, t->name.p, row);
-    }
-    return OK;
-}
-
-static status tell(packing *p, const unsigned char *read, uint64_t bytes, error *err)
+static status tell(packing *p, const void *read, uint64_t bytes, error *err)
 {
     gguf_release(p->file, read, (size_t)bytes);
     p->done += bytes;
@@ -225,31 +207,88 @@ static status tell(packing *p, const unsigned char *read, uint64_t bytes, error 
     return OK;
 }
 
-static status encode_tensor(packing *p, const gguf_tensor *t, const quant_traits *to, error *err)
+static size_t slab_rows(const gguf_tensor *t)
 {
-    slab_job *j = &p->job;
-    uint64_t rows = gguf_tensor_rows(t), out_bytes = quant_row_bytes(to->id, t->ne[0]);
-    uint64_t most = SLAB_BYTES / out_bytes, threads = (uint64_t)pool_threads(p->threads);
-    most = most < threads ? threads : most;
-    most = most < rows ? most : rows;
-    *j = (slab_job){ .from = quant_find(t->type), .to = to, .in_bytes = t->bytes / rows, .out_bytes = out_bytes,
-                     .cols = t->ne[0] };
-    j->out = mem_array((size_t)most, (size_t)out_bytes);
-    j->floats = mem_array((size_t)(threads * t->ne[0]), sizeof *j->floats);
-    status s = j->out && j->floats ? OK : fail(err, E_NOMEM, "no memory for %" PRIu64 " rows of %" PRIu64 " values",
-                                               most, t->ne[0]);
-    for (uint64_t r = 0; !s && r < rows; r += j->n_rows) {
-        j->n_rows = (size_t)(most < rows - r ? most : rows - r);
-        j->in = (const unsigned char *)t->data + r * j->in_bytes;
-        pool_run(p->threads, encode_rows, j);
-        s = check_slab(p, t, r, err);
+    uint64_t most = SLAB_FLOATS / t->ne[0], rows = gguf_tensor_rows(t);
+    most = most ? most : 1;
+    return (size_t)(most < rows ? most : rows);
+}
+
+static status encode_tensor(packing *p, pack_tensor *pt, const encoder *e, error *err)
+{
+    const gguf_tensor *t = pt->t;
+    const uint64_t rows = gguf_tensor_rows(t), in_bytes = t->bytes / rows;
+    const size_t out_bytes = (size_t)quant_row_bytes(pt->to->id, t->ne[0]), most = slab_rows(t);
+    float *values = mem_array(most, (size_t)t->ne[0] * sizeof *values);
+    unsigned char *out = mem_array(rows, out_bytes);
+    status s = out && values ? OK : fail(err, E_NOMEM, "no memory for %zu rows of %" PRIu64 " values", most, t->ne[0]);
+    for (uint64_t r = 0; !s && r < rows; r += most) {
+        size_t n = most < rows - r ? most : (size_t)(rows - r);
+        s = source_read(p->file, t, &p->tools, r, 1, n, values, err);
         if (!s)
-            gguf_writer_data(p->w, j->out, j->n_rows * (size_t)out_bytes);
+            s = encoder_rows(e, pt->way, pt->to->id, values, n, out + r * out_bytes, err);
         if (!s)
-            s = tell(p, j->in, j->n_rows * j->in_bytes, err);
+            s = source_check(p->file, t, pt->to->id, out + r * out_bytes, r, n, err);
+        if (!s)
+            s = tell(p, (const unsigned char *)t->data + r * in_bytes, n * in_bytes, err);
     }
-    mem_free(j->out);
-    mem_free(j->floats);
+    mem_free(values);
+    pt->encoded = out;
+    return s;
+}
+
+static status encode_simply(packing *p, pack_tensor *pt, error *err)
+{
+    encoder *e = NULL;
+    status s = encoder_open_simple(&e, &p->tools, NULL, (size_t)pt->t->ne[0], err);
+    if (!s)
+        s = encode_tensor(p, pt, e, err);
+    encoder_close(&e);
+    return s;
+}
+
+/* All tensors of a layer (or of the ends: -1) that multiply inputs of this kind. */
+static status encode_kind(packing *p, int32_t layer, moments_kind kind, const moments *m, error *err)
+{
+    encoder *e = NULL;
+    status s = OK;
+    for (size_t i = 0; !s && i < p->n; i++) {
+        pack_tensor *pt = &p->tensors[i];
+        if (pt->layer != layer || pt->kind != kind || pt->to == pt->from)
+            continue;
+        if (!e)
+            s = encoder_open(&e, &p->tools, m, p->o->way == ENCODER_FEEDBACK, p->o->damping, err);
+        pt->way = p->o->way;
+        if (!s)
+            s = encode_tensor(p, pt, e, err);
+    }
+    encoder_close(&e);
+    return s;
+}
+
+static status encode_layers(packing *p, error *err)
+{
+    reference *r = NULL;
+    walk *w = NULL;
+    moments m[MOMENTS_OF_LAYER], head;
+    status s = reference_open(&r, p->file, &p->tools, 0, err);
+    if (!s)
+        s = walk_open(&w, r, &p->tools, &p->seen, &p->held, err);
+    for (uint32_t l = 0; !s && l < reference_spec(r)->n_layers; l++) {
+        s = walk_layer(w, m, err);
+        for (int k = 0; !s && k < MOMENTS_OF_LAYER; k++)
+            s = encode_kind(p, (int32_t)l, (moments_kind)k, &m[k], err);
+        for (int k = 0; k < MOMENTS_OF_LAYER; k++)
+            moments_close(&m[k]);
+    }
+    if (!s && !reference_spec(r)->is_encoder) {
+        s = walk_head(w, &head, err);
+        if (!s)
+            s = encode_kind(p, -1, MOMENTS_HEAD, &head, err);
+        moments_close(&head);
+    }
+    walk_close(&w);
+    reference_close(&r);
     return s;
 }
 
@@ -291,18 +330,59 @@ static status check_room(const packing *p, error *err)
                 str_human_bytes(need, p->report.bytes), str_human_bytes(have, free_bytes));
 }
 
-static status write_file(packing *p, const quant_traits *type, error *err)
+static status take_text(packing *p, error *err)
+{
+    vocab *v;
+    token_list all = TOKEN_LIST_INIT(64 << 20);
+    status s = vocab_open(&v, p->file, err);
+    if (s)
+        return s;
+    s = vocab_encode(v, p->o->text, p->o->text_bytes, 0, &all, err);
+    size_t n = all.n / 511, most = p->o->tokens / 512;
+    n = most && n > most ? most : n;
+    int32_t *ids = mem_array(n * 512, sizeof *ids);
+    size_t *starts[2] = { mem_array(n + 1, sizeof(size_t)), mem_array(n + 1, sizeof(size_t)) };
+    size_t at = 0, count[2] = { 0 };
+    int32_t *where[2] = { ids, ids + 512 * (n - n / 5) };
+    for (size_t i = 0; i < n; i++) {
+        int set = i % 5 == 4;
+        where[set][0] = vocab_bos(v) >= 0 ? vocab_bos(v) : all.ids[at];
+        memcpy(where[set] + 1, all.ids + i * 511, 511 * sizeof *ids);
+        where[set] += 512;
+        count[set]++;
+    }
+    for (int set = 0; set < 2; set++)
+        for (size_t i = 0; i <= count[set]; i++)
+            starts[set][i] = i * 512;
+    p->seen = (reference_text){ ids, starts[0], count[0] };
+    p->held = (reference_text){ ids + 512 * (n - n / 5), starts[1], count[1] };
+    vocab_close(&v);
+    return OK;
+}
+
+static status write_file(packing *p, const quant_mix *mix, const quant_traits *type, error *err)
 {
     status s = check_room(p, err);
     if (!s)
         s = gguf_writer_open(&p->w, p->to, err);
     if (s)
         return s;
-    write_keys(p, type);
+    write_keys(p, mix, type);
     declare(p);
-    for (size_t i = 0; !s && i < gguf_n_tensors(p->file); i++) {
-        const gguf_tensor *t = gguf_tensor_at(p->file, i);
-        s = p->types[i]->id == t->type ? copy_tensor(p, t, err) : encode_tensor(p, t, p->types[i], err);
+    if (p->seen.n)
+        s = encode_layers(p, err);
+    for (size_t i = 0; !s && i < p->n; i++) {
+        pack_tensor *pt = &p->tensors[i];
+        if (pt->to == pt->from) {
+            s = copy_tensor(p, pt->t, err);
+            continue;
+        }
+        if (!pt->encoded)
+            s = encode_simply(p, pt, err);
+        if (!s)
+            gguf_writer_data(p->w, pt->encoded, quant_row_bytes(pt->to->id, pt->t->ne[0]) * gguf_tensor_rows(pt->t));
+        mem_free(pt->encoded);
+        pt->encoded = NULL;
     }
     return s ? s : gguf_writer_finish(&p->w, err);
 }
@@ -320,29 +400,42 @@ status pack_quantize(const char *from, const char *to, const pack_options *o, pa
 {
     packing *p = mem_zero(sizeof *p);
     const quant_traits *type = NULL, *output = NULL;
+    const quant_mix *mix = quant_mix_find(o->type);
     if (!p)
         return fail(err, E_NOMEM, "no memory");
     p->o = o;
     p->to = to;
-    status s = find_type(o->type, &type, err);
+    unsigned features = 0;
+    status s0 = cpu_choose(NULL, &features, err);
+    if (s0)
+        return s0;
+    kernels_init(&p->k, features);
+    p->tools.k = &p->k;
+    status s = mix && strchr(o->type, '_') ? OK : find_type(o->type, &type, err);
+    if (!s && !type)
+        type = quant_find(mix->main);
+    if (quant_find_name(o->type))
+        mix = NULL;
     if (!s)
-        s = find_type(o->output_type ? o->output_type : o->type, &output, err);
+        s = find_type(o->output_type ? o->output_type : type->name, &output, err);
     if (!s && !o->overwrite && access(to, F_OK) == 0)
         s = fail(err, E_EXISTS, "%s is there already (--force replaces it)", to);
     if (!s)
         s = gguf_open(&p->file, from, err);
     if (!s)
-        s = plan(p, type, output, err);
+        s = plan(p, mix, type, output, err);
+    if (!s && o->text_bytes)
+        s = take_text(p, err);
     if (!s)
-        s = pool_open(&p->threads, thread_count(o), err);
+        s = pool_open(&p->tools.p, thread_count(o), err);
     if (!s)
-        s = write_file(p, type, err);
+        s = write_file(p, mix, type, err);
     if (!s)
         *out = p->report;
     gguf_writer_close(&p->w);
-    pool_close(&p->threads);
+    pool_close(&p->tools.p);
     gguf_close(&p->file);
-    mem_free(p->types);
+    mem_free(p->tensors);
     mem_free(p);
     return s;
 }

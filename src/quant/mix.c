@@ -53,6 +53,18 @@ quant_role quant_role_of(span name, uint64_t rows)
     return QUANT_OTHER;
 }
 
+int32_t quant_layer_of(span name)
+{
+    static const char begin[] = "blk.";
+    size_t i = sizeof begin - 1;
+    int32_t layer = -1;
+    if (name.n <= i || memcmp(name.p, begin, i) != 0)
+        return -1;
+    for (; i < name.n && name.p[i] >= '0' && name.p[i] <= '9' && layer < 100000; i++)
+        layer = (layer < 0 ? 0 : layer * 10) + (name.p[i] - '0');
+    return layer;
+}
+
 /* ---- mixes ---- */
 
 enum {

@@ -30,6 +30,9 @@ typedef enum quant_role {
 /* By the name that GGUF files give it; rows: gguf_tensor_rows. */
 quant_role quant_role_of(span name, uint64_t rows);
 
+/* N of "blk.N.…"; -1: it belongs to no layer. */
+int32_t quant_layer_of(span name);
+
 /* What the rules ask about the model. */
 typedef struct quant_mix_model {
     uint32_t n_layers;

@@ -77,6 +77,7 @@ static void a_factor_gives_its_matrix_back(void **state)
         size_t n = sizes[s], rows = 2 * n + 10;
         float *x = leaning(rows, n), *h = mem_array(n * n, sizeof *h), *l = mem_array(n * n, sizeof *l);
         assert_ok(matrix_gram(&three, x, n, rows, n, h, err));
+        matrix_mirror(h, n);
         for (size_t i = 0; i < n; i++)
             h[i * n + i] += 1;
         memcpy(l, h, n * n * sizeof *l);
@@ -114,7 +115,9 @@ static void feedback_loses_less_than_rounding(void **state)
     char *plain = mem_alloc((size_t)ROWS * N * 4), *fed = mem_alloc((size_t)ROWS * N * 4);
     char *alone = mem_alloc((size_t)ROWS * N * 4);
     assert_ok(matrix_gram(&three, seen, N, SEEN, N, h, err));
+    matrix_mirror(h, N);
     assert_ok(matrix_gram(&three, other, N, SEEN, N, held, err));
+    matrix_mirror(held, N);
     for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
         const quant_traits *t = quant_find(cases[c].type);
         size_t bytes = (size_t)quant_row_bytes(t->id, N) * ROWS;
