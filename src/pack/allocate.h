@@ -43,8 +43,8 @@ typedef struct allocate_sum {
 } allocate_sum;
 
 /* chosen[i]: index into items[i].choices. Of equal choices the smaller, then the earlier one. E_NOFIT: even the
- * smallest are too large; E_RANGE naming item and choice: a loss or time that is negative or no number, a size out of bounds, a
- * type twice; a group whose items have no type in common; E_NOMEM (96 MiB at most). */
+ * smallest are too large; E_RANGE naming item and choice: a loss or time that is negative or no number, a size out of
+ * bounds, a type twice; a group whose items have no type in common; E_NOMEM (96 MiB at most). */
 status allocate(const allocate_item *items, size_t n, const allocate_limits *l, uint32_t *chosen, allocate_sum *out,
                 error *err) MUST_CHECK;
 
