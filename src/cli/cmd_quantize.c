@@ -79,6 +79,7 @@ int cmd_quantize(int argc, char **argv)
         { "calibrate", 0, OPTION_TEXT, &calibrate, "FILE", "text to calibrate with" },
         { "damping", 0, OPTION_FLOAT, &damping, "X", "of feedback" },
         { "tokens", 0, OPTION_INT, &tokens, "N", "of it" },
+        { "size", 0, OPTION_BYTES, &o.size, "BYTES", "of the file" },
         { "way", 0, OPTION_INT, &way, "N", "0 plain 1 search 2 feedback" },
         { "threads", 't', OPTION_INT, &threads, "N", "threads (default: the physical cores)" },
         { "force", 'f', OPTION_FLAG, &o.overwrite, NULL, "replace OUT.gguf if it is there" },

@@ -158,3 +158,16 @@ status encoder_loss(const encoder *e, const float *a, const float *b, size_t n_r
     mem_free(left);
     return s;
 }
+
+double encoder_trace(const encoder *e)
+{
+    size_t at, width;
+    const float *gram;
+    double sum = 0;
+    if (!e->m)
+        return (double)e->n;
+    for (size_t i = 0; (gram = moments_block(e->m, MOMENTS_HELD_OUT, i, &at, &width)); i++)
+        for (size_t c = 0; c < width; c++)
+            sum += (double)gram[c * width + c];
+    return sum;
+}

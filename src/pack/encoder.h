@@ -33,4 +33,7 @@ status encoder_rows(const encoder *e, encoder_way way, uint32_t type, const floa
 status encoder_loss(const encoder *e, const float *a, const float *b, size_t n_rows, double *out,
                     error *err) MUST_CHECK;
 
+/* The trace of H of the held-out tokens: what noise of variance 1 loses, a row. Without moments: n. */
+double encoder_trace(const encoder *e);
+
 #endif

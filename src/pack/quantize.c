@@ -12,7 +12,7 @@
 #include "gguf/gguf.h"
 #include "gguf/write.h"
 #include "hearth.h"
-#include "pack/encoder.h"
+#include "pack/job.h"
 #include "pack/source.h"
 #include "pack/walk.h"
 #include "plat/cpu.h"
@@ -44,31 +44,6 @@ static const struct type_row {
 static const char *const dropped_keys[] = { "general.file_type", "general.quantization_version", "general.alignment",
                                             "general.quantized_by", "split.", "quantize.imatrix.", "hearth.quantize." };
 
-typedef struct pack_tensor {
-    const gguf_tensor *t;
-    quant_role role;
-    int32_t layer;          /* -1: of none */
-    moments_kind kind;
-    const quant_traits *from, *to;
-    encoder_way way;
-    unsigned char *encoded;
-} pack_tensor;
-
-typedef struct packing {
-    const pack_options *o;
-    const char *to;
-    gguf *file;
-    gguf_writer *w;
-    matrix_tools tools;
-    kernels k;
-    pack_tensor *tensors;
-    size_t n;
-    pack_report report;
-    uint64_t of_type[64];       /* values that were encoded, by their old type */
-    uint64_t done;
-    reference_text seen, held;
-} packing;
-
 static const struct type_row *find_row(uint32_t type)
 {
     for (size_t i = 0; i < ARRAY_LEN(type_rows); i++)
@@ -97,7 +72,7 @@ status pack_check_type(const char *name, error *err)
 
 /* ---- which type ---- */
 
-static status plan_tensor(packing *p, pack_tensor *pt, uint32_t wanted, error *err)
+static status plan_tensor(job *p, pack_tensor *pt, uint32_t wanted, error *err)
 {
     const gguf_tensor *t = pt->t;
     uint64_t values = t->ne[0] * gguf_tensor_rows(t);
@@ -117,7 +92,7 @@ static status plan_tensor(packing *p, pack_tensor *pt, uint32_t wanted, error *e
     return OK;
 }
 
-static uint32_t wanted_type(const packing *p, const pack_tensor *t, const quant_mix *mix,
+static uint32_t wanted_type(const job *p, const pack_tensor *t, const quant_mix *mix,
                             const quant_mix_model *about, const quant_traits *type, const quant_traits *output)
 {
     bool head = t->role == QUANT_HEAD || (about->tied && t->role == QUANT_EMBED);
@@ -127,7 +102,7 @@ static uint32_t wanted_type(const packing *p, const pack_tensor *t, const quant_
     return head ? output->id : type->id;
 }
 
-static status plan(packing *p, const quant_mix *mix, const quant_traits *type, const quant_traits *output, error *err)
+static status plan(job *p, const quant_mix *mix, const quant_traits *type, const quant_traits *output, error *err)
 {
     size_t n = gguf_n_tensors(p->file);
     quant_mix_model about = { .tied = !gguf_tensor_find(p->file, "output.weight"), .importances = true };
@@ -171,7 +146,7 @@ static bool is_dropped(span key)
     return false;
 }
 
-static void write_keys(packing *p, const quant_mix *mix, const quant_traits *type)
+static void write_keys(job *p, const quant_mix *mix, const quant_traits *type)
 {
     int file_type = mix ? (int)mix->file_type : find_row(type->id)->file_type;
     for (size_t i = 0; i < gguf_n_keys(p->file); i++)
@@ -186,7 +161,7 @@ static void write_keys(packing *p, const quant_mix *mix, const quant_traits *typ
     gguf_writer_bool(p->w, "hearth.quantize.requantized", p->report.requantized);
 }
 
-static void declare(packing *p)
+static void declare(job *p)
 {
     for (size_t i = 0; i < p->n; i++) {
         const gguf_tensor *t = p->tensors[i].t;
@@ -198,7 +173,7 @@ static void declare(packing *p)
 
 /* ---- encoding ---- */
 
-static status tell(packing *p, const void *read, uint64_t bytes, error *err)
+static status tell(job *p, const void *read, uint64_t bytes, error *err)
 {
     gguf_release(p->file, read, (size_t)bytes);
     p->done += bytes;
@@ -214,7 +189,7 @@ static size_t slab_rows(const gguf_tensor *t)
     return (size_t)(most < rows ? most : rows);
 }
 
-static status encode_tensor(packing *p, pack_tensor *pt, const encoder *e, error *err)
+static status encode_tensor(job *p, pack_tensor *pt, const encoder *e, error *err)
 {
     const gguf_tensor *t = pt->t;
     const uint64_t rows = gguf_tensor_rows(t), in_bytes = t->bytes / rows;
@@ -237,7 +212,7 @@ static status encode_tensor(packing *p, pack_tensor *pt, const encoder *e, error
     return s;
 }
 
-static status encode_simply(packing *p, pack_tensor *pt, error *err)
+static status encode_simply(job *p, pack_tensor *pt, error *err)
 {
     encoder *e = NULL;
     status s = encoder_open_simple(&e, &p->tools, NULL, (size_t)pt->t->ne[0], err);
@@ -248,25 +223,25 @@ static status encode_simply(packing *p, pack_tensor *pt, error *err)
 }
 
 /* All tensors of a layer (or of the ends: -1) that multiply inputs of this kind. */
-static status encode_kind(packing *p, int32_t layer, moments_kind kind, const moments *m, error *err)
+static status walk_kind(job *p, int32_t layer, moments_kind kind, const moments *m, bool feeding, job_wanted *wanted,
+                        job_each *each, error *err)
 {
     encoder *e = NULL;
     status s = OK;
     for (size_t i = 0; !s && i < p->n; i++) {
-        pack_tensor *pt = &p->tensors[i];
-        if (pt->layer != layer || pt->kind != kind || pt->to == pt->from)
+        pack_tensor *t = &p->tensors[i];
+        if (t->layer != layer || t->kind != kind || !wanted(t))
             continue;
         if (!e)
-            s = encoder_open(&e, &p->tools, m, p->o->way == ENCODER_FEEDBACK, p->o->damping, err);
-        pt->way = p->o->way;
+            s = encoder_open(&e, &p->tools, m, feeding, p->o->damping, err);
         if (!s)
-            s = encode_tensor(p, pt, e, err);
+            s = each(p, t, e, err);
     }
     encoder_close(&e);
     return s;
 }
 
-static status encode_layers(packing *p, error *err)
+status job_walk(job *p, bool feeding, job_wanted *wanted, job_each *each, error *err)
 {
     reference *r = NULL;
     walk *w = NULL;
@@ -277,22 +252,37 @@ static status encode_layers(packing *p, error *err)
     for (uint32_t l = 0; !s && l < reference_spec(r)->n_layers; l++) {
         s = walk_layer(w, m, err);
         for (int k = 0; !s && k < MOMENTS_OF_LAYER; k++)
-            s = encode_kind(p, (int32_t)l, (moments_kind)k, &m[k], err);
+            s = walk_kind(p, (int32_t)l, (moments_kind)k, &m[k], feeding, wanted, each, err);
         for (int k = 0; k < MOMENTS_OF_LAYER; k++)
             moments_close(&m[k]);
     }
     if (!s && !reference_spec(r)->is_encoder) {
         s = walk_head(w, &head, err);
         if (!s)
-            s = encode_kind(p, -1, MOMENTS_HEAD, &head, err);
+            s = walk_kind(p, -1, MOMENTS_HEAD, &head, feeding, wanted, each, err);
         moments_close(&head);
     }
     walk_close(&w);
     reference_close(&r);
+    for (size_t i = 0; !s && i < p->n; i++) {
+        pack_tensor *t = &p->tensors[i];
+        encoder *e = NULL;
+        if (t->kind != MOMENTS_KINDS || !wanted(t))
+            continue;
+        s = encoder_open_simple(&e, &p->tools, NULL, (size_t)t->t->ne[0], err);
+        if (!s)
+            s = each(p, t, e, err);
+        encoder_close(&e);
+    }
     return s;
 }
 
-static status copy_tensor(packing *p, const gguf_tensor *t, error *err)
+static bool to_encode(const pack_tensor *t)
+{
+    return t->to != t->from;
+}
+
+static status copy_tensor(job *p, const gguf_tensor *t, error *err)
 {
     const unsigned char *data = t->data;
     status s = gguf_check_rows(p->file, t, err);
@@ -316,7 +306,7 @@ static void folder_of(const char *path, char out[4096])
         snprintf(out, 4096, ".");
 }
 
-static status check_room(const packing *p, error *err)
+static status check_room(const job *p, error *err)
 {
     char folder[4096], need[24], have[24];
     struct statvfs disk;
@@ -330,7 +320,7 @@ static status check_room(const packing *p, error *err)
                 str_human_bytes(need, p->report.bytes), str_human_bytes(have, free_bytes));
 }
 
-static status take_text(packing *p, error *err)
+static status take_text(job *p, error *err)
 {
     vocab *v;
     token_list all = TOKEN_LIST_INIT(64 << 20);
@@ -360,7 +350,7 @@ static status take_text(packing *p, error *err)
     return OK;
 }
 
-static status write_file(packing *p, const quant_mix *mix, const quant_traits *type, error *err)
+static status write_file(job *p, const quant_mix *mix, const quant_traits *type, error *err)
 {
     status s = check_room(p, err);
     if (!s)
@@ -370,7 +360,7 @@ static status write_file(packing *p, const quant_mix *mix, const quant_traits *t
     write_keys(p, mix, type);
     declare(p);
     if (p->seen.n)
-        s = encode_layers(p, err);
+        s = job_walk(p, p->o->way == ENCODER_FEEDBACK, to_encode, encode_tensor, err);
     for (size_t i = 0; !s && i < p->n; i++) {
         pack_tensor *pt = &p->tensors[i];
         if (pt->to == pt->from) {
@@ -398,7 +388,7 @@ static int thread_count(const pack_options *o)
 
 status pack_quantize(const char *from, const char *to, const pack_options *o, pack_report *out, error *err)
 {
-    packing *p = mem_zero(sizeof *p);
+    job *p = mem_zero(sizeof *p);
     const quant_traits *type = NULL, *output = NULL;
     const quant_mix *mix = quant_mix_find(o->type);
     if (!p)
@@ -423,11 +413,18 @@ status pack_quantize(const char *from, const char *to, const pack_options *o, pa
     if (!s)
         s = gguf_open(&p->file, from, err);
     if (!s)
+        s = pool_open(&p->tools.p, thread_count(o), err);
+    if (!s)
         s = plan(p, mix, type, output, err);
     if (!s && o->text_bytes)
         s = take_text(p, err);
-    if (!s)
-        s = pool_open(&p->tools.p, thread_count(o), err);
+    if (!s && p->seen.n && o->size) {
+        s = job_survey(p, err);
+        if (!s)
+            s = job_gains(p, err);
+        if (!s)
+            s = job_choose(p, o->size, err);
+    } else if (!s && p->seen.n) { for (size_t i = 0; i < p->n; i++) p->tensors[i].way = (encoder_way)o->way; }
     if (!s)
         s = write_file(p, mix, type, err);
     if (!s)

@@ -21,7 +21,7 @@ typedef bool pack_progress(void *user, uint64_t done, uint64_t total);
 typedef struct pack_options {
     const char *type;        /* "q4_0": any that quant/ encodes, any case */
     const char *output_type; /* of output.weight, or of token_embd.weight where they are one; NULL: as the others */
-    const char *text; size_t text_bytes, tokens; float damping; int way;
+    const char *text; size_t text_bytes, tokens; uint64_t size; float damping; int way;
     int n_threads;           /* 0: the machine's */
     bool overwrite;          /* otherwise a file in the place is E_EXISTS */
     pack_progress *progress; /* may be NULL */

@@ -1,0 +1,116 @@
+/* survey.c: what each tensor loses in each type that it could take, on a sample of its rows. */
+#include "base/mem.h"
+#include "pack/job.h"
+#include "pack/source.h"
+
+enum { SAMPLE_ROWS = 192, SAMPLE_ROWS_LARGE = 768, LARGE = 32768 };
+
+/* In the order of size. */
+static const uint32_t types[] = { QUANT_Q2_K,   QUANT_Q3_K, QUANT_IQ4_XS, QUANT_IQ4_NL, QUANT_Q4_0, QUANT_Q4_K,
+                                  QUANT_Q4_1,   QUANT_Q5_0, QUANT_Q5_K,   QUANT_Q5_1,   QUANT_Q6_K, QUANT_Q8_0,
+                                  QUANT_F16 };
+
+typedef struct sample {
+    float *rows, *decoded;
+    unsigned char *out;
+    size_t n, cols;
+    double whole, direct; /* losses of nothing at all in its place */
+} sample;
+
+static void sample_close(sample *s)
+{
+    mem_free(s->rows);
+    mem_free(s->decoded);
+    mem_free(s->out);
+}
+
+static double squares(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        double e = (double)a[i] - (b ? (double)b[i] : 0);
+        sum += e * e;
+    }
+    return sum;
+}
+
+static status loss_of(const pack_tensor *t, const encoder *e, const sample *s, const float *b, double *out, error *err)
+{
+    if (t->kind != MOMENTS_KINDS)
+        return encoder_loss(e, s->rows, b, s->n, out, err);
+    *out = squares(s->rows, b, s->n * s->cols);
+    return OK;
+}
+
+static status sample_take(job *j, const pack_tensor *t, const encoder *e, sample *s, error *err)
+{
+    size_t rows = (size_t)gguf_tensor_rows(t->t), most = rows > LARGE ? SAMPLE_ROWS_LARGE : SAMPLE_ROWS;
+    *s = (sample){ .n = rows < most ? rows : most, .cols = (size_t)t->t->ne[0] };
+    size_t step = rows / s->n;
+    s->rows = mem_array(s->n, s->cols * sizeof(float));
+    s->decoded = mem_array(s->n, s->cols * sizeof(float));
+    s->out = mem_array(s->n, s->cols * sizeof(float));
+    status st = s->rows && s->decoded && s->out ? OK : fail(err, E_NOMEM, "no memory for a sample of rows");
+    if (!st)
+        st = source_read(j->file, t->t, &j->tools, step / 2, step, s->n, s->rows, err);
+    if (!st)
+        st = loss_of(t, e, s, NULL, &s->whole, err);
+    if (!st)
+        s->direct = squares(s->rows, NULL, s->n * s->cols);
+    if (!st && !(s->whole > 0))
+        s->whole = 1;
+    return st;
+}
+
+/* The better of the ways. */
+static status survey_type(const job *j, pack_tensor *t, const encoder *e, const sample *s, const quant_traits *type,
+                          error *err)
+{
+    candidate *c = &t->candidates[t->n_candidates++];
+    encoder_way last = t->kind == MOMENTS_KINDS || !type->search ? ENCODER_SEARCH : j->o->way;
+    status st = OK;
+    *c = (candidate){ .type = type, .loss = -1 };
+    for (encoder_way way = last < ENCODER_SEARCH ? last : ENCODER_SEARCH; !st && way <= last; way++) {
+        double loss;
+        st = encoder_rows(e, way, type->id, s->rows, s->n, s->out, err);
+        if (st)
+            break;
+        source_decode(&j->tools, type->id, s->out, s->n, s->cols, s->decoded);
+        st = loss_of(t, e, s, s->decoded, &loss, err);
+        if (!st && (c->loss < 0 || loss / s->whole < c->loss)) {
+            c->loss = loss / s->whole;
+            c->direct = squares(s->rows, s->decoded, s->n * s->cols) / s->direct;
+            c->way = way;
+        }
+    }
+    return st;
+}
+
+static status survey_tensor(job *j, pack_tensor *t, const encoder *e, error *err)
+{
+    sample s;
+    status st = sample_take(j, t, e, &s, err);
+    t->n_candidates = 0;
+    t->noise = encoder_trace(e) * s.direct / (double)s.cols / s.whole;
+    for (size_t i = 0; !st && i < sizeof types / sizeof *types; i++) {
+        const quant_traits *type = quant_find(types[i]);
+        bool smaller = type->bytes * t->from->block < t->from->bytes * type->block;
+        if (s.cols % type->block == 0 && smaller)
+            st = survey_type(j, t, e, &s, type, err);
+    }
+    if (!st)
+        t->candidates[t->n_candidates++] = (candidate){ .type = t->from };
+    t->surveyed = true;
+    sample_close(&s);
+    return st;
+}
+
+static bool is_matrix(const pack_tensor *t)
+{
+    return t->role != QUANT_KEPT;
+}
+
+status job_survey(job *j, error *err)
+{
+    return job_walk(j, j->o->way == ENCODER_FEEDBACK, is_matrix, survey_tensor, err);
+}
