@@ -126,6 +126,22 @@ void fit_nearest_text(const fit_ways *n, buf *out);
 status fit_largest_context(const char *path, const engine_options *o, const fit_machine *m, uint32_t *out,
                            error *err) MUST_CHECK;
 
+/* ---- the model in other types of weights (retype.c) ---- */
+
+/* The header that g's file would have with tensor i in types[i], all of which fit its rows; its tensors have no data.
+ * fit_memory of it is what such a file takes. Close it with gguf_close. */
+status fit_retyped(struct gguf **out, const struct gguf *g, const uint32_t *types, error *err) MUST_CHECK;
+/* The most bytes of tensors (gguf_data_bytes) with which the model needs no more than have_bytes with these options,
+ * each of its matrices in one of `types`, or what stands in for that where rows are no whole blocks. It is what the
+ * worst choice of them allows: up to a few rows, and activations in a format that is not used then, are left over.
+ * have_bytes: machine_memory_budget, asked before anything large is allocated. E_NOFIT: all else alone takes more. */
+typedef struct fit_types {
+    const uint32_t *types; /* enum quant_type: written, and with a kernel */
+    size_t n;              /* at least 1 */
+} fit_types;
+status fit_tensor_bytes(const struct gguf *g, const engine_options *o, const fit_types *types, uint64_t have_bytes,
+                        uint64_t *out, error *err) MUST_CHECK;
+
 js *fit_machine_js(const fit_machine *m);
 js *fit_model_js(const fit_model *f);
 

@@ -159,8 +159,9 @@ status prices_measure(prices *out, const kernels *k, pool *p, error *err)
     m->weights = mem_aligned(64, m->bytes);
     m->acts = mem_aligned(64, PRICES_TOKENS * kernels_act_bytes(ACT_F32, COLS));
     m->outs = mem_aligned(64, threads * OUT_FLOATS * sizeof *m->outs);
-    status s = m->weights && m->acts && m->outs ? OK : fail(err, E_NOMEM, "no memory to measure products with: %zu bytes",
-                                                            m->bytes);
+    status s = m->weights && m->acts && m->outs
+                   ? OK
+                   : fail(err, E_NOMEM, "no memory to measure products with: %zu bytes", m->bytes);
     if (!s) {
         machine_huge_pages(m->weights, m->bytes);
         pool_run(p, fill_part, m);

@@ -1,8 +1,8 @@
 /* prices.h: what a product costs on this machine, by the type of its weights. Owner thread of the pool.
  *
- * Measured with the machine's own kernels on all threads of the pool, weights from memory: a short window for each type,
- * several times over, a good part of a second apart; the median counts. What a whole step takes is fit's to say
- * (fit/rates.h, whose method this is); here types are compared, in the unit that an allocation adds up. */
+ * Measured with the machine's own kernels on all threads of the pool, weights from memory: a short window for each
+ * type, several times over; the median counts. What a whole step takes is fit's to say (fit/rates.h, whose method this
+ * is); here types are compared, in the unit that an allocation adds up. */
 #ifndef PACK_PRICES_H
 #define PACK_PRICES_H
 
