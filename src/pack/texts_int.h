@@ -1,0 +1,36 @@
+/* texts_int.h: how pieces come about. Private to src/pack. */
+#ifndef PACK_TEXTS_INT_H
+#define PACK_TEXTS_INT_H
+
+#include "pack/texts.h"
+#include "token/vocab.h"
+
+/* The tokens that the vocabulary wants before and after a text; -1: none. */
+typedef struct text_frame {
+    int32_t front, back;
+} text_frame;
+status texts_frame(text_frame *out, const struct vocab *v, error *err) MUST_CHECK;
+/* E_RANGE: a limit of texts.h. */
+status texts_check(uint32_t piece, uint64_t max_tokens, error *err) MUST_CHECK;
+
+/* Puts texts into pieces, whole and in order, until there are max_tokens; the last one may be cut. */
+typedef struct packer {
+    texts *out; /* of the packer's caller, empty; has room for max_tokens */
+    uint32_t piece;
+    uint64_t max_tokens;
+    bool alone; /* a piece to each text */
+} packer;
+status packer_open(packer *p, texts *out, uint32_t piece, uint64_t max_tokens, bool alone, error *err) MUST_CHECK;
+/* A text of n <= piece tokens, frame included. True: there are enough. */
+bool packer_add(packer *p, const int32_t *ids, size_t n);
+
+/* Finds out that a text repeats itself. Zero-initialise. */
+enum { LOOP_PERIODS = 128, LOOP_LEAST = 32 };
+typedef struct loop_watch {
+    uint32_t run[LOOP_PERIODS + 1]; /* how many of the last tokens are those `period` before them */
+} loop_watch;
+/* ids[n - 1] is new, for n = 1, 2, ... How many tokens, from the front, are to stay: n, or less when the end repeats
+ * itself again and again: then it stays twice. */
+size_t loop_watch_add(loop_watch *w, const int32_t *ids, size_t n);
+
+#endif
