@@ -51,7 +51,7 @@ CLI      := $(filter-out $(MAINS),$(filter src/cli/%,$(SOURCES)))
 MODULES  := $(filter-out src/cli/%,$(SOURCES))
 # the public library: base … engine, without what needs libyaml, libcrypto or libseccomp, and without processes
 LIB_DIRS := base plat gguf quant kernels token chat grammar model engine
-LIB_NOT  := src/base/yaml.c src/base/digest.c src/plat/sandbox% src/plat/proc.c src/plat/command.c src/plat/msg.c
+LIB_NOT  := src/base/yaml.c src/base/digest.c src/gguf/write.c src/gguf/resume.c src/plat/sandbox% src/plat/proc.c src/plat/command.c src/plat/msg.c
 LIB_SRC  := $(filter-out $(LIB_NOT),$(foreach d,$(LIB_DIRS),$(filter src/$(d)/%,$(SOURCES))))
 HELPERS  := $(patsubst src/cli/%_main.c,%,$(wildcard src/cli/*_main.c))
 PROGRAMS := $(BUILD)/hearth $(HELPERS:%=$(BUILD)/hearth-%)

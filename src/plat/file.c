@@ -5,8 +5,12 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { LOCK_TRIES = 100 };
 
 status file_write_all(int fd, const char *name, const void *bytes, size_t n, error *err)
 {
@@ -84,6 +88,38 @@ status file_create(const char *path, mode_t mode, const void *bytes, size_t n, e
     if (s)
         unlink(path);
     return s;
+}
+
+static status no_writing(const char *path, int e, error *err)
+{
+    return fail(err, e == ENOSPC || e == EDQUOT ? E_NOFIT : E_IO, "%s: cannot be written: %s", path, strerror(e));
+}
+
+/* Whether the descriptor is still the file of that name: who had the lock may have renamed or removed it. */
+static bool is_named(int fd, const char *path)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+status file_open_locked(int *out, const char *path, mode_t mode, error *err)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (fd < 0)
+            return no_writing(path, errno, err);
+        int e = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+        if (!e && is_named(fd, path)) {
+            *out = fd;
+            return OK;
+        }
+        close(fd);
+        if (e == EWOULDBLOCK)
+            break;
+        if (e)
+            return fail(err, E_IO, "%s: cannot be locked: %s", path, strerror(e));
+    }
+    return fail(err, E_EXISTS, "%s: another process writes it", path);
 }
 
 bool file_share(int from, int to)

@@ -23,6 +23,11 @@ status file_open_new(int *fd, const char *path, mode_t mode, error *err) MUST_CH
 /* The same with its content; a file that could not be written is removed again. */
 status file_create(const char *path, mode_t mode, const void *bytes, size_t n, error *err) MUST_CHECK;
 
+/* For reading and writing, made where it is not there, and this process's alone until it is closed: flock, which binds
+ * those who ask for it. What is in it stays; a link is not followed. Who holds it may rename or remove it.
+ * E_EXISTS: another process has it; E_NOFIT: no room for a file; E_IO. */
+status file_open_locked(int *fd, const char *path, mode_t mode, error *err) MUST_CHECK;
+
 /* The file `to`, empty, gets the content of `from` without a copy: both share their blocks until one is changed. False:
  * this file system cannot. */
 bool file_share(int from, int to);

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -45,25 +44,13 @@ static char *with_suffix(const char *path, const char *suffix)
     return out;
 }
 
-/* Whether the descriptor is still the file of that name: the process that had the lock may have renamed it. */
-static bool is_named(int fd, const char *path)
-{
-    struct stat a, b;
-    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
-}
-
 status part_open(part *p, const char *path, error *err)
 {
     *p = (part){ .path = path, .fd = -1 };
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0)
-        return disk_error(path, errno, err);
-    int e = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
-    if (e || !is_named(fd, path)) {
-        close(fd);
-        return !e || e == EWOULDBLOCK ? fail(err, E_EXISTS, "%s: another process writes it", path)
-                                      : fail(err, E_IO, "%s: cannot be locked: %s", path, strerror(e));
-    }
+    int fd;
+    status s = file_open_locked(&fd, path, 0644, err);
+    if (s)
+        return s;
     p->fd = fd;
     p->state_path = with_suffix(path, ".state");
     p->state_new = with_suffix(path, ".state.new");

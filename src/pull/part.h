@@ -9,8 +9,8 @@
 #define PULL_PART_H
 
 #include "base/digest.h"
+#include "base/runs.h"
 #include "pull/get.h"
-#include "pull/runs.h"
 
 /* What the file is by the server's word. */
 typedef struct part_id {

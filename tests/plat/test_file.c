@@ -1,19 +1,24 @@
-/* All bytes or an error: through a pipe that takes few at a time, onto a full disk, from a file that is too short; and
- * a file that is there stays what it is. */
+/* All bytes or an error: through a pipe that takes few at a time, onto a full disk, from a file that is too short; a
+ * file that is there stays what it is; a lock is one process's. */
 #include "lib/check.h"
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "plat/file.h"
 
-enum { MANY = 1 << 20 }; /* more than a pipe holds */
+enum {
+    MANY = 1 << 20, /* more than a pipe holds */
+    LOCKS = 500,
+};
 static unsigned char out[MANY], in[MANY];
 static char path[] = "/tmp/hearth-file-XXXXXX";
 
@@ -99,6 +104,58 @@ static void half_a_file_goes(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Who has the file is alone with it, though everybody removes it in the end: alone with the marker beside it. */
+static bool lock_and_remove(const char *marker)
+{
+    for (int i = 0; i < LOCKS;) {
+        int fd, beside;
+        error e;
+        status s = file_open_locked(&fd, path, 0600, &e);
+        if (s && s != E_EXISTS)
+            return false;
+        if (!s) {
+            if (file_open_new(&beside, marker, 0600, &e))
+                return false;
+            close(beside);
+            unlink(marker);
+            unlink(path);
+            close(fd);
+            i++;
+        }
+        sched_yield();
+    }
+    return true;
+}
+
+static void a_lock_is_one_process_s(void **state)
+{
+    (void)state;
+    enum { PROCESSES = 4 };
+    char marker[sizeof path + 8];
+    int fd, again, how = 0;
+    error e;
+    assert_ok(file_open_locked(&fd, path, 0600, err));
+    assert_ok(file_write_all(fd, path, "content", 7, err));
+    assert_int_equal(file_open_locked(&again, path, 0600, &e), E_EXISTS);
+    close(fd);
+    assert_ok(file_open_locked(&fd, path, 0600, err));
+    assert_ok(file_read_all(fd, path, in, 7, err)); /* it is what it was */
+    close(fd);
+    snprintf(marker, sizeof marker, "%s.marker", path);
+    assert_int_equal(symlink(path, marker), 0);
+    assert_int_equal(file_open_locked(&fd, marker, 0600, &e), E_IO);
+    unlink(marker);
+    assert_int_equal(file_open_locked(&fd, "/nowhere/at/all", 0600, &e), E_IO);
+    assert_non_null(strstr(e.text, "/nowhere/at/all: cannot be written"));
+    for (int i = 0; i < PROCESSES; i++)
+        if (fork() == 0)
+            _exit(lock_and_remove(marker) ? 0 : 1);
+    for (int i = 0; i < PROCESSES; i++) {
+        assert_true(wait(&how) > 0);
+        assert_int_equal(how, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +163,7 @@ int main(void)
         cmocka_unit_test(a_full_disk),
         cmocka_unit_test_setup_teardown(what_is_there_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(half_a_file_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lock_is_one_process_s, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* runs.h: which bytes of a file are there: an ordered list of runs that neither touch nor overlap. Owner thread. */
-#ifndef PULL_RUNS_H
-#define PULL_RUNS_H
+#ifndef BASE_RUNS_H
+#define BASE_RUNS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* runs.c: see the header. */
-#include "pull/runs.h"
+#include "base/runs.h"
 
 #include <string.h>
 
