@@ -5,18 +5,13 @@
 #include "pack/allocate.h"
 #include "pack/job.h"
 
-static uint64_t bytes_in(const pack_tensor *t, const quant_traits *type)
-{
-    return quant_row_bytes(type->id, t->t->ne[0]) * gguf_tensor_rows(t->t);
-}
-
 static double cost(const pack_tensor *t, const candidate *c)
 {
     return t->gain * c->loss + t->direct_gain * c->direct;
 }
 
 /* Items are the matrices; the rest of the file has its size already. */
-status job_choose(job *j, uint64_t bytes, error *err)
+status choose_types(job *j, uint64_t bytes, error *err)
 {
     allocate_choice *choices = mem_array(j->n * JOB_CANDIDATES, sizeof *choices);
     allocate_item *items = mem_array(j->n, sizeof *items);
@@ -26,14 +21,14 @@ status job_choose(job *j, uint64_t bytes, error *err)
     allocate_sum sum;
     for (size_t i = 0; i < j->n; i++) {
         const pack_tensor *t = &j->tensors[i];
-        if (!t->surveyed) {
+        if (!t->n_candidates) {
             fixed += t->t->bytes;
             continue;
         }
         allocate_choice *c = choices + i * JOB_CANDIDATES;
         for (size_t k = 0; k < t->n_candidates; k++)
             c[k] = (allocate_choice){ t->candidates[k].type->id, cost(t, &t->candidates[k]),
-                                      bytes_in(t, t->candidates[k].type), 0 };
+                                      plan_bytes(t, t->candidates[k].type), 0 };
         items[n++] = (allocate_item){ c, t->n_candidates, 0 };
     }
     if (bytes < fixed) bytes = fixed;
@@ -41,7 +36,7 @@ status job_choose(job *j, uint64_t bytes, error *err)
     n = 0;
     for (size_t i = 0; !s && i < j->n; i++) {
         pack_tensor *t = &j->tensors[i];
-        if (!t->surveyed)
+        if (!t->n_candidates)
             continue;
         const candidate *c = &t->candidates[chosen[n++]];
         t->to = c->type;

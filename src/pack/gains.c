@@ -221,7 +221,7 @@ static status measure_embedding(judge *g, pack_tensor *t, error *err)
 
 static status judge_open(judge *g, job *j, error *err)
 {
-    *g = (judge){ .j = j, .text = j->held };
+    *g = (judge){ .j = j, .text = j->read[MOMENTS_HELD_OUT] };
     status s = reference_open(&g->r, j->file, &j->tools, (uint64_t)4 << 30, err);
     if (s)
         return s;
@@ -250,7 +250,7 @@ static void judge_close(judge *g)
     reference_close(&g->r);
 }
 
-status job_gains(job *j, error *err)
+status gains_measure(job *j, error *err)
 {
     judge g;
     status s = judge_open(&g, j, err);

@@ -1,19 +1,22 @@
-/* job.h: one run of pack_quantize, as its steps see it. Private to src/pack.
+/* job.h: one run of pack_quantize, as its steps see it. Private to src/pack; owner thread.
  *
- *     plan (plan.c)          what each tensor is, and its type, where a type or a mix says it
- *     survey (survey.c)      what each tensor would lose in each type, on a sample of its rows
- *     gains (gains.c)        what such a loss costs at the end: nats of divergence
- *     choose (choose.c)      types by both, within a budget of bytes
- *     encode (encode.c)      all tensors, layer by layer */
+ *     plan      plan.c     what each tensor is, and its type where a type or a mix says it
+ *     survey    survey.c   what each tensor would lose in each type, on a sample of its rows
+ *     gains     gains.c    what such a loss costs at the end: nats of divergence
+ *     choose    choose.c   types by both, within a budget of bytes
+ *     keys      keys.c     what the new file says of itself
+ *     encode    encode.c   all tensors, layer by layer */
 #ifndef PACK_JOB_H
 #define PACK_JOB_H
 
 #include "gguf/gguf.h"
 #include "gguf/write.h"
 #include "pack/encoder.h"
+#include "pack/imatrix.h"
 #include "pack/moments.h"
 #include "pack/quantize.h"
 #include "pack/reference.h"
+#include "pack/texts.h"
 #include "quant/mix.h"
 #include "quant/quant.h"
 
@@ -29,19 +32,26 @@ typedef struct candidate {
 
 typedef struct pack_tensor {
     const gguf_tensor *t;
+    size_t index; /* in both files */
     quant_role role;
     int32_t layer; /* -1: of none */
     moments_kind kind;
     const quant_traits *from, *to;
     encoder_way way;
-    bool surveyed;
+    bool fallback; /* its rows are no whole blocks of what was asked for */
+    bool whole;    /* it is in the new file */
     candidate candidates[JOB_CANDIDATES];
     size_t n_candidates;
-    double noise;        /* loss of noise that is as large as W is, row by row */
-    double gain;         /* nats of divergence for a loss of 1 */
-    double direct_gain;  /* of an embedding, as what enters the first layer */
-    unsigned char *encoded;
+    double noise;       /* the loss of noise that is as large as W, row by row */
+    double gain;        /* nats of divergence for a loss of 1 */
+    double direct_gain; /* of an embedding, for its rows as what enters the first layer */
 } pack_tensor;
+
+/* What a name asks for. */
+typedef struct plan_target {
+    const quant_traits *type; /* of a mix: the main one */
+    const quant_mix *mix;     /* NULL: one type */
+} plan_target;
 
 typedef struct job {
     const pack_options *o;
@@ -50,26 +60,55 @@ typedef struct job {
     gguf_writer *w;
     matrix_tools tools;
     kernels k;
-    const quant_mix *mix; /* NULL: one type */
+    plan_target target; /* all zero: types are allocated */
+    quant_mix_model about;
+    bool tied; /* the embedding is the head too */
     pack_tensor *tensors;
     size_t n;
-    bool tied;
+    texts text;                 /* n = 0: no calibration */
+    texts set[MOMENTS_SETS];    /* its pieces by what they are for */
+    reference_text read[MOMENTS_SETS];
+    imatrix *imatrix; /* or NULL */
     pack_report report;
-    uint64_t of_type[64]; /* values that were encoded, by their old type */
-    uint64_t done;
-    reference_text seen, held;
+    uint64_t done; /* bytes of the source's tensors */
 } job;
 
-/* Calls `each` for every tensor for which `wanted` is true, in the order of layers, with an encoder for it. */
-typedef bool job_wanted(const pack_tensor *t);
-typedef status job_each(job *j, pack_tensor *t, const encoder *e, error *err);
-status job_walk(job *j, bool feeding, job_wanted *wanted, job_each *each, error *err) MUST_CHECK;
+/* ---- plan.c ---- */
 
-status job_survey(job *j, error *err) MUST_CHECK;
-status job_gains(job *j, error *err) MUST_CHECK;
-status job_choose(job *j, uint64_t bytes, error *err) MUST_CHECK;
+/* E_UNSUPPORTED with a list of the types and mixes that can be written. */
+status plan_find(const char *name, plan_target *out, error *err) MUST_CHECK;
+/* What general.file_type calls a file of this type; false: it has no number. */
+bool plan_file_type(uint32_t type, uint32_t *out);
+status plan_tensors(job *j, error *err) MUST_CHECK;
+void plan_types(job *j, const plan_target *all, const plan_target *output);
+uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type);
+/* Fills the report by the types as they stand. E_UNSUPPORTED: a source type that cannot be read. */
+status plan_report(job *j, error *err) MUST_CHECK;
 
-/* Types that hearth writes by name: E_UNSUPPORTED with a list of them. */
-status job_find_type(const char *name, const quant_traits **out, error *err) MUST_CHECK;
+/* ---- calibrate.c ---- */
+
+/* Text, and its division; nothing where the options or the model's kind leave no use for it. */
+status calibrate_open(job *j, error *err) MUST_CHECK;
+void calibrate_close(job *j);
+
+/* ---- encode.c ---- */
+
+/* Calls `each` for every tensor that is wanted, in the order of layers, with an encoder for it. */
+typedef bool encode_wanted(const pack_tensor *t);
+typedef status encode_each(job *j, pack_tensor *t, const encoder *e, error *err);
+status encode_walk(job *j, encode_wanted *wanted, encode_each *each, error *err) MUST_CHECK;
+/* Everything that is not in the file yet. */
+status encode_all(job *j, error *err) MUST_CHECK;
+
+/* ---- survey.c, gains.c, choose.c, keys.c ---- */
+
+status survey_tensors(job *j, error *err) MUST_CHECK;
+status gains_measure(job *j, error *err) MUST_CHECK;
+/* Types for a file of at most so many bytes. E_NOFIT with the smallest size. */
+status choose_types(job *j, uint64_t bytes, error *err) MUST_CHECK;
+void keys_write(job *j);
+
+/* E_CANCELLED when the caller wants it so. */
+status job_tell(const job *j, const char *phase, uint64_t done, uint64_t total, error *err) MUST_CHECK;
 
 #endif

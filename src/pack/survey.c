@@ -100,7 +100,6 @@ static status survey_tensor(job *j, pack_tensor *t, const encoder *e, error *err
     }
     if (!st)
         t->candidates[t->n_candidates++] = (candidate){ .type = t->from };
-    t->surveyed = true;
     sample_close(&s);
     return st;
 }
@@ -110,7 +109,7 @@ static bool is_matrix(const pack_tensor *t)
     return t->role != QUANT_KEPT;
 }
 
-status job_survey(job *j, error *err)
+status survey_tensors(job *j, error *err)
 {
-    return job_walk(j, j->o->way == ENCODER_FEEDBACK, is_matrix, survey_tensor, err);
+    return encode_walk(j, is_matrix, survey_tensor, err);
 }

@@ -82,6 +82,15 @@ status walk_layer(walk *w, moments out[MOMENTS_OF_LAYER], error *err)
     return s;
 }
 
+status walk_past(walk *w, error *err)
+{
+    status s = OK;
+    for (int set = 0; !s && set < MOMENTS_SETS; set++)
+        s = reference_layer(w->r, w->layer, w->text[set], w->states[set], NULL, NULL, err);
+    w->layer++;
+    return s;
+}
+
 status walk_head(walk *w, moments *out, error *err)
 {
     size_t n_embd = reference_spec(w->r)->n_embd;

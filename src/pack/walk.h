@@ -15,6 +15,8 @@ void walk_close(walk **w);
 
 /* Of the next layer (0, 1, …); close each of them. */
 status walk_layer(walk *w, moments out[MOMENTS_OF_LAYER], error *err) MUST_CHECK;
+/* The next layer, when nobody asks. */
+status walk_past(walk *w, error *err) MUST_CHECK;
 /* Of the head, after all layers. */
 status walk_head(walk *w, moments *out, error *err) MUST_CHECK;
 

@@ -1,0 +1,180 @@
+/* encode.c: tensors in the order in which the model computes, so that what is known of their inputs need not be kept:
+ * a layer's second moments are gathered, its matrices encoded, and both forgotten. */
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "pack/job.h"
+#include "pack/source.h"
+#include "pack/walk.h"
+
+enum { SLAB_FLOATS = 4 << 20 }; /* between two writes */
+
+/* ---- the walk ---- */
+
+static bool is_of(const pack_tensor *t, int32_t layer, moments_kind kind, encode_wanted *wanted)
+{
+    return t->layer == layer && t->kind == kind && wanted(t);
+}
+
+static bool any_of(const job *j, int32_t layer, encode_wanted *wanted)
+{
+    for (size_t i = 0; i < j->n; i++)
+        if (is_of(&j->tensors[i], layer, j->tensors[i].kind, wanted) && j->tensors[i].kind != MOMENTS_KINDS)
+            return true;
+    return false;
+}
+
+static status walk_kind(job *j, int32_t layer, moments_kind kind, const moments *m, encode_wanted *wanted,
+                        encode_each *each, error *err)
+{
+    encoder *e = NULL;
+    status s = OK;
+    for (size_t i = 0; !s && i < j->n; i++) {
+        pack_tensor *t = &j->tensors[i];
+        if (!is_of(t, layer, kind, wanted))
+            continue;
+        if (!e)
+            s = encoder_open(&e, &j->tools, m, j->o->way == ENCODER_FEEDBACK, j->o->damping, err);
+        if (!s)
+            s = each(j, t, e, err);
+    }
+    encoder_close(&e);
+    return s;
+}
+
+static status walk_one(job *j, walk *w, int32_t layer, encode_wanted *wanted, encode_each *each, error *err)
+{
+    moments m[MOMENTS_OF_LAYER];
+    if (!any_of(j, layer, wanted))
+        return walk_past(w, err);
+    status s = walk_layer(w, m, err);
+    for (int k = 0; !s && k < MOMENTS_OF_LAYER; k++) {
+        s = walk_kind(j, layer, (moments_kind)k, &m[k], wanted, each, err);
+        moments_close(&m[k]);
+    }
+    for (int k = 0; s && k < MOMENTS_OF_LAYER; k++)
+        moments_close(&m[k]);
+    return s;
+}
+
+static status walk_model(job *j, encode_wanted *wanted, encode_each *each, error *err)
+{
+    reference *r = NULL;
+    walk *w = NULL;
+    moments head;
+    status s = reference_open(&r, j->file, &j->tools, 0, err);
+    if (!s)
+        s = walk_open(&w, r, &j->tools, &j->read[MOMENTS_SEEN], &j->read[MOMENTS_HELD_OUT], err);
+    for (uint32_t l = 0; !s && l < reference_spec(r)->n_layers; l++)
+        s = walk_one(j, w, (int32_t)l, wanted, each, err);
+    if (!s && !reference_spec(r)->is_encoder && any_of(j, -1, wanted)) {
+        s = walk_head(w, &head, err);
+        if (!s)
+            s = walk_kind(j, -1, MOMENTS_HEAD, &head, wanted, each, err);
+        moments_close(&head);
+    }
+    walk_close(&w);
+    reference_close(&r);
+    return s;
+}
+
+/* Tensors of whose inputs nothing is known, or no more than the importances of channels. */
+static status walk_rest(job *j, encode_wanted *wanted, encode_each *each, error *err)
+{
+    status s = OK;
+    for (size_t i = 0; !s && i < j->n; i++) {
+        pack_tensor *t = &j->tensors[i];
+        const float *importances = NULL;
+        encoder *e = NULL;
+        if ((j->text.n && t->kind != MOMENTS_KINDS) || !wanted(t))
+            continue;
+        if (j->imatrix)
+            s = imatrix_find(j->imatrix, t->t->name, t->t->ne[0], &importances, err);
+        if (!s)
+            s = encoder_open_simple(&e, &j->tools, importances, (size_t)t->t->ne[0], err);
+        if (!s)
+            s = each(j, t, e, err);
+        encoder_close(&e);
+    }
+    return s;
+}
+
+status encode_walk(job *j, encode_wanted *wanted, encode_each *each, error *err)
+{
+    status s = j->text.n ? walk_model(j, wanted, each, err) : OK;
+    return s ? s : walk_rest(j, wanted, each, err);
+}
+
+/* ---- encoding ---- */
+
+static status tell(job *j, const void *read, uint64_t bytes, error *err)
+{
+    gguf_release(j->file, read, (size_t)bytes);
+    j->done += bytes;
+    return job_tell(j, "encoding", j->done, j->report.source_bytes, err);
+}
+
+static size_t slab_rows(const gguf_tensor *t)
+{
+    uint64_t most = SLAB_FLOATS / t->ne[0], rows = gguf_tensor_rows(t);
+    most = most ? most : 1;
+    return (size_t)(most < rows ? most : rows);
+}
+
+static status encode_tensor(job *j, pack_tensor *pt, const encoder *e, error *err)
+{
+    const gguf_tensor *t = pt->t;
+    const uint64_t rows = gguf_tensor_rows(t), in_bytes = t->bytes / rows;
+    const size_t out_bytes = (size_t)quant_row_bytes(pt->to->id, t->ne[0]), most = slab_rows(t);
+    float *values = mem_array(most, (size_t)t->ne[0] * sizeof *values);
+    unsigned char *out = mem_array(most, out_bytes);
+    status s = out && values ? OK : fail(err, E_NOMEM, "no memory for %zu rows of %" PRIu64 " values", most, t->ne[0]);
+    for (uint64_t r = 0; !s && r < rows; r += most) {
+        size_t n = most < rows - r ? most : (size_t)(rows - r);
+        s = source_read(j->file, t, &j->tools, r, 1, n, values, err);
+        if (!s)
+            s = encoder_rows(e, pt->way, pt->to->id, values, n, out, err);
+        if (!s)
+            s = source_check(j->file, t, pt->to->id, out, r, n, err);
+        if (!s)
+            gguf_writer_data_at(j->w, pt->index, r * out_bytes, out, n * out_bytes);
+        if (!s)
+            s = gguf_writer_ok(j->w, err);
+        if (!s)
+            s = tell(j, (const unsigned char *)t->data + r * in_bytes, n * in_bytes, err);
+    }
+    mem_free(values);
+    mem_free(out);
+    return s;
+}
+
+static status copy_tensor(job *j, const pack_tensor *pt, error *err)
+{
+    const gguf_tensor *t = pt->t;
+    const unsigned char *data = t->data;
+    status s = gguf_check_rows(j->file, t, err);
+    for (uint64_t at = 0; !s && at < t->bytes; at += GGUF_RELEASE_STEP) {
+        uint64_t n = t->bytes - at < GGUF_RELEASE_STEP ? t->bytes - at : GGUF_RELEASE_STEP;
+        gguf_writer_data_at(j->w, pt->index, at, data + at, (size_t)n);
+        s = tell(j, data + at, n, err);
+    }
+    return s;
+}
+
+static bool is_to_encode(const pack_tensor *t)
+{
+    return t->to != t->from && !t->whole;
+}
+
+status encode_all(job *j, error *err)
+{
+    status s = OK;
+    for (size_t i = 0; !s && i < j->n; i++) {
+        const pack_tensor *t = &j->tensors[i];
+        if (t->whole)
+            j->done += t->t->bytes;
+        else if (t->to == t->from)
+            s = copy_tensor(j, t, err);
+    }
+    return s ? s : encode_walk(j, is_to_encode, encode_tensor, err);
+}

@@ -1,0 +1,156 @@
+/* plan.c: what the tensors of a file are, and their types where a name says them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pack/job.h"
+
+enum { NO_FILE_TYPE = -1 };
+
+/* What general.file_type calls a file mostly of this type (llama.h, LLAMA_FTYPE_MOSTLY_*; K types as their "small"
+ * mixtures, the ones without larger types in between). */
+static const struct type_row {
+    uint32_t type;
+    int file_type;
+} type_rows[] = {
+    { QUANT_F32, 0 },   { QUANT_F16, 1 },   { QUANT_BF16, 32 },  { QUANT_Q4_0, 2 },
+    { QUANT_Q4_1, 3 },  { QUANT_Q5_0, 8 },  { QUANT_Q5_1, 9 },   { QUANT_Q8_0, 7 },
+    { QUANT_Q2_K, 21 }, { QUANT_Q3_K, 11 }, { QUANT_Q4_K, 14 },  { QUANT_Q5_K, 16 },
+    { QUANT_Q6_K, 18 }, { QUANT_IQ4_NL, 25 }, { QUANT_IQ4_XS, 30 }, { QUANT_MXFP4, NO_FILE_TYPE },
+};
+
+static const struct type_row *find_row(uint32_t type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(type_rows); i++)
+        if (type_rows[i].type == type)
+            return &type_rows[i];
+    return NULL;
+}
+
+bool plan_file_type(uint32_t type, uint32_t *out)
+{
+    const struct type_row *row = find_row(type);
+    if (!row || row->file_type == NO_FILE_TYPE)
+        return false;
+    *out = (uint32_t)row->file_type;
+    return true;
+}
+
+static status find_type(const char *name, const quant_traits **out, error *err)
+{
+    const quant_traits *t = quant_find_name(name);
+    char known[256] = "", mixes[256] = "";
+    if (t && t->encode && find_row(t->id)) {
+        *out = t;
+        return OK;
+    }
+    for (size_t i = 0, n = 0; i < ARRAY_LEN(type_rows); i++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", quant_name(type_rows[i].type));
+    for (size_t i = 0, n = 0; quant_mix_at(i); i++)
+        if (!quant_find_name(quant_mix_at(i)->name))
+            n += (size_t)snprintf(mixes + n, sizeof mixes - n, "%s%s", n ? ", " : "", quant_mix_at(i)->name);
+    return fail(err, E_UNSUPPORTED, "'%.20s' is neither a type that can be written (%s) nor a mix (%s)", name, known,
+                mixes);
+}
+
+status plan_find(const char *name, plan_target *out, error *err)
+{
+    *out = (plan_target){ 0 };
+    if (!quant_find_name(name))
+        out->mix = quant_mix_find(name);
+    if (!out->mix)
+        return find_type(name, &out->type, err);
+    out->type = quant_find(out->mix->main);
+    return OK;
+}
+
+status pack_check_type(const char *name, error *err)
+{
+    plan_target t;
+    return plan_find(name, &t, err);
+}
+
+/* ---- the tensors ---- */
+
+static uint32_t queries_of_a_key(const gguf *g)
+{
+    const gguf_tensor *q = gguf_tensor_find(g, "blk.0.attn_q.weight"), *k = gguf_tensor_find(g, "blk.0.attn_k.weight");
+    return q && k && k->ne[1] && q->ne[1] >= k->ne[1] ? (uint32_t)(q->ne[1] / k->ne[1]) : 1;
+}
+
+status plan_tensors(job *j, error *err)
+{
+    j->n = gguf_n_tensors(j->file);
+    j->tied = !gguf_tensor_find(j->file, "output.weight");
+    j->about = (quant_mix_model){ .tied = j->tied, .importances = j->text.n > 0 || j->imatrix, .n_gqa = queries_of_a_key(j->file) };
+    j->tensors = mem_array(j->n + 1, sizeof *j->tensors);
+    if (!j->tensors)
+        return fail(err, E_NOMEM, "no memory for %zu tensors", j->n);
+    for (size_t i = 0; i < j->n; i++) {
+        const gguf_tensor *t = gguf_tensor_at(j->file, i);
+        pack_tensor *pt = &j->tensors[i];
+        *pt = (pack_tensor){ .t = t, .index = i, .role = quant_role_of(t->name, gguf_tensor_rows(t)),
+                             .layer = quant_layer_of(t->name), .kind = moments_kind_of(t, j->tied),
+                             .from = quant_find(t->type), .to = quant_find(t->type), .way = j->o->way };
+        if (pt->layer >= (int32_t)j->about.n_layers)
+            j->about.n_layers = (uint32_t)pt->layer + 1;
+    }
+    return OK;
+}
+
+static bool is_head(const job *j, const pack_tensor *t)
+{
+    return t->role == QUANT_HEAD || (j->tied && t->role == QUANT_EMBED);
+}
+
+void plan_types(job *j, const plan_target *all, const plan_target *output)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        pack_tensor *t = &j->tensors[i];
+        const plan_target *p = is_head(j, t) ? output : all;
+        uint32_t wanted = p->type->id;
+        if (t->role == QUANT_KEPT)
+            continue;
+        if (p->mix)
+            wanted = quant_mix_type(p->mix, &j->about, t->role, t->layer < 0 ? 0 : (uint32_t)t->layer, t->t->ne[0]);
+        t->to = quant_find(quant_type_fitting(wanted, t->t->ne[0]));
+        t->fallback = t->to->id != wanted || (p->mix && t->to != p->type && t->to->block < p->type->block);
+    }
+}
+
+/* ---- what comes of it ---- */
+
+uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type)
+{
+    return quant_row_bytes(type->id, t->t->ne[0]) * gguf_tensor_rows(t->t);
+}
+
+status plan_report(job *j, error *err)
+{
+    pack_report *r = &j->report;
+    uint64_t of_type[64] = { 0 };
+    uint32_t most = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const pack_tensor *t = &j->tensors[i];
+        uint64_t values = t->t->ne[0] * gguf_tensor_rows(t->t);
+        r->bytes += plan_bytes(t, t->to);
+        r->n_params += values;
+        r->n_fallback += t->fallback;
+        if (t->to == t->from)
+            continue;
+        if (!t->from->decode)
+            return fail(err, E_UNSUPPORTED, "%s: tensor '%.*s': the type %s %s", gguf_file_name(j->file),
+                        (int)t->t->name.n, t->t->name.p, t->from->name, quant_advice(t->t->type));
+        r->n_encoded++;
+        r->requantized |= t->from->block > 1;
+        if (t->t->type < ARRAY_LEN(of_type))
+            of_type[t->t->type] += values;
+    }
+    for (uint32_t t = 1; t < ARRAY_LEN(of_type); t++)
+        most = of_type[t] > of_type[most] ? t : most;
+    r->n_tensors = (uint32_t)j->n;
+    r->n_kept = r->n_tensors - r->n_encoded;
+    r->source_bytes = gguf_data_bytes(j->file);
+    r->source_type = r->n_encoded ? quant_name(most) : r->type;
+    return OK;
+}
