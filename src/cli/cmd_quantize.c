@@ -5,18 +5,18 @@
 
 #include "base/buf.h"
 #include "base/js.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "cli/quantize_source.h"
 #include "pack/quantize.h"
-#include "store/store.h"
 
 static const usage page = {
     "hearth quantize --type TYPE [OPTION]... MODEL OUT.gguf",
     "Writes MODEL with its matrices in another type, each by the plain encoder of that type; norms, biases and the\n"
     "other small tensors stay as they are. Begin with an F16, BF16 or F32 file: what a quantised one has lost is not\n"
-    "found again. How much was lost: hearth compare MODEL OUT.gguf.\n"
+    "found again. How much was lost: hearth compare MODEL OUT.gguf. MODEL may also be what hearth import reads: a\n"
+    "folder as Hugging Face keeps it, or its weights file.\n"
     "types, and bits per weight: q4_0 4.5, q4_1 5, q5_0 5.5, q5_1 6, q8_0 8.5, q2_k 2.6, q3_k 3.4, q4_k 4.5,\n"
     "q5_k 5.5, q6_k 6.6, iq4_nl 4.5, iq4_xs 4.25, mxfp4 4.25, f16, bf16, f32\n"
     "\n"
@@ -94,12 +94,12 @@ int cmd_quantize(int argc, char **argv)
         o.user = &shown;
     }
     pack_report r;
-    char *path = NULL;
+    quantize_source source;
     load_offline();
-    status s = store_find(&path, argv[1], &err);
+    status s = quantize_source_open(&source, argv[1], argv[2], o.overwrite, &err);
     if (!s)
-        s = pack_quantize(path, argv[2], &o, &r, &err);
-    mem_free(path);
+        s = pack_quantize(source.path, argv[2], &o, &r, &err);
+    quantize_source_close(&source);
     if (shown >= 0)
         fprintf(stderr, "\r               \r");
     if (s)
