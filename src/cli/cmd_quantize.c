@@ -5,19 +5,20 @@
 
 #include "base/buf.h"
 #include "base/js.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "cli/progress.h"
+#include "cli/quantize_source.h"
 #include "pack/quantize.h"
 #include "plat/file.h"
-#include "store/store.h"
 
 static const usage page = {
     "hearth quantize --type TYPE [OPTION]... MODEL OUT.gguf",
     "Writes MODEL with its matrices in another type, each by the plain encoder of that type; norms, biases and the\n"
     "other small tensors stay as they are. Begin with an F16, BF16 or F32 file: what a quantised one has lost is not\n"
-    "found again. How much was lost: hearth compare MODEL OUT.gguf.\n"
+    "found again. How much was lost: hearth compare MODEL OUT.gguf. MODEL may also be what hearth import reads: a\n"
+    "folder as Hugging Face keeps it, or its weights file.\n"
     "types, and bits per weight: q4_0 4.5, q4_1 5, q5_0 5.5, q5_1 6, q8_0 8.5, q2_k 2.6, q3_k 3.4, q4_k 4.5,\n"
     "q5_k 5.5, q6_k 6.6, iq4_nl 4.5, iq4_xs 4.25, mxfp4 4.25, f16, bf16, f32\n"
     "\n"
@@ -25,14 +26,9 @@ static const usage page = {
     "  hearth quantize --type q4_k model-f16.gguf model-q4_k.gguf\n",
 };
 
-static bool show_bar(void *user, uint64_t done, uint64_t total)
+static bool show(void *user, const char *phase, uint64_t done, uint64_t total)
 {
-    int *shown = user, percent = total ? (int)(done * 100 / total) : 100;
-    if (percent != *shown) {
-        *shown = percent;
-        fprintf(stderr, "\rencoding %3d %%", percent);
-        fflush(stderr);
-    }
+    progress_show(user, phase, done, total);
     return false;
 }
 
@@ -86,37 +82,37 @@ int cmd_quantize(int argc, char **argv)
         { "json", 0, OPTION_FLAG, &json, NULL, "what was written as JSON" },
     };
     size_t n_words;
-    int code, shown = -1;
+    int code;
     if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code))
         return code;
     if (n_words != 2)
         return usage_error("quantize", "a MODEL and OUT.gguf are needed");
-    if (!o.type)
+    if (!o.type && !o.size)
         return usage_error("quantize", "--type TYPE is needed, such as --type q4_k");
     if (threads < 0 || threads > 256)
         return usage_error("quantize", "--threads must be from 1 to 256");
     error err = { 0 };
     o.n_threads = (int)threads;
-    o.way = (int)way;
+    o.way = (encoder_way)way;
+    o.text_name = calibrate;
     o.damping = (float)damping;
-    o.tokens = (size_t)tokens;
+    o.tokens = tokens ? (uint64_t)tokens : 16384;
     if (calibrate && file_slurp(calibrate, &text, &err))
         return report("quantize", &err);
     o.text = text.data;
     o.text_bytes = text.len;
-    if (cli_is_terminal(STDERR_FILENO)) {
-        o.progress = show_bar;
-        o.user = &shown;
-    }
+    progress bar;
+    progress_init(&bar);
+    o.progress = show;
+    o.user = &bar;
     pack_report r;
-    char *path = NULL;
+    quantize_source source;
     load_offline();
-    status s = store_find(&path, argv[1], &err);
+    status s = quantize_source_open(&source, argv[1], argv[2], o.overwrite, &err);
     if (!s)
-        s = pack_quantize(path, argv[2], &o, &r, &err);
-    mem_free(path);
-    if (shown >= 0)
-        fprintf(stderr, "\r               \r");
+        s = pack_quantize(source.path, argv[2], &o, &r, &err);
+    quantize_source_close(&source);
+    progress_end(&bar);
     if (s)
         return report("quantize", &err);
     if (r.requantized)

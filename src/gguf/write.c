@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "gguf/gguf_int.h"
 #include "gguf/write_int.h"
 #include "plat/file.h"
@@ -424,6 +426,21 @@ static void put_header(gguf_writer *w)
     gguf_write_begin(w, &head);
     gguf_write_anew(w, &head);
     buf_clear(&head);
+}
+
+status gguf_writer_room(const gguf_writer *w, error *err)
+{
+    char need[24], have[24];
+    struct statvfs disk;
+    struct stat st;
+    if (w->failure.code || !w->file || fstatvfs(fileno(w->file), &disk) || fstat(fileno(w->file), &st))
+        return gguf_writer_ok(w, err); /* writing will say */
+    uint64_t bytes = w->keys.len + w->infos.len + w->offset;
+    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize + (uint64_t)st.st_blocks * 512;
+    if (bytes <= room)
+        return OK;
+    return fail(err, E_NOFIT, "%s: %s are needed, and its disk has %s free", w->path, str_human_bytes(need, bytes),
+                str_human_bytes(have, room));
 }
 
 /* A tensor's name, as infos has it. */

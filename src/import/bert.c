@@ -386,6 +386,8 @@ status bert_write(gguf_writer *w, const bert_config *c, import_weights *weights,
     if (!s)
         s = declare_all(&x, c, err);
     if (!s)
+        s = gguf_writer_room(w, err);
+    if (!s)
         s = write_data(&x, err);
     *report = (import_report){ .n_tensors = (uint32_t)x.n, .n_layers = c->n_layers, .n_embd = c->n_embd,
                                .n_vocab = c->n_vocab, .n_classes = c->n_classes, .n_params = report->n_params,

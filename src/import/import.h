@@ -27,7 +27,8 @@ typedef struct import_report {
 } import_report;
 
 /* `from` is a folder or a weights file; `to` is written whole or not at all. o may be NULL. E_NOTFOUND a file that is
- * missing; E_FORMAT what contradicts itself; E_UNSUPPORTED what is not of the family; E_RANGE beyond a ceiling. */
+ * missing; E_FORMAT what contradicts itself; E_UNSUPPORTED what is not of the family; E_RANGE beyond a ceiling; E_NOFIT
+ * no room on the disk. */
 status import_model(const char *from, const char *to, const import_options *o, import_report *out, error *err)
     MUST_CHECK;
 

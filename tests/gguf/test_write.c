@@ -225,6 +225,19 @@ static void what_is_missing_or_twice_is_refused(void **state)
     expect_refusal(&w, E_RANGE, "only a file without data yet");
 }
 
+static void room_is_asked_for(void **state)
+{
+    (void)state;
+    gguf_writer *w = NULL;
+    error e;
+    begin(&w);
+    assert_ok(gguf_writer_room(w, err));
+    gguf_writer_tensor(w, "huge", QUANT_I8, 1, (const uint64_t[]){ 1ull << 60 });
+    assert_int_equal(gguf_writer_room(w, &e), E_NOFIT);
+    assert_non_null(strstr(e.text, "w.gguf: 1048576.0 TiB are needed, and its disk has "));
+    gguf_writer_close(&w);
+}
+
 /* ---- killed ------------------------------------------------------------------------------------------------------ */
 
 /* Never returns. */
@@ -588,6 +601,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_is_the_declared_one),
         cmocka_unit_test(what_is_missing_or_twice_is_refused),
+        cmocka_unit_test(room_is_asked_for),
         cmocka_unit_test(killed_at_every_system_call),
         cmocka_unit_test(killed_at_random_moments),
         cmocka_unit_test(what_is_whole_is_kept_and_what_is_damaged_is_not),
