@@ -133,7 +133,7 @@ static void job_close(job *j)
 {
     gguf_writer_close(&j->w);
     calibrate_close(j);
-    imatrix_close(j->imatrix);
+    imatrix_close(&j->imatrix);
     pool_close(&j->tools.p);
     gguf_close(&j->file);
     mem_free(j->tensors);
