@@ -39,6 +39,7 @@ $(BUILD)/src/kernels/arm/dotprod_%.o: ISAFLAGS := -march=armv8.2-a+dotprod
 $(BUILD)/src/kernels/arm/i8mm_%.o:   ISAFLAGS := -march=armv8.2-a+dotprod+i8mm
 # the portable kernels rely on the vectoriser, which -O2 keeps on a short leash
 $(BUILD)/src/kernels/portable%.o:    ISAFLAGS := -O3
+$(BUILD)/src/quant/lanes.o:         ISAFLAGS := -O3
 
 # ---- what there is -------------------------------------------------------------------------------------------------
 ARCH     := $(shell $(CC) -dumpmachine | cut -d- -f1)

@@ -1,218 +1,216 @@
 /* Encode of the types x = d * scale[g] * code - dmin * min[g]: Q2_K, Q4_K, Q5_K. Scales and mins are unsigned.
  *
- * For each block minimise sum w (x - d scale[g] code + dmin min[g])^2:
- *   1. each sub-block alone: scan steps and lower ends around its range; for the codes that each gives, least squares
- *      for (a, b), b >= 0, in a code - b; codes anew; the best pair is kept;
- *   2. d and dmin: scan the ways to make the integers reach the a's and the b's, separately;
- *   3. with both rounded to f16: each sub-block tries its scale and min and their neighbours with the codes chosen
- *      anew; then least squares for (d, dmin) over the whole block, round, repeat. The best block really seen is
- *      kept. */
+ * For each block minimise sum w (x - d scale[g] code + dmin min[g])^2, 16 candidates at a time (lanes_int.h):
+ *   1. each sub-block alone: the best line a code - b, b >= 0 (line_int.h);
+ *   2. d: scan the ways to make the integers reach the a's, each of which may be wrong where b makes up for it; then
+ *      dmin, to reach the b's that remain;
+ *   3. with both rounded to f16: each sub-block tries five scales and for each the mins that then suit best, with the
+ *      codes chosen anew; then least squares for (d, dmin) over the whole block, round, repeat. The best block really
+ *      seen is kept. */
 #include <math.h>
 
 #include "quant/blocks.h"
 #include "quant/codec_int.h"
 #include "quant/encode_int.h"
+#include "quant/lanes_int.h"
 #include "quant/lattice.h"
+#include "quant/line_int.h"
 #include "quant/quant.h"
 
 typedef struct grid {
     int n_sub, sub;
     int scale_max; /* scales and mins: 0..scale_max */
-    float top;     /* codes: 0..top */
-    float scan;    /* the step is varied by this many codes up and down */
-    int n_scan, n_low;
+    int starts, sweeps;
+    line_scan scan;
 } grid;
 
 typedef struct solution {
     uint16_t d, dmin;
     int scale[16], min[16];
-    double error;
+    float error;
 } solution;
 
-static const grid q2_grid = { 16, 16, 15, 3, 1.2f, 13, 5 };
-static const grid q4_grid = { 8, 32, 63, 15, 1.8f, 19, 4 };
-static const grid q5_grid = { 8, 32, 63, 31, 1.8f, 19, 3 };
+static const grid q2_grid = { 16, 16, 15, 3, 3, { 3, true, 1.5f, 0.6f, 2, 1 } };
+static const grid q4_grid = { 8, 32, 63, 2, 2, { 15, true, 2.7f, 0.24f, 2, 1 } };
+static const grid q5_grid = { 8, 32, 63, 2, 2, { 31, true, 2.7f, 0.16f, 2, 1 } };
 
-/* Weighted moments of a sub-block for one choice of codes u. */
-typedef struct moments {
-    double w, u, uu, x, xu, error;
-} moments;
+enum { STARTS_MAX = 4 };
 
-/* The codes for (a, b), their moments, and the error with (a, b) as they are. */
-static moments measure(const grid *g, const float *x, const float *w, float a, float b)
+/* Step 2: the factors f for which the integers round(v / f) in 0..limit lose least, best first. */
+static void best_factors(const float *v, const float *curvature, int n, int limit, float f[STARTS_MAX])
 {
-    moments m = { 0 };
-    float inverse = a > 0 ? 1 / a : 0;
-    for (int j = 0; j < g->sub; j++) {
-        float u = a > 0 ? encode_round((x[j] + b) * inverse, 0, g->top) : 0;
-        double wj = (double)w[j], wu = wj * (double)u, e = (double)x[j] - (double)(a * u - b);
-        m.w += wj;
-        m.u += wu;
-        m.uu += wu * (double)u;
-        m.x += wj * (double)x[j];
-        m.xu += wu * (double)x[j];
-        m.error += wj * e * e;
-    }
-    return m;
-}
-
-/* Least squares for x = a u - b with a, b >= 0. Returns how much of S(w x x) it explains. */
-static double fit(const moments *m, float *a, float *b)
-{
-    double determinant = m->w * m->uu - m->u * m->u;
-    double fa = 0, fb = -1;
-    if (determinant > 0) {
-        fa = (m->w * m->xu - m->u * m->x) / determinant;
-        fb = (m->u * m->xu - m->uu * m->x) / determinant;
-    }
-    if (!(fb >= 0) || !(fa >= 0)) { /* on the border: b = 0, or a = 0 */
-        double only_a = m->uu > 0 && m->xu > 0 ? m->xu * m->xu / m->uu : 0;
-        double only_b = m->w > 0 && m->x < 0 ? m->x * m->x / m->w : 0;
-        fa = only_a >= only_b && m->uu > 0 && m->xu > 0 ? m->xu / m->uu : 0;
-        fb = only_a >= only_b || !(m->w > 0) ? 0 : -m->x / m->w;
-    }
-    *a = (float)fa;
-    *b = (float)fb;
-    return 2 * fa * m->xu - 2 * fb * m->x - fa * fa * m->uu + 2 * fa * fb * m->u - fb * fb * m->w;
-}
-
-/* Step 1. */
-static void best_line(const grid *g, const float *x, const float *w, float *a, float *b)
-{
-    float low = 0, high = x[0];
-    for (int j = 0; j < g->sub; j++) {
-        low = x[j] < low ? x[j] : low;
-        high = x[j] > high ? x[j] : high;
-    }
-    *a = *b = 0;
-    double best = -INFINITY;
-    if (!(high > low)) { /* all equal and not above 0 */
-        *b = -low;
-        return;
-    }
-    for (int i = 0; i < g->n_scan * g->n_low; i++) {
-        float delta = g->scan * (2 * (float)(i % g->n_scan) / (float)(g->n_scan - 1) - 1);
-        float from = low * (1 - 0.08f * (float)(i / g->n_scan));
-        float na = (high - from) / (g->top + delta), nb = -from;
-        for (int again = 0; again < 3; again++) {
-            moments m = measure(g, x, w, na, nb);
-            double explained = fit(&m, &na, &nb);
-            if (!(explained > best))
-                break;
-            best = explained;
-            *a = na;
-            *b = nb;
-        }
-    }
-}
-
-/* Step 2: the factor f for which the integers round(v / f) in 0..limit lose least. */
-static float best_factor(const float *v, const double *curvature, int n, int limit)
-{
-    float largest = 0, best = 0;
+    const lanes_grid integers = { .low = 0, .high = (float)limit };
+    float largest = 0, tries[LANES], loss[STARTS_MAX];
     for (int i = 0; i < n; i++)
         largest = v[i] > largest ? v[i] : largest;
-    double least = INFINITY;
-    for (int i = 0; largest > 0 && i < 33; i++) {
-        float f = largest / ((float)limit * (1.06f - 0.01f * (float)i)), loss_at = (float)limit;
-        double loss = 0;
-        for (int k = 0; k < n; k++) {
-            double e = (double)v[k] - (double)(f * encode_round(v[k] / f, 0, loss_at));
-            loss += curvature[k] * e * e;
-        }
-        if (loss < least) {
-            least = loss;
-            best = f;
+    for (int k = 0; k < STARTS_MAX; k++) {
+        f[k] = largest / (float)limit;
+        loss[k] = INFINITY;
+    }
+    for (int pass = 0; largest > 0 && pass < 2; pass++) {
+        lanes_sums s;
+        for (int i = 0; i < LANES; i++)
+            tries[i] = largest / ((float)limit * (1.06f - 0.0125f * (float)(LANES * pass + i)));
+        quant_lanes(&integers, v, curvature, n, tries, &s);
+        for (int i = 0; i < LANES; i++) {
+            float step = s.ll[i] > 0 ? s.el[i] / s.ll[i] : 0, now = s.ee[i] - step * s.el[i];
+            int k = STARTS_MAX;
+            for (; k > 0 && now < loss[k - 1]; k--)
+                if (k < STARTS_MAX) {
+                    loss[k] = loss[k - 1];
+                    f[k] = f[k - 1];
+                }
+            if (k < STARTS_MAX) {
+                loss[k] = now;
+                f[k] = tries[i] + step;
+            }
         }
     }
-    return best;
 }
 
-/* The best integers around the present ones for one sub-block. */
-static moments best_pair(const grid *g, const float *x, const float *w, float d, float dmin, int *scale, int *min)
+/* The nearest of 0..limit to v over the step whose inverse is given (0: none). */
+static float to_integer(float v, float inverse, float limit)
 {
-    moments best = { .error = INFINITY };
-    int s0 = *scale, m0 = *min;
-    for (int i = 0; i < 9; i++) {
-        int s = s0 + i / 3 - 1, m = m0 + i % 3 - 1;
-        if (s < 0 || s > g->scale_max || m < 0 || m > g->scale_max)
-            continue;
-        moments now = measure(g, x, w, d * (float)s, dmin * (float)m);
-        if (now.error < best.error) {
-            best = now;
-            *scale = s;
-            *min = m;
-        }
+    return lanes_round(v * inverse, 0, limit);
+}
+
+static float inverse_of(float step)
+{
+    return step > 0 ? 1 / step : 0;
+}
+
+/* The b that suits a line best when its step is a. */
+static float offset_at(const line_fit *f, float a)
+{
+    float b = (a - f->a) * f->mean - f->m;
+    return b > 0 ? b : 0;
+}
+
+static float best_dmin(const grid *g, const line_fit *lines, const float *sums, float d)
+{
+    float b[16], f[STARTS_MAX], inverse = inverse_of(d);
+    for (int i = 0; i < g->n_sub; i++)
+        b[i] = offset_at(&lines[i], d * to_integer(lines[i].a, inverse, (float)g->scale_max));
+    best_factors(b, sums, g->n_sub, g->scale_max, f);
+    return f[0];
+}
+
+/* Joint least squares for (d, dmin): what it takes from the sub-blocks. Values are d s u - dmin n. */
+typedef struct joint {
+    float dd, dm, mm, ed, em;
+} joint;
+
+static void joint_add(joint *t, const lanes_lines *s, int i, float w, float scale, float min)
+{
+    t->dd += scale * scale * s->uu[i];
+    t->dm -= scale * min * s->u[i];
+    t->mm += min * min * w;
+    t->ed += scale * s->eu[i];
+    t->em -= min * s->e[i];
+}
+
+static void joint_step(const joint *t, float *d, float *dmin)
+{
+    float determinant = t->dd * t->mm - t->dm * t->dm;
+    if (determinant > 1e-6f * t->dd * t->mm) {
+        *d += (t->mm * t->ed - t->dm * t->em) / determinant;
+        *dmin += (t->dd * t->em - t->dm * t->ed) / determinant;
+    } else if (t->dd > 0) {
+        *d += t->ed / t->dd;
     }
-    return best;
+    *dmin = *dmin > 0 ? *dmin : 0;
+}
+
+/* One sub-block: five scales around the line's, three mins for each. Makes `line` the one of the codes chosen. */
+static void best_pair(const grid *g, const float *x, const float *w, float sum, float d, float dmin, line_fit *line,
+                      int *scale, int *min, float *error, joint *all)
+{
+    static const float scale_by[LANES] = { -2, -2, -2, -1, -1, -1, 0, 0, 0, 1, 1, 1, 2, 2, 2 };
+    static const float min_by[LANES] = { -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0, 1 };
+    float scales[LANES], mins[LANES], a[LANES], m[LANES], limit = (float)g->scale_max, per_dmin = inverse_of(dmin);
+    float centre = to_integer(line->a, inverse_of(d), limit);
+    lanes_lines s;
+    lanes_fits f;
+    for (int i = 0; i < LANES; i++) {
+        scales[i] = lanes_round(centre + scale_by[i], 0, limit);
+        mins[i] = lanes_round(to_integer(offset_at(line, d * scales[i]), per_dmin, limit) + min_by[i], 0, limit);
+    }
+    scales[LANES - 1] = mins[LANES - 1] = 0;
+    for (int i = 0; i < LANES; i++) {
+        a[i] = d * scales[i];
+        m[i] = -(dmin * mins[i]);
+    }
+    quant_lanes_line(g->scan.top, x, w, g->sub, a, m, &s);
+    int best = lanes_least(s.ee);
+    *scale = (int)scales[best];
+    *min = (int)mins[best];
+    *error += s.ee[best];
+    joint_add(all, &s, best, sum, scales[best], mins[best]);
+    lanes_fit_line(&s, best, sum, a, m, 0, &f);
+    if (*scale > 0 && f.loss[best] < INFINITY)
+        *line = line_of(&f, best);
 }
 
 /* Step 3. */
-static void refine(const grid *g, const float *x, const float *w, const float *a, const float *b, float d, float dmin,
+static void refine(const grid *g, const encode_block *b, const line_fit *from, const float *sums, float d, float dmin,
                    solution *best)
 {
     solution now = { 0 };
-    for (int sweep = 0; sweep < 5; sweep++) {
-        now.d = encode_f16((double)d);
-        now.dmin = encode_f16((double)dmin);
+    line_fit lines[16];
+    for (int i = 0; i < g->n_sub; i++)
+        lines[i] = from[i];
+    for (int sweep = 0; sweep < g->sweeps; sweep++) {
+        joint all = { 0 };
+        uint16_t d16 = encode_step(b, d), dmin16 = encode_step(b, dmin);
+        if (sweep > 0 && d16 == now.d && dmin16 == now.dmin)
+            return;
+        now.d = d16;
+        now.dmin = dmin16;
         now.error = 0;
-        float rd = half_to_f32(now.d), rm = half_to_f32(now.dmin), limit = (float)g->scale_max;
-        moments all = { 0 };
-        for (int i = 0; i < g->n_sub; i++) {
-            if (sweep == 0) {
-                now.scale[i] = rd > 0 ? (int)encode_round(a[i] / rd, 0, limit) : 0;
-                now.min[i] = rm > 0 ? (int)encode_round(b[i] / rm, 0, limit) : 0;
-            }
-            moments m = best_pair(g, x + i * g->sub, w + i * g->sub, rd, rm, &now.scale[i], &now.min[i]);
-            double s = now.scale[i], n = now.min[i];
-            now.error += m.error;
-            all.w += n * n * m.w; /* the same least squares, with u = scale * code and 1 = min */
-            all.u += s * n * m.u;
-            all.uu += s * s * m.uu;
-            all.x += n * m.x;
-            all.xu += s * m.xu;
-        }
+        d = half_to_f32(d16) * b->down;
+        dmin = half_to_f32(dmin16) * b->down;
+        for (int i = 0; i < g->n_sub; i++)
+            best_pair(g, b->x + i * g->sub, b->w + i * g->sub, sums[i], d, dmin, &lines[i], &now.scale[i], &now.min[i],
+                      &now.error, &all);
         if (now.error < best->error)
             *best = now;
-        fit(&all, &d, &dmin);
-        if (encode_f16((double)d) == now.d && encode_f16((double)dmin) == now.dmin && sweep > 0)
-            break;
+        else if (now.error > best->error * 1.03f)
+            return;
+        joint_step(&all, &d, &dmin);
     }
 }
 
-static void solve(const grid *g, const float *x, const float *w, solution *best)
+static solution solve(const grid *g, const encode_block *b)
 {
-    float a[16] = { 0 }, b[16] = { 0 };
-    double along_a[16] = { 0 }, along_b[16] = { 0 };
+    line_fit lines[16];
+    float a[16], spread[16], sums[16], d[STARTS_MAX];
     for (int i = 0; i < g->n_sub; i++) {
-        best_line(g, x + i * g->sub, w + i * g->sub, &a[i], &b[i]);
-        moments m = measure(g, x + i * g->sub, w + i * g->sub, a[i], b[i]);
-        along_a[i] = m.uu;
-        along_b[i] = m.w;
+        line_fit two[2];
+        quant_best_lines(&g->scan, b->x + i * g->sub, b->w + i * g->sub, g->sub, two);
+        lines[i] = two[0];
+        a[i] = lines[i].a;
+        spread[i] = lines[i].spread;
+        sums[i] = 0;
+        for (int j = 0; j < g->sub; j++)
+            sums[i] += b->w[i * g->sub + j];
     }
-    *best = (solution){ .error = INFINITY };
-    refine(g, x, w, a, b, 0, 0, best); /* all zero: what every better one has to beat */
-    float d = best_factor(a, along_a, g->n_sub, g->scale_max), dmin = best_factor(b, along_b, g->n_sub, g->scale_max);
-    refine(g, x, w, a, b, d, dmin, best);
-    float largest_a = 0, largest_b = 0;
-    for (int i = 0; i < g->n_sub; i++) {
-        largest_a = a[i] > largest_a ? a[i] : largest_a;
-        largest_b = b[i] > largest_b ? b[i] : largest_b;
-    }
-    refine(g, x, w, a, b, largest_a / (float)g->scale_max, largest_b / (float)g->scale_max, best);
+    solution best = { .error = encode_squares(b) };
+    best_factors(a, spread, g->n_sub, g->scale_max, d);
+    for (int k = 0; k < g->starts; k++)
+        refine(g, b, lines, sums, d[k], best_dmin(g, lines, sums, d[k]), &best);
+    return best;
 }
 
-static solution encode_block(const grid *g, const float *x, const float *weights, uint8_t codes[ENCODE_MAX])
+static solution encode_one(const grid *g, const float *x, const float *weights, uint8_t codes[ENCODE_MAX])
 {
-    float w[ENCODE_MAX];
-    solution s;
-    encode_weights(weights, (size_t)(g->n_sub * g->sub), w);
-    solve(g, x, w, &s);
-    float d = half_to_f32(s.d), dmin = half_to_f32(s.dmin);
-    for (int j = 0; j < g->n_sub * g->sub; j++) {
-        float a = d * (float)s.scale[j / g->sub], b = dmin * (float)s.min[j / g->sub];
-        float inverse = a > 0 ? 1 / a : 0;
-        codes[j] = (uint8_t)(a > 0 ? encode_round((x[j] + b) * inverse, 0, g->top) : 0);
+    const lanes_grid codes_of = { .low = 0, .high = g->scan.top };
+    encode_block b;
+    encode_open(&b, x, weights, g->n_sub * g->sub);
+    solution s = solve(g, &b);
+    float d = half_to_f32(s.d) * b.down, dmin = half_to_f32(s.dmin) * b.down;
+    for (int j = 0; j < b.n; j++) {
+        float step = d * (float)s.scale[j / g->sub], m = -(dmin * (float)s.min[j / g->sub]);
+        codes[j] = (uint8_t)quant_lanes_code(&codes_of, step > 0 ? (b.x[j] - m) * (1 / step) : 0);
     }
     return s;
 }
@@ -224,7 +222,7 @@ void quant_encode_q2_k(const float *row, void *out, size_t n, const float *weigh
     block_q2_k *b = out;
     for (size_t i = 0; i < n / 256; i++, b++) {
         uint8_t codes[ENCODE_MAX];
-        solution s = encode_block(&q2_grid, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
+        solution s = encode_one(&q2_grid, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
         half_store_u16(b->d, s.d);
         half_store_u16(b->dmin, s.dmin);
         for (int j = 0; j < 16; j++)
@@ -250,7 +248,7 @@ static void encode_k4(uint32_t type, const grid *g, const float *row, char *out,
     size_t bytes = quant_row_bytes(type, 256);
     for (size_t i = 0; i < n / 256; i++, out += bytes) {
         uint8_t codes[ENCODE_MAX];
-        solution s = encode_block(g, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
+        solution s = encode_one(g, row + 256 * i, weights ? weights + 256 * i : NULL, codes);
         pack_k4_scales(&s, (block_q4_k *)out);
         lattice_find(type)->put(out, codes);
     }
