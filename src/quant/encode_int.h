@@ -1,7 +1,7 @@
 /* encode_int.h: private to src/quant: what the searching encoders need.
  *
- * A block is searched in float, its values brought near 1. Non-finite input must not be undefined behaviour: every conversion
- * to an integer goes through a clamp that turns NaN into the lower limit, every scale through encode_f16. */
+ * A block is searched in float, its values brought near 1. Non-finite input must not be undefined behaviour: every
+ * conversion to an integer goes through a clamp that turns NaN into the lower limit, every scale through encode_f16. */
 #ifndef QUANT_ENCODE_INT_H
 #define QUANT_ENCODE_INT_H
 
@@ -15,14 +15,6 @@
 #include "quant/quant.h"
 
 enum { ENCODE_MAX = 256 }; /* values in the largest block */
-
-/* The nearest integer in [low, high], as a float; halves upward. */
-static inline float encode_round(float v, float low, float high)
-{
-    v = v > low ? v : low;
-    v = v < high ? v : high;
-    return (float)(int)(v - low + 0.5f) + low;
-}
 
 /* The nearest finite f16; NaN gives 0. */
 static inline uint16_t encode_f16(double v)

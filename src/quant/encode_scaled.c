@@ -1,5 +1,5 @@
 /* Search of the types x = d * scale[g] * level(code): Q3_K, Q6_K, IQ4_XS, and with one sub-block and no scale IQ4_NL,
- * Q4_0, Q5_0, Q8_0.
+ * Q4_0, Q5_0, Q8_0; MXFP4, whose steps are powers of two.
  *
  * For each block minimise sum w (x - d scale[g] level)^2, 16 candidates at a time (lanes_int.h):
  *   1. each sub-block alone: scan multipliers of both signs around "the largest value meets the largest level", then
@@ -327,4 +327,37 @@ void quant_search_q5_0(const float *row, void *out, size_t n, const float *weigh
 void quant_search_q8_0(const float *row, void *out, size_t n, const float *weights)
 {
     search_one(QUANT_Q8_0, &q8_0_grid, row, out, n, weights);
+}
+
+/* MXFP4: the exponents around the plain one, which is usually right or one too small. */
+void quant_search_mxfp4(const float *row, void *out, size_t n, const float *weights)
+{
+    enum { BELOW = 4 };
+    const lattice *l = lattice_find(QUANT_MXFP4);
+    block_mxfp4 *p = out;
+    lanes_grid lanes = { 0 };
+    quant_lanes_table(&lanes, l->levels);
+    quant_encode_mxfp4(row, out, n, NULL);
+    for (size_t i = 0; i < n / 32; i++, p++) {
+        encode_block b;
+        float a[LANES];
+        uint8_t codes[ENCODE_MAX], e[LANES];
+        lanes_sums s;
+        block_mxfp4 found;
+        encode_open(&b, row + 32 * i, weights ? weights + 32 * i : NULL, 32);
+        for (int k = 0; k < LANES; k++) {
+            int wanted = p->e + k - BELOW;
+            e[k] = (uint8_t)(wanted < 0 ? 0 : wanted > 254 ? 254 : wanted);
+            a[k] = half_from_e8m0(e[k]) * b.down;
+        }
+        quant_lanes(&lanes, b.x, b.w, 32, a, &s);
+        int best = lanes_least(s.ee);
+        for (int j = 0; j < 32; j++)
+            codes[j] = (uint8_t)quant_lanes_code(&lanes, a[best] != 0 ? b.x[j] * (1 / a[best]) : 0);
+        found.e = e[best];
+        l->put(&found, codes);
+        const quant_traits *t = quant_find(QUANT_MXFP4);
+        if (encode_loss(t, &found, row + 32 * i, b.w) < encode_loss(t, p, row + 32 * i, b.w))
+            *p = found;
+    }
 }

@@ -193,6 +193,24 @@ static void put_iq4_xs(void *p, const uint8_t *codes)
         put_nibbles(((block_iq4_xs *)p)->qs + 16 * g, codes + 32 * g);
 }
 
+/* MXFP4's codes are signs and magnitudes; here they are in the order of their values: -12 .. -0, 0 .. 12. */
+static const int8_t e2m1_ascending[16] = { -12, -8, -6, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4, 6, 8, 12 };
+
+static void get_mxfp4(const void *p, uint8_t *codes)
+{
+    get_nibbles(((const block_mxfp4 *)p)->qs, codes);
+    for (int j = 0; j < 32; j++)
+        codes[j] = (uint8_t)(codes[j] < 8 ? codes[j] + 8 : 15 - codes[j]);
+}
+
+static void put_mxfp4(void *p, const uint8_t *codes)
+{
+    uint8_t theirs[32];
+    for (int j = 0; j < 32; j++)
+        theirs[j] = (uint8_t)(codes[j] < 8 ? 15 - codes[j] : codes[j] - 8);
+    put_nibbles(((block_mxfp4 *)p)->qs, theirs);
+}
+
 /* ---- scales ---- */
 
 /* Types of 32 values: the step is the first field, an offset the second. */
@@ -206,6 +224,12 @@ static void scales_two(const void *p, float *a, float *b)
 {
     a[0] = half_load(p);
     b[0] = -half_load((const uint8_t *)p + 2);
+}
+
+static void scales_mxfp4(const void *p, float *a, float *b)
+{
+    a[0] = half_from_e8m0(((const block_mxfp4 *)p)->e);
+    b[0] = 0;
 }
 
 static void scales_q2_k(const void *p, float *a, float *b)
@@ -275,6 +299,7 @@ static const lattice rows[] = {
     { QUANT_Q6_K, 256, 16, 64, -32, NULL, CODES(q6_k), scales_q6_k },
     { QUANT_IQ4_NL, 32, 32, 16, 0, quant_iq4_values, CODES(iq4_nl), scales_one },
     { QUANT_IQ4_XS, 256, 32, 16, 0, quant_iq4_values, CODES(iq4_xs), scales_iq4_xs },
+    { QUANT_MXFP4, 32, 32, 16, 0, e2m1_ascending, CODES(mxfp4), scales_mxfp4 },
 };
 
 const lattice *lattice_find(uint32_t type)

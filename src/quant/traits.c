@@ -26,7 +26,7 @@ static const quant_traits table[] = {
     { QUANT_Q6_K, "Q6_K", 256, 210, SEARCH(q6_k), quant_check_q6_k },
     { QUANT_IQ4_NL, "IQ4_NL", 32, 18, SEARCH(iq4_nl), quant_check_iq4_nl },
     { QUANT_IQ4_XS, "IQ4_XS", 256, 136, SEARCH(iq4_xs), quant_check_iq4_xs },
-    { QUANT_MXFP4, "MXFP4", 32, 17, FIXED(mxfp4), quant_check_mxfp4 },
+    { QUANT_MXFP4, "MXFP4", 32, 17, BOTH(mxfp4), quant_check_mxfp4 },
     /* geometry only */
     { QUANT_IQ2_XXS, "IQ2_XXS", 256, 66, NULL, NULL, NULL, NULL },
     { QUANT_IQ2_XS, "IQ2_XS", 256, 74, NULL, NULL, NULL, NULL },

@@ -109,7 +109,7 @@ static void values_are_those_that_decode_gives(void **state)
             assert_memory_equal(back, codes, (size_t)l->block);
         }
     }
-    assert_int_equal(n, 12);
+    assert_int_equal(n, 13);
 }
 
 static void the_nearest_code_is_the_nearest(void **state)
