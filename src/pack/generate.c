@@ -1,8 +1,8 @@
 /* generate.c: calibration text by the model itself.
  *
- * Document i is a function of i and the seed: an opening, a question or a task, and what the model makes of it. Many are
- * under way at once, and which of them are over first is the clock's affair; so what counts is the shortest sequence of
- * documents from the first one on that has enough tokens. */
+ * Document i is a function of i and the seed: an opening, a question or a task, and what the model makes of it. Many
+ * are under way at once, and which of them are over first is the clock's affair; so what counts is the shortest
+ * sequence of documents from the first one on that has enough tokens. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -172,7 +172,7 @@ static uint64_t foreseen(const writer *w)
         over += w->docs[i].is_over ? w->docs[i].n : 0;
         n_over += w->docs[i].is_over;
     }
-    uint64_t usual = n_over ? over / n_over : w->limit / 2;
+    uint64_t usual = (n_over ? over / n_over + w->limit : w->limit) / 2; /* the first to be over are the short ones */
     for (size_t i = 0; i < w->n_begun; i++)
         sum += w->docs[i].is_over || w->docs[i].n > usual ? w->docs[i].n : usual;
     return sum;

@@ -1,7 +1,7 @@
 /* imatrix.h: importance matrices, as llama.cpp's tools write and read them. Owner thread.
  *
- * For each matrix of a model the sums of squares of its inputs, channel by channel, over calibration text: what an error
- * in a column of weights costs. A file is GGUF: general.type "imatrix", imatrix.datasets, imatrix.chunk_count,
+ * For each matrix of a model the sums of squares of its inputs, channel by channel, over calibration text: what an
+ * error in a column of weights costs. A file is GGUF: general.type "imatrix", imatrix.datasets, imatrix.chunk_count,
  * imatrix.chunk_size, and for each matrix two F32 tensors, NAME.in_sum2 [n, matrices] and NAME.counts [1, matrices] (of
  * experts each has its own; otherwise one). Files of the older binary form (".dat") are read too: int32 entries; each
  * int32 bytes and name, int32 calls, int32 n, n floats that are means of squares times calls; then, if they are there,
@@ -18,14 +18,14 @@
 typedef struct imatrix imatrix;
 
 /* Reads and checks all of a file; nothing of it stays open. E_FORMAT names the file and the matrix: values or counts
- * that are negative or not finite, sums without counts, shapes that do not belong together, a name twice, a file that is
- * something else; E_IO, E_NOTFOUND, E_NOMEM. */
+ * that are negative or not finite, sums without counts, shapes that do not belong together, a name twice, a file that
+ * is something else; E_IO, E_NOTFOUND, E_NOMEM. */
 status imatrix_read(imatrix **out, const char *path, error *err) MUST_CHECK;
 void imatrix_close(imatrix **m);
 
-/* The mean square of every input channel of a matrix: n floats (row length times experts), borrowed. *out NULL: the file
- * has nothing of it, or no token reached it; an expert that none reached has ones, as llama.cpp has it. E_FORMAT: the
- * file has another n, it was made with another model. */
+/* The mean square of every input channel of a matrix: n floats (row length times experts), borrowed. *out NULL: the
+ * file has nothing of it, or no token reached it; an expert that none reached has ones, as llama.cpp has it.
+ * E_FORMAT: the file has another n, it was made with another model. */
 status imatrix_find(const imatrix *m, span tensor, uint64_t n, const float **out, error *err) MUST_CHECK;
 
 typedef struct imatrix_facts {

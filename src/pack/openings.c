@@ -14,11 +14,12 @@ static const char *const openings[] = {
     "    {\"sku\": \"KT-118\", \"name\": \"kettle, 1.7 l\", \"quantity\": 1, \"price\": 39.90},\n",
     "Photosynthesis is how plants, algae and some bacteria store the energy of light. In the first step,",
     "Am nächsten Morgen lag der See ganz still. Der Fährmann wartete schon am Steg und sagte, dass",
-    "| country | capital | population (millions) | area (km2) |\n|---|---|---|---|\n| Portugal | Lisbon | 10.4 | 92,090 "
-    "|\n| Norway | Oslo |",
+    "| country | capital | population (millions) | area (km2) |\n|---|---|---|---|\n| Portugal | Lisbon | 10.4 | "
+    "92,090 |\n| Norway | Oslo |",
     "def merge_intervals(intervals):\n    \"\"\"Join overlapping [start, end] pairs and return them sorted.\"\"\"\n"
     "    result = []\n    for start, end in sorted(intervals):\n",
-    "\"You never told me you could play,\" said Ines.\n\n\"You never asked,\" said the boy, and closed the piano.\n\n\"",
+    "\"You never told me you could play,\" said Ines.\n\n\"You never asked,\" said the boy, and closed the piano."
+    "\n\n\"",
     "2024-03-09T06:12:44Z INFO  scheduler: job 8812 started on node-3\n2024-03-09T06:12:45Z WARN  storage: volume "
     "data-2 is 91% full\n2024-03-09T06:12:51Z ERROR",
     "",
@@ -42,12 +43,12 @@ static const char *const openings[] = {
     "</head>\n<body>\n  <h1>Opening hours</h1>\n  <ul>\n",
     "A train leaves at 9:40 and travels 210 km at an average speed of 84 km/h. When does it arrive?\n\nSolution: The "
     "time it takes is",
-    "Tenant shall pay the rent on or before the first day of each month. If any payment is more than ten (10) days late, "
-    "Tenant",
+    "Tenant shall pay the rent on or before the first day of each month. If any payment is more than ten (10) days "
+    "late, Tenant",
     "Subject: Re: Friday's meeting\nFrom: Tomasz\nTo: Planning group\n\nHi all,\n\nI moved the meeting to 3 pm because",
     "昔、山のふもとの小さな村に、字を読むのが大好きな女の子がいました。ある日、",
-    "use std::collections::HashMap;\n\n/// Counts how often each word occurs in `text`.\npub fn word_counts(text: &str) "
-    "-> HashMap<String, usize> {\n",
+    "use std::collections::HashMap;\n\n/// Counts how often each word occurs in `text`.\npub fn word_counts(text: "
+    "&str) -> HashMap<String, usize> {\n",
     "The Treaty was signed in the autumn of 1648 and ended thirty years of war. Its most lasting effect was",
     "date,product,region,units,price\n2023-01-04,lamp,north,14,24.50\n2023-01-04,chair,south,3,89.00\n2023-01-05,",
     "Review: five stars\n\nI bought these boots for a walking holiday in Scotland and they were dry after six hours of "
@@ -58,8 +59,8 @@ static const char *const openings[] = {
     "server:\n  listen: 127.0.0.1:8080\n  workers: 4\nlogging:\n  level: info\n  file: /var/log/app.log\ndatabase:\n",
     "How to change a bicycle tyre\n\nStep 1. Turn the bicycle over and open the brake.\nStep 2.",
     "小明每天早上七点起床，先给阳台上的花浇水，然后",
-    "public class Account {\n    private final String owner;\n    private long cents;\n\n    /** Moves money to another "
-    "account; fails when there is too little. */\n    public void transfer(",
+    "public class Account {\n    private final String owner;\n    private long cents;\n\n    /** Moves money to "
+    "another account; fails when there is too little. */\n    public void transfer(",
     "The patient is a 54-year-old woman with a three-day history of fever and cough. On examination,",
     "Night fell over the harbour,\nand the boats, one by one,\n",
     "Вечером дед сидел у окна и рассказывал, как в молодости он",

@@ -77,6 +77,18 @@ bool packer_add(packer *p, const int32_t *ids, size_t n)
     return t->n_ids == p->max_tokens;
 }
 
+static int n_different(const int32_t *ids, size_t n)
+{
+    int sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t j = 0;
+        while (ids[j] != ids[i])
+            j++;
+        sum += j == i;
+    }
+    return sum;
+}
+
 size_t loop_watch_add(loop_watch *w, const int32_t *ids, size_t n)
 {
     for (size_t p = 1; p <= LOOP_PERIODS && p < n; p++) {
@@ -84,7 +96,8 @@ size_t loop_watch_add(loop_watch *w, const int32_t *ids, size_t n)
         if (w->run[p] >= LOOP_LEAST + 2 * p)
             return n - w->run[p] + p;
     }
-    return n;
+    bool looks = n >= LOOP_WINDOW && n % LOOP_STRIDE == 0;
+    return looks && n_different(ids + n - LOOP_WINDOW, LOOP_WINDOW) < LOOP_VARIETY ? n - LOOP_WINDOW / 2 : n;
 }
 
 /* ---- a text that is given ---- */

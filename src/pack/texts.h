@@ -1,9 +1,9 @@
-/* texts.h: calibration text as tokens, in pieces that a model reads one by one. Owner thread (of the engine, where one is
- * given).
+/* texts.h: calibration text as tokens, in pieces that a model reads one by one. Owner thread (of the engine, where one
+ * is given).
  *
- * A piece has at most `piece` tokens, begins with the tokens that the vocabulary wants before a text and ends with those
- * it wants after one. Every TEXTS_FIFTH-th piece is held out: what is chosen by the others is judged by it. What there is
- * is a function of the arguments alone: not of threads, of company in a batch, of the clock. */
+ * A piece has at most `piece` tokens, begins with the tokens that the vocabulary wants before a text and ends with
+ * those it wants after one. Every TEXTS_FIFTH-th piece is held out: what is chosen by the others is judged by it. What
+ * there is is a function of the arguments alone: not of threads, of company in a batch, of the clock. */
 #ifndef PACK_TEXTS_H
 #define PACK_TEXTS_H
 
@@ -57,15 +57,16 @@ typedef struct texts_options {
 } texts_options;
 
 /* Text by the model itself: it goes on from openings of many kinds (openings.h), answers questions and the user's tasks
- * through its chat template if it has one, at temperature 0.9. A text that begins to repeat itself ends there. Texts are
- * packed whole, several into a piece where they are short. E_UNSUPPORTED: an encoder, or a model that hardly says
+ * through its chat template if it has one, at temperature 0.9. A text that begins to repeat itself ends there. Texts
+ * are packed whole, several into a piece where they are short. E_UNSUPPORTED: an encoder, or a model that hardly says
  * anything: the caller asks for a file, or takes texts_built_in; E_RANGE, E_NOMEM, E_CANCELLED. */
 status texts_generate(texts *out, struct engine *e, const texts_options *o, error *err) MUST_CHECK;
-/* What the engine for it is best opened with: TEXTS_AT_ONCE sessions of a piece each. Changes speed and memory only. */
+/* What the engine for it is best opened with: TEXTS_AT_ONCE sessions of a piece each (283 MB of KV for SmolLM2-135M and
+ * 512 tokens); set kv_bytes where that is too much. Changes speed and memory only. */
 void texts_engine_options(struct engine_options *o, uint32_t piece);
 
-/* Openings, questions and tasks as they are, a few thousand tokens: for models that write nothing. seed and progress are
- * not looked at. */
+/* Openings, questions and tasks as they are, a few thousand tokens: for models that write nothing. seed and progress
+ * are not looked at. */
 status texts_built_in(texts *out, const struct vocab *v, const texts_options *o, error *err) MUST_CHECK;
 
 #endif

@@ -24,13 +24,18 @@ status packer_open(packer *p, texts *out, uint32_t piece, uint64_t max_tokens, b
 /* A text of n <= piece tokens, frame included. True: there are enough. */
 bool packer_add(packer *p, const int32_t *ids, size_t n);
 
-/* Finds out that a text repeats itself. Zero-initialise. */
-enum { LOOP_PERIODS = 128, LOOP_LEAST = 32 };
+/* Finds out that a text repeats itself, or goes round with few words. Zero-initialise. */
+enum {
+    LOOP_PERIODS = 128, /* the longest that is seen */
+    LOOP_LEAST = 32,    /* tokens of it, beside two periods */
+    LOOP_WINDOW = 160, LOOP_VARIETY = 20, /* tokens that have so few different ones go round too: every so many */
+    LOOP_STRIDE = 16,
+};
 typedef struct loop_watch {
     uint32_t run[LOOP_PERIODS + 1]; /* how many of the last tokens are those `period` before them */
 } loop_watch;
-/* ids[n - 1] is new, for n = 1, 2, ... How many tokens, from the front, are to stay: n, or less when the end repeats
- * itself again and again: then it stays twice. */
+/* ids[n - 1] is new, for n = 1, 2, ... How many tokens, from the front, are to stay: n, or less. What repeats itself
+ * again and again stays twice, of what goes round half a window. */
 size_t loop_watch_add(loop_watch *w, const int32_t *ids, size_t n);
 
 #endif

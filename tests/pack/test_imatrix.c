@@ -300,7 +300,7 @@ static void try(const char *path)
 
 static void damage(const char *path, unsigned char *bytes, size_t n)
 {
-    static const unsigned char values[] = { 0, 1, 0x7F, 0x80, 0xFF };
+    static const unsigned char values[] = { 0, 0x7F, 0xFF };
     for (size_t at = 0; at < n; at++)
         for (size_t v = 0; v < ARRAY_LEN(values); v++) {
             unsigned char was = bytes[at];

@@ -1,5 +1,5 @@
-/* Calibration text: pieces are what a text's tokens are, from all over it; generated ones are what the model says alone,
- * whoever is beside it; loops end; and what cannot be is refused. */
+/* Calibration text: pieces are what a text's tokens are, from all over it; generated ones are what the model says
+ * alone, whoever is beside it; loops end; and what cannot be is refused. */
 #include "lib/check.h"
 #include "lib/random.h"
 #include "lib/tiny_model.h"
@@ -95,6 +95,9 @@ static void loops_are_found(void **state)
     for (size_t i = 0; i < N; i++) /* a list whose numbers change */
         ids[i] = i % 10 ? (int32_t)(i % 10) : (int32_t)(100 + i);
     assert_int_equal(watch(ids, N), N);
+    for (size_t i = 0; i < N; i++) /* few words in any order */
+        ids[i] = i < 1000 ? (int32_t)(1000 + i) : (int32_t)rnd(12);
+    assert_in_range(watch(ids, N), 1000 + LOOP_WINDOW / 2 - LOOP_VARIETY, 1000 + LOOP_WINDOW / 2 + LOOP_STRIDE);
 }
 
 /* ---- a text that is given ---- */
