@@ -38,14 +38,13 @@ class Peer:
 
     def imatrix(self, reference, text, out, tokens):
         """The importance file; seconds."""
-        words = [self.program("llama-imatrix"), "-m", reference, "-f", text, "-o", out, "-c", 512, "--no-ppl",
-                 "--chunks", max(1, tokens // 512), "-t", self.threads]
+        words = [self.program("llama-imatrix"), "-m", reference, "-f", text, "-o", out, "-c", 512, "-b", 512,
+                 "--no-ppl", "--chunks", max(1, tokens // 512), "-t", self.threads]
         return run(words, f"{out}.log")
 
     def quantize(self, reference, imatrix, out, kind, keep=()):
         """A file of the mix KIND. With KEEP: of that type alone, and those tensors stay as they are. Seconds."""
-        words = [self.program("llama-quantize")]
-        words += ["--imatrix", imatrix] if imatrix else []
+        words = [self.program("llama-quantize"), "--imatrix", imatrix]
         if keep:
             words.append("--pure")
             for name in keep:
