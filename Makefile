@@ -68,7 +68,7 @@ LIBS_egress := -lcurl -lcrypto -lseccomp $(LIBS_core)
 LIBS_pull   := -lcurl -lzip -lcrypto -lseccomp $(LIBS_core)
 LIBS_test   := -lcmocka -lmicrohttpd -lcurl -lzip $(LIBS_hearth)
 
-.PHONY: all lib help setup demo test test-arm check unit bench fuzz torture soak agree install clean
+.PHONY: all lib help setup demo test test-arm check unit bench quantise fuzz torture soak agree install clean
 all: $(PROGRAMS) lib
 lib: $(BUILD)/libhearth.a $(if $(SAN),,$(BUILD)/libhearth.so)
 
@@ -167,6 +167,12 @@ check: all
 #: make bench      speed of kernels and of whole models
 bench: all
 	$(Q)tools/bench $(BUILD)
+
+#: make quantise   our quantised files against llama-quantize's, into docs/QUANTISATION.md; PEERS=DIR of bench/quantise/tools
+quantise: all
+	$(Q)tools/venv
+	$(Q)$(or $(HEARTH_VENV),build/venv)/bin/python bench/quantise/run --build $(BUILD) \
+	    --peers $(or $(PEERS),$(error PEERS=DIR: where bench/quantise/tools DIR built them))
 
 #: make fuzz       libFuzzer over every tests/fuzz/fuzz_*.c, FUZZ_SECONDS each (default 600)
 fuzz:

@@ -1,0 +1,111 @@
+"""table.py RESULTS DOCUMENT: writes the tables of what bench/quantise/run found between the document's markers."""
+import json
+import math
+import sys
+
+BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
+NAMES = {"smol": "SmolLM2-135M", "gemma": "gemma-3-270m", "minilm": "all-MiniLM-L6-v2"}
+SETS = {"all": "All matrices, the standard mixes",
+        "narrow": "Only the matrices whose rows are whole blocks of 256, one type; the others stay F16"}
+# what is added, in this order, to the plain encoder in the same mix
+PARTS = (("plain", "plain"), ("solver", "+ solver"), ("feedback", "+ feedback"), ("ours", "+ allocation"))
+
+
+def read(path):
+    """{(model, set, type, way): row}, the last of each."""
+    rows = {}
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            row = json.loads(line)
+            rows[row["model"], row["set"], row["type"], row["way"]] = row
+    return rows
+
+
+def mib(n):
+    return f"{n / 2**20:.2f}"
+
+
+def mean(ratios):
+    return math.exp(sum(math.log(r) for r in ratios) / len(ratios))
+
+
+def change(ratio):
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(r) + " |" for r in [head] + rows]
+    return [lines[0], "|" + "---|" * len(head)] + lines[1:] + [""]
+
+
+def pairs(rows, which):
+    """(key, theirs, ours) of a set in which both sides are there."""
+    for (model, kind, name, way), theirs in rows.items():
+        ours = rows.get((model, kind, name, "ours"))
+        if which == kind and way == "peer" and ours:
+            yield (model, name), theirs, ours
+
+
+def versus(rows, which, language):
+    found = [p for p in pairs(rows, which) if (p[0][0] != "minilm") == language]
+    if not found:
+        return []
+    lines, ratios = [], []
+    for (model, name), t, o in found:
+        ratios.append(o["loss"] / t["loss"])
+        lines.append([NAMES[model], name, mib(t["bytes"]), mib(o["bytes"]), f"{t['loss']:.4g}", f"{o['loss']:.4g}",
+                      change(ratios[-1]), f"{t['tail']:.3g}", f"{o['tail']:.3g}"])
+        lines[-1] += [f"{100 * t['same']:.1f}", f"{100 * o['same']:.1f}"] if language else []
+    lines.append(["geometric mean", "", "", "", "", "", f"**{change(mean(ratios))}**"] + [""] * (len(lines[0]) - 7))
+    head = ["model", "size of", "MiB: theirs", "ours", "KL: theirs" if language else "1 - cos: theirs", "ours", "change"]
+    head += ["99.9 %: theirs", "ours", "same token, %: theirs", "ours"] if language else ["worst: theirs", "ours"]
+    return table(head, lines)
+
+
+def parts(rows):
+    """What each part adds, as a change from the peer's loss at the same type."""
+    lines, columns = [], [[] for _ in PARTS]
+    for (model, name), peer, _ in pairs(rows, "all"):
+        found = [rows.get((model, "all", name, way)) for way, _ in PARTS]
+        if None in found:
+            continue
+        ratios = [f["loss"] / peer["loss"] for f in found]
+        for c, r in zip(columns, ratios):
+            c.append(r)
+        lines.append([NAMES[model], name] + [change(r) for r in ratios])
+    if not lines:
+        return []
+    lines.append(["geometric mean", ""] + [f"**{change(mean(c))}**" for c in columns])
+    return ["### What each part contributes", "", "Change of the loss from the peer's at the same type:", ""] + \
+        table(["model", "type"] + [title for _, title in PARTS], lines)
+
+
+def judges(rows):
+    lines = [[NAMES[k[0]], k[2], f"{r['hearth']:.5f}", f"{r['peer']:.5f} ± {r['peer_error']:.5f}"]
+             for k, r in rows.items() if k[3] == "judges"]
+    return ["### Two judges on the same file", ""] + \
+        table(["model", "file", "hearth compare", "llama-perplexity"], lines) if lines else []
+
+
+def document(rows):
+    out = [""]
+    for which, title in SETS.items():
+        language, encoder = versus(rows, which, True), versus(rows, which, False)
+        if language or encoder:
+            out += [f"### {title}", ""] + language + encoder
+    out += parts(rows) + judges(rows)
+    where = sorted({(r["machine"], r["version"], r["when"][:10]) for r in rows.values()})
+    out += [f"Made on {m}, {v}, {d}." for m, v, d in where]
+    return "\n".join(out) + "\n"
+
+
+def write(results, path):
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text[:begin] + document(read(results)) + text[end:])
+
+
+if __name__ == "__main__":
+    write(*sys.argv[1:])
