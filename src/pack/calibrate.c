@@ -6,12 +6,13 @@
 #include "pack/job.h"
 #include "token/vocab.h"
 
+/* It has a tokenizer, and hearth runs it. */
 static bool can_calibrate(const job *j)
 {
     model_spec spec;
     model_sizes sizes;
     error ignored = { 0 };
-    return model_plan(j->file, true, &spec, &sizes, &ignored) == OK;
+    return gguf_find(j->file, "tokenizer.ggml.model") && model_plan(j->file, true, &spec, &sizes, &ignored) == OK;
 }
 
 static status divide(job *j, error *err)
@@ -47,18 +48,82 @@ static status read_given(job *j, uint32_t piece, error *err)
     return s;
 }
 
+static bool tell_writing(void *user, uint64_t done, uint64_t total)
+{
+    error ignored = { 0 };
+    return job_tell(user, "writing text to calibrate by", done, total, &ignored) != OK;
+}
+
+/* By an engine of its own, which is gone afterwards. */
+static status write_own(job *j, const texts_options *o, error *err)
+{
+    engine_options options;
+    gguf *file = NULL;
+    engine *e = NULL;
+    texts_engine_options(&options, o->piece);
+    options.n_threads = pool_threads(j->tools.p);
+    status s = gguf_open(&file, j->from, err);
+    if (!s)
+        s = engine_open(&e, file, &options, err);
+    if (!s)
+        s = texts_generate(&j->text, e, o, err);
+    engine_close(&e);
+    return s;
+}
+
+static status read_own(job *j, uint32_t piece, error *err)
+{
+    const texts_options o = { .tasks = j->o->tasks, .n_tasks = j->o->n_tasks, .piece = piece, .max_tokens = j->o->tokens,
+                              .seed = 1, .progress = tell_writing, .user = j };
+    vocab *v;
+    status s = write_own(j, &o, err);
+    if (s != E_UNSUPPORTED)
+        return s;
+    s = vocab_open(&v, j->file, err);
+    if (s)
+        return s;
+    s = texts_built_in(&j->text, v, &o, err);
+    vocab_close(&v);
+    return s;
+}
+
 status calibrate_open(job *j, error *err)
 {
     model_spec spec;
     model_sizes sizes;
-    if (j->o->way == ENCODER_PLAIN || !j->o->text || !can_calibrate(j))
+    const pack_options *o = j->o;
+    if (o->way == ENCODER_PLAIN || o->no_text || o->imatrix || !can_calibrate(j))
         return OK;
     status s = model_plan(j->file, true, &spec, &sizes, err);
-    uint32_t piece = !s && spec.context_train && spec.context_train < REFERENCE_PIECE_MAX ? spec.context_train
-                                                                                          : REFERENCE_PIECE_MAX;
-    if (!s)
-        s = read_given(j, piece, err);
+    if (s)
+        return s;
+    uint32_t most = spec.context_train ? spec.context_train : REFERENCE_PIECE_MAX;
+    uint32_t piece = most < REFERENCE_PIECE_MAX ? most : REFERENCE_PIECE_MAX;
+    s = o->text ? read_given(j, piece, err) : read_own(j, piece, err);
+    j->report.n_calibration = s ? 0 : j->text.n_ids;
     return s ? s : divide(j, err);
+}
+
+status calibrate_save(const job *j, error *err)
+{
+    char (*names)[GGUF_MAX_NAME + 1] = mem_array(j->n + 1, sizeof *names);
+    imatrix_entry *entries = mem_array(j->n + 1, sizeof *entries);
+    size_t n = 0;
+    status s = names && entries ? OK : fail(err, E_NOMEM, "no memory for %zu tensors", j->n);
+    for (size_t i = 0; !s && i < j->n; i++) {
+        const pack_tensor *t = &j->tensors[i];
+        if (!t->sum2)
+            continue;
+        memcpy(names[n], t->t->name.p, t->t->name.n);
+        entries[n] = (imatrix_entry){ names[n], t->sum2, t->t->ne[0], (float)j->set[MOMENTS_SEEN].n_ids };
+        n++;
+    }
+    if (!s)
+        s = imatrix_write(j->o->save_imatrix, entries, n, j->o->text_name ? j->o->text_name : "the model's own text",
+                          (uint32_t)j->set[MOMENTS_SEEN].n, REFERENCE_PIECE_MAX, err);
+    mem_free(names);
+    mem_free(entries);
+    return s;
 }
 
 void calibrate_close(job *j)

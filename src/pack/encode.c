@@ -6,6 +6,7 @@
 #include "pack/job.h"
 #include "pack/source.h"
 #include "pack/walk.h"
+#include "quant/grid.h"
 
 enum { SLAB_FLOATS = 4 << 20 }; /* between two writes */
 
@@ -24,6 +25,18 @@ static bool any_of(const job *j, int32_t layer, encode_wanted *wanted)
     return false;
 }
 
+static status keep_importances(const job *j, pack_tensor *t, const encoder *e, error *err)
+{
+    const float *mean = encoder_importances(e);
+    size_t n = (size_t)t->t->ne[0];
+    if (!j->o->save_imatrix || !mean || t->sum2)
+        return OK;
+    t->sum2 = mem_array(n, sizeof *t->sum2);
+    for (size_t i = 0; t->sum2 && i < n; i++)
+        t->sum2[i] = mean[i] * (float)j->set[MOMENTS_SEEN].n_ids;
+    return t->sum2 ? OK : fail(err, E_NOMEM, "no memory for %zu importances", n);
+}
+
 static status walk_kind(job *j, int32_t layer, moments_kind kind, const moments *m, encode_wanted *wanted,
                         encode_each *each, error *err)
 {
@@ -35,6 +48,8 @@ static status walk_kind(job *j, int32_t layer, moments_kind kind, const moments 
             continue;
         if (!e)
             s = encoder_open(&e, &j->tools, m, j->o->way == ENCODER_FEEDBACK, j->o->damping, err);
+        if (!s)
+            s = keep_importances(j, t, e, err);
         if (!s)
             s = each(j, t, e, err);
     }
@@ -121,6 +136,33 @@ static size_t slab_rows(const gguf_tensor *t)
     return (size_t)(most < rows ? most : rows);
 }
 
+typedef struct exact_job {
+    const float *rows;
+    unsigned char *out;
+    size_t n, cols, row_bytes;
+    uint32_t type, precision;
+} exact_job;
+
+static void exact_rows(void *arg, int index, int count)
+{
+    const exact_job *x = arg;
+    size_t from, to;
+    pool_part(x->n, index, count, &from, &to);
+    for (size_t r = from; r < to; r++)
+        (void)grid_encode(x->type, x->precision, x->rows + r * x->cols, x->cols, x->out + r * x->row_bytes);
+}
+
+static status encode_rows(job *j, const pack_tensor *t, const encoder *e, const float *rows, size_t n, void *out,
+                          error *err)
+{
+    if (t->to != t->grid)
+        return encoder_rows(e, t->way, t->to->id, rows, n, out, err);
+    size_t cols = (size_t)t->t->ne[0];
+    pool_run(j->tools.p, exact_rows, &(exact_job){ rows, out, n, cols, (size_t)quant_row_bytes(t->to->id, cols),
+                                                   t->to->id, t->from->id });
+    return OK;
+}
+
 static status encode_tensor(job *j, pack_tensor *pt, const encoder *e, error *err)
 {
     const gguf_tensor *t = pt->t;
@@ -133,7 +175,7 @@ static status encode_tensor(job *j, pack_tensor *pt, const encoder *e, error *er
         size_t n = most < rows - r ? most : (size_t)(rows - r);
         s = source_read(j->file, t, &j->tools, r, 1, n, values, err);
         if (!s)
-            s = encoder_rows(e, pt->way, pt->to->id, values, n, out, err);
+            s = encode_rows(j, pt, e, values, n, out, err);
         if (!s)
             s = source_check(j->file, t, pt->to->id, out, r, n, err);
         if (!s)

@@ -19,6 +19,8 @@ struct encoder {
     size_t n_blocks; /* 0: no feedback */
 };
 
+const char *const encoder_way_names[ENCODER_WAYS] = { "plain", "search", "feedback" };
+
 void encoder_close(encoder **e)
 {
     if (!e || !*e)
@@ -170,4 +172,9 @@ double encoder_trace(const encoder *e)
         for (size_t c = 0; c < width; c++)
             sum += (double)gram[c * width + c];
     return sum;
+}
+
+const float *encoder_importances(const encoder *e)
+{
+    return e->importances;
 }

@@ -13,6 +13,7 @@
 #include "pack/moments.h"
 
 typedef enum encoder_way { ENCODER_PLAIN, ENCODER_SEARCH, ENCODER_FEEDBACK, ENCODER_WAYS } encoder_way;
+extern const char *const encoder_way_names[ENCODER_WAYS];
 
 typedef struct encoder encoder;
 
@@ -32,6 +33,9 @@ status encoder_rows(const encoder *e, encoder_way way, uint32_t type, const floa
 /* sum over rows of (a - b) H (a - b)^T, H of the held-out tokens. b NULL: of a itself. */
 status encoder_loss(const encoder *e, const float *a, const float *b, size_t n_rows, double *out,
                     error *err) MUST_CHECK;
+
+/* Mean squares of inputs, n floats, as the search uses them; NULL: all alike. */
+const float *encoder_importances(const encoder *e);
 
 /* The trace of H of the held-out tokens: what noise of variance 1 loses, a row. Without moments: n. */
 double encoder_trace(const encoder *e);

@@ -38,10 +38,12 @@ typedef struct pack_tensor {
     moments_kind kind;
     const quant_traits *from, *to;
     encoder_way way;
+    const quant_traits *grid; /* its values lie on this type's already; NULL: on none */
     bool fallback; /* its rows are no whole blocks of what was asked for */
     bool whole;    /* it is in the new file */
     candidate candidates[JOB_CANDIDATES];
     size_t n_candidates;
+    float *sum2;        /* of its inputs, for pack_options.save_imatrix; NULL: not wanted, or not known */
     double noise;       /* the loss of noise that is as large as W, row by row */
     double gain;        /* nats of divergence for a loss of 1 */
     double direct_gain; /* of an embedding, for its rows as what enters the first layer */
@@ -55,7 +57,7 @@ typedef struct plan_target {
 
 typedef struct job {
     const pack_options *o;
-    const char *to;
+    const char *from, *to;
     gguf *file;
     gguf_writer *w;
     matrix_tools tools;
@@ -82,6 +84,8 @@ bool plan_file_type(uint32_t type, uint32_t *out);
 status plan_tensors(job *j, error *err) MUST_CHECK;
 void plan_types(job *j, const plan_target *all, const plan_target *output);
 uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type);
+/* Which tensors lie on a type's grid: reads what looks like it. */
+status plan_grids(job *j, error *err) MUST_CHECK;
 /* Fills the report by the types as they stand. E_UNSUPPORTED: a source type that cannot be read. */
 status plan_report(job *j, error *err) MUST_CHECK;
 
@@ -90,6 +94,8 @@ status plan_report(job *j, error *err) MUST_CHECK;
 /* Text, and its division; nothing where the options or the model's kind leave no use for it. */
 status calibrate_open(job *j, error *err) MUST_CHECK;
 void calibrate_close(job *j);
+/* Importances as an imatrix file, after encode_walk. */
+status calibrate_save(const job *j, error *err) MUST_CHECK;
 
 /* ---- encode.c ---- */
 

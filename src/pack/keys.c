@@ -35,8 +35,6 @@ static uint32_t main_type(const job *j)
     return most;
 }
 
-static const char *const way_names[ENCODER_WAYS] = { "plain", "search", "feedback" };
-
 static void write_calibration(const job *j)
 {
     gguf_writer *w = j->w;
@@ -65,6 +63,6 @@ void keys_write(job *j)
     gguf_writer_str(j->w, "hearth.quantize.type", j->report.type);
     gguf_writer_str(j->w, "hearth.quantize.source_type", j->report.source_type);
     gguf_writer_bool(j->w, "hearth.quantize.requantized", j->report.requantized);
-    gguf_writer_str(j->w, "hearth.quantize.encoder", way_names[j->o->way]);
+    gguf_writer_str(j->w, "hearth.quantize.encoder", encoder_way_names[j->o->way]);
     write_calibration(j);
 }

@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "pack/job.h"
+#include "pack/source.h"
+#include "quant/grid.h"
 
 enum { NO_FILE_TYPE = -1 };
 
@@ -72,6 +74,11 @@ status pack_check_type(const char *name, error *err)
 
 /* ---- the tensors ---- */
 
+uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type)
+{
+    return quant_row_bytes(type->id, t->t->ne[0]) * gguf_tensor_rows(t->t);
+}
+
 static uint32_t queries_of_a_key(const gguf *g)
 {
     const gguf_tensor *q = gguf_tensor_find(g, "blk.0.attn_q.weight"), *k = gguf_tensor_find(g, "blk.0.attn_k.weight");
@@ -109,21 +116,87 @@ void plan_types(job *j, const plan_target *all, const plan_target *output)
         pack_tensor *t = &j->tensors[i];
         const plan_target *p = is_head(j, t) ? output : all;
         uint32_t wanted = p->type->id;
-        if (t->role == QUANT_KEPT)
+        if (t->role == QUANT_KEPT || (j->o->rows_of && t->t->ne[0] % j->o->rows_of))
             continue;
         if (p->mix)
             wanted = quant_mix_type(p->mix, &j->about, t->role, t->layer < 0 ? 0 : (uint32_t)t->layer, t->t->ne[0]);
         t->to = quant_find(quant_type_fitting(wanted, t->t->ne[0]));
+        if (t->grid && plan_bytes(t, t->grid) <= plan_bytes(t, t->to))
+            t->to = t->grid;
         t->fallback = t->to->id != wanted || (p->mix && t->to != p->type && t->to->block < p->type->block);
     }
 }
 
-/* ---- what comes of it ---- */
+/* ---- grids ---- */
 
-uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type)
+enum { GRID_ROWS = 1024 }; /* that are looked at together */
+
+typedef struct grid_job {
+    const float *rows;
+    unsigned char *out; /* a row for each thread */
+    size_t n, cols, row_bytes;
+    uint32_t type, precision;
+    bool bad[POOL_MAX_THREADS];
+} grid_job;
+
+static void try_rows(void *arg, int index, int count)
 {
-    return quant_row_bytes(type->id, t->t->ne[0]) * gguf_tensor_rows(t->t);
+    grid_job *g = arg;
+    size_t from, to;
+    pool_part(g->n, index, count, &from, &to);
+    g->bad[index] = false;
+    for (size_t r = from; r < to && !g->bad[index]; r++)
+        g->bad[index] = !grid_encode(g->type, g->precision, g->rows + r * g->cols, g->cols,
+                                     g->out + (size_t)index * g->row_bytes);
 }
+
+static status look_at(job *j, pack_tensor *t, float *rows, unsigned char *out, error *err)
+{
+    uint64_t n_rows = gguf_tensor_rows(t->t);
+    grid_job g = { .rows = rows, .out = out, .cols = (size_t)t->t->ne[0], .precision = t->from->id };
+    status s = OK;
+    for (uint64_t r = 0; !s && r < n_rows; r += GRID_ROWS) {
+        g.n = n_rows - r < GRID_ROWS ? (size_t)(n_rows - r) : GRID_ROWS;
+        s = source_read(j->file, t->t, &j->tools, r, 1, g.n, rows, err);
+        if (!s && r == 0 && !grid_find(g.precision, rows, g.n * g.cols, &g.type))
+            return OK;
+        g.row_bytes = (size_t)quant_row_bytes(g.type, g.cols);
+        if (!s)
+            pool_run(j->tools.p, try_rows, &g);
+        for (int i = 0; !s && i < pool_threads(j->tools.p); i++)
+            if (g.bad[i])
+                return OK;
+        gguf_release(j->file, t->t->data, (size_t)t->t->bytes);
+    }
+    if (!s)
+        t->grid = quant_find(g.type);
+    return s;
+}
+
+static bool is_float(const quant_traits *q)
+{
+    return q->id == QUANT_F32 || q->id == QUANT_F16 || q->id == QUANT_BF16;
+}
+
+status plan_grids(job *j, error *err)
+{
+    status s = OK;
+    for (size_t i = 0; !s && i < j->n; i++) {
+        pack_tensor *t = &j->tensors[i];
+        size_t cols = (size_t)t->t->ne[0];
+        if (t->role == QUANT_KEPT || !is_float(t->from) || cols % 32)
+            continue;
+        float *rows = mem_array(GRID_ROWS, cols * sizeof *rows);
+        unsigned char *out = mem_array((size_t)pool_threads(j->tools.p), cols * sizeof(float));
+        s = rows && out ? look_at(j, t, rows, out, err) : fail(err, E_NOMEM, "no memory for rows");
+        mem_free(rows);
+        mem_free(out);
+        j->report.n_grid += t->grid != NULL;
+    }
+    return s;
+}
+
+/* ---- what comes of it ---- */
 
 status plan_report(job *j, error *err)
 {

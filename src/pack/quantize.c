@@ -22,6 +22,17 @@ status job_tell(const job *j, const char *phase, uint64_t done, uint64_t total, 
 
 /* ---- types ---- */
 
+/* What is left for tensors of a file of the size that is wanted. The header will be the source's but for some keys. */
+static uint64_t budget_of(const job *j)
+{
+    const uint64_t keys = 1024, padding = 32 * (uint64_t)j->n;
+    struct stat st;
+    if (j->o->data_bytes)
+        return j->o->data_bytes;
+    uint64_t header = stat(j->from, &st) ? 0 : (uint64_t)st.st_size - gguf_data_bytes(j->file);
+    return j->o->size > header + keys + padding ? j->o->size - header - keys - padding : 1;
+}
+
 static status allocate_types(job *j, error *err)
 {
     if (!j->text.n)
@@ -31,14 +42,16 @@ static status allocate_types(job *j, error *err)
     status s = survey_tensors(j, err);
     if (!s)
         s = gains_measure(j, err);
-    return s ? s : choose_types(j, j->o->size, err);
+    return s ? s : choose_types(j, budget_of(j), err);
 }
 
 static status choose(job *j, error *err)
 {
     plan_target output;
-    status s = OK;
-    if (j->o->size) {
+    status s = j->o->way == ENCODER_PLAIN ? OK : plan_grids(j, err);
+    if (s)
+        return s;
+    if (!j->o->type) {
         s = allocate_types(j, err);
     } else {
         s = plan_find(j->o->type, &j->target, err);
@@ -66,14 +79,14 @@ static void declare(job *j)
 }
 
 /* Whatever the bytes of tensors depend on, beside the header. */
-static status resume(job *j, const char *from, error *err)
+static status resume(job *j, error *err)
 {
     char made_from[512];
     struct stat st = { 0 };
     bool *whole = mem_array(j->n + 1, sizeof *whole);
     if (!whole)
         return fail(err, E_NOMEM, "no memory for %zu tensors", j->n);
-    if (stat(from, &st)) /* it is open already: then nothing is kept */
+    if (stat(j->from, &st)) /* it is open already: then nothing is kept */
         st.st_size = 0;
     uint64_t text = 14695981039346656037u; /* FNV-1a */
     for (size_t i = 0; i < j->text.n_ids; i++)
@@ -90,7 +103,7 @@ static status resume(job *j, const char *from, error *err)
     return s;
 }
 
-static status write_file(job *j, const char *from, error *err)
+static status write_file(job *j, error *err)
 {
     status s = gguf_writer_open(&j->w, j->to, err);
     if (s)
@@ -99,9 +112,11 @@ static status write_file(job *j, const char *from, error *err)
     declare(j);
     s = gguf_writer_room(j->w, err);
     if (!s)
-        s = resume(j, from, err);
+        s = resume(j, err);
     if (!s)
         s = encode_all(j, err);
+    if (!s && j->o->save_imatrix)
+        s = calibrate_save(j, err);
     if (s == E_CANCELLED)
         gguf_writer_keep(&j->w);
     return s ? s : gguf_writer_finish(&j->w, err);
@@ -136,6 +151,8 @@ static void job_close(job *j)
     imatrix_close(&j->imatrix);
     pool_close(&j->tools.p);
     gguf_close(&j->file);
+    for (size_t i = 0; i < j->n; i++)
+        mem_free(j->tensors[i].sum2);
     mem_free(j->tensors);
     mem_free(j);
 }
@@ -147,6 +164,7 @@ status pack_quantize(const char *from, const char *to, const pack_options *o, pa
         return fail(err, E_NOMEM, "no memory");
     j->o = o;
     j->to = to;
+    j->from = from;
     status s = o->type ? pack_check_type(o->type, err) : OK;
     if (!s && !o->overwrite && access(to, F_OK) == 0)
         s = fail(err, E_EXISTS, "%s is there already (--force replaces it)", to);
@@ -163,7 +181,7 @@ status pack_quantize(const char *from, const char *to, const pack_options *o, pa
     if (!s)
         s = choose(j, err);
     if (!s)
-        s = write_file(j, from, err);
+        s = write_file(j, err);
     if (!s)
         *out = j->report;
     job_close(j);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/str.h"
 #include "pack/encoder.h"
 
 /* Return true to stop (E_CANCELLED). Each phase counts in its own unit. */
@@ -26,12 +27,18 @@ typedef struct pack_options {
     const char *type;        /* "q4_0", "Q4_K_M": any type that quant/ encodes, or mix, any case. NULL: `size` says */
     const char *output_type; /* of output.weight, or of token_embd.weight where they are one; NULL: as the others */
     uint64_t size;           /* bytes of the whole file that types are found for; 0: `type` says */
+    uint64_t data_bytes;     /* the same of the tensors alone */
+    uint32_t rows_of;        /* only matrices whose rows are a multiple of this; 0: all */
     encoder_way way;         /* the best that may be used */
     float damping;           /* of feedback (feedback.h) */
-    const char *text;        /* to calibrate by, text_bytes; NULL: none */
+    const char *text;        /* to calibrate by, text_bytes; NULL: the model's own (texts.h) */
     size_t text_bytes;
+    const span *tasks;       /* n_tasks texts that the model's own shall continue; may be NULL */
+    size_t n_tasks;
+    bool no_text;            /* no calibration at all */
     const char *text_name;   /* what the file is to call it */
     uint64_t tokens;         /* most of the text */
+    const char *save_imatrix; /* path: writes the importances that were found; NULL: does not */
     const char *imatrix;     /* path: importances by another program, where there is no text; NULL: none */
     int n_threads;           /* 0: the machine's */
     bool overwrite;          /* otherwise a file in the place is E_EXISTS */
@@ -43,10 +50,14 @@ typedef struct pack_report {
     const char *type, *source_type;  /* source_type: that most of the encoded values had */
     uint32_t n_tensors, n_encoded, n_kept; /* a matrix that had its type already is kept */
     uint32_t n_fallback;                   /* matrices in a fall-back type, encoded or kept */
+    uint32_t n_grid;                       /* matrices whose values lie on a type's grid already */
+    uint64_t n_calibration;                /* tokens; 0: the model cannot be run, or there was to be no text */
     uint32_t n_resumed;                    /* that an earlier run had written */
     uint64_t source_bytes, bytes;    /* of all tensors */
     uint64_t n_params;
-    double expected;                 /* of a found mix: nats of divergence, before it is written; 0: not known */
+    double expected;                 /* of a found mix: nats of divergence by the sum of what was measured; 0: not known */
+    double measured;                 /* of the new file, on tokens held out; 0: not measured */
+    double ns_token;                 /* of a found mix: products of a decoded token on this machine */
     bool requantized;                /* some encoded tensor was quantised already: its losses add up */
 } pack_report;
 

@@ -6,7 +6,7 @@
 enum { SAMPLE_ROWS = 192, SAMPLE_ROWS_LARGE = 768, LARGE = 32768 };
 
 /* In the order of size. */
-static const uint32_t types[] = { QUANT_Q2_K,   QUANT_Q3_K, QUANT_IQ4_XS, QUANT_IQ4_NL, QUANT_Q4_0, QUANT_Q4_K,
+static const uint32_t types[] = { QUANT_Q2_K,   QUANT_Q3_K, QUANT_MXFP4, QUANT_IQ4_XS, QUANT_IQ4_NL, QUANT_Q4_0, QUANT_Q4_K,
                                   QUANT_Q4_1,   QUANT_Q5_0, QUANT_Q5_K,   QUANT_Q5_1,   QUANT_Q6_K, QUANT_Q8_0,
                                   QUANT_F16 };
 
@@ -86,6 +86,14 @@ static status survey_type(const job *j, pack_tensor *t, const encoder *e, const 
     return st;
 }
 
+/* It costs nothing, whatever that type loses elsewhere. */
+static void add_grid(pack_tensor *t)
+{
+    for (size_t i = 0; i < t->n_candidates; i++)
+        if (t->candidates[i].type == t->grid)
+            t->candidates[i] = (candidate){ .type = t->grid };
+}
+
 static status survey_tensor(job *j, pack_tensor *t, const encoder *e, error *err)
 {
     sample s;
@@ -100,6 +108,8 @@ static status survey_tensor(job *j, pack_tensor *t, const encoder *e, error *err
     }
     if (!st)
         t->candidates[t->n_candidates++] = (candidate){ .type = t->from };
+    if (!st && t->grid)
+        add_grid(t);
     sample_close(&s);
     return st;
 }
