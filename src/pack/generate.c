@@ -223,11 +223,11 @@ static status write_all(writer *w, error *err)
 
 static status pack_all(const writer *w, texts *out, error *err)
 {
-    packer p;
+    packer p = { out, w->o->piece, w->o->max_tokens };
     if (w->first_tokens < TEXTS_LEAST_TOKENS)
         return fail(err, E_UNSUPPORTED, "the model writes next to nothing (%" PRIu64 " tokens in %zu texts): give it "
                     "calibration text (--calibrate FILE)", w->first_tokens, w->n_first);
-    status s = packer_open(&p, out, w->o->piece, w->o->max_tokens, false, err);
+    status s = texts_room(out, w->o->max_tokens, err);
     for (size_t i = 0; !s && i < w->n_first; i++)
         if (packer_add(&p, w->docs[i].ids, w->docs[i].n))
             break;
