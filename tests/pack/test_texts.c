@@ -376,6 +376,37 @@ static void what_is_generated_does_not_depend_on_company(void **state)
     texts_clear(&other);
 }
 
+/* Whichever allocation fails, nothing is left behind and the next attempt is as good as the first. */
+static void memory_may_run_out(void **state)
+{
+    (void)state;
+    if (access(cached("SmolLM2-135M-Instruct.Q4_1.gguf"), R_OK))
+        skip();
+    const tiny_model m = tiny_model_like(cached("SmolLM2-135M-Instruct.Q4_1.gguf"));
+    tiny_model_write(&m, tiny_model_path());
+    engine *e = open_engine(tiny_model_path(), 8, 1, 32);
+    const texts_options o = { .piece = PIECE, .max_tokens = TEXTS_LEAST_TOKENS };
+    for (int way = 0; way < 2; way++) {
+        texts first = { 0 }, t = { 0 };
+        error er;
+        uint64_t before = mem_count();
+        assert_ok(way ? texts_built_in(&first, engine_vocab(e), &o, err) : texts_generate(&first, e, &o, err));
+        uint64_t n = mem_count() - before;
+        for (uint64_t at = 1; at <= n; at += at < 10 ? 1 : n / 12 + 1) {
+            mem_fail_at(at);
+            status s = way ? texts_built_in(&t, engine_vocab(e), &o, &er) : texts_generate(&t, e, &o, &er);
+            mem_fail_at(0);
+            assert_true(s == OK ? are_same(&first, &t) : (s == E_NOMEM || s == E_RANGE) && !t.ids && !t.starts);
+            texts_clear(&t);
+        }
+        assert_ok(way ? texts_built_in(&t, engine_vocab(e), &o, err) : texts_generate(&t, e, &o, err));
+        assert_true(are_same(&first, &t));
+        texts_clear(&first);
+        texts_clear(&t);
+    }
+    engine_close(&e);
+}
+
 static bool stop_at(void *user, uint64_t done, uint64_t total)
 {
     assert_true(done <= total);
@@ -449,6 +480,7 @@ int main(void)
         cmocka_unit_test(limits_are_said),
         cmocka_unit_test(openings_differ),
         cmocka_unit_test(what_is_generated_does_not_depend_on_company),
+        cmocka_unit_test(memory_may_run_out),
         cmocka_unit_test(the_real_model_writes),
         cmocka_unit_test(who_cannot_write_is_told_so),
     };
