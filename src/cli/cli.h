@@ -96,6 +96,8 @@ int cli_print_json(struct js *document, const char *command_name);
 
 /* ---- terminal ---- */
 bool cli_is_terminal(int fd);
+/* How wide the terminal on fd is; 80 where it does not say. */
+int cli_columns(int fd);
 /* "\033[1m" and the like when fd is a terminal and NO_COLOR is not set, else "". */
 const char *cli_style(int fd, const char *code);
 /* Text of a model or of a stranger for a terminal: control characters (all but line breaks and tabs), marks that turn

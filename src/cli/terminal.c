@@ -3,14 +3,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
 #include "cli/cli.h"
 
+enum { COLUMNS = 80 };
+
 bool cli_is_terminal(int fd)
 {
     return isatty(fd) == 1;
+}
+
+int cli_columns(int fd)
+{
+    struct winsize w;
+    return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : COLUMNS;
 }
 
 const char *cli_style(int fd, const char *code)
