@@ -90,6 +90,15 @@ void progress_init(progress_line *p)
     *p = (progress_line){ .terminal = cli_is_terminal(STDERR_FILENO) };
 }
 
+/* Over what is there, with blanks rather than an escape: not every terminal has that one. */
+static void draw(progress_line *p, const char *text)
+{
+    int room = cli_columns(STDERR_FILENO) - 1, n = (int)strlen(text);
+    n = n < room ? n : room;
+    fprintf(stderr, "\r%.*s%*s", n, text, p->drawn > n ? p->drawn - n : 0, "");
+    p->drawn = n;
+}
+
 void progress_show(progress_line *p, const char *phase, uint64_t done, uint64_t total)
 {
     char text[PROGRESS_TEXT];
@@ -102,11 +111,10 @@ void progress_show(progress_line *p, const char *phase, uint64_t done, uint64_t 
     if (soon || (strcmp(progress_text(p, text), p->told) == 0 && p->drawn))
         return;
     if (p->terminal)
-        fprintf(stderr, "\r%.*s\033[K", cli_columns(STDERR_FILENO) - 1, text);
+        draw(p, text);
     else
         fprintf(stderr, "%s\n", text);
     fflush(stderr);
-    p->drawn = p->terminal;
     p->told_us = now;
     memcpy(p->told, text, sizeof text);
 }
@@ -114,6 +122,6 @@ void progress_show(progress_line *p, const char *phase, uint64_t done, uint64_t 
 void progress_end(progress_line *p)
 {
     if (p->drawn)
-        fprintf(stderr, "\r\033[K");
-    p->drawn = false;
+        fprintf(stderr, "\r%*s\r", p->drawn, "");
+    p->drawn = 0;
 }

@@ -10,7 +10,8 @@
 enum { PROGRESS_PHASE = 64, PROGRESS_TEXT = 128 };
 
 typedef struct progress_line {
-    bool terminal, drawn;        /* drawn: a line is there that must be cleared */
+    bool terminal;
+    int drawn;                   /* columns of a line that must be cleared */
     char phase[PROGRESS_PHASE];
     uint64_t done, total;
     uint64_t began_us, noted_us; /* of the phase; noted_us 0: none yet */
@@ -27,8 +28,8 @@ void progress_show(progress_line *p, const char *phase, uint64_t done, uint64_t 
 /* Nothing of it is left on a terminal. Before anything else is written there, and at the end. */
 void progress_end(progress_line *p);
 
-/* The two halves of progress_show that neither look at a clock nor write. now_us: above 0, never less than
- * before. */
+/* The two halves of progress_show that neither look at a clock nor write. now_us: above 0, and
+ * never less than before. */
 void progress_note(progress_line *p, const char *phase, uint64_t done, uint64_t total, uint64_t now_us);
 /* The line. How much is left is said after the phase's first two seconds, once anything is done. */
 char *progress_text(const progress_line *p, char text[PROGRESS_TEXT]);

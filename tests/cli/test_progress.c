@@ -212,11 +212,11 @@ static void onto_a_terminal_within_its_width(void **state)
     for (uint64_t i = 0; i < 100; i++)
         progress_show(&p, "encoding", 400, 1000);
     p.told_us -= SECOND;
-    progress_show(&p, "encoding", 500, 1000);
+    progress_show(&p, "waiting", 0, 0);
     progress_end(&p);
     progress_end(&p);
     restore();
-    static const char wanted[] = "\rencoding 40\033[K\rencoding 50\033[K\r\033[K";
+    static const char wanted[] = "\rencoding 40\rwaiting    \r       \r";
     size_t n = 0;
     close(slave);
     for (ssize_t k; n < sizeof text - 1 && (k = read(master, text + n, sizeof text - 1 - n)) > 0;)
