@@ -101,7 +101,7 @@ int cmd_quantize(int argc, char **argv)
         return report("quantize", &err);
     o.text = text.data;
     o.text_bytes = text.len;
-    progress bar;
+    progress_line bar;
     progress_init(&bar);
     o.progress = show;
     o.user = &bar;
