@@ -15,7 +15,7 @@ typedef struct lattice {
     int block, sub;       /* values of a block; of those that share a and b */
     int n_codes;          /* codes are 0 .. n_codes - 1 */
     int low;              /* level(code) = code + low, unless there is a table */
-    const int8_t *levels; /* ascending; NULL: uniform */
+    const int8_t *levels; /* 16, ascending; NULL: uniform */
     void (*get)(const void *block, uint8_t codes[LATTICE_BLOCK_MAX]);
     void (*put)(void *block, const uint8_t codes[LATTICE_BLOCK_MAX]); /* scales stay as they are */
     void (*scales)(const void *block, float a[LATTICE_SUB_MAX], float b[LATTICE_SUB_MAX]);
