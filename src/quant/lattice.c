@@ -282,24 +282,72 @@ static void scales_iq4_xs(const void *p, float *a, float *b)
     }
 }
 
+/* ---- stretching ---- */
+
+static void times(uint8_t d[2], float factor)
+{
+    uint16_t stretched = half_from_f32(half_load(d) * factor);
+    if ((stretched & 0x7C00) != 0x7C00)
+        half_store_u16(d, stretched);
+}
+
+static void stretch_first(void *p, float factor)
+{
+    times(p, factor);
+}
+
+static void stretch_line(uint8_t d[2], uint8_t m[2], float factor, float top)
+{
+    float before = half_load(d);
+    times(d, factor);
+    uint16_t offset = half_from_f32(half_load(m) + (before - half_load(d)) * 0.5f * top);
+    if ((offset & 0x7C00) != 0x7C00)
+        half_store_u16(m, offset);
+}
+
+static void stretch_q4_1(void *p, float factor)
+{
+    stretch_line(((block_q4_1 *)p)->d, ((block_q4_1 *)p)->m, factor, 15);
+}
+
+static void stretch_q5_1(void *p, float factor)
+{
+    stretch_line(((block_q5_1 *)p)->d, ((block_q5_1 *)p)->m, factor, 31);
+}
+
+static void stretch_q2_k(void *p, float factor)
+{
+    times(((block_q2_k *)p)->d, factor);
+}
+
+static void stretch_q3_k(void *p, float factor)
+{
+    times(((block_q3_k *)p)->d, factor);
+}
+
+static void stretch_q6_k(void *p, float factor)
+{
+    times(((block_q6_k *)p)->d, factor);
+}
+
 /* ---- the table ---- */
 
 #define CODES(type) get_##type, put_##type
 
 static const lattice rows[] = {
-    { QUANT_Q4_0, 32, 32, 16, -8, NULL, CODES(q4_0), scales_one },
-    { QUANT_Q4_1, 32, 32, 16, 0, NULL, CODES(q4_1), scales_two },
-    { QUANT_Q5_0, 32, 32, 32, -16, NULL, CODES(q5_0), scales_one },
-    { QUANT_Q5_1, 32, 32, 32, 0, NULL, CODES(q5_1), scales_two },
-    { QUANT_Q8_0, 32, 32, 256, -128, NULL, CODES(q8_0), scales_one },
-    { QUANT_Q2_K, 256, 16, 4, 0, NULL, CODES(q2_k), scales_q2_k },
-    { QUANT_Q3_K, 256, 16, 8, -4, NULL, CODES(q3_k), scales_q3_k },
-    { QUANT_Q4_K, 256, 32, 16, 0, NULL, CODES(q4_k), scales_q45_k },
-    { QUANT_Q5_K, 256, 32, 32, 0, NULL, CODES(q5_k), scales_q45_k },
-    { QUANT_Q6_K, 256, 16, 64, -32, NULL, CODES(q6_k), scales_q6_k },
-    { QUANT_IQ4_NL, 32, 32, 16, 0, quant_iq4_values, CODES(iq4_nl), scales_one },
-    { QUANT_IQ4_XS, 256, 32, 16, 0, quant_iq4_values, CODES(iq4_xs), scales_iq4_xs },
-    { QUANT_MXFP4, 32, 32, 16, 0, e2m1_ascending, CODES(mxfp4), scales_mxfp4 },
+    { QUANT_Q4_0, 32, 32, 16, -8, NULL, CODES(q4_0), scales_one, stretch_first },
+    { QUANT_Q4_1, 32, 32, 16, 0, NULL, CODES(q4_1), scales_two, stretch_q4_1 },
+    { QUANT_Q5_0, 32, 32, 32, -16, NULL, CODES(q5_0), scales_one, stretch_first },
+    { QUANT_Q5_1, 32, 32, 32, 0, NULL, CODES(q5_1), scales_two, stretch_q5_1 },
+    { QUANT_Q8_0, 32, 32, 256, -128, NULL, CODES(q8_0), scales_one, stretch_first },
+    { QUANT_Q2_K, 256, 16, 4, 0, NULL, CODES(q2_k), scales_q2_k, stretch_q2_k },
+    { QUANT_Q3_K, 256, 16, 8, -4, NULL, CODES(q3_k), scales_q3_k, stretch_q3_k },
+    { QUANT_Q4_K, 256, 32, 16, 0, NULL, CODES(q4_k), scales_q45_k, stretch_first },
+    { QUANT_Q5_K, 256, 32, 32, 0, NULL, CODES(q5_k), scales_q45_k, stretch_first },
+    { QUANT_Q6_K, 256, 16, 64, -32, NULL, CODES(q6_k), scales_q6_k, stretch_q6_k },
+    { QUANT_IQ4_NL, 32, 32, 16, 0, quant_iq4_values, CODES(iq4_nl), scales_one, stretch_first },
+    { QUANT_IQ4_XS, 256, 32, 16, 0, quant_iq4_values, CODES(iq4_xs), scales_iq4_xs, stretch_first },
+    { QUANT_MXFP4, 32, 32, 16, 0, e2m1_ascending, CODES(mxfp4), scales_mxfp4, NULL },
 };
 
 const lattice *lattice_find(uint32_t type)

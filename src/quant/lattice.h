@@ -19,6 +19,9 @@ typedef struct lattice {
     void (*get)(const void *block, uint8_t codes[LATTICE_BLOCK_MAX]);
     void (*put)(void *block, const uint8_t codes[LATTICE_BLOCK_MAX]); /* scales stay as they are */
     void (*scales)(const void *block, float a[LATTICE_SUB_MAX], float b[LATTICE_SUB_MAX]);
+    /* All steps times a factor near 1, as far as f16 can follow; m of Q4_1 and Q5_1 so that the middle of the range
+     * stays. NULL: steps are powers of two. */
+    void (*stretch)(void *block, float factor);
 } lattice;
 
 /* NULL: the type has no lattice (floats, types that hearth does not write). */

@@ -112,6 +112,32 @@ static void values_are_those_that_decode_gives(void **state)
     assert_int_equal(n, 13);
 }
 
+/* The middle of the range stays, the ends move. */
+static void stretched_steps_are_longer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; quant_at(i); i++) {
+        const lattice *l = lattice_at(i);
+        if (!l || !l->stretch)
+            continue;
+        float x[N], a[LATTICE_SUB_MAX], b[LATTICE_SUB_MAX], c[LATTICE_SUB_MAX], d[LATTICE_SUB_MAX];
+        unsigned char row[N * 4];
+        fill(x, 5);
+        quant_at(i)->search(x, row, (size_t)l->block, NULL);
+        l->scales(row, a, b);
+        l->stretch(row, 1.25f);
+        l->scales(row, c, d);
+        float middle = 0.5f * (float)(l->n_codes - 1), moves = l->sub == l->block ? 1.0f : 0.0f;
+        for (int k = 0; k < l->block / l->sub; k++) {
+            assert_true(fabsf(c[k] - 1.25f * a[k]) <= 2e-3f * fabsf(a[k]));
+            if (l->low == 0 && !l->levels)
+                assert_true(fabsf((c[k] - a[k]) * middle * moves - (d[k] - b[k])) <= 2e-2f * fabsf(a[k]));
+        }
+        l->stretch(row, 1e9f); /* an f16 cannot follow */
+        assert_true(quant_at(i)->check(row, (size_t)l->block) == SIZE_MAX);
+    }
+}
+
 static void the_nearest_code_is_the_nearest(void **state)
 {
     (void)state;
@@ -163,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_those_that_decode_gives),
+        cmocka_unit_test(stretched_steps_are_longer),
         cmocka_unit_test(the_nearest_code_is_the_nearest),
         cmocka_unit_test(a_search_loses_no_more_than_a_rounding),
     };
