@@ -1,5 +1,5 @@
-/* quantize_source.h: what `hearth quantize` reads: a GGUF file by name or path, or one that is made first of a folder as
- * Hugging Face keeps it (or of the weights file in it), as `hearth import` does. Main thread. */
+/* quantize_source.h: what `hearth quantize` reads: a GGUF file by name or path, or one that is made first of a folder
+ * as Hugging Face keeps it (or of the weights file in it), as `hearth import` does. Main thread. */
 #ifndef CLI_QUANTIZE_SOURCE_H
 #define CLI_QUANTIZE_SOURCE_H
 

@@ -1,4 +1,5 @@
 /* calibrate.c: the text by which a model is looked at, and its division in what is seen and what is held out. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -6,13 +7,17 @@
 #include "pack/job.h"
 #include "token/vocab.h"
 
-/* It has a tokenizer, and hearth runs it. */
-static bool can_calibrate(const job *j)
+/* It has a tokenizer, and hearth runs it: otherwise the report says why not. */
+static bool can_calibrate(job *j)
 {
     model_spec spec;
     model_sizes sizes;
-    error ignored = { 0 };
-    return gguf_find(j->file, "tokenizer.ggml.model") && model_plan(j->file, true, &spec, &sizes, &ignored) == OK;
+    error why = { 0 };
+    status s = gguf_find(j->file, "tokenizer.ggml.model")
+                   ? model_plan(j->file, true, &spec, &sizes, &why)
+                   : fail(&why, E_UNSUPPORTED, "%s: it has no tokenizer", gguf_file_name(j->file));
+    snprintf(j->report.not_calibrated, sizeof j->report.not_calibrated, "%s", s ? why.text : "");
+    return !s;
 }
 
 static status divide(job *j, error *err)
@@ -92,8 +97,11 @@ status calibrate_open(job *j, error *err)
     model_spec spec;
     model_sizes sizes;
     const pack_options *o = j->o;
-    if (o->way == ENCODER_PLAIN || o->no_text || o->imatrix || !can_calibrate(j))
+    if (o->way == ENCODER_PLAIN || o->no_text || o->imatrix)
         return OK;
+    if (!can_calibrate(j))
+        return o->save_imatrix ? fail(err, E_UNSUPPORTED, "%s has no importances: %s", o->save_imatrix,
+                                      j->report.not_calibrated) : OK;
     status s = model_plan(j->file, true, &spec, &sizes, err);
     if (s)
         return s;
