@@ -1,5 +1,4 @@
 /* calibrate.c: the text by which a model is looked at, and its division in what is seen and what is held out. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -7,16 +6,18 @@
 #include "pack/job.h"
 #include "token/vocab.h"
 
-/* It has a tokenizer, and hearth runs it: otherwise the report says why not. */
+/* Hearth reads its vocabulary and runs it: otherwise the report says why not. */
 static bool can_calibrate(job *j)
 {
     model_spec spec;
     model_sizes sizes;
+    vocab *v = NULL;
     error why = { 0 };
-    status s = gguf_find(j->file, "tokenizer.ggml.model")
-                   ? model_plan(j->file, true, &spec, &sizes, &why)
-                   : fail(&why, E_UNSUPPORTED, "%s: it has no tokenizer", gguf_file_name(j->file));
-    snprintf(j->report.not_calibrated, sizeof j->report.not_calibrated, "%s", s ? why.text : "");
+    status s = vocab_open(&v, j->file, &why);
+    if (!s)
+        s = model_plan(j->file, true, &spec, &sizes, &why);
+    vocab_close(&v);
+    memcpy(j->report.not_calibrated, why.text, sizeof why.text);
     return !s;
 }
 
