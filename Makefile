@@ -136,6 +136,7 @@ TEST_LIB := $(call obj,$(wildcard tests/lib/*.c))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB) $(BUILD)/libmodules.a
 	$(link) $(LIBS_test)
 $(BUILD)/tests/%.o: BASE += -Itests
+$(BUILD)/tests/cli/test_progress: $(call obj,src/cli/progress.c src/cli/terminal.c)
 .SECONDARY:
 
 #: make            build everything into build/

@@ -53,7 +53,7 @@ typedef struct call {
     buf text;
     quantize_tasks prompts;
     quantize_source source;
-    progress bar;
+    progress_line bar;
     pack_report made;
 } call;
 

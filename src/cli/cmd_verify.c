@@ -2,13 +2,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/js.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "cli/progress.h"
 #include "store/store.h"
 
 static const usage page = {
@@ -23,22 +23,16 @@ static const usage page = {
 
 typedef struct verify_call {
     bool all, all_places, rows, json;
-    bool bar;         /* a person looks */
-    int percent;      /* shown */
-    const char *name; /* of the model that is read */
+    progress_line line;
+    char phase[PROGRESS_PHASE]; /* with the name of the model that is read */
     js *models;
     bool any_wrong;
 } verify_call;
 
-static bool show_bar(void *user, uint64_t done, uint64_t total)
+static bool show_progress(void *user, uint64_t done, uint64_t total)
 {
     verify_call *c = user;
-    int percent = total ? (int)(100.0 * (double)done / (double)total) : 100;
-    if (c->bar && percent != c->percent) {
-        c->percent = percent;
-        fprintf(stderr, "\r\033[Kverifying %.60s %3d %%", c->name, percent);
-        fflush(stderr);
-    }
+    progress_show(&c->line, c->phase, done, total);
     return false;
 }
 
@@ -77,12 +71,11 @@ static void add_verdict(verify_call *c, const store_model *m, const store_verdic
 static status verify_one(verify_call *c, const store_model *m, error *err)
 {
     store_verdict v;
-    const store_check check = { c->rows, show_bar, c };
-    c->name = m->name;
-    c->percent = -1;
+    const store_check check = { c->rows, show_progress, c };
+    snprintf(c->phase, sizeof c->phase, "verifying %.50s", m->name);
+    progress_init(&c->line);
     status s = store_verify(&v, m, &check, err);
-    if (c->bar && c->percent >= 0)
-        fprintf(stderr, "\r\033[K");
+    progress_end(&c->line);
     if (s)
         return s;
     c->any_wrong = c->any_wrong || !v.whole;
@@ -116,7 +109,7 @@ static status verify_all(verify_call *c, error *err)
 
 int cmd_verify(int argc, char **argv)
 {
-    verify_call c = { .bar = cli_is_terminal(STDERR_FILENO) };
+    verify_call c = { 0 };
     const option options[] = {
         { "all", 0, OPTION_FLAG, &c.all, NULL, "all models of the models directory" },
         { "all-places", 'a', OPTION_FLAG, &c.all_places, NULL, "also those that other programs keep" },

@@ -2,12 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/budget.h"
+#include "cli/progress.h"
 #include "fit/fit.h"
 #include "gguf/gguf.h"
 #include "plat/machine.h"
@@ -26,14 +26,9 @@ int load_check(const char *command_name, const load_options *o)
     return EXIT_OK;
 }
 
-static bool show_bar(void *user, uint64_t done, uint64_t total)
+static bool show_progress(void *user, uint64_t done, uint64_t total)
 {
-    int *shown = user, percent = total ? (int)(done * 100 / total) : 100;
-    if (percent != *shown) {
-        *shown = percent;
-        fprintf(stderr, "\rloading %3d %%", percent);
-        fflush(stderr);
-    }
+    progress_show(user, "loading", done, total);
     return false;
 }
 
@@ -63,17 +58,15 @@ void load_offline(void)
 status load_file(engine **out, gguf *file, const load_options *o, error *err)
 {
     engine_options options;
-    int shown = -1;
+    progress_line bar;
     load_engine_options(o, &options);
     budget_of_command(&options, o->mem);
     options.mem_bytes = o->beside < options.mem_bytes ? options.mem_bytes - o->beside : 1;
-    if (cli_is_terminal(STDERR_FILENO)) {
-        options.progress = show_bar;
-        options.user = &shown;
-    }
+    progress_init(&bar);
+    options.progress = show_progress;
+    options.user = &bar;
     status s = engine_open(out, file, &options, err);
-    if (shown >= 0)
-        fprintf(stderr, "\r             \r");
+    progress_end(&bar);
     if (!s)
         budget_guard(engine_memory(*out)->grammar_bytes + o->beside, options.mem_bytes);
     if (!s && engine_get_info(*out)->context > engine_get_info(*out)->context_train)

@@ -1,6 +1,6 @@
-/* progress.c: see the header. The rate is a mean in which what lies back counts exponentially less: by e after 15 seconds
- * and an eighth of the phase's time. Steps of a phase may take long and differ, and a guess for hours should not follow
- * the last few seconds. */
+/* progress.c: see the header. The rate is a mean in which what lies back counts exponentially less: by e after 15
+ * seconds and an eighth of the phase's time. Steps of a phase may take long and differ, and a guess for hours should
+ * not follow the last few seconds. */
 #include "cli/progress.h"
 
 #include <math.h>
@@ -37,14 +37,14 @@ static size_t stem(const char *phase)
     return n;
 }
 
-static bool goes_on(const progress *p, const char *phase, uint64_t done, uint64_t total)
+static bool goes_on(const progress_line *p, const char *phase, uint64_t done, uint64_t total)
 {
     size_t n = stem(phase);
     return p->noted_us && total == p->total && done >= p->done && n == stem(p->phase) &&
            memcmp(phase, p->phase, n) == 0;
 }
 
-void progress_note(progress *p, const char *phase, uint64_t done, uint64_t total, uint64_t now_us)
+void progress_note(progress_line *p, const char *phase, uint64_t done, uint64_t total, uint64_t now_us)
 {
     char name[PROGRESS_PHASE];
     snprintf(name, sizeof name, "%s", phase);
@@ -58,18 +58,16 @@ void progress_note(progress *p, const char *phase, uint64_t done, uint64_t total
         p->total = total;
         p->sum = p->seconds = 0;
     }
-    if (now_us > p->noted_us) {
-        double s = (double)(now_us - p->noted_us) * 1e-6, past = (double)(now_us - p->began_us) * 1e-6;
-        double keep = exp(-s / (15 + past / 8));
-        p->sum = keep * p->sum + (double)(done - p->done);
-        p->seconds = keep * p->seconds + s;
-        p->noted_us = now_us;
-        p->done = done;
-    }
+    double s = (double)(now_us - p->noted_us) * 1e-6, past = (double)(now_us - p->began_us) * 1e-6;
+    double keep = exp(-s / (15 + past / 8));
+    p->sum = keep * p->sum + (double)(done - p->done);
+    p->seconds = keep * p->seconds + s;
+    p->noted_us = now_us;
+    p->done = done;
     snprintf(p->phase, sizeof p->phase, "%s", name);
 }
 
-char *progress_text(const progress *p, char text[PROGRESS_TEXT])
+char *progress_text(const progress_line *p, char text[PROGRESS_TEXT])
 {
     char left[24];
     size_t n = strlen(p->phase);
@@ -87,12 +85,21 @@ char *progress_text(const progress *p, char text[PROGRESS_TEXT])
     return text;
 }
 
-void progress_init(progress *p)
+void progress_init(progress_line *p)
 {
-    *p = (progress){ .terminal = cli_is_terminal(STDERR_FILENO) };
+    *p = (progress_line){ .terminal = cli_is_terminal(STDERR_FILENO) };
 }
 
-void progress_show(progress *p, const char *phase, uint64_t done, uint64_t total)
+/* Over what is there, with blanks rather than an escape: not every terminal has that one. */
+static void draw(progress_line *p, const char *text)
+{
+    int room = cli_columns(STDERR_FILENO) - 1, n = (int)strlen(text);
+    n = n < room ? n : room;
+    fprintf(stderr, "\r%.*s%*s", n, text, p->drawn > n ? p->drawn - n : 0, "");
+    p->drawn = n;
+}
+
+void progress_show(progress_line *p, const char *phase, uint64_t done, uint64_t total)
 {
     char text[PROGRESS_TEXT];
     uint64_t now = clock_mono_us();
@@ -104,18 +111,17 @@ void progress_show(progress *p, const char *phase, uint64_t done, uint64_t total
     if (soon || (strcmp(progress_text(p, text), p->told) == 0 && p->drawn))
         return;
     if (p->terminal)
-        fprintf(stderr, "\r%.*s\033[K", cli_columns(STDERR_FILENO) - 1, text);
+        draw(p, text);
     else
         fprintf(stderr, "%s\n", text);
     fflush(stderr);
-    p->drawn = p->terminal;
     p->told_us = now;
     memcpy(p->told, text, sizeof text);
 }
 
-void progress_end(progress *p)
+void progress_end(progress_line *p)
 {
     if (p->drawn)
-        fprintf(stderr, "\r\033[K");
-    p->drawn = false;
+        fprintf(stderr, "\r%*s\r", p->drawn, "");
+    p->drawn = 0;
 }

@@ -4,30 +4,17 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 
-enum { BAR_CELLS = 24, NAME_CELLS = 32, COLUMNS = 80 };
+enum { BAR_CELLS = 24, NAME_CELLS = 32 };
 
 void pull_draw_init(pull_draw *d)
 {
     *d = (pull_draw){ .terminal = cli_is_terminal(STDERR_FILENO) };
-}
-
-char *pull_draw_eta(char text[24], uint64_t left_bytes, double rate)
-{
-    double s = rate > 0 ? ceil((double)left_bytes / rate) : HUGE_VAL;
-    unsigned all = s < 100 * 3600 ? (unsigned)s : 0, h = all / 3600, m = all / 60 % 60;
-    if (s >= 100 * 3600)
-        snprintf(text, 24, "-");
-    else if (h)
-        snprintf(text, 24, "%u:%02u:%02u", h, m, all % 60);
-    else
-        snprintf(text, 24, "%u:%02u", m, all % 60);
-    return text;
 }
 
 void pull_draw_end(pull_draw *d)
@@ -35,12 +22,6 @@ void pull_draw_end(pull_draw *d)
     if (d->drawn)
         fprintf(stderr, "\r\033[K");
     d->drawn = false;
-}
-
-static int columns(void)
-{
-    struct winsize w;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : COLUMNS;
 }
 
 /* The file's name, with what a stranger may have put into it made harmless. */
@@ -65,12 +46,13 @@ static void draw_bar(pull_draw *d, const char *path, uint64_t done, uint64_t tot
         memset(bar, '.', BAR_CELLS);
         memset(bar, '#', full);
         bar[BAR_CELLS] = 0;
+        progress_left(eta, rate > 0 ? (double)(total - done) / rate : HUGE_VAL);
         snprintf(line, sizeof line, "%s [%s] %3d %% of %s  %s/s  %s left", name, bar,
-                 (int)((double)done * 100 / (double)total), all, speed, pull_draw_eta(eta, total - done, rate));
+                 (int)((double)done * 100 / (double)total), all, speed, eta);
     } else {
         snprintf(line, sizeof line, "%s  %s  %s/s", name, have, speed);
     }
-    fprintf(stderr, "\r%.*s\033[K", columns() - 1, line);
+    fprintf(stderr, "\r%.*s\033[K", cli_columns(STDERR_FILENO) - 1, line);
     fflush(stderr);
     d->drawn = true;
 }

@@ -16,7 +16,4 @@ void pull_draw_progress(pull_draw *d, const js *progress);
 /* Nothing of a bar is left. */
 void pull_draw_end(pull_draw *d);
 
-/* "0:07", "1:02:03"; "-" where nobody knows (rate 0). Returns text. */
-char *pull_draw_eta(char text[24], uint64_t left_bytes, double rate);
-
 #endif

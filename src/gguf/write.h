@@ -54,8 +54,8 @@ void gguf_writer_data_at(gguf_writer *w, size_t tensor, uint64_t offset, const v
  * that must differ wherever the bytes would (the source's digest, options, version); otherwise everything begins anew,
  * as it does without this call. Reads all that it keeps. Returns the first failure, as gguf_writer_ok does. */
 status gguf_writer_resume(gguf_writer *w, const char *made_from, bool *whole, error *err) MUST_CHECK;
-/* After the tensors: E_NOFIT with the arithmetic when the disk has no room for them. What an earlier run left of the file
- * counts as free. */
+/* After the tensors: E_NOFIT with the arithmetic when the disk has no room for them. What an earlier run left of the
+ * file counts as free. */
 status gguf_writer_room(const gguf_writer *w, error *err) MUST_CHECK;
 /* OK as long as nothing has failed: for a caller whose data is dear. */
 status gguf_writer_ok(const gguf_writer *w, error *err) MUST_CHECK;

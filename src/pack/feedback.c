@@ -1,5 +1,6 @@
 #include "pack/feedback.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -81,24 +82,104 @@ status feedback_open(feedback **out, const matrix_tools *t, const float *gram, s
     return s;
 }
 
-/* One block of one row: scales by what is wanted now, then code by code. target: of the rest of the panel from here. */
+/* Columns that share a step: codes, and what they lose. target: of the panel's columns from here, of which those up to
+ * `width` move on. */
+static double round_sub(const slab *s, const float *value, float *target, size_t column, size_t width, float step,
+                        float offset, uint8_t *codes)
+{
+    const lattice *l = s->l;
+    const kernels *k = s->f->t->k;
+    size_t at = column - s->at;
+    double loss = 0;
+    for (int j = 0; j < l->sub; j++, at++) {
+        codes[j] = (uint8_t)lattice_nearest(l, step, offset, target[j]);
+        float q = step * lattice_level(l, codes[j]) - offset, e = value[j] - q, miss = target[j] - q;
+        loss += (double)(s->f->weights[column + (size_t)j] * miss * miss);
+        if (at + 1 < width)
+            k->axpy(s->upper + at * PANEL + at + 1, e, width - at - 1, target + j + 1);
+    }
+    return loss;
+}
+
+/* What the sub-block i would lose; target stays as it is. */
+static double try_sub(const slab *s, const float *value, const float *target, size_t column, const void *block, int i)
+{
+    float a[LATTICE_SUB_MAX], b[LATTICE_SUB_MAX], moving[LATTICE_BLOCK_MAX];
+    uint8_t codes[LATTICE_BLOCK_MAX];
+    size_t n = (size_t)s->l->sub;
+    s->l->scales(block, a, b);
+    memcpy(moving, target, n * sizeof *moving);
+    return round_sub(s, value, moving, column, column - s->at + n, a[i], b[i], codes);
+}
+
+enum { LARGEST = 256 }; /* bytes of a block */
+
+/* Which steps suit best is not known before the block's own errors have been fed on: a search finds steps on which the
+ * values happen to lie well, and then the values move. So the search's scales and some steps around the plain ones are
+ * tried out. Measured on inputs with 0.95 from column to column, held out, against the search alone: 22 to 26 % less
+ * loss in types of one step; in the others, by choose_integers, 17 % (IQ4_XS) to 40 % (Q2_K). */
+static void choose_step(const slab *s, const float *value, const float *target, size_t column, unsigned char *out)
+{
+    enum { TRIES = 9 };
+    const lattice *l = s->l;
+    const float *w = s->f->weights + column;
+    unsigned char plain[LARGEST], now[LARGEST];
+    double least = INFINITY;
+    s->type->encode(target, plain, (size_t)l->block, w);
+    for (int i = s->type->encode == s->type->search ? 0 : -1; i < (l->stretch ? TRIES : 1); i++) {
+        if (i < 0)
+            s->type->search(target, now, (size_t)l->block, w);
+        else
+            memcpy(now, plain, s->type->bytes);
+        if (i > 0)
+            l->stretch(now, 1 + 0.32f / (float)l->n_codes * (float)((i + 1) / 2) * (i % 2 ? 1.0f : -1.0f));
+        double loss = try_sub(s, value, target, column, now, 0);
+        if (!(loss >= least)) {
+            least = loss;
+            memcpy(out, now, s->type->bytes);
+        }
+    }
+}
+
+/* The same for one of several sub-blocks, when the feedback has arrived there: its integers and some around them. */
+static void choose_integers(const slab *s, const float *value, const float *target, size_t column, unsigned char *out,
+                            int i)
+{
+    const lattice *l = s->l;
+    unsigned char before[LARGEST], now[LARGEST];
+    double least = try_sub(s, value, target, column, out, i);
+    int far = l->mins ? 2 : 4, mins = l->mins ? 1 : 0;
+    memcpy(before, out, s->type->bytes);
+    for (int scale = -far; scale <= far; scale++)
+        for (int min = -mins; min <= mins; min++) {
+            memcpy(now, before, s->type->bytes);
+            if (!l->shift(now, i, scale, min))
+                continue;
+            double loss = try_sub(s, value, target, column, now, i);
+            if (loss < least) {
+                least = loss;
+                memcpy(out, now, s->type->bytes);
+            }
+        }
+}
+
+/* One block of one row. target: of the rest of the panel from here. */
 static void round_block(const slab *s, const float *value, float *target, size_t column, unsigned char *out,
                         float *lost)
 {
     const lattice *l = s->l;
-    const kernels *k = s->f->t->k;
     uint8_t codes[LATTICE_BLOCK_MAX];
     float a[LATTICE_SUB_MAX], b[LATTICE_SUB_MAX], decoded[LATTICE_BLOCK_MAX];
-    size_t in_panel = column - s->at;
-    s->type->search(target, out, (size_t)l->block, s->f->weights + column);
-    l->scales(out, a, b);
-    for (int j = 0; j < l->block; j++) {
-        float step = a[j / l->sub], offset = b[j / l->sub];
-        codes[j] = (uint8_t)lattice_nearest(l, step, offset, target[j]);
-        float e = value[j] - (step * lattice_level(l, codes[j]) - offset);
-        size_t next = in_panel + (size_t)j + 1;
-        if (next < s->width)
-            k->axpy(s->upper + (in_panel + (size_t)j) * PANEL + next, e, s->width - next, target + j + 1);
+    if (l->shift)
+        s->type->search(target, out, (size_t)l->block, s->f->weights + column);
+    else
+        choose_step(s, value, target, column, out);
+    for (int i = 0; i < l->block / l->sub; i++) {
+        int at = i * l->sub;
+        if (l->shift)
+            choose_integers(s, value + at, target + at, column + (size_t)at, out, i);
+        l->scales(out, a, b);
+        round_sub(s, value + at, target + at, column + (size_t)at, s->width, a[i], b[i], codes + at);
     }
     l->put(out, codes);
     s->type->decode(out, decoded, (size_t)l->block);

@@ -86,9 +86,10 @@ static status prompt_of(const writer *w, size_t i, token_list *out, error *err)
                 : w->o->n_tasks ? circular(opening_at, 2 * round + kind / 2)
                                 : circular(opening_at, 3 * round + kind);
     text.n = text.n < TASK_BYTES ? text.n : utf8_complete(text.p, TASK_BYTES);
-    if (is_question && w->chat && ask(w, text.p, text.n, out, NULL) == OK)
-        return OK; /* a template may refuse what it is given: then it is plain text */
-    return begin_text(w, text, out, err);
+    status s = is_question && w->chat ? ask(w, text.p, text.n, out, err) : E_UNSUPPORTED;
+    if (s == OK || s == E_NOMEM)
+        return s;
+    return begin_text(w, text, out, err); /* a template may refuse what it is given: then it is plain text */
 }
 
 /* ---- documents ---- */
@@ -223,11 +224,11 @@ static status write_all(writer *w, error *err)
 
 static status pack_all(const writer *w, texts *out, error *err)
 {
-    packer p;
+    packer p = { out, w->o->piece, w->o->max_tokens };
     if (w->first_tokens < TEXTS_LEAST_TOKENS)
         return fail(err, E_UNSUPPORTED, "the model writes next to nothing (%" PRIu64 " tokens in %zu texts): give it "
                     "calibration text (--calibrate FILE)", w->first_tokens, w->n_first);
-    status s = packer_open(&p, out, w->o->piece, w->o->max_tokens, false, err);
+    status s = texts_room(out, w->o->max_tokens, err);
     for (size_t i = 0; !s && i < w->n_first; i++)
         if (packer_add(&p, w->docs[i].ids, w->docs[i].n))
             break;
@@ -249,9 +250,10 @@ static status writer_open(writer *w, error *err)
     w->docs = mem_array(w->n_most, sizeof *w->docs);
     if (!w->docs)
         return fail(err, E_NOMEM, "no memory for %zu texts", w->n_most);
-    if (chat_open(&w->chat, engine_chat_template(w->e), w->v, NULL) != OK)
-        w->chat = NULL; /* a base model, or a template that is not understood: plain text does */
-    return batch_open(&w->batch, w->e, NULL, err);
+    s = chat_open(&w->chat, engine_chat_template(w->e), w->v, err);
+    if (s == E_NOMEM)
+        return s;
+    return batch_open(&w->batch, w->e, NULL, err); /* a base model, or a strange template: plain text does */
 }
 
 static void writer_clear(writer *w)

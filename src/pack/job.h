@@ -71,6 +71,7 @@ typedef struct job {
     texts set[MOMENTS_SETS];    /* its pieces by what they are for */
     reference_text read[MOMENTS_SETS];
     imatrix *imatrix; /* or NULL */
+    struct judge *judge; /* of a found mix; or NULL */
     pack_report report;
     uint64_t done; /* bytes of the source's tensors */
 } job;
@@ -109,7 +110,8 @@ status encode_all(job *j, error *err) MUST_CHECK;
 /* ---- survey.c, gains.c, choose.c, keys.c ---- */
 
 status survey_tensors(job *j, error *err) MUST_CHECK;
-status gains_measure(job *j, error *err) MUST_CHECK;
+struct judge;
+status gains_measure(job *j, struct judge *g, error *err) MUST_CHECK;
 /* Types for a file of at most so many bytes. E_NOFIT with the smallest size. */
 status choose_types(job *j, uint64_t bytes, error *err) MUST_CHECK;
 void keys_write(job *j);

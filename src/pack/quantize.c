@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "hearth.h"
-#include "pack/job.h"
+#include "pack/judge.h"
 #include "plat/cpu.h"
 #include "plat/machine.h"
 
@@ -33,6 +33,17 @@ static uint64_t budget_of(const job *j)
     return j->o->size > header + keys + padding ? j->o->size - header - keys - padding : 1;
 }
 
+/* What the largest tensor takes, half a GiB and a bit: a small model may stay whole. */
+static uint64_t memory_for_layers(const job *j)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        uint64_t values = j->tensors[i].t->ne[0] * gguf_tensor_rows(j->tensors[i].t);
+        largest = values > largest ? values : largest;
+    }
+    return largest * sizeof(float) + ((uint64_t)512 << 20);
+}
+
 static status allocate_types(job *j, error *err)
 {
     if (!j->text.n)
@@ -41,7 +52,9 @@ static status allocate_types(job *j, error *err)
     j->report.type = "mixed";
     status s = survey_tensors(j, err);
     if (!s)
-        s = gains_measure(j, err);
+        s = judge_open(&j->judge, j, memory_for_layers(j), err);
+    if (!s)
+        s = gains_measure(j, j->judge, err);
     return s ? s : choose_types(j, budget_of(j), err);
 }
 
@@ -103,6 +116,17 @@ static status resume(job *j, error *err)
     return s;
 }
 
+/* The file as it stands, before it gets its name. */
+static status verify(job *j, error *err)
+{
+    char path[4096 + 8];
+    snprintf(path, sizeof path, "%s.part", j->to);
+    status s = job_tell(j, "verifying", 0, 1, err);
+    if (!s)
+        s = judge_file(j->judge, path, &j->report.measured, err);
+    return s;
+}
+
 static status write_file(job *j, error *err)
 {
     status s = gguf_writer_open(&j->w, j->to, err);
@@ -115,6 +139,8 @@ static status write_file(job *j, error *err)
         s = resume(j, err);
     if (!s)
         s = encode_all(j, err);
+    if (!s && j->judge)
+        s = verify(j, err);
     if (!s && j->o->save_imatrix)
         s = calibrate_save(j, err);
     if (s == E_CANCELLED)
@@ -147,6 +173,7 @@ static status open_tools(job *j, error *err)
 static void job_close(job *j)
 {
     gguf_writer_close(&j->w);
+    judge_close(&j->judge);
     calibrate_close(j);
     imatrix_close(&j->imatrix);
     pool_close(&j->tools.p);

@@ -4,13 +4,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pack/openings.h"
 
 enum {
     PIECES_LEAST = 10,       /* shorter ones rather than fewer */
     WINDOWS = 128,           /* of a text that is too large to be read whole */
     WINDOW_BYTES = 64 << 10,
-    HELD_OUT = 2,            /* of five neighbours */
 };
 
 void texts_clear(texts *t)
@@ -22,7 +20,7 @@ void texts_clear(texts *t)
 
 bool texts_is_held_out(size_t i)
 {
-    return i % TEXTS_FIFTH == HELD_OUT;
+    return i % TEXTS_FIFTH == TEXTS_HELD_OUT;
 }
 
 status texts_check(uint32_t piece, uint64_t max_tokens, error *err)
@@ -49,9 +47,8 @@ status texts_frame(text_frame *out, const vocab *v, error *err)
 
 /* ---- packing ---- */
 
-status packer_open(packer *p, texts *out, uint32_t piece, uint64_t max_tokens, bool alone, error *err)
+status texts_room(texts *out, uint64_t max_tokens, error *err)
 {
-    *p = (packer){ out, piece, max_tokens, alone };
     *out = (texts){ .ids = mem_array((size_t)max_tokens, sizeof *out->ids),
                     .starts = mem_array((size_t)max_tokens + 1, sizeof *out->starts) };
     if (out->ids && out->starts)
@@ -60,11 +57,25 @@ status packer_open(packer *p, texts *out, uint32_t piece, uint64_t max_tokens, b
     return fail(err, E_NOMEM, "no memory for %" PRIu64 " tokens of calibration text", max_tokens);
 }
 
+void texts_put(texts *t, const text_frame *f, const int32_t *ids, size_t n)
+{
+    int32_t *at = t->ids + t->n_ids;
+    if (f->front >= 0)
+        *at++ = f->front;
+    memcpy(at, ids, n * sizeof *ids);
+    at += n;
+    if (f->back >= 0)
+        *at++ = f->back;
+    t->starts[t->n] = t->n_ids;
+    t->n_ids = (size_t)(at - t->ids);
+    t->starts[++t->n] = t->n_ids;
+}
+
 bool packer_add(packer *p, const int32_t *ids, size_t n)
 {
     texts *t = p->out;
     uint64_t left = p->max_tokens - t->n_ids;
-    bool joins = t->n && !p->alone && t->n_ids - t->starts[t->n - 1] + n <= p->piece;
+    bool joins = t->n && t->n_ids - t->starts[t->n - 1] + n <= p->piece;
     n = n < left ? n : (size_t)left;
     if (n == 0)
         return left == 0;
@@ -115,18 +126,6 @@ static status thin(buf *out, span text, error *err)
     return buf_ok(out, "calibration text", err);
 }
 
-static size_t put_piece(texts *t, const text_frame *f, const int32_t *ids, size_t n)
-{
-    int32_t *at = t->ids + t->n_ids;
-    if (f->front >= 0)
-        *at++ = f->front;
-    memcpy(at, ids, n * sizeof *ids);
-    at += n;
-    if (f->back >= 0)
-        *at++ = f->back;
-    return (size_t)(at - t->ids);
-}
-
 static status divide(texts *out, const text_frame *f, const token_list *all, uint32_t piece, uint64_t max_tokens,
                      error *err)
 {
@@ -134,13 +133,10 @@ static status divide(texts *out, const text_frame *f, const token_list *all, uin
     uint64_t most = (all->n < max_tokens ? all->n : max_tokens) / PIECES_LEAST;
     uint64_t body = piece - framed < most ? piece - framed : most, n_all = (all->n + body - 1) / body;
     uint64_t n = max_tokens / (body + framed) < n_all ? max_tokens / (body + framed) : n_all;
-    packer p;
-    status s = packer_open(&p, out, piece, max_tokens, true, err);
+    status s = texts_room(out, max_tokens, err);
     for (uint64_t j = 0; !s && j < n; j++) {
         uint64_t i = j * n_all / n, from = all->n * i / n_all, to = all->n * (i + 1) / n_all;
-        out->starts[j] = out->n_ids;
-        out->n_ids = put_piece(out, f, all->ids + from, (size_t)(to - from));
-        out->starts[++out->n] = out->n_ids;
+        texts_put(out, f, all->ids + from, (size_t)(to - from));
     }
     return s;
 }
@@ -167,49 +163,5 @@ status texts_of(texts *out, const vocab *v, span text, uint32_t piece, uint64_t 
         s = divide(out, &f, &all, piece, max_tokens, err);
     token_list_clear(&all);
     buf_clear(&windows);
-    return s;
-}
-
-/* ---- what is built in ---- */
-
-/* As many texts as it takes, each framed. */
-static status add_framed(packer *p, const vocab *v, const text_frame *f, span text, bool *full, error *err)
-{
-    token_list all = TOKEN_LIST_INIT((size_t)p->max_tokens + 1);
-    texts one = { .ids = mem_array(p->piece, sizeof *one.ids) };
-    size_t body = p->piece - (f->front >= 0) - (f->back >= 0);
-    size_t most = (size_t)p->max_tokens < text.n ? (size_t)p->max_tokens : text.n; /* a token has a byte at least */
-    status s = one.ids ? vocab_encode(v, text.p, most, 0, &all, err) : fail(err, E_NOMEM, "no memory for a text");
-    for (size_t at = 0; !s && !*full && at < all.n; at += body)
-        *full = packer_add(p, one.ids, put_piece(&one, f, all.ids + at, all.n - at < body ? all.n - at : body));
-    token_list_clear(&all);
-    texts_clear(&one);
-    return s;
-}
-
-status texts_built_in(texts *out, const vocab *v, const texts_options *o, error *err)
-{
-    packer p;
-    text_frame f;
-    texts made;
-    const char *text;
-    bool full = false;
-    status s = texts_check(o->piece, o->max_tokens, err);
-    if (!s)
-        s = texts_frame(&f, v, err);
-    if (!s)
-        s = packer_open(&p, &made, o->piece, o->max_tokens, f.back >= 0, err);
-    if (s)
-        return s;
-    for (size_t i = 0; !s && !full && (text = opening_question_at(i)); i++)
-        s = add_framed(&p, v, &f, span_of(text), &full, err);
-    for (size_t i = 0; !s && !full && i < o->n_tasks; i++)
-        s = add_framed(&p, v, &f, o->tasks[i], &full, err);
-    for (size_t i = 0; !s && !full && (text = opening_at(i)); i++)
-        s = add_framed(&p, v, &f, span_of(text), &full, err);
-    if (s)
-        texts_clear(&made);
-    else
-        *out = made;
     return s;
 }

@@ -65,8 +65,8 @@ status texts_generate(texts *out, struct engine *e, const texts_options *o, erro
  * 512 tokens); set kv_bytes where that is too much. Changes speed and memory only. */
 void texts_engine_options(struct engine_options *o, uint32_t piece);
 
-/* Openings, questions and tasks as they are, a few thousand tokens: for models that write nothing. seed and progress
- * are not looked at. */
+/* Openings, questions and tasks in other and other company, up to some 20,000 tokens: for models that write nothing.
+ * Pieces that are held out have texts of their own. seed and progress are not looked at. */
 status texts_built_in(texts *out, const struct vocab *v, const texts_options *o, error *err) MUST_CHECK;
 
 #endif

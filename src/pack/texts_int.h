@@ -13,16 +13,21 @@ status texts_frame(text_frame *out, const struct vocab *v, error *err) MUST_CHEC
 /* E_RANGE: a limit of texts.h. */
 status texts_check(uint32_t piece, uint64_t max_tokens, error *err) MUST_CHECK;
 
+/* Empty, with room for max_tokens in any pieces. E_NOMEM. */
+status texts_room(texts *out, uint64_t max_tokens, error *err) MUST_CHECK;
+/* A piece of these tokens in their frame; there is room. */
+void texts_put(texts *t, const text_frame *f, const int32_t *ids, size_t n);
+
 /* Puts texts into pieces, whole and in order, until there are max_tokens; the last one may be cut. */
 typedef struct packer {
-    texts *out; /* of the packer's caller, empty; has room for max_tokens */
+    texts *out; /* has room for max_tokens */
     uint32_t piece;
     uint64_t max_tokens;
-    bool alone; /* a piece to each text */
 } packer;
-status packer_open(packer *p, texts *out, uint32_t piece, uint64_t max_tokens, bool alone, error *err) MUST_CHECK;
 /* A text of n <= piece tokens, frame included. True: there are enough. */
 bool packer_add(packer *p, const int32_t *ids, size_t n);
+
+enum { TEXTS_HELD_OUT = 2 }; /* of five neighbours, from 0 */
 
 /* Finds out that a text repeats itself, or goes round with few words. Zero-initialise. */
 enum {

@@ -1,8 +1,18 @@
 #include "pack/walk.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+
+static const float CLIP = 4;
+
+static int by_size(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
 
 struct walk {
     reference *r;
@@ -49,9 +59,35 @@ status walk_open(walk **out, reference *r, const matrix_tools *t, const referenc
     return s;
 }
 
+/* A few tokens (the first of a text above all) have inputs a thousand times as large as all others. By their sheer size
+ * they would decide alone what may be lost: no row counts for more than CLIP times the median of its piece. */
+static void clip_rows(float *rows, size_t n_rows, size_t n)
+{
+    float squares[REFERENCE_PIECE_MAX], sorted[REFERENCE_PIECE_MAX];
+    for (size_t r = 0; r < n_rows; r++) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += (double)rows[r * n + i] * (double)rows[r * n + i];
+        squares[r] = sorted[r] = (float)sum;
+    }
+    qsort(sorted, n_rows, sizeof *sorted, by_size);
+    float most = CLIP * sorted[n_rows / 2];
+    for (size_t r = 0; r < n_rows; r++)
+        if (squares[r] > most) {
+            float factor = sqrtf(most / squares[r]);
+            for (size_t i = 0; i < n; i++)
+                rows[r * n + i] *= factor;
+        }
+}
+
 static status add_inputs(void *user, const model_inputs *in, size_t n_rows, error *err)
 {
     walk *w = user;
+    if (!getenv("NOCLIP"))
+    for (int k = 0; k < MOMENTS_OF_LAYER; k++) {
+        float *x[4] = { in->qkv, in->o, in->ffn, in->down };
+        clip_rows(x[k], n_rows, w->into[k].n);
+    }
     const float *inputs[MOMENTS_OF_LAYER] = { [MOMENTS_QKV] = in->qkv, [MOMENTS_O] = in->o, [MOMENTS_FFN] = in->ffn,
                                               [MOMENTS_DOWN] = in->down };
     status s = OK;

@@ -172,10 +172,9 @@ static void refine(const grid *g, const encode_block *b, const line_fit *from, c
         for (int i = 0; i < g->n_sub; i++)
             best_pair(g, b->x + i * g->sub, b->w + i * g->sub, sums[i], d, dmin, &lines[i], &now.scale[i], &now.min[i],
                       &now.error, &all);
-        if (now.error < best->error)
-            *best = now;
-        else if (now.error > best->error * 1.03f)
+        if (!(now.error < best->error))
             return;
+        *best = now;
         joint_step(&all, &d, &dmin);
     }
 }

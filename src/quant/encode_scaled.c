@@ -24,7 +24,8 @@ typedef struct grid {
     float low, high;          /* uniform: levels are the integers low..high */
     const int8_t *levels;     /* or 16 levels */
     float reach;              /* the largest |level| */
-    float scan_from, scan_to; /* the largest value meets reach * (from .. to) */
+    float scan_from, scan_to; /* the largest value meets -reach * (from .. to) */
+    int n_signs;              /* 2: and the same with the other sign */
     int n_wide, n_near;       /* passes of 16 candidates over the whole range; around the best two */
 } grid;
 
@@ -34,13 +35,14 @@ typedef struct solution {
     float error;
 } solution;
 
-static const grid q3_grid = { 16, 16, -32, 31, -4, 3, NULL, 4, 0.60f, 1.40f, 1, 1 };
-static const grid q6_grid = { 16, 16, -128, 127, -32, 31, NULL, 32, 0.94f, 1.06f, 1, 1 };
-static const grid iq4_xs_grid = { 8, 32, -32, 31, 0, 15, quant_iq4_values, 127, 0.60f, 1.25f, 1, 1 };
-static const grid q4_0_grid = { 1, 32, 1, 1, -8, 7, NULL, 8, 0.60f, 1.30f, 1, 2 };
-static const grid q5_0_grid = { 1, 32, 1, 1, -16, 15, NULL, 16, 0.80f, 1.15f, 1, 2 };
-static const grid q8_0_grid = { 1, 32, 1, 1, -128, 127, NULL, 128, 0.98f, 1.02f, 1, 1 };
-static const grid iq4_nl_grid = { 1, 32, 1, 1, 0, 15, quant_iq4_values, 127, 0.60f, 1.25f, 1, 1 };
+static const grid q3_grid = { 16, 16, -32, 31, -4, 3, NULL, 4, 0.60f, 2.00f, 2, 1, 1 };
+/* 6 and 8 bits: every candidate an integer level, so that what is on a grid already stays on it. */
+static const grid q6_grid = { 16, 16, -128, 127, -32, 31, NULL, 32, 0.75f, 1.21875f, 1, 1, 1 };
+static const grid iq4_xs_grid = { 8, 32, -32, 31, 0, 15, quant_iq4_values, 127, 0.60f, 1.35f, 2, 1, 1 };
+static const grid q4_0_grid = { 1, 32, 1, 1, -8, 7, NULL, 8, 0.60f, 1.60f, 2, 2, 1 };
+static const grid q5_0_grid = { 1, 32, 1, 1, -16, 15, NULL, 16, 0.75f, 1.20f, 2, 1, 2 };
+static const grid q8_0_grid = { 1, 32, 1, 1, -128, 127, NULL, 128, 0.8828125f, 1.00f, 1, 1, 1 };
+static const grid iq4_nl_grid = { 1, 32, 1, 1, 0, 15, quant_iq4_values, 127, 0.60f, 1.35f, 2, 1, 1 };
 
 /* A multiplier fitted to the codes that it was found with. */
 typedef struct fitted {
@@ -71,22 +73,22 @@ static void consider(const grid *g, const lanes_grid *lanes, const float *x, con
 /* Step 1. */
 static void best_multipliers(const grid *g, const lanes_grid *lanes, const float *x, const float *w, fitted best[2])
 {
-    float largest = 0, a[LANES], wide = (g->scan_to - g->scan_from) / (float)(LANES / 2 * g->n_wide - 1);
+    float largest = 0, a[LANES], wide = (g->scan_to - g->scan_from) / (float)(LANES / g->n_signs * g->n_wide - 1);
     for (int j = 0; j < g->sub; j++)
-        largest = fabsf(x[j]) > largest ? fabsf(x[j]) : largest;
+        largest = fabsf(x[j]) > fabsf(largest) ? x[j] : largest;
     best[0] = best[1] = (fitted){ 0, 0, INFINITY };
-    if (!(largest > 0))
+    if (largest == 0)
         return;
     for (int pass = 0; pass < g->n_wide; pass++) {
         for (int i = 0; i < LANES; i++) {
-            float t = g->scan_from + wide * (float)(LANES / 2 * pass + i / 2);
-            a[i] = largest / (g->reach * t) * (i % 2 ? -1.0f : 1.0f);
+            float t = g->scan_from + wide * (float)((LANES * pass + i) / g->n_signs);
+            a[i] = largest / (g->reach * t) * (i % g->n_signs ? 1.0f : -1.0f);
         }
         consider(g, lanes, x, w, a, best);
     }
     for (int pass = 0; pass < g->n_near; pass++) { /* the fitted multiplier may prefer other codes, too */
         for (int i = 0; i < LANES; i++)
-            a[i] = best[i % 2].a * (1 + wide * 0.15f * (float)(i / 2 - 4));
+            a[i] = best[i % 2].a * (1 + wide * 0.3f * (float)(i / 2 - 4));
         consider(g, lanes, x, w, a, best);
     }
 }

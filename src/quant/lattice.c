@@ -282,24 +282,123 @@ static void scales_iq4_xs(const void *p, float *a, float *b)
     }
 }
 
+/* ---- stretching ---- */
+
+static void times(uint8_t d[2], float factor)
+{
+    uint16_t stretched = half_from_f32(half_load(d) * factor);
+    if ((stretched & 0x7C00) != 0x7C00)
+        half_store_u16(d, stretched);
+}
+
+static void stretch_first(void *p, float factor)
+{
+    times(p, factor);
+}
+
+static void stretch_line(uint8_t d[2], uint8_t m[2], float factor, float top)
+{
+    float before = half_load(d);
+    times(d, factor);
+    uint16_t offset = half_from_f32(half_load(m) + (before - half_load(d)) * 0.5f * top);
+    if ((offset & 0x7C00) != 0x7C00)
+        half_store_u16(m, offset);
+}
+
+static void stretch_q4_1(void *p, float factor)
+{
+    stretch_line(((block_q4_1 *)p)->d, ((block_q4_1 *)p)->m, factor, 15);
+}
+
+static void stretch_q5_1(void *p, float factor)
+{
+    stretch_line(((block_q5_1 *)p)->d, ((block_q5_1 *)p)->m, factor, 31);
+}
+
+/* ---- shifting ---- */
+
+static bool shift_q2_k(void *p, int sub, int scale_by, int min_by)
+{
+    uint8_t *s = ((block_q2_k *)p)->scales + sub;
+    int scale = (*s & 15) + scale_by, min = (*s >> 4) + min_by;
+    if (scale < 0 || scale > 15 || min < 0 || min > 15)
+        return false;
+    *s = (uint8_t)(scale | min << 4);
+    return true;
+}
+
+static bool shift_q3_k(void *p, int sub, int scale_by, int min_by)
+{
+    uint8_t *s = ((block_q3_k *)p)->scales, *low = s + sub % 8, *high = s + 8 + sub % 4;
+    int scale = block_q3_scale(s, sub) + 32 + scale_by, nibble = sub < 8 ? 0 : 4, pair = 2 * (sub / 4);
+    if (scale < 0 || scale > 63 || min_by != 0)
+        return false;
+    *low = (uint8_t)((*low & ~(15 << nibble)) | (scale & 15) << nibble);
+    *high = (uint8_t)((*high & ~(3 << pair)) | (scale >> 4) << pair);
+    return true;
+}
+
+/* Q4_K and Q5_K. */
+static bool shift_q45_k(void *p, int sub, int scale_by, int min_by)
+{
+    uint8_t *s = ((block_q4_k *)p)->scales;
+    int scale, min;
+    block_k4_scale(s, sub, &scale, &min);
+    scale += scale_by;
+    min += min_by;
+    if (scale < 0 || scale > 63 || min < 0 || min > 63)
+        return false;
+    if (sub < 4) {
+        s[sub] = (uint8_t)((s[sub] & 0xC0) | scale);
+        s[sub + 4] = (uint8_t)((s[sub + 4] & 0xC0) | min);
+    } else {
+        s[sub - 4] = (uint8_t)((s[sub - 4] & 63) | (scale >> 4) << 6);
+        s[sub] = (uint8_t)((s[sub] & 63) | (min >> 4) << 6);
+        s[sub + 4] = (uint8_t)((scale & 15) | (min & 15) << 4);
+    }
+    return true;
+}
+
+static bool shift_q6_k(void *p, int sub, int scale_by, int min_by)
+{
+    int8_t *s = ((block_q6_k *)p)->scales + sub;
+    int scale = *s + scale_by;
+    if (scale < -128 || scale > 127 || min_by != 0)
+        return false;
+    *s = (int8_t)scale;
+    return true;
+}
+
+static bool shift_iq4_xs(void *p, int sub, int scale_by, int min_by)
+{
+    block_iq4_xs *b = p;
+    uint8_t *low = b->scales_l + sub / 2, *high = b->scales_h + sub / 4;
+    int scale = block_iq4_xs_scale(b, sub) + 32 + scale_by, nibble = 4 * (sub % 2), pair = 2 * (sub % 4);
+    if (scale < 0 || scale > 63 || min_by != 0)
+        return false;
+    *low = (uint8_t)((*low & ~(15 << nibble)) | (scale & 15) << nibble);
+    *high = (uint8_t)((*high & ~(3 << pair)) | (scale >> 4) << pair);
+    return true;
+}
+
 /* ---- the table ---- */
 
 #define CODES(type) get_##type, put_##type
 
 static const lattice rows[] = {
-    { QUANT_Q4_0, 32, 32, 16, -8, NULL, CODES(q4_0), scales_one },
-    { QUANT_Q4_1, 32, 32, 16, 0, NULL, CODES(q4_1), scales_two },
-    { QUANT_Q5_0, 32, 32, 32, -16, NULL, CODES(q5_0), scales_one },
-    { QUANT_Q5_1, 32, 32, 32, 0, NULL, CODES(q5_1), scales_two },
-    { QUANT_Q8_0, 32, 32, 256, -128, NULL, CODES(q8_0), scales_one },
-    { QUANT_Q2_K, 256, 16, 4, 0, NULL, CODES(q2_k), scales_q2_k },
-    { QUANT_Q3_K, 256, 16, 8, -4, NULL, CODES(q3_k), scales_q3_k },
-    { QUANT_Q4_K, 256, 32, 16, 0, NULL, CODES(q4_k), scales_q45_k },
-    { QUANT_Q5_K, 256, 32, 32, 0, NULL, CODES(q5_k), scales_q45_k },
-    { QUANT_Q6_K, 256, 16, 64, -32, NULL, CODES(q6_k), scales_q6_k },
-    { QUANT_IQ4_NL, 32, 32, 16, 0, quant_iq4_values, CODES(iq4_nl), scales_one },
-    { QUANT_IQ4_XS, 256, 32, 16, 0, quant_iq4_values, CODES(iq4_xs), scales_iq4_xs },
-    { QUANT_MXFP4, 32, 32, 16, 0, e2m1_ascending, CODES(mxfp4), scales_mxfp4 },
+    { QUANT_Q4_0, 32, 32, 16, -8, NULL, CODES(q4_0), scales_one, stretch_first, NULL, false },
+    { QUANT_Q4_1, 32, 32, 16, 0, NULL, CODES(q4_1), scales_two, stretch_q4_1, NULL, false },
+    { QUANT_Q5_0, 32, 32, 32, -16, NULL, CODES(q5_0), scales_one, stretch_first, NULL, false },
+    { QUANT_Q5_1, 32, 32, 32, 0, NULL, CODES(q5_1), scales_two, stretch_q5_1, NULL, false },
+    { QUANT_Q8_0, 32, 32, 256, -128, NULL, CODES(q8_0), scales_one, stretch_first, NULL, false },
+    { QUANT_Q2_K, 256, 16, 4, 0, NULL, CODES(q2_k), scales_q2_k, NULL, shift_q2_k, true },
+    { QUANT_Q3_K, 256, 16, 8, -4, NULL, CODES(q3_k), scales_q3_k, NULL, shift_q3_k, false },
+    { QUANT_Q4_K, 256, 32, 16, 0, NULL, CODES(q4_k), scales_q45_k, NULL, shift_q45_k, true },
+    { QUANT_Q5_K, 256, 32, 32, 0, NULL, CODES(q5_k), scales_q45_k, NULL, shift_q45_k, true },
+    { QUANT_Q6_K, 256, 16, 64, -32, NULL, CODES(q6_k), scales_q6_k, NULL, shift_q6_k, false },
+    { QUANT_IQ4_NL, 32, 32, 16, 0, quant_iq4_values, CODES(iq4_nl), scales_one, stretch_first, NULL, false },
+    { QUANT_IQ4_XS, 256, 32, 16, 0, quant_iq4_values, CODES(iq4_xs), scales_iq4_xs, NULL, shift_iq4_xs, false },
+    { QUANT_MXFP4, 32, 32, 16, 0, e2m1_ascending, CODES(mxfp4), scales_mxfp4, NULL, NULL, false },
 };
 
 const lattice *lattice_find(uint32_t type)
@@ -318,11 +417,14 @@ static int nearest_uniform(const lattice *l, float level)
     return (int)((c < top ? c : top) + 0.5f);
 }
 
+/* Of 16 levels: halves the middles that are left. */
 static int nearest_in_table(const lattice *l, float level)
 {
     int code = 0;
-    while (code + 1 < l->n_codes && level > 0.5f * ((float)l->levels[code] + (float)l->levels[code + 1]))
-        code++;
+    for (int step = 8; step > 0; step /= 2) {
+        float middle = 0.5f * (float)(l->levels[code + step - 1] + l->levels[code + step]);
+        code += level > middle ? step : 0;
+    }
     return code;
 }
 

@@ -6,6 +6,7 @@
 #ifndef QUANT_LATTICE_H
 #define QUANT_LATTICE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { LATTICE_BLOCK_MAX = 256, LATTICE_SUB_MAX = 16 };
@@ -15,10 +16,17 @@ typedef struct lattice {
     int block, sub;       /* values of a block; of those that share a and b */
     int n_codes;          /* codes are 0 .. n_codes - 1 */
     int low;              /* level(code) = code + low, unless there is a table */
-    const int8_t *levels; /* ascending; NULL: uniform */
+    const int8_t *levels; /* 16, ascending; NULL: uniform */
     void (*get)(const void *block, uint8_t codes[LATTICE_BLOCK_MAX]);
     void (*put)(void *block, const uint8_t codes[LATTICE_BLOCK_MAX]); /* scales stay as they are */
     void (*scales)(const void *block, float a[LATTICE_SUB_MAX], float b[LATTICE_SUB_MAX]);
+    /* The step times a factor near 1, as far as f16 can follow; m of Q4_1 and Q5_1 so that the middle of the range
+     * stays. NULL: several steps, or a power of two. */
+    void (*stretch)(void *block, float factor);
+    /* Adds to the integers of one of several sub-blocks; false: that is out of their range, and nothing was done.
+     * min_by is 0 where there are no mins. NULL: one step. */
+    bool (*shift)(void *block, int sub, int scale_by, int min_by);
+    bool mins; /* sub-blocks have mins */
 } lattice;
 
 /* NULL: the type has no lattice (floats, types that hearth does not write). */

@@ -209,6 +209,56 @@ static void pieces_are_framed(void **state)
     vocab_close(&v);
 }
 
+/* In how many pieces of this class the tokens are. */
+static int count_in(const texts *t, bool held_out, const token_list *ids)
+{
+    int n = 0;
+    for (size_t i = 0; i < t->n; i++)
+        for (size_t at = t->starts[i]; texts_is_held_out(i) == held_out && at + ids->n <= t->starts[i + 1]; at++)
+            if (memcmp(t->ids + at, ids->ids, ids->n * sizeof *ids->ids) == 0) {
+                n++;
+                break;
+            }
+    return n;
+}
+
+/* What is held out is not seen in the other pieces, in any company; each text comes again and again, hardly a
+ * piece twice. */
+static void built_in_texts_keep_to_their_side(void **state)
+{
+    (void)state;
+    const char *const names[] = { "vocabs/ggml-vocab-bert-bge.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf" };
+    for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+        vocab *v = open_vocab(names[k]);
+        texts t = { 0 };
+        const texts_options o = { .piece = 256, .max_tokens = TEXTS_MOST_TOKENS };
+        assert_ok(texts_built_in(&t, v, &o, err));
+        check_pieces(&t, 256, TEXTS_MOST_TOKENS);
+        assert_true(t.n_ids > 15000);
+        int held = 0, other = 0, twice = 0;
+        for (size_t i = 0; opening_question_at(i); i++) {
+            token_list ids = TOKEN_LIST_INIT(1000);
+            assert_ok(vocab_encode(v, opening_question_at(i), strlen(opening_question_at(i)), 0, &ids, err));
+            int in_held = count_in(&t, true, &ids), in_other = count_in(&t, false, &ids);
+            assert_true((in_held == 0) != (in_other == 0));
+            assert_true(in_held + in_other > 8);
+            held += in_held > 0;
+            other += in_other > 0;
+            token_list_clear(&ids);
+        }
+        assert_in_range(held, other / 6, other / 3);
+        for (size_t i = 0; i < t.n; i++)
+            for (size_t j = 0; j < i; j++) {
+                size_t n = t.starts[i + 1] - t.starts[i];
+                twice += n == t.starts[j + 1] - t.starts[j] &&
+                         memcmp(t.ids + t.starts[i], t.ids + t.starts[j], n * sizeof *t.ids) == 0;
+            }
+        assert_in_range(twice, 0, t.n / 100); /* where one round ends and the next begins */
+        texts_clear(&t);
+        vocab_close(&v);
+    }
+}
+
 static void limits_are_said(void **state)
 {
     (void)state;
@@ -326,6 +376,37 @@ static void what_is_generated_does_not_depend_on_company(void **state)
     texts_clear(&other);
 }
 
+/* Whichever allocation fails, nothing is left behind and the next attempt is as good as the first. */
+static void memory_may_run_out(void **state)
+{
+    (void)state;
+    if (access(cached("SmolLM2-135M-Instruct.Q4_1.gguf"), R_OK))
+        skip();
+    const tiny_model m = tiny_model_like(cached("SmolLM2-135M-Instruct.Q4_1.gguf"));
+    tiny_model_write(&m, tiny_model_path());
+    engine *e = open_engine(tiny_model_path(), 8, 1, 32);
+    const texts_options o = { .piece = PIECE, .max_tokens = TEXTS_LEAST_TOKENS };
+    for (int way = 0; way < 2; way++) {
+        texts first = { 0 }, t = { 0 };
+        error er;
+        uint64_t before = mem_count();
+        assert_ok(way ? texts_built_in(&first, engine_vocab(e), &o, err) : texts_generate(&first, e, &o, err));
+        uint64_t n = mem_count() - before;
+        for (uint64_t at = 1; at <= n; at += at < 10 ? 1 : n / 12 + 1) {
+            mem_fail_at(at);
+            status s = way ? texts_built_in(&t, engine_vocab(e), &o, &er) : texts_generate(&t, e, &o, &er);
+            mem_fail_at(0);
+            assert_true(s == OK ? are_same(&first, &t) : (s == E_NOMEM || s == E_RANGE) && !t.ids && !t.starts);
+            texts_clear(&t);
+        }
+        assert_ok(way ? texts_built_in(&t, engine_vocab(e), &o, err) : texts_generate(&t, e, &o, err));
+        assert_true(are_same(&first, &t));
+        texts_clear(&first);
+        texts_clear(&t);
+    }
+    engine_close(&e);
+}
+
 static bool stop_at(void *user, uint64_t done, uint64_t total)
 {
     assert_true(done <= total);
@@ -395,9 +476,11 @@ int main(void)
         cmocka_unit_test(strange_bytes_are_text),
         cmocka_unit_test(large_texts_are_read_all_over),
         cmocka_unit_test(pieces_are_framed),
+        cmocka_unit_test(built_in_texts_keep_to_their_side),
         cmocka_unit_test(limits_are_said),
         cmocka_unit_test(openings_differ),
         cmocka_unit_test(what_is_generated_does_not_depend_on_company),
+        cmocka_unit_test(memory_may_run_out),
         cmocka_unit_test(the_real_model_writes),
         cmocka_unit_test(who_cannot_write_is_told_so),
     };

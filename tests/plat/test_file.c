@@ -17,7 +17,7 @@
 
 enum {
     MANY = 1 << 20, /* more than a pipe holds */
-    LOCKS = 500,
+    LOCKS = 3000,
 };
 static unsigned char out[MANY], in[MANY];
 static char path[] = "/tmp/hearth-file-XXXXXX";

@@ -112,6 +112,67 @@ static void values_are_those_that_decode_gives(void **state)
     assert_int_equal(n, 13);
 }
 
+/* The middle of the range stays, the ends move. */
+static void stretched_steps_are_longer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; quant_at(i); i++) {
+        const lattice *l = lattice_at(i);
+        if (!l || !l->stretch)
+            continue;
+        float x[N], a[LATTICE_SUB_MAX], b[LATTICE_SUB_MAX], c[LATTICE_SUB_MAX], d[LATTICE_SUB_MAX];
+        unsigned char row[N * 4];
+        fill(x, 5);
+        quant_at(i)->search(x, row, (size_t)l->block, NULL);
+        l->scales(row, a, b);
+        l->stretch(row, 1.25f);
+        l->scales(row, c, d);
+        float middle = 0.5f * (float)(l->n_codes - 1);
+        assert_true(fabsf(c[0] - 1.25f * a[0]) <= 2e-3f * fabsf(a[0]));
+        if (l->low == 0 && !l->levels)
+            assert_true(fabsf((c[0] - a[0]) * middle - (d[0] - b[0])) <= 2e-2f * fabsf(a[0]));
+        l->stretch(row, 1e9f); /* an f16 cannot follow */
+        assert_true(quant_at(i)->check(row, (size_t)l->block) == SIZE_MAX);
+    }
+}
+
+/* Every integer of every sub-block can be reached, nothing else changes, and the ends are the ends. */
+static void shifts_walk_through_all_integers(void **state)
+{
+    (void)state;
+    int n = 0;
+    for (size_t i = 0; quant_at(i); i++) {
+        const lattice *l = lattice_at(i);
+        const quant_traits *t = quant_at(i);
+        if (!l || !l->shift)
+            continue;
+        n++;
+        for (int sub = 0; sub < l->block / l->sub; sub++) {
+            float x[N], a[LATTICE_SUB_MAX], b[LATTICE_SUB_MAX], c[LATTICE_SUB_MAX], d[LATTICE_SUB_MAX];
+            unsigned char row[N * 4];
+            fill(x, 7);
+            t->search(x, row, N, NULL);
+            int steps = 1;
+            for (int which = 0; which <= l->mins; which++, steps = 1) {
+                while (l->shift(row, sub, which == 0 ? -1 : 0, -which))
+                    continue;
+                for (;; steps++) {
+                    l->scales(row, a, b);
+                    if (!l->shift(row, sub, which == 0, which))
+                        break;
+                    l->scales(row, c, d);
+                    for (int k = 0; k < l->block / l->sub; k++) {
+                        assert_true(which == 0 && k == sub ? c[k] != a[k] : c[k] == a[k]);
+                        assert_true(which == 1 && k == sub ? d[k] > b[k] : d[k] == b[k]);
+                    }
+                }
+                assert_int_equal(steps, t->id == QUANT_Q2_K ? 16 : t->id == QUANT_Q6_K ? 256 : 64);
+            }
+        }
+    }
+    assert_int_equal(n, 6);
+}
+
 static void the_nearest_code_is_the_nearest(void **state)
 {
     (void)state;
@@ -163,6 +224,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_those_that_decode_gives),
+        cmocka_unit_test(stretched_steps_are_longer),
+        cmocka_unit_test(shifts_walk_through_all_integers),
         cmocka_unit_test(the_nearest_code_is_the_nearest),
         cmocka_unit_test(a_search_loses_no_more_than_a_rounding),
     };
