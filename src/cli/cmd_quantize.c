@@ -1,51 +1,248 @@
-/* cmd_quantize.c: `hearth quantize IN OUT.gguf --type T`: a model file in another type of weights. */
+/* cmd_quantize.c: `hearth quantize IN OUT.gguf --type T | --size BYTES | --fit`: a model file in other types of
+ * weights. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/js.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/progress.h"
+#include "cli/quantize_fit.h"
 #include "cli/quantize_source.h"
+#include "cli/quantize_tasks.h"
 #include "pack/quantize.h"
+#include "pack/texts.h"
 #include "plat/file.h"
 
 static const usage page = {
-    "hearth quantize --type TYPE [OPTION]... MODEL OUT.gguf",
-    "Writes MODEL with its matrices in another type, each by the plain encoder of that type; norms, biases and the\n"
-    "other small tensors stay as they are. Begin with an F16, BF16 or F32 file: what a quantised one has lost is not\n"
-    "found again. How much was lost: hearth compare MODEL OUT.gguf. MODEL may also be what hearth import reads: a\n"
-    "folder as Hugging Face keeps it, or its weights file.\n"
-    "types, and bits per weight: q4_0 4.5, q4_1 5, q5_0 5.5, q5_1 6, q8_0 8.5, q2_k 2.6, q3_k 3.4, q4_k 4.5,\n"
-    "q5_k 5.5, q6_k 6.6, iq4_nl 4.5, iq4_xs 4.25, mxfp4 4.25, f16, bf16, f32\n"
+    "hearth quantize (--type TYPE | --size BYTES | --fit [--ctx N]) [OPTION]... MODEL OUT.gguf",
+    "Writes MODEL with smaller weights, as a GGUF file for any program. --type: all matrices in one type, or as in\n"
+    "a standard mix. --size: of all files of at most that size the best one that is found, each matrix in the type\n"
+    "that it bears. --fit: the same for the largest file that runs here. Norms, biases and other small tensors stay\n"
+    "as they are. What weights are multiplied with is looked at first, while the model reads text: --calibrate\n"
+    "FILE, or what it writes itself, asked by your tasks among others. Begin with an F16, BF16 or F32 file: what a\n"
+    "quantised one has lost is not found again. How much was lost: hearth compare MODEL OUT.gguf. MODEL may also be\n"
+    "what hearth import reads: a folder as Hugging Face keeps it, or its weights file. An interrupted run goes on\n"
+    "by the same command.\n"
+    "types, and bits per weight: q2_k 2.6, q3_k 3.4, mxfp4 4.25, iq4_xs 4.25, iq4_nl 4.5, q4_0 4.5, q4_k 4.5, q4_1\n"
+    "5, q5_0 5.5, q5_k 5.5, q5_1 6, q6_k 6.6, q8_0 8.5, f16, bf16, f32\n"
+    "mixes: q2_k_s, q3_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_s, q5_k_m\n"
     "\n"
-    "example:\n"
-    "  hearth quantize --type q4_k model-f16.gguf model-q4_k.gguf\n",
+    "examples:\n"
+    "  hearth quantize --size 120M --calibrate text.txt model-f16.gguf model.gguf\n"
+    "  hearth quantize --type q4_k_m model-f16.gguf model-q4_k_m.gguf\n",
 };
+
+enum { TEXT_BYTES_MAX = 64 << 20, TOKENS = 16384, ROWS_OF_MAX = 1 << 20 };
+#define DAMPING 0.05
+
+typedef struct call {
+    pack_options o;
+    bool fit, plain, no_feedback, json;
+    int64_t context, threads, tokens, rows_of; /* context, tokens -1: not given */
+    uint64_t mem;
+    double damping; /* negative: not given */
+    const char *calibrate;
+    option_list tasks;
+    const char *model, *out;
+    buf text;
+    quantize_tasks prompts;
+    quantize_source source;
+    progress_line bar;
+    pack_report made;
+} call;
+
+/* ---- an interrupt: what is done is kept ---- */
+
+static volatile sig_atomic_t stop_asked;
+static struct sigaction before; /* the second one is whose it was */
+
+static void on_interrupt(int sig)
+{
+    stop_asked = 1;
+    sigaction(sig, &before, NULL);
+}
+
+static void catch_interrupt(void)
+{
+    const struct sigaction now = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
+    sigaction(SIGINT, NULL, &before);
+    if (before.sa_handler != SIG_IGN)
+        sigaction(SIGINT, &now, NULL);
+}
 
 static bool show(void *user, const char *phase, uint64_t done, uint64_t total)
 {
     progress_show(user, phase, done, total);
-    return false;
+    return stop_asked;
 }
 
-static void print_report(const char *to, const pack_report *r)
+/* ---- the command line ---- */
+
+/* Options that say nothing where there is no text to look at, or none of one's own. */
+static const char *without_text(const call *c)
 {
-    char before[24], after[24];
-    printf("%s: %s, %u of %u tensors encoded, ", to, r->type, r->n_encoded, r->n_tensors);
+    return c->calibrate ? "--calibrate" : c->tasks.n ? "--task" : c->tokens >= 0 ? "--tokens" :
+           c->o.save_imatrix ? "--save-imatrix" : c->damping >= 0 ? "--damping" :
+           c->no_feedback ? "--no-feedback" : NULL;
+}
+
+static int check_pairs(const call *c)
+{
+    const char *other = without_text(c);
+    if (c->plain && (other || c->o.imatrix))
+        return usage_error("quantize", "--plain looks at no text: %s has no use with it", other ? other : "--imatrix");
+    if (c->o.imatrix && other)
+        return usage_error("quantize", "--imatrix goes without text: %s has no use with it", other);
+    if (!c->o.type && (c->plain || c->o.imatrix))
+        return usage_error("quantize", "types are found by text: %s goes with --type",
+                           c->plain ? "--plain" : "--imatrix");
+    if (c->calibrate && c->tasks.n)
+        return usage_error("quantize", "--task is for the model's own text: not with --calibrate");
+    if (c->no_feedback && c->damping >= 0)
+        return usage_error("quantize", "--damping is of the feedback that --no-feedback forbids");
+    if (!c->o.type && c->o.output_type)
+        return usage_error("quantize", "--output-type goes with --type");
+    if (!c->fit && (c->context >= 0 || c->mem))
+        return usage_error("quantize", "%s goes with --fit", c->mem ? "--mem" : "--ctx");
+    return EXIT_OK;
+}
+
+static int check_numbers(const call *c)
+{
+    if (c->threads < 0 || c->threads > 256)
+        return usage_error("quantize", "--threads must be from 1 to 256");
+    if (c->context == 0 || c->context > 1 << 24)
+        return usage_error("quantize", "--ctx must be from 1 to %d", 1 << 24);
+    if (c->tokens >= 0 && (c->tokens < TEXTS_LEAST_TOKENS || c->tokens > TEXTS_MOST_TOKENS))
+        return usage_error("quantize", "--tokens must be from %d to %d", TEXTS_LEAST_TOKENS, TEXTS_MOST_TOKENS);
+    if (c->rows_of < 0 || c->rows_of > ROWS_OF_MAX)
+        return usage_error("quantize", "--rows-of must be from 1 to %d", ROWS_OF_MAX);
+    if (c->damping == 0 || c->damping > 10)
+        return usage_error("quantize", "--damping must be above 0 and at most 10");
+    return EXIT_OK;
+}
+
+static int check(const call *c, size_t n_words)
+{
+    error err = { 0 };
+    if (n_words != 2)
+        return usage_error("quantize", "a MODEL and OUT.gguf are needed");
+    if ((c->o.type != NULL) + (c->o.size > 0) + c->fit != 1)
+        return usage_error("quantize", "one of --type TYPE, --size BYTES and --fit is needed, such as --type q4_k");
+    if (c->o.type && pack_check_type(c->o.type, &err))
+        return usage_error("quantize", "--type: %s", err.text);
+    if (c->o.output_type && pack_check_type(c->o.output_type, &err))
+        return usage_error("quantize", "--output-type: %s", err.text);
+    int code = check_pairs(c);
+    return code ? code : check_numbers(c);
+}
+
+/* ---- the run ---- */
+
+static status read_text(call *c, error *err)
+{
+    if (c->calibrate) {
+        status s = file_slurp(c->calibrate, &c->text, err);
+        c->o.text = c->text.data;
+        c->o.text_bytes = c->text.len;
+        if (!s && !c->text.len)
+            s = fail(err, E_RANGE, "%s is empty", c->calibrate);
+        return s;
+    }
+    if (c->plain || c->o.imatrix)
+        return OK;
+    status s = quantize_tasks_read(&c->prompts, &c->tasks, err);
+    c->o.tasks = c->prompts.spans;
+    c->o.n_tasks = c->prompts.n;
+    return s;
+}
+
+static void set_options(call *c)
+{
+    c->o.n_threads = (int)c->threads;
+    c->o.rows_of = (uint32_t)c->rows_of;
+    c->o.way = c->plain ? ENCODER_PLAIN : c->no_feedback ? ENCODER_SEARCH : ENCODER_FEEDBACK;
+    c->o.damping = (float)(c->damping > 0 ? c->damping : DAMPING);
+    c->o.tokens = c->tokens > 0 ? (uint64_t)c->tokens : TOKENS;
+    c->o.text_name = c->calibrate;
+    c->o.progress = show;
+    c->o.user = &c->bar;
+}
+
+static status run(call *c, error *err)
+{
+    set_options(c);
+    status s = read_text(c, err);
+    if (s)
+        return s;
+    load_offline();
+    s = quantize_source_open(&c->source, c->model, c->out, c->o.overwrite, err);
+    catch_interrupt(); /* what was imported goes when the process is ended before, as always */
+    if (!s && c->fit)
+        s = quantize_fit_bytes(c->source.path, c->context > 0 ? (uint32_t)c->context : 0, c->mem, &c->o.data_bytes,
+                               err);
+    if (!s)
+        s = pack_quantize(c->source.path, c->out, &c->o, &c->made, err);
+    progress_end(&c->bar);
+    return s;
+}
+
+/* ---- what came of it ---- */
+
+static const char *text_name(const call *c)
+{
+    return c->calibrate ? c->calibrate : "the model's own text";
+}
+
+static double bits(const pack_report *r)
+{
+    return r->n_params ? 8.0 * (double)r->bytes / (double)r->n_params : 0.0;
+}
+
+static void print_losses(const pack_report *r)
+{
+    if (r->expected > 0)
+        printf("expected divergence %.4g nats a token\n", r->expected);
+    if (r->measured > 0)
+        printf("measured divergence %.4g nats a token, on tokens held out\n", r->measured);
+}
+
+static void print_report(const call *c)
+{
+    const pack_report *r = &c->made;
+    char before_text[24], after[24];
+    printf("%s: %s, %u of %u tensors encoded, ", c->out, r->type, r->n_encoded, r->n_tensors);
     if (r->n_fallback)
         printf("%u in a fall-back type (rows that are no whole blocks of %s), ", r->n_fallback, r->type);
-    printf("%s -> %s, %.2f bits per weight\n", str_human_bytes(before, r->source_bytes),
-           str_human_bytes(after, r->bytes), r->n_params ? 8.0 * (double)r->bytes / (double)r->n_params : 0.0);
+    printf("%s -> %s, %.2f bits per weight\n", str_human_bytes(before_text, r->source_bytes),
+           str_human_bytes(after, r->bytes), bits(r));
+    if (c->rows_of)
+        printf("matrices whose rows are no multiple of %lld stayed as they were\n", (long long)c->rows_of);
+    if (r->n_calibration)
+        printf("calibrated by %llu tokens of %s\n", (unsigned long long)r->n_calibration, text_name(c));
+    if (r->n_grid)
+        printf("%u matrices lie on a type's grid already, where that is kept exactly\n", r->n_grid);
+    if (r->n_resumed)
+        printf("%u tensors were there from an earlier run\n", r->n_resumed);
+    print_losses(r);
 }
 
-static int print_json(const char *to, const pack_report *r)
+static js *known_or_null(double x)
 {
+    return x > 0 ? js_new_double(x) : js_null();
+}
+
+static int print_json(const call *c)
+{
+    const pack_report *r = &c->made;
     js *o = js_object();
-    js_set(o, "file", js_new_string(to));
+    js_set(o, "file", js_new_string(c->out));
     js_set(o, "type", js_new_string(r->type));
     js_set(o, "source_type", js_new_string(r->source_type));
     js_set(o, "requantized", js_new_bool(r->requantized));
@@ -53,73 +250,95 @@ static int print_json(const char *to, const pack_report *r)
     js_set(o, "encoded", js_new_int(r->n_encoded));
     js_set(o, "fallback", js_new_int(r->n_fallback));
     js_set(o, "kept", js_new_int(r->n_kept));
+    js_set(o, "on_grid", js_new_int(r->n_grid));
+    js_set(o, "resumed", js_new_int(r->n_resumed));
     js_set(o, "source_bytes", js_new_int((int64_t)r->source_bytes));
     js_set(o, "bytes", js_new_int((int64_t)r->bytes));
     js_set(o, "params", js_new_int((int64_t)r->n_params));
+    js_set(o, "bits_per_weight", js_new_double(bits(r)));
+    js_set(o, "calibration", r->n_calibration ? js_new_string(text_name(c)) : js_null());
+    js_set(o, "calibration_tokens", js_new_int((int64_t)r->n_calibration));
+    js_set(o, "not_calibrated", r->not_calibrated[0] ? js_new_string(r->not_calibrated) : js_null());
+    js_set(o, "expected_divergence", known_or_null(r->expected));
+    js_set(o, "measured_divergence", known_or_null(r->measured));
     return cli_print_json(o, "quantize");
+}
+
+static int tell(const call *c)
+{
+    const pack_report *r = &c->made;
+    if (r->requantized)
+        fprintf(stderr, "note: %s is quantised already (%s): what that lost stays lost, and %s adds to it\n", c->model,
+                r->source_type, r->type);
+    if (r->not_calibrated[0])
+        fprintf(stderr, "note: no text could be looked at, so all channels count alike: %s\n", r->not_calibrated);
+    if (c->json)
+        return print_json(c);
+    print_report(c);
+    return EXIT_OK;
+}
+
+static int tell_stopped(const call *c)
+{
+    char part[4096];
+    int n = snprintf(part, sizeof part, "%s.part", c->out);
+    bool kept = n > 0 && (size_t)n < sizeof part && access(part, F_OK) == 0 && !c->source.made;
+    fprintf(stderr, "hearth quantize: stopped%s\n", kept ? "; the same command goes on where it was" : "");
+    return EXIT_NO;
+}
+
+static int run_call(call *c)
+{
+    error err = { 0 };
+    progress_init(&c->bar);
+    status s = run(c, &err);
+    int code = s == E_CANCELLED ? tell_stopped(c) : s ? report("quantize", &err) : tell(c);
+    quantize_source_close(&c->source);
+    quantize_tasks_clear(&c->prompts);
+    buf_clear(&c->text);
+    return code;
 }
 
 int cmd_quantize(int argc, char **argv)
 {
-    pack_options o = { 0 };
-    int64_t threads = 0;
-    bool json = false;
-    const char *calibrate = NULL;
-    double damping = 0.05;
-    int64_t way = 2, tokens = 0;
-    buf text = BUF_INIT(64 << 20);
-    const option options[] = {
-        { "type", 0, OPTION_TEXT, &o.type, "TYPE", "of the matrices (see above)" },
-        { "output-type", 0, OPTION_TEXT, &o.output_type, "TYPE",
-          "of the matrix that makes the logits (default: as the others)" },
-        { "calibrate", 0, OPTION_TEXT, &calibrate, "FILE", "text to calibrate with" },
-        { "damping", 0, OPTION_FLOAT, &damping, "X", "of feedback" },
-        { "tokens", 0, OPTION_INT, &tokens, "N", "of it" },
-        { "size", 0, OPTION_BYTES, &o.size, "BYTES", "of the file" },
-        { "way", 0, OPTION_INT, &way, "N", "0 plain 1 search 2 feedback" },
-        { "threads", 't', OPTION_INT, &threads, "N", "threads (default: the physical cores)" },
-        { "force", 'f', OPTION_FLAG, &o.overwrite, NULL, "replace OUT.gguf if it is there" },
-        { "json", 0, OPTION_FLAG, &json, NULL, "what was written as JSON" },
-    };
+    call *c = mem_zero(sizeof *c);
     size_t n_words;
     int code;
-    if (!options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code))
-        return code;
-    if (n_words != 2)
-        return usage_error("quantize", "a MODEL and OUT.gguf are needed");
-    if (!o.type && !o.size)
-        return usage_error("quantize", "--type TYPE is needed, such as --type q4_k");
-    if (threads < 0 || threads > 256)
-        return usage_error("quantize", "--threads must be from 1 to 256");
-    error err = { 0 };
-    o.n_threads = (int)threads;
-    o.way = (encoder_way)way;
-    o.text_name = calibrate;
-    o.damping = (float)damping;
-    o.tokens = tokens ? (uint64_t)tokens : 16384;
-    if (calibrate && file_slurp(calibrate, &text, &err))
-        return report("quantize", &err);
-    o.text = text.data;
-    o.text_bytes = text.len;
-    progress_line bar;
-    progress_init(&bar);
-    o.progress = show;
-    o.user = &bar;
-    pack_report r;
-    quantize_source source;
-    load_offline();
-    status s = quantize_source_open(&source, argv[1], argv[2], o.overwrite, &err);
-    if (!s)
-        s = pack_quantize(source.path, argv[2], &o, &r, &err);
-    quantize_source_close(&source);
-    progress_end(&bar);
-    if (s)
-        return report("quantize", &err);
-    if (r.requantized)
-        fprintf(stderr, "note: %s is quantised already (%s): what that lost stays lost, and %s adds to it\n", argv[1],
-                r.source_type, r.type);
-    if (json)
-        return print_json(argv[2], &r);
-    print_report(argv[2], &r);
-    return EXIT_OK;
+    if (!c)
+        return report("quantize", &(error){ E_NOMEM, "no memory" });
+    *c = (call){ .context = -1, .tokens = -1, .damping = -1, .source = { .lock = -1 } };
+    c->text = (buf)BUF_INIT(TEXT_BYTES_MAX);
+    const option options[] = {
+        { "type", 0, OPTION_TEXT, &c->o.type, "TYPE", "a type or a mix (see above)" },
+        { "size", 0, OPTION_BYTES, &c->o.size, "BYTES", "most bytes of the file; types are found" },
+        { "fit", 0, OPTION_FLAG, &c->fit, NULL, "the largest file that hearth run has memory for; types are found" },
+        { "ctx", 'c', OPTION_INT, &c->context, "N",
+          "with --fit: most tokens of a conversation (default: the model's, to 8192)" },
+        { "mem", 0, OPTION_BYTES, &c->mem, "SIZE", "with --fit: of this much memory (default: what is free)" },
+        { "calibrate", 0, OPTION_TEXT, &c->calibrate, "FILE", "text like what the model will read, to 64 MiB" },
+        { "tokens", 0, OPTION_INT, &c->tokens, "N", "of text that are looked at (default 16384)" },
+        { "task", 0, OPTION_LIST, &c->tasks, "TASK",
+          "what the model's own text is about; may be given again (default: all tasks here)" },
+        { "imatrix", 0, OPTION_TEXT, &c->o.imatrix, "FILE", "importances from another program, instead of text" },
+        { "save-imatrix", 0, OPTION_TEXT, &c->o.save_imatrix, "FILE", "write the importances for other programs" },
+        { "plain", 0, OPTION_FLAG, &c->plain, NULL, "each type's plain encoder, as fast as the disk; no text" },
+        { "no-feedback", 0, OPTION_FLAG, &c->no_feedback, NULL, "later columns do not make up for earlier ones" },
+        { "damping", 0, OPTION_FLOAT, &c->damping, "X", "how little feedback believes in its text (default 0.05)" },
+        { "rows-of", 0, OPTION_INT, &c->rows_of, "N", "leave matrices whose rows are no multiple of N as they are" },
+        { "output-type", 0, OPTION_TEXT, &c->o.output_type, "TYPE",
+          "with --type: of the matrix that makes the logits (default: as the others)" },
+        { "threads", 't', OPTION_INT, &c->threads, "N", "threads (default: the physical cores)" },
+        { "force", 'f', OPTION_FLAG, &c->o.overwrite, NULL, "replace OUT.gguf if it is there" },
+        { "json", 0, OPTION_FLAG, &c->json, NULL, "what was written as JSON" },
+    };
+    bool go_on = options_read(argc, argv, &page, options, ARRAY_LEN(options), &n_words, &code);
+    if (go_on)
+        code = check(c, n_words);
+    if (go_on && !code) {
+        c->model = argv[1];
+        c->out = argv[2];
+        code = run_call(c);
+    }
+    mem_free(c);
+    return code;
 }

@@ -6,13 +6,19 @@
 #include "pack/job.h"
 #include "token/vocab.h"
 
-/* It has a tokenizer, and hearth runs it. */
-static bool can_calibrate(const job *j)
+/* Hearth reads its vocabulary and runs it: otherwise the report says why not. */
+static bool can_calibrate(job *j)
 {
     model_spec spec;
     model_sizes sizes;
-    error ignored = { 0 };
-    return gguf_find(j->file, "tokenizer.ggml.model") && model_plan(j->file, true, &spec, &sizes, &ignored) == OK;
+    vocab *v = NULL;
+    error why = { 0 };
+    status s = vocab_open(&v, j->file, &why);
+    if (!s)
+        s = model_plan(j->file, true, &spec, &sizes, &why);
+    vocab_close(&v);
+    memcpy(j->report.not_calibrated, why.text, sizeof why.text);
+    return !s;
 }
 
 static status divide(job *j, error *err)
@@ -92,8 +98,11 @@ status calibrate_open(job *j, error *err)
     model_spec spec;
     model_sizes sizes;
     const pack_options *o = j->o;
-    if (o->way == ENCODER_PLAIN || o->no_text || o->imatrix || !can_calibrate(j))
+    if (o->way == ENCODER_PLAIN || o->no_text || o->imatrix)
         return OK;
+    if (!can_calibrate(j))
+        return o->save_imatrix ? fail(err, E_UNSUPPORTED, "%s has no importances: %s", o->save_imatrix,
+                                      j->report.not_calibrated) : OK;
     status s = model_plan(j->file, true, &spec, &sizes, err);
     if (s)
         return s;

@@ -53,7 +53,8 @@ typedef struct pack_report {
     uint32_t n_tensors, n_encoded, n_kept; /* a matrix that had its type already is kept */
     uint32_t n_fallback;                   /* matrices in a fall-back type, encoded or kept */
     uint32_t n_grid;                       /* matrices whose values lie on a type's grid already */
-    uint64_t n_calibration;                /* tokens; 0: the model cannot be run, or there was to be no text */
+    uint64_t n_calibration;                /* tokens; 0: there was to be no text, or not_calibrated says why not */
+    char not_calibrated[ERROR_TEXT_BYTES]; /* why the model cannot be run; "" */
     uint32_t n_resumed;                    /* that an earlier run had written */
     uint64_t source_bytes, bytes;    /* of all tensors */
     uint64_t n_params;

@@ -1,8 +1,12 @@
 #include "pack/source.h"
 
 #include <inttypes.h>
+#include <math.h>
 
+#include "base/mem.h"
 #include "quant/quant.h"
+
+#define F16_LARGEST 65504.0f
 
 typedef struct reading {
     const quant_traits *from;
@@ -28,8 +32,8 @@ static void read_part(void *arg, int index, int count)
     }
 }
 
-status source_read(const gguf *g, const gguf_tensor *t, const matrix_tools *tools, uint64_t first, uint64_t step, size_t n,
-                 float *out, error *err)
+status source_read(const gguf *g, const gguf_tensor *t, const matrix_tools *tools, uint64_t first, uint64_t step,
+                   size_t n, float *out, error *err)
 {
     reading j = { .from = quant_find(t->type), .step = step, .n = n, .cols = (size_t)t->ne[0], .out = out };
     j.row_bytes = quant_row_bytes(t->type, t->ne[0]);
@@ -52,14 +56,44 @@ void source_decode(const matrix_tools *tools, uint32_t type, const void *rows, s
     pool_run(tools->p, read_part, &j);
 }
 
+static size_t largest(const float *row, size_t n)
+{
+    size_t at = 0;
+    for (size_t i = 1; i < n; i++)
+        at = fabsf(row[i]) > fabsf(row[at]) ? i : at;
+    return at;
+}
+
+/* Searches stay below the largest scale that F16 holds: a value that needs a larger one is lost, and nothing shows it.
+ * scratch: two rows. */
+static bool falls_short(const gguf_tensor *t, const quant_traits *q, const void *encoded, uint64_t row, float *scratch)
+{
+    const quant_traits *from = quant_find(t->type);
+    size_t n = (size_t)t->ne[0];
+    if (from->id == QUANT_F16) /* has no such values */
+        return false;
+    from->decode((const unsigned char *)t->data + row * quant_row_bytes(t->type, n), scratch, n);
+    size_t at = largest(scratch, n);
+    if (fabsf(scratch[at]) <= F16_LARGEST)
+        return false;
+    q->decode(encoded, scratch + n, n);
+    return fabsf(scratch[n + at] - scratch[at]) > fabsf(scratch[at]) / 2;
+}
+
 status source_check(const gguf *g, const gguf_tensor *t, uint32_t type, const void *rows, uint64_t first, size_t n,
-                  error *err)
+                    error *err)
 {
     const quant_traits *q = quant_find(type);
-    uint64_t row_bytes = quant_row_bytes(type, t->ne[0]);
-    for (size_t i = 0; q->check && i < n; i++)
-        if (q->check((const unsigned char *)rows + i * row_bytes, (size_t)t->ne[0]) != SIZE_MAX)
-            return fail(err, E_RANGE, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is too large for %s",
-                        gguf_file_name(g), (int)t->name.n, t->name.p, first + i, q->name);
-    return OK;
+    uint64_t row_bytes = quant_row_bytes(type, t->ne[0]), bad = n;
+    float *scratch = mem_array(2 * (size_t)t->ne[0], sizeof *scratch);
+    if (!scratch)
+        return fail(err, E_NOMEM, "no memory for rows of %" PRIu64 " values", t->ne[0]);
+    for (size_t i = 0; q->check && bad == n && i < n; i++) {
+        const unsigned char *row = (const unsigned char *)rows + i * row_bytes;
+        if (q->check(row, (size_t)t->ne[0]) != SIZE_MAX || falls_short(t, q, row, first + i, scratch))
+            bad = i;
+    }
+    mem_free(scratch);
+    return bad == n ? OK : fail(err, E_RANGE, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is too large for %s",
+                                gguf_file_name(g), (int)t->name.n, t->name.p, first + bad, q->name);
 }

@@ -8,14 +8,14 @@
 
 /* Rows first, first + step, … (n of them) as floats [n][cols]. E_UNSUPPORTED: hearth cannot read the type; E_FORMAT
  * naming tensor and row: a value is not finite. */
-status source_read(const gguf *g, const gguf_tensor *t, const matrix_tools *tools, uint64_t first, uint64_t step, size_t n,
-                 float *out, error *err) MUST_CHECK;
+status source_read(const gguf *g, const gguf_tensor *t, const matrix_tools *tools, uint64_t first, uint64_t step,
+                   size_t n, float *out, error *err) MUST_CHECK;
 
 /* The same of encoded rows as they stand in memory, which are known to be in order. */
 void source_decode(const matrix_tools *tools, uint32_t type, const void *rows, size_t n, size_t cols, float *out);
 
-/* E_RANGE naming tensor and row: an encoded row holds a scale that is not finite. `first`: the tensor's row that the
- * first of them is. */
+/* E_RANGE naming tensor and row: an encoded row holds a scale that is not finite, or is far below a value of the source
+ * that its scales cannot reach. `first`: the tensor's row that the first of them is. E_NOMEM. */
 status source_check(const gguf *g, const gguf_tensor *t, uint32_t type, const void *rows, uint64_t first, size_t n,
                   error *err) MUST_CHECK;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records llama-perplexity's figures of the beginning of LICENSE in tests/golden/perplexity.json: of each model as it is,
 and of the same weights dequantised to F32 (tools/agree/gguf_f32.py), which is what `--exact` computes; and its KL
-divergence of each from what `hearth quantize --type q4_0` makes of it. By hand, in a Python that has gguf:
+divergence of each from what `hearth quantize --plain --type q4_0` makes of it. By hand, in a Python that has gguf:
     python tests/cli/perplexity_peer.py LLAMA_PERPLEXITY VERSION MODEL.gguf...     (VERSION: text for the record)
 `--compare`, after them, prints the figures of `hearth compare` beside the peer's own and records nothing."""
 import hashlib
@@ -63,7 +63,7 @@ def print_beside(a, b, text, theirs, more):
 
 def judge(peer, model, text, folder, compare):
     q4_0 = folder / "q4_0.gguf"
-    run(HEARTH, "quantize", "--type", "q4_0", "--force", model, q4_0)
+    run(HEARTH, "quantize", "--type", "q4_0", "--plain", "--force", model, q4_0)
     record = {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
     for how, more in (("", []), ("_f32", F32)):
         a, b = model, q4_0

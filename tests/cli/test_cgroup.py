@@ -74,7 +74,7 @@ def runs(limit, shape):
 def others(limit, shape, home):
     plain = home / "text"
     plain.write_text(text_of(1500))
-    one_command(limit, "quantize", [HEARTH, "quantize", str(SMOLLM2), str(home / "q.gguf"), "--type", "q4_0"],
+    one_command(limit, "quantize", [HEARTH, "quantize", str(SMOLLM2), str(home / "q.gguf"), "--type", "q4_0", "--plain"],
                 must=True, home=home)
     (home / "q.gguf").unlink(missing_ok=True)
     one_command(limit, "measure", [HEARTH, "measure", "ticket-class", "--on", f"local:{SMOLLM2}", "--limit", "3", "--ctx",

@@ -57,7 +57,7 @@ def test_compare_with_the_peer():
         return
     with tempfile.TemporaryDirectory() as folder:
         b = pathlib.Path(folder) / "q4_0.gguf"
-        hearth("quantize", "--type", "q4_0", model, b)
+        hearth("quantize", "--type", "q4_0", "--plain", model, b)
         for how, args, share in (("q4_0", [], 1), ("q4_0_f32", ["--exact"], 0.02)):
             r = hearth("compare", model, b, "-", "--json", *args, stdin=whole).json()
             assert (r["passages"], r["tokens"], r["window"]) == (peer["windows"], peer["tokens"], window)

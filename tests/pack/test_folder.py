@@ -46,13 +46,13 @@ def left():
 
 
 def quantize(model, *options, **more):
-    run("quantize", "--type", "q4_0", *options, model, OUT, **more)
+    run("quantize", "--type", "q4_0", "--plain", *options, model, OUT, **more)
 
 
 def one_step_is_two(d):
     two = FOLDER / "two.gguf"
     run("import", d, FOLDER / "one.gguf")
-    run("quantize", "--type", "q4_0", FOLDER / "one.gguf", two)
+    run("quantize", "--type", "q4_0", "--plain", FOLDER / "one.gguf", two)
     for model in d, f"{d}/", d / "model.safetensors", d.name:
         quantize(model)
         assert OUT.read_bytes() == two.read_bytes(), model
@@ -85,7 +85,7 @@ def failures_leave_nothing(d, weights):
 
 def interrupted(d, sig, moment):
     """At the moment when a file is there. False: it was over before."""
-    with subprocess.Popen([HEARTH, "quantize", "--type", "q4_0", "--threads", "1", d, OUT], stdout=subprocess.DEVNULL,
+    with subprocess.Popen([HEARTH, "quantize", "--type", "q4_0", "--plain", "-t1", d, OUT], stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as child:
         while child.poll() is None and not os.path.exists(moment):
             pass

@@ -1,6 +1,7 @@
-"""`hearth quantize`: every tensor of the new file is what the Python package's encoder makes of it (or, for types that it
-only decodes, what quant/'s own does), everything else is the old bytes; the file computes; and what is wrong with a
-source, a disk or a name is said and leaves nothing behind."""
+"""`hearth quantize --plain`: every tensor of the new file is what the Python package's encoder makes of it (or, for
+types that it only decodes, what quant/'s own does), everything else is the old bytes; the file computes; and what is
+wrong with a source, a disk or a name is said and leaves nothing behind. Without --plain: test_mixed.py; here only what
+has no text."""
 import atexit
 import json
 import os
@@ -46,8 +47,9 @@ def source(name="pack", edit=lambda w: w):
     return path
 
 
-def run(path, out, *options, code=0, says="", **more):
-    done = subprocess.run([HEARTH, "quantize", *map(str, options), path, out], capture_output=True, text=True, **more)
+def run(path, out, *options, code=0, says="", plain=True, **more):
+    words = [*(["--plain"] if plain else []), *map(str, options), path, out]
+    done = subprocess.run([HEARTH, "quantize", *words], capture_output=True, text=True, **more)
     assert done.returncode == code and says in done.stderr, f"exit {done.returncode}, wanted {says!r}: {done.stderr}"
     return done
 
@@ -55,8 +57,9 @@ def run(path, out, *options, code=0, says="", **more):
 def refused(path, says, *options, code=3, **more):
     out = FOLDER / "refused.gguf"
     out.unlink(missing_ok=True)
-    run(path, out, "--type", "q4_0", *options, code=code, says=says, **more)
-    assert not out.exists() and not pathlib.Path(f"{out}.part").exists(), "half a file was left behind"
+    for plain in True, False:
+        run(path, out, "--type", "q4_0", *options, code=code, says=says, plain=plain, **more)
+        assert not out.exists() and not pathlib.Path(f"{out}.part").exists(), "half a file was left behind"
 
 
 def encoded(name, x):
@@ -112,6 +115,39 @@ def test_types():
         assert said["type"] == wanted and said["fallback"] == sum(t != wanted for t in types)
         assert said["encoded"] == (0 if wanted == "F32" else len(types)) == said["tensors"] - said["kept"]
         assert said["bytes"] == sum(t.n_bytes for t in reader.tensors) and not said["requantized"]
+        assert field(reader, "hearth.quantize.encoder") == "plain" and said["not_calibrated"] is None
+        assert field(reader, "hearth.quantize.calibration") is None and said["calibration_tokens"] == 0
+
+
+def test_without_text():
+    """A model without a tokenizer: this is said, and its rows lose no more than by the plain encoders."""
+    path, old = source(), arch_cases.weights("pack")
+    for wanted, most in (("Q2_K", 1), ("Q4_0", .95), ("Q4_K", 1), ("Q5_1", .95), ("IQ4_NL", 1), ("MXFP4", .95)):
+        plain, out = FOLDER / f"{wanted}.gguf", FOLDER / f"{wanted}-search.gguf"
+        r = run(path, out, "--type", wanted, "--json", plain=False, says="all channels count alike")
+        said = json.loads(r.stdout)
+        assert said["calibration_tokens"] == 0 and "'none' is not known" in said["not_calibrated"]
+        assert field(gguf.GGUFReader(out), "hearth.quantize.calibration") is None
+        losses = []
+        for file in plain, out:
+            tensors = [t for t in gguf.GGUFReader(file).tensors if len(t.shape) == 2]
+            losses.append([np.sum((quants.dequantize(t.data, t.tensor_type).reshape(old[t.name].shape).astype(float) -
+                                   old[t.name]) ** 2) for t in tensors])
+        worst = np.max(np.array(losses[1]) / np.array(losses[0]))
+        print(f"{wanted}: {sum(losses[1]) / sum(losses[0]):.3f} of the plain encoder's loss, at most {worst:.3f}")
+        assert worst <= 1 and sum(losses[1]) <= most * sum(losses[0]), f"{wanted}: searching made it worse"
+    run(path, FOLDER / "x.gguf", "--type", "q4_0", "--save-imatrix", FOLDER / "none.imatrix", plain=False, code=3,
+        says="none.imatrix has no importances")
+    run(path, FOLDER / "x.gguf", "--size", "1M", plain=False, code=3, says="pack.gguf: types can only be chosen for")
+    assert not (FOLDER / "x.gguf").exists() and not (FOLDER / "none.imatrix").exists()
+
+
+def test_rows_of():
+    path, out = source(), FOLDER / "rows.gguf"
+    r = run(path, out, "--type", "q8_0", "--rows-of", 256)
+    kinds = {t.name.split(".")[-2]: t.tensor_type.name for t in gguf.GGUFReader(out).tensors if len(t.shape) == 2}
+    assert kinds["ffn_down"] == "F32" and {v for k, v in kinds.items() if k != "ffn_down"} == {"Q8_0"}, kinds
+    assert "no multiple of 256 stayed" in r.stdout, r.stdout
 
 
 def test_rows_that_nothing_divides():
@@ -159,7 +195,10 @@ def test_bad_sources():
     where = "tensor 'blk.1.ffn_up.weight': row 70"
     refused(source("pack", spoil("blk.1.ffn_up.weight", 70, np.nan)), f"{where} holds a value that is not finite")
     refused(source("pack", spoil("blk.1.ffn_up.weight", 70, np.inf)), f"{where} holds a value that is not finite")
-    refused(source("pack", spoil("blk.1.ffn_up.weight", 70, 1e30)), f"{where} holds a value that is too large for Q4_0")
+    for wanted in "q4_0", "q3_k", "q6_k", "f16":
+        refused(source("pack", spoil("blk.1.ffn_up.weight", 70, 1e30)),
+                f"{where} holds a value that is too large for {wanted.upper()}", "--type", wanted)
+    run(source("pack", spoil("blk.1.ffn_up.weight", 70, 1e30)), FOLDER / "high.gguf", "--type", "bf16")
     norm = source("pack", lambda w: dict(w, **{"output_norm.weight": w["output_norm.weight"] * np.float32(np.nan)}))
     refused(norm, "output_norm.weight")
     refused(FOLDER / "nowhere.gguf", "nowhere.gguf")
@@ -185,12 +224,34 @@ def test_what_is_in_the_way():
 
 
 def test_usage():
-    path = source()
-    refused(path, "type 'q4_x' is none that can be written: F32, F16,", "--type", "q4_x", code=2)
-    refused(path, "is none that can be written", "--type", "iq2_xxs", code=2)
-    refused(path, "is none that can be written", "--output-type", "q9", code=2)
-    done = subprocess.run([HEARTH, "quantize", path, FOLDER / "x.gguf"], capture_output=True, text=True)
-    assert done.returncode == 2 and "--type TYPE is needed" in done.stderr
+    path, out = source(), FOLDER / "refused.gguf"
+    for options, says in (
+            (["--type", "q4_x"], "--type: 'q4_x' is neither a type that can be written (F32, F16,"),
+            (["--type", "iq2_xxs"], "nor a mix (Q2_K_S, "),
+            (["--type", "q4_0", "--output-type", "q9"], "--output-type: 'q9'"),
+            ([], "one of --type TYPE, --size BYTES and --fit is needed"),
+            (["--type", "q4_0", "--size", "1M"], "one of --type"), (["--size", "1M", "--fit"], "one of --type"),
+            (["--type", "q4_0", "--ctx", "512"], "--ctx goes with --fit"),
+            (["--size", "1M", "--mem", "1G"], "--mem goes with --fit"),
+            (["--plain", "--type", "q4_0", "--calibrate", path], "--calibrate has no use"),
+            (["--plain", "--type", "q4_0", "--imatrix", path], "--imatrix has no use"),
+            (["--plain", "--size", "1M"], "--plain goes with --type"),
+            (["--imatrix", path, "--fit"], "--imatrix goes with --type"),
+            (["--imatrix", path, "--type", "q4_0", "--tokens", "999"], "--tokens has no use"),
+            (["--type", "q4_0", "--calibrate", path, "--task", "sms"], "not with --calibrate"),
+            (["--size", "1M", "--output-type", "q6_k"], "--output-type goes with --type"),
+            (["--type", "q4_0", "--no-feedback", "--damping", "0.1"], "--no-feedback forbids"),
+            (["--type", "q4_0", "--damping", "0"], "--damping must"),
+            (["--type", "q4_0", "--tokens", "5"], "--tokens must"),
+            (["--type", "q4_0", "--rows-of", "-1"], "--rows-of must"), (["--fit", "--ctx", "0"], "--ctx must")):
+        out.unlink(missing_ok=True)
+        run(path, out, *options, code=2, says=says, plain=False)
+        assert not out.exists()
+    run(path, out, "--type", "q4_0", "--calibrate", FOLDER / "no.txt", code=3, says="no.txt", plain=False)
+    large = FOLDER / "large.txt"
+    with open(large, "wb") as f:
+        f.truncate((64 << 20) + 1)
+    run(path, out, "--type", "q4_0", "--calibrate", large, code=3, says="large.txt", plain=False)
 
 
 def test_memory():
@@ -204,11 +265,12 @@ def test_memory():
     g.close()
     code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
-    args = [str(a) for a in (sys.executable, "-c", code, HEARTH, "quantize", "--type", "q8_0", path, out)]
-    peak = int(subprocess.run(args, capture_output=True, text=True, check=True).stdout.split()[-1])
-    print(f"peak {peak / 1024:.0f} MiB")
-    if "san-" not in str(BUILD):
-        assert peak < 40 * 1024
+    for options in ["--plain"], ["--force"]:
+        args = [sys.executable, "-c", code, HEARTH, "quantize", "--type", "q8_0", *options, path, out]
+        peak = int(subprocess.run([*map(str, args)], capture_output=True, text=True, check=True).stdout.split()[-1])
+        print(f"peak {peak / 1024:.0f} MiB")
+        if "san-" not in str(BUILD):
+            assert peak < 48 * 1024
 
 
 for name, test in list(globals().items()):
