@@ -67,7 +67,7 @@ static status survey_type(const job *j, pack_tensor *t, const encoder *e, const 
                           error *err)
 {
     candidate *c = &t->candidates[t->n_candidates++];
-    encoder_way last = t->kind == MOMENTS_KINDS || !type->search ? ENCODER_SEARCH : j->o->way;
+    encoder_way last = t->kind == MOMENTS_KINDS || !type->search || type->bytes >= type->block ? ENCODER_SEARCH : j->o->way;
     status st = OK;
     *c = (candidate){ .type = type, .loss = -1 };
     for (encoder_way way = last < ENCODER_SEARCH ? last : ENCODER_SEARCH; !st && way <= last; way++) {
