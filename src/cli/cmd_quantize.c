@@ -39,7 +39,7 @@ static const usage page = {
 };
 
 enum { TEXT_BYTES_MAX = 64 << 20, TOKENS = 16384, ROWS_OF_MAX = 1 << 20 };
-#define DAMPING 0.05
+#define DAMPING 0.3
 
 typedef struct call {
     pack_options o;
@@ -327,7 +327,7 @@ int cmd_quantize(int argc, char **argv)
         { "save-imatrix", 0, OPTION_TEXT, &c->o.save_imatrix, "FILE", "write the importances for other programs" },
         { "plain", 0, OPTION_FLAG, &c->plain, NULL, "each type's plain encoder, as fast as the disk; no text" },
         { "no-feedback", 0, OPTION_FLAG, &c->no_feedback, NULL, "later columns do not make up for earlier ones" },
-        { "damping", 0, OPTION_FLOAT, &c->damping, "X", "how little feedback believes in its text (default 0.05)" },
+        { "damping", 0, OPTION_FLOAT, &c->damping, "X", "how little feedback believes in its text (default 0.3)" },
         { "rows-of", 0, OPTION_INT, &c->rows_of, "N", "leave matrices whose rows are no multiple of N as they are" },
         { "output-type", 0, OPTION_TEXT, &c->o.output_type, "TYPE",
           "with --type: of the matrix that makes the logits (default: as the others)" },

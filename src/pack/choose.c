@@ -1,6 +1,4 @@
 /* choose.c: types for all tensors within a budget of bytes, by what was measured. */
-#include <stdio.h>
-#include <stdlib.h>
 #include "base/mem.h"
 #include "pack/allocate.h"
 #include "pack/job.h"
@@ -41,11 +39,8 @@ status choose_types(job *j, uint64_t bytes, error *err)
         const candidate *c = &t->candidates[chosen[n++]];
         t->to = c->type;
         t->way = c->way;
-        if (getenv("PACK_DEBUG"))
-            fprintf(stderr, "%.*s %s %d gain %g direct %g cost %g loss %g (noise %g)\n", (int)t->t->name.n, t->t->name.p, c->type->name, c->way, t->gain, t->direct_gain, cost(t, c), c->loss, t->noise);
     }
-    if (!s && getenv("PACK_DEBUG"))
-        fprintf(stderr, "expected %g nats, %llu bytes of %llu\n", sum.loss, (unsigned long long)(sum.bytes + fixed), (unsigned long long)bytes);
+    j->report.expected = s ? 0 : sum.loss;
     mem_free(choices);
     mem_free(items);
     mem_free(chosen);
