@@ -125,6 +125,8 @@ static int check_numbers(const call *c)
         return usage_error("quantize", "--tokens must be from %d to %d", TEXTS_LEAST_TOKENS, TEXTS_MOST_TOKENS);
     if (c->rows_of < 0 || c->rows_of > ROWS_OF_MAX)
         return usage_error("quantize", "--rows-of must be from 1 to %d", ROWS_OF_MAX);
+    if (!(c->o.speed >= 0 && c->o.speed <= 100) || (c->o.speed > 0 && c->o.type))
+        return usage_error("quantize", "--speed must be from 0 to 100, and goes with --size or --fit");
     if (c->damping == 0 || c->damping > 10)
         return usage_error("quantize", "--damping must be above 0 and at most 10");
     return EXIT_OK;
@@ -211,6 +213,8 @@ static void print_losses(const pack_report *r)
 {
     if (r->expected > 0)
         printf("expected divergence %.4g nats a token\n", r->expected);
+    if (r->ns_token > 0)
+        printf("products of a decoded token: %.2f ms here\n", r->ns_token * 1e-6);
     if (r->measured > 0)
         printf("measured divergence %.4g nats a token, on tokens held out\n", r->measured);
 }
@@ -261,6 +265,7 @@ static int print_json(const call *c)
     js_set(o, "calibration", r->n_calibration ? js_new_string(text_name(c)) : js_null());
     js_set(o, "calibration_tokens", js_new_int((int64_t)r->n_calibration));
     js_set(o, "not_calibrated", r->not_calibrated[0] ? js_new_string(r->not_calibrated) : js_null());
+    js_set(o, "token_ns", known_or_null(r->ns_token));
     js_set(o, "expected_divergence", known_or_null(r->expected));
     js_set(o, "measured_divergence", known_or_null(r->measured));
     return cli_print_json(o, "quantize");
@@ -321,6 +326,8 @@ int cmd_quantize(int argc, char **argv)
         { "tokens", 0, OPTION_INT, &c->tokens, "N", "of text that are looked at (default 16384)" },
         { "task", 0, OPTION_LIST, &c->tasks, "TASK",
           "what the model's own text is about; may be given again (default: all tasks here)" },
+        { "speed", 0, OPTION_FLOAT, &c->o.speed, "X",
+          "with --size, --fit: per cent of divergence that a per cent of decoding time is worth (default 0)" },
         { "measured", 0, OPTION_TEXT, &c->o.measured, "FILE",
           "with --size, --fit: keep what was measured there, and do not measure again what it has" },
         { "imatrix", 0, OPTION_TEXT, &c->o.imatrix, "FILE", "importances from another program, instead of text" },

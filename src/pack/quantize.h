@@ -28,6 +28,7 @@ typedef struct pack_options {
     const char *output_type; /* of output.weight, or of token_embd.weight where they are one; NULL: as the others */
     uint64_t size;           /* bytes of the whole file that types are found for; 0: `type` says */
     uint64_t data_bytes;     /* the same of the tensors alone */
+    double speed;            /* of a found mix: per cent of divergence that a per cent less time is worth; 0: none */
     uint32_t rows_of;        /* only matrices whose rows are a multiple of this; 0: all */
     encoder_way way;         /* the best that may be used */
     float damping;           /* of feedback (feedback.h) */
