@@ -96,6 +96,10 @@ def field(path, key):
     return None if f is None else f.contents()
 
 
+def size_of(name):
+    return (FOLDER / name).stat().st_size
+
+
 SOURCE = source()
 
 
@@ -128,18 +132,21 @@ def test_ways():
     assert losses[2] < losses[1] < losses[0]
 
 
+def left(out):
+    """Of what was measured of the model something may be left for another try; of the file nothing."""
+    return [p.name for p in FOLDER.glob(f"{out}*") if not p.name.endswith(".measured")]
+
+
 def test_too_small():
-    out, _ = quantize("none.gguf", "--size", 100_000, *BY_TEXT, code=4)
-    r = subprocess.run([HEARTH, "quantize", "--size", "100000", *map(str, BY_TEXT), SOURCE, out], capture_output=True,
-                       text=True)
-    assert re.search(r"smallest|at least|least", r.stderr), r.stderr
-    assert not list(FOLDER.glob("none*")), list(FOLDER.glob("none*"))
+    quantize("none.gguf", "--size", 100_000, *BY_TEXT, code=4, says="the smallest is")
+    assert not left("none.gguf")
 
 
 def test_threads():
-    for options in ["--size", 600_000], ["--type", "q3_k_m"]:
-        files = [quantize("threads.gguf", *options, *BY_TEXT, "--force", "-t", n)[0].read_bytes() for n in (1, 2)]
-        assert files[0] == files[1], f"{options}: threads changed the file"
+    quantize("one.gguf", "--size", size_of("Q3_K_M.gguf"), *BY_TEXT, "-t", 1)
+    assert (FOLDER / "one.gguf").read_bytes() == (FOLDER / "Q3_K_M-sized.gguf").read_bytes(), "threads changed the file"
+    files = [quantize("many.gguf", "--type", "q3_k_m", *BY_TEXT, "--force", "-t", n)[0].read_bytes() for n in (1, 3)]
+    assert files[0] == files[1], "threads changed the file"
 
 
 def stopped(out, options, sig, journal_lines):
@@ -160,9 +167,11 @@ def stopped(out, options, sig, journal_lines):
 
 def test_stopped():
     """Killed or interrupted, the same command goes on and makes the same file."""
-    for options in ["--type", "q4_k", *BY_TEXT], ["--size", 600_000, *BY_TEXT]:
-        whole, _ = quantize("whole.gguf", *options, "--force")
-        for sig in signal.SIGKILL, signal.SIGINT:
+    whole, _ = quantize("whole.gguf", "--type", "q4_k", *BY_TEXT)
+    for options, whole, signals in ((["--type", "q4_k", *BY_TEXT], whole, [signal.SIGKILL, signal.SIGINT]),
+                                    (["--size", size_of("Q3_K_M.gguf"), *BY_TEXT], FOLDER / "Q3_K_M-sized.gguf",
+                                     [signal.SIGKILL])):
+        for sig in signals:
             out = FOLDER / "stopped.gguf"
             out.unlink(missing_ok=True)
             said = stopped(out, options, sig, 13)
@@ -179,10 +188,10 @@ def test_damaged():
         w["blk.1.ffn_up.weight"][70, 5] = np.nan
         return w
     model = source(spoil, "damaged")
-    for options in ["--type", "q4_0"], ["--size", 600_000]:
+    for options in ["--type", "q4_0"], ["--size", 800_000]:
         quantize("damaged-out.gguf", *options, *BY_TEXT, model=model, code=3,
                  says="damaged.gguf: tensor 'blk.1.ffn_up.weight': row 70 holds a value that is not finite")
-        assert not list(FOLDER.glob("damaged-out*"))
+        assert not left("damaged-out.gguf")
 
 
 def test_importances():
@@ -223,7 +232,8 @@ def test_own_text():
     (task / "task.yaml").write_text("hearth: 1\nid: capital\ndescription: Capitals\nprivacy: public\n"
                                     "prompt: 'Name the capital of {{input}}.'\noutput:\n  kind: text\n"
                                     "graders:\n  - {type: exact}\n")
-    (task / "cases.jsonl").write_text('{"input": "France", "expected": "Paris"}\n{"input": "Peru", "expected": "Lima"}\n')
+    (task / "cases.jsonl").write_text('{"input": "France", "expected": "Paris"}\n'
+                                      '{"input": "Peru", "expected": "Lima"}\n')
     with_task, _ = quantize("task.gguf", "--type", "q4_0", "--tokens", 512)
     named, _ = quantize("named.gguf", "--type", "q4_0", "--tokens", 512, "--task", "capital")
     assert with_task.read_bytes() == named.read_bytes() != out.read_bytes(), "tasks make no difference"
@@ -245,9 +255,10 @@ def test_fit():
     print(f"{need(out)} bytes needed of {mem}, {said['bytes']} of tensors")
     assert mem - 0.03 * said["bytes"] < need(out) <= mem
     hearth("run", SOURCE, "--raw", "-n", 2, "--ctx", 512, "--mem", mem, "Hello", code=4)
-    whole, said = quantize("whole.gguf", "--fit", "--ctx", 512, *BY_TEXT, "--force", says="fits as it is")
+    whole, said = quantize("fits.gguf", "--fit", "--ctx", 512, *BY_TEXT, "--force", says="fits as it is")
     assert said["bytes"] == said["source_bytes"] and loss(whole) < 1e-9, said
-    quantize("fits-not.gguf", "--fit", "--ctx", 512, "--mem", "1M", *BY_TEXT, code=4, says="without its weights it needs")
+    quantize("fits-not.gguf", "--fit", "--ctx", 512, "--mem", "1M", *BY_TEXT, code=4,
+             says="without its weights it needs")
 
 
 def rounded(kind):
@@ -340,6 +351,6 @@ def test_encoder():
 
 
 for name, test in list(globals().items()):
-    if name.startswith("test_") and (len(sys.argv) < 2 or name[5:] in sys.argv[1:]):
+    if name.startswith("test_"):
         test()
-        print("ok", name[5:], flush=True)
+        print("ok", name[5:])
