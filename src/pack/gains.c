@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "pack/job.h"
 #include "pack/judge.h"
+#include "pack/record.h"
 #include "pack/source.h"
 
 /* Of the noise, relative to a row: that of rounding to 4 to 5 bits. */
@@ -126,8 +126,10 @@ static status measure_group(const group *p, error *err)
         s = judge_divergence(g, &kl, err);
     for (uint32_t l = from; !s && l < to; l++)
         for (size_t i = 0; i < g->j->n; i++)
-            if (is_in(p, &g->j->tensors[i], (int32_t)l))
+            if (!s && is_in(p, &g->j->tensors[i], (int32_t)l)) {
                 g->j->tensors[i].gain = kl / losses;
+                s = record_gain(g->j, &g->j->tensors[i], err);
+            }
     return s;
 }
 
@@ -160,21 +162,35 @@ static status measure_embedding(judge *g, pack_tensor *t, error *err)
     return s;
 }
 
+static bool lacks_gains(const group *p)
+{
+    for (uint32_t l = judge_bin_begin(p->g, p->bin); l < judge_bin_begin(p->g, p->bin + 1); l++)
+        for (size_t i = 0; i < p->g->j->n; i++)
+            if (is_in(p, &p->g->j->tensors[i], (int32_t)l) && !p->g->j->tensors[i].has_gain)
+                return true;
+    return false;
+}
+
 status gains_measure(job *j, judge *g, error *err)
 {
     status s = OK;
     for (uint32_t b = 0; !s && b < g->bins; b++)
         for (int k = 0; !s && k < PART_KINDS; k++) {
             s = job_tell(j, "measuring what losses cost", b * PART_KINDS + (uint32_t)k, g->bins * PART_KINDS, err);
-            if (!s)
+            if (!s && lacks_gains(&(group){ g, b, (part_kind)k }))
                 s = measure_group(&(group){ g, b, (part_kind)k }, err);
         }
     for (size_t i = 0; !s && i < j->n; i++) {
         pack_tensor *t = &j->tensors[i];
-        if (t->n_candidates && t->kind == MOMENTS_HEAD)
+        bool is_head = t->kind == MOMENTS_HEAD, is_embedding = t->role == QUANT_EMBED;
+        if (!t->n_candidates || t->has_gain || !(is_head || is_embedding))
+            continue;
+        if (is_head)
             s = measure_head(g, t, err);
-        if (!s && t->n_candidates && t->role == QUANT_EMBED)
+        if (!s && is_embedding)
             s = measure_embedding(g, t, err);
+        if (!s)
+            s = record_gain(j, t, err);
     }
     return s;
 }

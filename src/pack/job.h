@@ -9,6 +9,8 @@
 #ifndef PACK_JOB_H
 #define PACK_JOB_H
 
+#include <stdio.h>
+
 #include "gguf/gguf.h"
 #include "gguf/write.h"
 #include "pack/encoder.h"
@@ -40,11 +42,13 @@ typedef struct pack_tensor {
     encoder_way way;
     const quant_traits *grid; /* its values lie on this type's already; NULL: on none */
     bool fallback; /* its rows are no whole blocks of what was asked for */
+    bool left;     /* stays as it is: pack_options.rows_of */
     bool whole;    /* it is in the new file */
     candidate candidates[JOB_CANDIDATES];
     size_t n_candidates;
     float *sum2;        /* of its inputs, for pack_options.save_imatrix; NULL: not wanted, or not known */
     double noise;       /* the loss of noise that is as large as W, row by row */
+    bool has_gain;
     double gain;        /* nats of divergence for a loss of 1 */
     double direct_gain; /* of an embedding, for its rows as what enters the first layer */
 } pack_tensor;
@@ -71,6 +75,8 @@ typedef struct job {
     texts set[MOMENTS_SETS];    /* its pieces by what they are for */
     reference_text read[MOMENTS_SETS];
     imatrix *imatrix; /* or NULL */
+    char record_path[4096 + 16];
+    FILE *record;        /* record.h; or NULL */
     struct judge *judge; /* of a found mix; or NULL */
     pack_report report;
     uint64_t done; /* bytes of the source's tensors */

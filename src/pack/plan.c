@@ -101,6 +101,7 @@ status plan_tensors(job *j, error *err)
         *pt = (pack_tensor){ .t = t, .index = i, .role = quant_role_of(t->name, gguf_tensor_rows(t)),
                              .layer = quant_layer_of(t->name), .kind = moments_kind_of(t, j->tied),
                              .from = quant_find(t->type), .to = quant_find(t->type), .way = j->o->way };
+        pt->left = j->o->rows_of && t->ne[0] % j->o->rows_of;
         if (pt->layer >= (int32_t)j->about.n_layers)
             j->about.n_layers = (uint32_t)pt->layer + 1;
     }
@@ -118,7 +119,7 @@ void plan_types(job *j, const plan_target *all, const plan_target *output)
         pack_tensor *t = &j->tensors[i];
         const plan_target *p = is_head(j, t) ? output : all;
         uint32_t wanted = p->type->id;
-        if (t->role == QUANT_KEPT || (j->o->rows_of && t->t->ne[0] % j->o->rows_of))
+        if (t->role == QUANT_KEPT || t->left)
             continue;
         if (p->mix)
             wanted = quant_mix_type(p->mix, &j->about, t->role, t->layer < 0 ? 0 : (uint32_t)t->layer, t->t->ne[0]);

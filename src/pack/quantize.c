@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "hearth.h"
 #include "pack/judge.h"
+#include "pack/record.h"
 #include "plat/cpu.h"
 #include "plat/machine.h"
 
@@ -21,6 +22,20 @@ status job_tell(const job *j, const char *phase, uint64_t done, uint64_t total, 
 }
 
 /* ---- types ---- */
+
+/* Whatever the bytes of tensors depend on, beside the header. */
+static void made_from(const job *j, char out[512])
+{
+    struct stat st = { 0 };
+    if (stat(j->from, &st)) /* it is open already: then nothing is kept */
+        st.st_size = 0;
+    uint64_t text = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < j->text.n_ids; i++)
+        text = (text ^ (uint32_t)j->text.ids[i]) * 1099511628211u;
+    snprintf(out, 512, "hearth " HEARTH_VERSION " source %ju %ju %ju %jd.%09ld text %016" PRIx64
+             " way %d damping %a", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (uintmax_t)st.st_size,
+             (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, text, (int)j->o->way, (double)j->o->damping);
+}
 
 /* What is left for tensors of a file of the size that is wanted. The header will be the source's but for some keys. */
 static uint64_t budget_of(const job *j)
@@ -44,13 +59,23 @@ static uint64_t memory_for_layers(const job *j)
     return largest * sizeof(float) + ((uint64_t)512 << 20);
 }
 
+static const char *record_path(job *j)
+{
+    snprintf(j->record_path, sizeof j->record_path, "%s.measured", j->to);
+    return j->o->measured ? j->o->measured : j->record_path;
+}
+
 static status allocate_types(job *j, error *err)
 {
     if (!j->text.n)
         return fail(err, E_UNSUPPORTED, "%s: types can only be chosen for a model that hearth runs, by calibration text",
                     gguf_file_name(j->file));
+    char from[512];
+    made_from(j, from);
     j->report.type = "mixed";
-    status s = survey_tensors(j, err);
+    status s = record_open(j, record_path(j), j->o->measured != NULL, from, err);
+    if (!s)
+        s = survey_tensors(j, err);
     if (!s)
         s = judge_open(&j->judge, j, memory_for_layers(j), err);
     if (!s)
@@ -91,23 +116,14 @@ static void declare(job *j)
     }
 }
 
-/* Whatever the bytes of tensors depend on, beside the header. */
 static status resume(job *j, error *err)
 {
-    char made_from[512];
-    struct stat st = { 0 };
+    char from[512];
     bool *whole = mem_array(j->n + 1, sizeof *whole);
     if (!whole)
         return fail(err, E_NOMEM, "no memory for %zu tensors", j->n);
-    if (stat(j->from, &st)) /* it is open already: then nothing is kept */
-        st.st_size = 0;
-    uint64_t text = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < j->text.n_ids; i++)
-        text = (text ^ (uint32_t)j->text.ids[i]) * 1099511628211u;
-    snprintf(made_from, sizeof made_from, "hearth " HEARTH_VERSION " source %ju %ju %ju %jd.%09ld text %016" PRIx64
-             " way %d damping %a", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (uintmax_t)st.st_size,
-             (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, text, (int)j->o->way, (double)j->o->damping);
-    status s = gguf_writer_resume(j->w, made_from, whole, err);
+    made_from(j, from);
+    status s = gguf_writer_resume(j->w, from, whole, err);
     for (size_t i = 0; !s && i < j->n; i++) {
         j->tensors[i].whole = whole[i];
         j->report.n_resumed += whole[i];
@@ -173,6 +189,7 @@ static status open_tools(job *j, error *err)
 static void job_close(job *j)
 {
     gguf_writer_close(&j->w);
+    record_close(j);
     judge_close(&j->judge);
     calibrate_close(j);
     imatrix_close(&j->imatrix);
@@ -209,6 +226,8 @@ status pack_quantize(const char *from, const char *to, const pack_options *o, pa
         s = choose(j, err);
     if (!s)
         s = write_file(j, err);
+    if (!s && j->record && !o->measured)
+        (void)unlink(j->record_path);
     if (!s)
         *out = j->report;
     job_close(j);

@@ -39,6 +39,8 @@ typedef struct pack_options {
     const char *text_name;   /* what the file is to call it */
     uint64_t tokens;         /* most of the text */
     const char *save_imatrix; /* path: writes the importances that were found; NULL: does not */
+    const char *measured;    /* path: measurements of a found mix are read from there, and kept; NULL: kept beside `to`
+                                until it is whole */
     const char *imatrix;     /* path: importances by another program, where there is no text; NULL: none */
     int n_threads;           /* 0: the machine's */
     bool overwrite;          /* otherwise a file in the place is E_EXISTS */

@@ -1,6 +1,6 @@
 /* survey.c: what each tensor loses in each type that it could take, on a sample of its rows. */
 #include "base/mem.h"
-#include "pack/job.h"
+#include "pack/record.h"
 #include "pack/source.h"
 
 enum { SAMPLE_ROWS = 192, SAMPLE_ROWS_LARGE = 768, LARGE = 32768 };
@@ -67,7 +67,7 @@ static status survey_type(const job *j, pack_tensor *t, const encoder *e, const 
                           error *err)
 {
     candidate *c = &t->candidates[t->n_candidates++];
-    encoder_way last = t->kind == MOMENTS_KINDS || !type->search ? ENCODER_SEARCH : j->o->way;
+    encoder_way last = t->kind == MOMENTS_KINDS || !type->search || type->bytes >= type->block ? ENCODER_SEARCH : j->o->way;
     status st = OK;
     *c = (candidate){ .type = type, .loss = -1 };
     for (encoder_way way = last < ENCODER_SEARCH ? last : ENCODER_SEARCH; !st && way <= last; way++) {
@@ -111,15 +111,21 @@ static status survey_tensor(job *j, pack_tensor *t, const encoder *e, error *err
     if (!st && t->grid)
         add_grid(t);
     sample_close(&s);
-    return st;
+    if (!st)
+        st = record_losses(j, t, err);
+    j->done += t->t->bytes;
+    return st ? st : job_tell(j, "measuring losses", j->done, gguf_data_bytes(j->file), err);
 }
 
 static bool is_matrix(const pack_tensor *t)
 {
-    return t->role != QUANT_KEPT;
+    return t->role != QUANT_KEPT && !t->left && !t->n_candidates;
 }
 
 status survey_tensors(job *j, error *err)
 {
-    return encode_walk(j, is_matrix, survey_tensor, err);
+    j->done = 0;
+    status s = encode_walk(j, is_matrix, survey_tensor, err);
+    j->done = 0;
+    return s;
 }
