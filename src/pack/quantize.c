@@ -77,7 +77,8 @@ static status allocate_types(job *j, error *err)
     char from[512];
     made_from(j, from);
     j->report.type = "mixed";
-    status s = record_open(j, record_path(j), j->o->measured != NULL, from, err);
+    bool keep = j->o->measured || !j->o->passing;
+    status s = keep ? record_open(j, record_path(j), j->o->measured != NULL, from, err) : OK;
     if (!s)
         s = survey_tensors(j, err);
     if (!s)
@@ -163,7 +164,7 @@ static status write_file(job *j, error *err)
         s = verify(j, err);
     if (!s && j->o->save_imatrix)
         s = calibrate_save(j, err);
-    if (s == E_CANCELLED)
+    if (s == E_CANCELLED && !j->o->passing)
         gguf_writer_keep(&j->w);
     return s ? s : gguf_writer_finish(&j->w, err);
 }
