@@ -281,12 +281,18 @@ static int tell(const call *c)
     return EXIT_OK;
 }
 
+static bool is_beside(const char *out, const char *suffix)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s%s", out, suffix);
+    return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+}
+
 static int tell_stopped(const call *c)
 {
-    char part[4096];
-    int n = snprintf(part, sizeof part, "%s.part", c->out);
-    bool kept = n > 0 && (size_t)n < sizeof part && access(part, F_OK) == 0;
-    fprintf(stderr, "hearth quantize: stopped%s\n", kept ? "; the same command goes on where it was" : "");
+    bool kept = is_beside(c->out, ".part") || is_beside(c->out, ".measured") || c->o.measured;
+    fprintf(stderr, "hearth quantize: stopped%s\n",
+            kept && !c->o.passing ? "; the same command goes on where it was" : "");
     return EXIT_NO;
 }
 

@@ -27,6 +27,7 @@ import arch_cases  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("HEARTH_BUILD", "build")).resolve()
 CACHE = pathlib.Path(os.environ.get("HEARTH_CACHE", "build/cache")).resolve()
 HEARTH = BUILD / "hearth"
+SMALL = "cache-tiny" in str(CACHE) or "san-" in str(BUILD)  # real models would take too long
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="hearth-mixed-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
@@ -163,13 +164,13 @@ def test_threads():
     assert files[0] == files[1], "threads changed the file"
 
 
-def stopped(out, options, sig, journal_lines):
-    """Sends a signal when so many tensors are whole. What the run said; None: it was over before."""
-    journal = pathlib.Path(f"{out}.part.done")
+def stopped(out, options, sig, lines, suffix=".part.done"):
+    """Sends a signal when so many tensors are whole, or measured. What the run said; None: it was over before."""
+    journal = pathlib.Path(f"{out}{suffix}")
     with subprocess.Popen([HEARTH, "quantize", *map(str, options), "-t1", "--json", SOURCE, out], text=True,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
         while child.poll() is None:
-            if journal.exists() and len(journal.read_bytes().split(b"\n")) > journal_lines:
+            if journal.exists() and len(journal.read_bytes().split(b"\n")) > lines:
                 break
         child.send_signal(sig)
         said = child.communicate()[1]
@@ -195,6 +196,20 @@ def test_stopped():
             assert 10 <= report["resumed"] < report["tensors"], report
             assert out.read_bytes() == whole.read_bytes(), f"{options}, {sig}: another file"
             assert not list(FOLDER.glob("stopped.gguf.*")), list(FOLDER.glob("stopped*"))
+
+
+def test_stopped_early():
+    """While losses are measured: those that were are not measured again, and the file is the same."""
+    out, options = FOLDER / "early.gguf", ["--size", size_of("Q3_K_M.gguf"), *BY_TEXT]
+    said = stopped(out, options, signal.SIGINT, 4, ".measured")
+    assert said and "the same command goes on where it was" in said, said
+    before = pathlib.Path(f"{out}.measured").read_bytes()
+    assert 4 <= before.count(b"\nloss ") < 14
+    said = stopped(out, options, signal.SIGKILL, 8, ".measured")
+    assert said is not None and pathlib.Path(f"{out}.measured").read_bytes().startswith(before)
+    quantize("early.gguf", *options)
+    assert out.read_bytes() == (FOLDER / "Q3_K_M-sized.gguf").read_bytes()
+    assert not list(FOLDER.glob("early.gguf.*"))
 
 
 def test_damaged():
@@ -336,7 +351,7 @@ def cut(n_layers):
 
 
 def test_smollm2():
-    if "cache-tiny" in str(CACHE) or not (CACHE / "SmolLM2-135M-Instruct.Q4_1.gguf").exists():
+    if SMALL or not (CACHE / "SmolLM2-135M-Instruct.Q4_1.gguf").exists():
         return
     model, names = cut(1)
     text = ["--calibrate", SEEN, "--tokens", 512, "--no-feedback"]
@@ -352,7 +367,7 @@ def vectors(model):
 
 def test_encoder():
     folder = CACHE / "minilm"
-    if not (folder / "model.safetensors").exists():
+    if SMALL or not (folder / "model.safetensors").exists():
         return
     model = FOLDER / "minilm.gguf"
     hearth("import", folder, model)
