@@ -188,6 +188,7 @@ static status run(call *c, error *err)
     load_offline();
     s = quantize_source_open(&c->source, c->model, c->out, c->o.overwrite, err);
     catch_interrupt(); /* what was imported goes when the process is ended before, as always */
+    c->o.passing = c->source.made != NULL;
     if (!s && c->fit)
         s = quantize_fit_bytes(c->source.path, c->context > 0 ? (uint32_t)c->context : 0, c->mem, &c->o.data_bytes,
                                err);
@@ -285,12 +286,18 @@ static int tell(const call *c)
     return EXIT_OK;
 }
 
+static bool is_beside(const char *out, const char *suffix)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s%s", out, suffix);
+    return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+}
+
 static int tell_stopped(const call *c)
 {
-    char part[4096];
-    int n = snprintf(part, sizeof part, "%s.part", c->out);
-    bool kept = n > 0 && (size_t)n < sizeof part && access(part, F_OK) == 0 && !c->source.made;
-    fprintf(stderr, "hearth quantize: stopped%s\n", kept ? "; the same command goes on where it was" : "");
+    bool kept = is_beside(c->out, ".part") || is_beside(c->out, ".measured") || c->o.measured;
+    fprintf(stderr, "hearth quantize: stopped%s\n",
+            kept && !c->o.passing ? "; the same command goes on where it was" : "");
     return EXIT_NO;
 }
 

@@ -29,7 +29,7 @@ static const command commands[] = {
     { "tokenize", cmd_tokenize, "what a model sees of a text" },
     { "perplexity", cmd_perplexity, "how well a model foretells a text" },
     { "compare", cmd_compare, "how far another file of a model is from it, token by token" },
-    { "quantize", cmd_quantize, "write a model file in another type of weights" },
+    { "quantize", cmd_quantize, "write a smaller file of a model: in a type, of a size, or what fits" },
     { "measure", cmd_measure, "run a task's cases on a provider and keep what came out" },
     { "choose", cmd_choose, "which model and prompt does a task best here" },
     { "route", cmd_route, "which task can stay on this machine, and why" },

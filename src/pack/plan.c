@@ -88,8 +88,10 @@ static uint32_t queries_of_a_key(const gguf *g)
 status plan_tensors(job *j, error *err)
 {
     j->n = gguf_n_tensors(j->file);
-    j->tied = !gguf_tensor_find(j->file, "output.weight");
-    j->about = (quant_mix_model){ .tied = j->tied, .importances = j->text.n > 0 || j->imatrix, .n_gqa = queries_of_a_key(j->file) };
+    bool no_output = !gguf_tensor_find(j->file, "output.weight");
+    j->tied = no_output && gguf_tensor_find(j->file, "output_norm.weight"); /* an encoder has neither */
+    j->about = (quant_mix_model){ .tied = no_output, .importances = j->text.n > 0 || j->imatrix,
+                                  .n_gqa = queries_of_a_key(j->file) };
     j->tensors = mem_array(j->n + 1, sizeof *j->tensors);
     if (!j->tensors)
         return fail(err, E_NOMEM, "no memory for %zu tensors", j->n);

@@ -26,15 +26,19 @@ status job_tell(const job *j, const char *phase, uint64_t done, uint64_t total, 
 /* Whatever the bytes of tensors depend on, beside the header. */
 static void made_from(const job *j, char out[512])
 {
-    struct stat st = { 0 };
+    struct stat st = { 0 }, im = { 0 };
     if (stat(j->from, &st)) /* it is open already: then nothing is kept */
         st.st_size = 0;
+    if (j->o->imatrix && stat(j->o->imatrix, &im))
+        im.st_size = 0;
     uint64_t text = 14695981039346656037u; /* FNV-1a */
     for (size_t i = 0; i < j->text.n_ids; i++)
         text = (text ^ (uint32_t)j->text.ids[i]) * 1099511628211u;
     snprintf(out, 512, "hearth " HEARTH_VERSION " source %ju %ju %ju %jd.%09ld text %016" PRIx64
-             " way %d damping %a", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (uintmax_t)st.st_size,
-             (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, text, (int)j->o->way, (double)j->o->damping);
+             " way %d damping %a imatrix %ju %ju %jd.%09ld", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino,
+             (uintmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, text, (int)j->o->way,
+             (double)j->o->damping, (uintmax_t)im.st_ino, (uintmax_t)im.st_size, (intmax_t)im.st_mtim.tv_sec,
+             im.st_mtim.tv_nsec);
 }
 
 /* What is left for tensors of a file of the size that is wanted. The header will be the source's but for some keys. */
@@ -73,7 +77,8 @@ static status allocate_types(job *j, error *err)
     char from[512];
     made_from(j, from);
     j->report.type = "mixed";
-    status s = record_open(j, record_path(j), j->o->measured != NULL, from, err);
+    bool keep = j->o->measured || !j->o->passing;
+    status s = keep ? record_open(j, record_path(j), j->o->measured != NULL, from, err) : OK;
     if (!s)
         s = survey_tensors(j, err);
     if (!s)
@@ -159,7 +164,7 @@ static status write_file(job *j, error *err)
         s = verify(j, err);
     if (!s && j->o->save_imatrix)
         s = calibrate_save(j, err);
-    if (s == E_CANCELLED)
+    if (s == E_CANCELLED && !j->o->passing)
         gguf_writer_keep(&j->w);
     return s ? s : gguf_writer_finish(&j->w, err);
 }

@@ -44,6 +44,7 @@ typedef struct pack_options {
                                 until it is whole */
     const char *imatrix;     /* path: importances by another program, where there is no text; NULL: none */
     int n_threads;           /* 0: the machine's */
+    bool passing;            /* the source will not be there again: nothing is kept that could go on with it */
     bool overwrite;          /* otherwise a file in the place is E_EXISTS */
     pack_progress *progress; /* may be NULL */
     void *user;

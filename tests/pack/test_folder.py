@@ -90,9 +90,10 @@ def interrupted(d, sig, moment):
         while child.poll() is None and not os.path.exists(moment):
             pass
         child.send_signal(sig)
-    ended = child.returncode == -sig
+    caught = sig == signal.SIGINT and child.returncode == 1  # by then it encoded
+    ended = child.returncode == -sig or caught
     assert ended or child.returncode == 0, child.returncode
-    left_over = [n for n in left() if "import" in n]
+    left_over = [n for n in left() if "import" in n or caught]
     assert not left_over, left_over
     for n in left():
         (OUT.parent / n).unlink()

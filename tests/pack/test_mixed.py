@@ -27,6 +27,7 @@ import arch_cases  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("HEARTH_BUILD", "build")).resolve()
 CACHE = pathlib.Path(os.environ.get("HEARTH_CACHE", "build/cache")).resolve()
 HEARTH = BUILD / "hearth"
+SMALL = "cache-tiny" in str(CACHE) or "san-" in str(BUILD)  # real models would take too long
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="hearth-mixed-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
@@ -38,6 +39,7 @@ SEEN, UNSEEN = FOLDER / "seen.txt", FOLDER / "unseen.txt"
 SEEN.write_text((ROOT.parent / "docs/SERVING.md").read_text()[:6000])
 UNSEEN.write_text((ROOT.parent / "LICENSE").read_text()[:3000])
 BY_TEXT = ["--calibrate", SEEN, "--tokens", 1536]
+MEASURED = ["--measured", FOLDER / "measured"]  # once for all sizes: it takes most of the time
 
 
 def tokenizer(g):
@@ -96,6 +98,10 @@ def field(path, key):
     return None if f is None else f.contents()
 
 
+def size_of(name):
+    return (FOLDER / name).stat().st_size
+
+
 SOURCE = source()
 
 
@@ -104,7 +110,7 @@ def test_size():
     for kind in "Q3_K_M", "Q4_K_S":
         plain, _ = quantize(f"{kind}.gguf", "--type", kind.lower(), "--plain")
         size = plain.stat().st_size
-        out, said = quantize(f"{kind}-sized.gguf", "--size", size, *BY_TEXT)
+        out, said = quantize(f"{kind}-sized.gguf", "--size", size, *BY_TEXT, *MEASURED)
         print(f"{kind}: {size} bytes, {out.stat().st_size} found; KL {loss(plain):.5f}, {loss(out):.5f} found")
         assert 0.995 * size <= out.stat().st_size <= size
         assert loss(out) < 0.8 * loss(plain), (loss(out), loss(plain))
@@ -128,27 +134,43 @@ def test_ways():
     assert losses[2] < losses[1] < losses[0]
 
 
+def test_measured():
+    """Of another text, or damaged: named, not believed, not overwritten."""
+    file, size = MEASURED[1], ["--size", size_of("Q3_K_M.gguf")]
+    whole = file.read_bytes()
+    quantize("no.gguf", *size, "--calibrate", UNSEEN, "--tokens", 1536, *MEASURED, code=3, says="measured")
+    file.write_bytes(whole.replace(b"gain", b"gian", 1))
+    quantize("no.gguf", *size, *BY_TEXT, *MEASURED, code=3, says="measured")
+    file.write_bytes(whole[:-20])
+    out, _ = quantize("torn.gguf", *size, *BY_TEXT, *MEASURED)
+    assert out.read_bytes() == (FOLDER / "Q3_K_M-sized.gguf").read_bytes() and file.read_bytes() == whole
+    assert not left("no.gguf")
+
+
+def left(out):
+    """Of what was measured of the model something may be left for another try; of the file nothing."""
+    return [p.name for p in FOLDER.glob(f"{out}*") if not p.name.endswith(".measured")]
+
+
 def test_too_small():
-    out, _ = quantize("none.gguf", "--size", 100_000, *BY_TEXT, code=4)
-    r = subprocess.run([HEARTH, "quantize", "--size", "100000", *map(str, BY_TEXT), SOURCE, out], capture_output=True,
-                       text=True)
-    assert re.search(r"smallest|at least|least", r.stderr), r.stderr
-    assert not list(FOLDER.glob("none*")), list(FOLDER.glob("none*"))
+    quantize("none.gguf", "--size", 100_000, *BY_TEXT, *MEASURED, code=4, says="the smallest is")
+    assert not left("none.gguf")
 
 
 def test_threads():
-    for options in ["--size", 600_000], ["--type", "q3_k_m"]:
-        files = [quantize("threads.gguf", *options, *BY_TEXT, "--force", "-t", n)[0].read_bytes() for n in (1, 2)]
-        assert files[0] == files[1], f"{options}: threads changed the file"
+    quantize("one.gguf", "--size", size_of("Q3_K_M.gguf"), *BY_TEXT, "-t", 1)
+    assert (FOLDER / "one.gguf").read_bytes() == (FOLDER / "Q3_K_M-sized.gguf").read_bytes(), "threads changed the file"
+    files = [quantize("many.gguf", "--type", "q3_k_m", *BY_TEXT, "--force", "-t", n)[0].read_bytes() for n in (1, 3)]
+    assert files[0] == files[1], "threads changed the file"
 
 
-def stopped(out, options, sig, journal_lines):
-    """Sends a signal when so many tensors are whole. What the run said; None: it was over before."""
-    journal = pathlib.Path(f"{out}.part.done")
+def stopped(out, options, sig, lines, suffix=".part.done"):
+    """Sends a signal when so many tensors are whole, or measured. What the run said; None: it was over before."""
+    journal = pathlib.Path(f"{out}{suffix}")
     with subprocess.Popen([HEARTH, "quantize", *map(str, options), "-t1", "--json", SOURCE, out], text=True,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
         while child.poll() is None:
-            if journal.exists() and len(journal.read_bytes().split(b"\n")) > journal_lines:
+            if journal.exists() and len(journal.read_bytes().split(b"\n")) > lines:
                 break
         child.send_signal(sig)
         said = child.communicate()[1]
@@ -160,9 +182,11 @@ def stopped(out, options, sig, journal_lines):
 
 def test_stopped():
     """Killed or interrupted, the same command goes on and makes the same file."""
-    for options in ["--type", "q4_k", *BY_TEXT], ["--size", 600_000, *BY_TEXT]:
-        whole, _ = quantize("whole.gguf", *options, "--force")
-        for sig in signal.SIGKILL, signal.SIGINT:
+    whole, _ = quantize("whole.gguf", "--type", "q4_k", *BY_TEXT)
+    for options, whole, signals in ((["--type", "q4_k", *BY_TEXT], whole, [signal.SIGKILL, signal.SIGINT]),
+                                    (["--size", size_of("Q3_K_M.gguf"), *BY_TEXT], FOLDER / "Q3_K_M-sized.gguf",
+                                     [signal.SIGKILL])):
+        for sig in signals:
             out = FOLDER / "stopped.gguf"
             out.unlink(missing_ok=True)
             said = stopped(out, options, sig, 13)
@@ -174,15 +198,29 @@ def test_stopped():
             assert not list(FOLDER.glob("stopped.gguf.*")), list(FOLDER.glob("stopped*"))
 
 
+def test_stopped_early():
+    """While losses are measured: those that were are not measured again, and the file is the same."""
+    out, options = FOLDER / "early.gguf", ["--size", size_of("Q3_K_M.gguf"), *BY_TEXT]
+    said = stopped(out, options, signal.SIGINT, 4, ".measured")
+    assert said and "the same command goes on where it was" in said, said
+    before = pathlib.Path(f"{out}.measured").read_bytes()
+    assert 4 <= before.count(b"\nloss ") < 14
+    said = stopped(out, options, signal.SIGKILL, 8, ".measured")
+    assert said is not None and pathlib.Path(f"{out}.measured").read_bytes().startswith(before)
+    quantize("early.gguf", *options)
+    assert out.read_bytes() == (FOLDER / "Q3_K_M-sized.gguf").read_bytes()
+    assert not list(FOLDER.glob("early.gguf.*"))
+
+
 def test_damaged():
     def spoil(w):
         w["blk.1.ffn_up.weight"][70, 5] = np.nan
         return w
     model = source(spoil, "damaged")
-    for options in ["--type", "q4_0"], ["--size", 600_000]:
+    for options in ["--type", "q4_0"], ["--size", 800_000]:
         quantize("damaged-out.gguf", *options, *BY_TEXT, model=model, code=3,
                  says="damaged.gguf: tensor 'blk.1.ffn_up.weight': row 70 holds a value that is not finite")
-        assert not list(FOLDER.glob("damaged-out*"))
+        assert not left("damaged-out.gguf")
 
 
 def test_importances():
@@ -205,10 +243,15 @@ def test_importances():
         u = tensors(b)[name]
         x, y = np.frombuffer(t.data, np.uint8), np.frombuffer(u.data, np.uint8)
         assert u.tensor_type == t.tensor_type and (x != y).mean() < 0.01, f"{name}: other bytes"  # sums are rounded
+    options = ["--type", "q4_k_m", "--imatrix", sums]
+    assert stopped(FOLDER / "other.gguf", options, signal.SIGKILL, 13) is not None, "it was over before"
+    quantize("b2.gguf", "--type", "q4_0", "--calibrate", UNSEEN, "--tokens", 400, "--save-imatrix", sums)
+    b2, said = quantize("other.gguf", *options)
+    assert said["resumed"] == 0 and b2.read_bytes() != b.read_bytes(), "what other importances had made was kept"
     plain, _ = quantize("plain.gguf", "--type", "q4_k_m", "--plain")
     assert loss(b) < loss(plain)
     quantize("c.gguf", "--type", "q4_0", "--imatrix", SEEN, code=3, says="seen.txt")
-    other = FOLDER / "other.gguf"
+    other = FOLDER / "another.gguf"
     arch_cases.write("llama", other, tokenizer=lambda g: g.add_tokenizer_model("none"))
     quantize("c.gguf", "--type", "q4_0", "--imatrix", sums, model=other, code=3, says="they are of another model")
 
@@ -223,7 +266,8 @@ def test_own_text():
     (task / "task.yaml").write_text("hearth: 1\nid: capital\ndescription: Capitals\nprivacy: public\n"
                                     "prompt: 'Name the capital of {{input}}.'\noutput:\n  kind: text\n"
                                     "graders:\n  - {type: exact}\n")
-    (task / "cases.jsonl").write_text('{"input": "France", "expected": "Paris"}\n{"input": "Peru", "expected": "Lima"}\n')
+    (task / "cases.jsonl").write_text('{"input": "France", "expected": "Paris"}\n'
+                                      '{"input": "Peru", "expected": "Lima"}\n')
     with_task, _ = quantize("task.gguf", "--type", "q4_0", "--tokens", 512)
     named, _ = quantize("named.gguf", "--type", "q4_0", "--tokens", 512, "--task", "capital")
     assert with_task.read_bytes() == named.read_bytes() != out.read_bytes(), "tasks make no difference"
@@ -240,14 +284,15 @@ def test_fit():
     def need(model):
         return json.loads(hearth("fit", model, "--ctx", 512, "--json"))["models"][0]["need_bytes"]
     mem = need(SOURCE) - 1_500_000
-    out, said = quantize("fits.gguf", "--fit", "--ctx", 512, "--mem", mem, *BY_TEXT)
+    out, said = quantize("fits.gguf", "--fit", "--ctx", 512, "--mem", mem, *BY_TEXT, *MEASURED)
     hearth("run", out, "--raw", "-n", 2, "--ctx", 512, "--mem", mem, "--temp", 0, "Hello")
     print(f"{need(out)} bytes needed of {mem}, {said['bytes']} of tensors")
     assert mem - 0.03 * said["bytes"] < need(out) <= mem
     hearth("run", SOURCE, "--raw", "-n", 2, "--ctx", 512, "--mem", mem, "Hello", code=4)
-    whole, said = quantize("whole.gguf", "--fit", "--ctx", 512, *BY_TEXT, "--force", says="fits as it is")
+    whole, said = quantize("fits.gguf", "--fit", "--ctx", 512, *BY_TEXT, *MEASURED, "--force", says="fits as it is")
     assert said["bytes"] == said["source_bytes"] and loss(whole) < 1e-9, said
-    quantize("fits-not.gguf", "--fit", "--ctx", 512, "--mem", "1M", *BY_TEXT, code=4, says="without its weights it needs")
+    quantize("fits-not.gguf", "--fit", "--ctx", 512, "--mem", "1M", *BY_TEXT, *MEASURED, code=4,
+             says="without its weights it needs")
 
 
 def rounded(kind):
@@ -306,10 +351,11 @@ def cut(n_layers):
 
 
 def test_smollm2():
-    if "cache-tiny" in str(CACHE) or not (CACHE / "SmolLM2-135M-Instruct.Q4_1.gguf").exists():
+    if SMALL or not (CACHE / "SmolLM2-135M-Instruct.Q4_1.gguf").exists():
         return
     model, names = cut(1)
-    out, said = quantize("smollm2.gguf", "--type", "q4_1", "--calibrate", SEEN, "--tokens", 512, model=model)
+    text = ["--calibrate", SEEN, "--tokens", 512, "--no-feedback"]
+    out, said = quantize("smollm2.gguf", "--type", "q4_1", *text, model=model)
     assert len(names) >= 7 and on_grid(model, out, gguf.GGMLQuantizationType.Q4_1, names) == names, said
 
 
@@ -321,7 +367,7 @@ def vectors(model):
 
 def test_encoder():
     folder = CACHE / "minilm"
-    if not (folder / "model.safetensors").exists():
+    if SMALL or not (folder / "model.safetensors").exists():
         return
     model = FOLDER / "minilm.gguf"
     hearth("import", folder, model)
@@ -329,17 +375,17 @@ def test_encoder():
 
     def off(path):
         return (1 - (vectors(path) * wanted).sum(-1)).mean()
-    text = ["--calibrate", SEEN, "--tokens", 1024]
+    text = ["--calibrate", SEEN, "--tokens", 640]
     plain, _ = quantize("minilm-plain.gguf", "--type", "q4_0", "--plain", model=model)
     same, said = quantize("minilm-q4_0.gguf", "--type", "q4_0", *text, model=model)
-    assert said["calibration_tokens"] > 900
-    found, _ = quantize("minilm-found.gguf", "--size", plain.stat().st_size, *text, model=model)
+    assert said["calibration_tokens"] > 500
+    found, _ = quantize("minilm-found.gguf", "--size", plain.stat().st_size, *text, "--no-feedback", model=model)
     assert 0.995 * plain.stat().st_size <= found.stat().st_size <= plain.stat().st_size
     print(f"1 - cos: {off(plain):.5f} plain, {off(same):.5f}, {off(found):.5f} found")
     assert off(found) < off(same) < off(plain)
 
 
 for name, test in list(globals().items()):
-    if name.startswith("test_") and (len(sys.argv) < 2 or name[5:] in sys.argv[1:]):
+    if name.startswith("test_"):
         test()
-        print("ok", name[5:], flush=True)
+        print("ok", name[5:])
