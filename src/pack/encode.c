@@ -171,8 +171,21 @@ static status encode_rows(job *j, const pack_tensor *t, const encoder *e, const 
     return OK;
 }
 
+static bool is_to_encode(const pack_tensor *t)
+{
+    return t->to != t->from && !t->whole;
+}
+
+/* Also those whose inputs only are of interest, for pack_options.save_imatrix. */
+static bool is_matrix(const pack_tensor *t)
+{
+    return is_to_encode(t) || (t->role != QUANT_KEPT && t->kind != MOMENTS_KINDS);
+}
+
 static status encode_tensor(job *j, pack_tensor *pt, const encoder *e, error *err)
 {
+    if (!is_to_encode(pt))
+        return OK;
     const gguf_tensor *t = pt->t;
     const uint64_t rows = gguf_tensor_rows(t), in_bytes = t->bytes / rows;
     const size_t out_bytes = (size_t)quant_row_bytes(pt->to->id, t->ne[0]), most = slab_rows(t);
@@ -211,11 +224,6 @@ static status copy_tensor(job *j, const pack_tensor *pt, error *err)
     return s;
 }
 
-static bool is_to_encode(const pack_tensor *t)
-{
-    return t->to != t->from && !t->whole;
-}
-
 status encode_all(job *j, error *err)
 {
     status s = OK;
@@ -226,5 +234,5 @@ status encode_all(job *j, error *err)
         else if (t->to == t->from)
             s = copy_tensor(j, t, err);
     }
-    return s ? s : encode_walk(j, is_to_encode, encode_tensor, err);
+    return s ? s : encode_walk(j, j->o->save_imatrix ? is_matrix : is_to_encode, encode_tensor, err);
 }

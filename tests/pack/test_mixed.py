@@ -237,6 +237,12 @@ def test_importances():
         assert x.size == tensors(SOURCE)[n].shape[0] and (x >= 0).all() and x.max() > 0 and np.isfinite(x).all(), n
         assert 1000 < found[f"{n}.counts"].item() < 1536
     assert np.array_equal(found["blk.0.attn_q.weight.in_sum2"], found["blk.0.attn_v.weight.in_sum2"])
+    sums_of_all = sums.read_bytes()
+    sums.unlink()
+    options = ["--type", "q4_k_m", *BY_TEXT, "--no-feedback", "--save-imatrix", sums]
+    assert stopped(FOLDER / "a2.gguf", options, signal.SIGKILL, 13) is not None, "it was over before"
+    quantize("a2.gguf", *options)
+    assert sums.read_bytes() == sums_of_all, "after a kill other importances are written"
     b, said = quantize("b.gguf", "--type", "q4_k_m", "--imatrix", sums)
     assert field(b, "quantize.imatrix.file") == str(sums) and said["calibration_tokens"] == 0
     for name, t in tensors(a).items():
