@@ -8,21 +8,18 @@
 #include "cli/load.h"
 #include "fit/fit.h"
 #include "gguf/gguf.h"
+#include "pack/quantize.h"
 #include "quant/mix.h"
 #include "quant/quant.h"
 
-/* What allocation chooses of, beside each tensor's own type. */
-static const uint32_t found[] = {
-    QUANT_Q2_K, QUANT_Q3_K, QUANT_MXFP4, QUANT_IQ4_XS, QUANT_IQ4_NL, QUANT_Q4_0, QUANT_Q4_K,
-    QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_K,  QUANT_Q5_1,   QUANT_Q6_K,   QUANT_Q8_0, QUANT_F16,
-};
-enum { OWN_TYPES = 8, TYPES = ARRAY_LEN(found) + OWN_TYPES };
+/* Beside those that allocation chooses of: the types that tensors have already. */
+enum { OWN_TYPES = 8, TYPES = PACK_TYPES + OWN_TYPES };
 
 static size_t candidate_types(const gguf *g, uint32_t types[TYPES])
 {
     size_t n = 0;
-    for (size_t i = 0; i < ARRAY_LEN(found); i++)
-        types[n++] = found[i];
+    for (size_t i = 0; i < PACK_TYPES; i++)
+        types[n++] = pack_types[i];
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         const gguf_tensor *t = gguf_tensor_at(g, i);
         bool known = quant_role_of(t->name, gguf_tensor_rows(t)) == QUANT_KEPT;

@@ -79,8 +79,8 @@ static status write_own(job *j, const texts_options *o, error *err)
 
 static status read_own(job *j, uint32_t piece, error *err)
 {
-    const texts_options o = { .tasks = j->o->tasks, .n_tasks = j->o->n_tasks, .piece = piece, .max_tokens = j->o->tokens,
-                              .seed = 1, .progress = tell_writing, .user = j };
+    const texts_options o = { .tasks = j->o->tasks, .n_tasks = j->o->n_tasks, .piece = piece,
+                              .max_tokens = j->o->tokens, .seed = 1, .progress = tell_writing, .user = j };
     vocab *v;
     status s = write_own(j, &o, err);
     if (s != E_UNSUPPORTED)

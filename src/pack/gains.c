@@ -17,8 +17,9 @@ typedef enum part_kind { PART_QK, PART_V, PART_O, PART_FFN, PART_DOWN, PART_KIND
 static part_kind part_kind_of(const pack_tensor *t)
 {
     static const part_kind kinds[QUANT_ROLES] = {
-        [QUANT_ATTN_Q] = PART_QK,  [QUANT_ATTN_K] = PART_QK,   [QUANT_ATTN_V] = PART_V,       [QUANT_ATTN_OUTPUT] = PART_O,
-        [QUANT_FFN_UP] = PART_FFN, [QUANT_FFN_GATE] = PART_FFN, [QUANT_FFN_DOWN] = PART_DOWN,
+        [QUANT_ATTN_Q] = PART_QK,      [QUANT_ATTN_K] = PART_QK,   [QUANT_ATTN_V] = PART_V,
+        [QUANT_ATTN_OUTPUT] = PART_O,  [QUANT_FFN_UP] = PART_FFN,  [QUANT_FFN_GATE] = PART_FFN,
+        [QUANT_FFN_DOWN] = PART_DOWN,
     };
     return kinds[t->role];
 }

@@ -91,6 +91,10 @@ bool plan_file_type(uint32_t type, uint32_t *out);
 status plan_tensors(job *j, error *err) MUST_CHECK;
 void plan_types(job *j, const plan_target *all, const plan_target *output);
 uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type);
+/* In the smallest type that it can take. */
+uint64_t plan_least(const pack_tensor *t);
+/* May it take this type? Whole blocks, and smaller than it is. */
+bool plan_may_take(const pack_tensor *t, const quant_traits *type);
 /* Which tensors lie on a type's grid: reads what looks like it. */
 status plan_grids(job *j, error *err) MUST_CHECK;
 /* Fills the report by the types as they stand. E_UNSUPPORTED: a source type that cannot be read. */

@@ -22,8 +22,8 @@ typedef struct matrix_tools {
 status matrix_multiply(const matrix_tools *t, const float *a, size_t lda, size_t m, const float *b, size_t ldb,
                        size_t n, size_t depth, float factor, float *c, size_t ldc, error *err) MUST_CHECK;
 
-/* c[i][j] += sum over x < depth of rows[x][i] * rows[x][j], j <= i: the second moments of `depth` rows of n values. What
- * is above the diagonal is anything until matrix_mirror. E_NOMEM. */
+/* c[i][j] += sum over x < depth of rows[x][i] * rows[x][j], j <= i: second moments of `depth` rows of n values. What is
+ * above the diagonal is anything until matrix_mirror. E_NOMEM. */
 status matrix_gram(const matrix_tools *t, const float *rows, size_t ld, size_t depth, size_t n, float *c,
                    error *err) MUST_CHECK;
 

@@ -26,7 +26,7 @@ typedef enum moments_kind {
     MOMENTS_KINDS
 } moments_kind;
 
-/* Of a tensor, by its name and the model's kind; MOMENTS_KINDS: it is none of these. tied: the embedding is the head. */
+/* Of a tensor, by its name; MOMENTS_KINDS: it is none of these. tied: the embedding is the head. */
 moments_kind moments_kind_of(const gguf_tensor *t, bool tied);
 
 enum { MOMENTS_SEEN, MOMENTS_HELD_OUT, MOMENTS_SETS };
@@ -34,7 +34,7 @@ enum { MOMENTS_SEEN, MOMENTS_HELD_OUT, MOMENTS_SETS };
 typedef struct moments {
     size_t n;                    /* values of an input */
     size_t block;                /* of them in a block (the last may have fewer) */
-    float *gram[MOMENTS_SETS];   /* blocks one after the other, each [width][width], lower triangles until
+    float *gram[MOMENTS_SETS];   /* blocks one after the other, each [width][width]; lower triangles until
                                     moments_finish */
     double tokens[MOMENTS_SETS];
 } moments;

@@ -79,6 +79,23 @@ uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type)
     return quant_row_bytes(type->id, t->t->ne[0]) * gguf_tensor_rows(t->t);
 }
 
+bool plan_may_take(const pack_tensor *t, const quant_traits *type)
+{
+    return t->role != QUANT_KEPT && !t->left && t->t->ne[0] % type->block == 0 &&
+           type->bytes * t->from->block < t->from->bytes * type->block;
+}
+
+uint64_t plan_least(const pack_tensor *t)
+{
+    uint64_t least = t->t->bytes;
+    for (size_t i = 0; i < PACK_TYPES; i++) {
+        const quant_traits *type = quant_find(pack_types[i]);
+        if (plan_may_take(t, type) && plan_bytes(t, type) < least)
+            least = plan_bytes(t, type);
+    }
+    return least;
+}
+
 static uint32_t queries_of_a_key(const gguf *g)
 {
     const gguf_tensor *q = gguf_tensor_find(g, "blk.0.attn_q.weight"), *k = gguf_tensor_find(g, "blk.0.attn_k.weight");

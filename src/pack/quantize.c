@@ -44,12 +44,12 @@ static void made_from(const job *j, char out[512])
 /* What is left for tensors of a file of the size that is wanted. The header will be the source's but for some keys. */
 static uint64_t budget_of(const job *j)
 {
-    const uint64_t keys = 1024, padding = 32 * (uint64_t)j->n;
+    const uint64_t keys = 1024; /* those that are added, at most */
     struct stat st;
     if (j->o->data_bytes)
         return j->o->data_bytes;
     uint64_t header = stat(j->from, &st) ? 0 : (uint64_t)st.st_size - gguf_data_bytes(j->file);
-    return j->o->size > header + keys + padding ? j->o->size - header - keys - padding : 1;
+    return j->o->size > header + keys ? j->o->size - header - keys : 0;
 }
 
 /* What the largest tensor takes, half a GiB and a bit: a small model may stay whole. */
@@ -63,22 +63,37 @@ static uint64_t memory_for_layers(const job *j)
     return largest * sizeof(float) + ((uint64_t)512 << 20);
 }
 
+/* Before anything is measured: can there be a file of this size? */
+static status check_size(const job *j, error *err)
+{
+    uint64_t least = 0, budget = budget_of(j);
+    for (size_t i = 0; i < j->n; i++)
+        least += (plan_least(&j->tensors[i]) + 31) / 32 * 32;
+    if (least <= budget)
+        return OK;
+    uint64_t asked = j->o->data_bytes ? j->o->data_bytes : j->o->size;
+    return fail(err, E_NOFIT, "%s: no file of %" PRIu64 " bytes can be made of it: the smallest has %" PRIu64, j->to,
+                asked, asked + least - budget);
+}
+
 static const char *record_path(job *j)
 {
-    snprintf(j->record_path, sizeof j->record_path, "%s.measured", j->to);
+    snprintf(j->record_path, sizeof j->record_path, "%s.part.measured", j->to);
     return j->o->measured ? j->o->measured : j->record_path;
 }
 
 static status allocate_types(job *j, error *err)
 {
     if (!j->text.n)
-        return fail(err, E_UNSUPPORTED, "%s: types can only be chosen for a model that hearth runs, by calibration text",
-                    gguf_file_name(j->file));
+        return fail(err, E_UNSUPPORTED, "%s: types can only be chosen for a model that hearth runs, by calibration "
+                    "text", gguf_file_name(j->file));
     char from[512];
     made_from(j, from);
     j->report.type = "mixed";
     bool keep = j->o->measured || !j->o->passing;
-    status s = keep ? record_open(j, record_path(j), j->o->measured != NULL, from, err) : OK;
+    status s = check_size(j, err);
+    if (!s && keep)
+        s = record_open(j, record_path(j), j->o->measured != NULL, from, err);
     if (!s)
         s = survey_tensors(j, err);
     if (!s)

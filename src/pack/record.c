@@ -103,11 +103,16 @@ static status take_all(job *j, const char *path, buf *text, const char *made_fro
 
 static status begin(job *j, const char *path, size_t whole, const char *made_from, error *err)
 {
-    j->record = fopen(path, whole ? "r+" : "w");
+    int fd = -1;
+    status s = file_open_locked(&fd, path, 0666, err);
+    if (s)
+        return s;
+    j->record = fdopen(fd, "r+");
     bool ok = j->record != NULL;
-    if (ok && whole)
-        ok = ftruncate(fileno(j->record), (off_t)whole) == 0 && fseek(j->record, 0, SEEK_END) == 0;
-    else if (ok)
+    if (!ok)
+        (void)close(fd);
+    ok = ok && ftruncate(fd, (off_t)whole) == 0 && fseek(j->record, 0, SEEK_END) == 0;
+    if (ok && !whole)
         ok = fprintf(j->record, "%s%s\n", heading, made_from) > 0 && fflush(j->record) == 0;
     return ok ? OK : fail(err, E_IO, "%s: %s", path, strerror(errno));
 }

@@ -39,13 +39,13 @@ status source_read(const gguf *g, const gguf_tensor *t, const matrix_tools *tool
     j.row_bytes = quant_row_bytes(t->type, t->ne[0]);
     j.in = (const unsigned char *)t->data + first * j.row_bytes;
     if (!j.from->decode)
-        return fail(err, E_UNSUPPORTED, "%s: tensor '%.*s': the type %s %s", gguf_file_name(g), (int)t->name.n, t->name.p,
-                    j.from->name, quant_advice(t->type));
+        return fail(err, E_UNSUPPORTED, "%s: tensor '%.*s': the type %s %s", gguf_file_name(g), (int)t->name.n,
+                    t->name.p, j.from->name, quant_advice(t->type));
     pool_run(tools->p, read_part, &j);
     for (int i = 0; i < pool_threads(tools->p); i++)
         if (j.bad[i] != SIZE_MAX)
-            return fail(err, E_FORMAT, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is not finite: the weights "
-                        "are damaged", gguf_file_name(g), (int)t->name.n, t->name.p, first + j.bad[i] * step);
+            return fail(err, E_FORMAT, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is not finite: the "
+                        "weights are damaged", gguf_file_name(g), (int)t->name.n, t->name.p, first + j.bad[i] * step);
     return OK;
 }
 
@@ -94,6 +94,8 @@ status source_check(const gguf *g, const gguf_tensor *t, uint32_t type, const vo
             bad = i;
     }
     mem_free(scratch);
-    return bad == n ? OK : fail(err, E_RANGE, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is too large for %s",
-                                gguf_file_name(g), (int)t->name.n, t->name.p, first + bad, q->name);
+    if (bad == n)
+        return OK;
+    return fail(err, E_RANGE, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is too large for %s",
+                gguf_file_name(g), (int)t->name.n, t->name.p, first + bad, q->name);
 }

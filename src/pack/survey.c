@@ -5,10 +5,10 @@
 
 enum { SAMPLE_ROWS = 192, SAMPLE_ROWS_LARGE = 768, LARGE = 32768 };
 
-/* In the order of size. */
-static const uint32_t types[] = { QUANT_Q2_K,   QUANT_Q3_K, QUANT_MXFP4, QUANT_IQ4_XS, QUANT_IQ4_NL, QUANT_Q4_0, QUANT_Q4_K,
-                                  QUANT_Q4_1,   QUANT_Q5_0, QUANT_Q5_K,   QUANT_Q5_1,   QUANT_Q6_K, QUANT_Q8_0,
-                                  QUANT_F16 };
+const uint32_t pack_types[PACK_TYPES] = {
+    QUANT_Q2_K, QUANT_Q3_K, QUANT_MXFP4, QUANT_IQ4_XS, QUANT_IQ4_NL, QUANT_Q4_0, QUANT_Q4_K,
+    QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_K,  QUANT_Q5_1,   QUANT_Q6_K,   QUANT_Q8_0, QUANT_F16,
+};
 
 typedef struct sample {
     float *rows, *decoded;
@@ -67,7 +67,8 @@ static status survey_type(const job *j, pack_tensor *t, const encoder *e, const 
                           error *err)
 {
     candidate *c = &t->candidates[t->n_candidates++];
-    encoder_way last = t->kind == MOMENTS_KINDS || !type->search || type->bytes >= type->block ? ENCODER_SEARCH : j->o->way;
+    bool fed = t->kind != MOMENTS_KINDS && type->search && type->bytes < type->block;
+    encoder_way last = fed ? j->o->way : ENCODER_SEARCH;
     status st = OK;
     *c = (candidate){ .type = type, .loss = -1 };
     for (encoder_way way = last < ENCODER_SEARCH ? last : ENCODER_SEARCH; !st && way <= last; way++) {
@@ -100,10 +101,9 @@ static status survey_tensor(job *j, pack_tensor *t, const encoder *e, error *err
     status st = sample_take(j, t, e, &s, err);
     t->n_candidates = 0;
     t->noise = encoder_trace(e) * s.direct / (double)s.cols / s.whole;
-    for (size_t i = 0; !st && i < sizeof types / sizeof *types; i++) {
-        const quant_traits *type = quant_find(types[i]);
-        bool smaller = type->bytes * t->from->block < t->from->bytes * type->block;
-        if (s.cols % type->block == 0 && smaller)
+    for (size_t i = 0; !st && i < PACK_TYPES; i++) {
+        const quant_traits *type = quant_find(pack_types[i]);
+        if (plan_may_take(t, type))
             st = survey_type(j, t, e, &s, type, err);
     }
     if (!st)

@@ -52,7 +52,8 @@ status walk_open(walk **out, reference *r, const matrix_tools *t, const referenc
 
 /* Causal attention leans on the first token: its key and value are part of what every later one computes, though it is
  * one input among many. So it counts as often as it is looked at. (Without this, feedback moves its errors to where the
- * first token alone would show them: SmolLM2 with q, k, v at Q4_0 lost 0.168 nats, by search 0.098, and like this 0.030.) */
+ * first token alone would show them: SmolLM2 with q, k, v at Q4_0 lost 0.168 nats, by search 0.098, and like this
+ * 0.030.) */
 static void weigh_first(float *rows, size_t n_rows, size_t n)
 {
     float factor = sqrtf((float)n_rows);
