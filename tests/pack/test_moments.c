@@ -254,6 +254,52 @@ static void walks_see_what_products_multiply_with(void **state)
     }
 }
 
+static status walk_all(const gguf *g, const reference_text *x, error *err)
+{
+    reference *r = NULL;
+    walk *w = NULL;
+    moments layer[MOMENTS_OF_LAYER], head;
+    memset(&head, 0x55, sizeof head); /* as a stack may be */
+    status s = reference_open(&r, g, &one.t, 0, err);
+    if (!s)
+        s = walk_open(&w, r, &one.t, x, x, err);
+    if (!s)
+        s = walk_past(w, err);
+    if (!s)
+        s = walk_layer(w, layer, err);
+    for (int i = 0; !s && i < MOMENTS_OF_LAYER; i++)
+        moments_close(&layer[i]);
+    if (!s) {
+        s = walk_head(w, &head, err);
+        moments_close(&head);
+    }
+    walk_close(&w);
+    reference_close(&r);
+    return s;
+}
+
+/* Every allocation fails once: the error says so, and nothing is left behind. */
+static void memory_runs_out(void **state)
+{
+    (void)state;
+    static small_text text;
+    small_write(SMALL_LLAMA);
+    gguf *g = small_file();
+    reference_text x = small_pieces(&text);
+    status s = E_NOMEM;
+    uint64_t n;
+    for (n = 1; s && n < 1000; n++) {
+        error why;
+        mem_fail_at(n);
+        s = walk_all(g, &x, &why);
+        mem_fail_at(0);
+        assert_true(s == OK || s == E_NOMEM);
+    }
+    assert_int_equal(s, OK);
+    assert_true(n > 20);
+    gguf_close(&g);
+}
+
 int main(void)
 {
     if (!small_tools_open(&one, 1) || !small_tools_open(&three, 3))
@@ -264,6 +310,7 @@ int main(void)
         cmocka_unit_test(blocks_cover_any_width),
         cmocka_unit_test(names_have_kinds),
         cmocka_unit_test(walks_see_what_products_multiply_with),
+        cmocka_unit_test(memory_runs_out),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     pool_close(&one.pool);
