@@ -1,5 +1,5 @@
-/* Rows encoded by an encoder are those that the type's own functions make; blocks of columns are each what they would be
- * alone; losses against loops in double. */
+/* Rows encoded by an encoder are those that the type's own functions make; blocks of columns are each what they would
+ * be alone; losses against loops in double. */
 #include "pack/small.h"
 
 #include <math.h>
