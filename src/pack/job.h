@@ -68,7 +68,8 @@ typedef struct job {
     kernels k;
     plan_target target; /* all zero: types are allocated */
     quant_mix_model about;
-    bool tied; /* the embedding is the head too */
+    bool is_encoder; /* known with calibration text */
+    bool tied;       /* no head of its own: of a model that predicts, the embedding is it */
     pack_tensor *tensors;
     size_t n;
     texts text;                 /* n = 0: no calibration */

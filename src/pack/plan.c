@@ -116,7 +116,7 @@ status plan_tensors(job *j, error *err)
         const gguf_tensor *t = gguf_tensor_at(j->file, i);
         pack_tensor *pt = &j->tensors[i];
         *pt = (pack_tensor){ .t = t, .index = i, .role = quant_role_of(t->name, gguf_tensor_rows(t)),
-                             .layer = quant_layer_of(t->name), .kind = moments_kind_of(t, j->tied),
+                             .layer = quant_layer_of(t->name), .kind = moments_kind_of(t, j->tied && !j->is_encoder),
                              .from = quant_find(t->type), .to = quant_find(t->type), .way = j->o->way };
         pt->left = j->o->rows_of && t->ne[0] % j->o->rows_of;
         if (pt->layer >= (int32_t)j->about.n_layers)

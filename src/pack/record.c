@@ -52,7 +52,7 @@ static bool take_candidate(char **at, pack_tensor *t)
     bool ok = t->n_candidates < JOB_CANDIDATES && take_word(at, name, sizeof name) && take_number(at, &way) &&
               take_number(at, &c.loss) && take_number(at, &c.direct);
     c.type = ok ? quant_find_name(name) : NULL;
-    if (!c.type || !(way < ENCODER_WAYS) || t->t->ne[0] % c.type->block)
+    if (!c.type || !c.type->encode || !(way < ENCODER_WAYS) || t->t->ne[0] % c.type->block)
         return false;
     c.way = (encoder_way)way;
     t->candidates[t->n_candidates++] = c;
@@ -72,7 +72,8 @@ static bool take_line(job *j, char *line)
 {
     char kind[8], name[NAME_BYTES];
     pack_tensor *t;
-    if (!take_word(&line, kind, sizeof kind) || !take_word(&line, name, sizeof name) || !(t = find(j, name)))
+    if (!take_word(&line, kind, sizeof kind) || !take_word(&line, name, sizeof name) || !(t = find(j, name)) ||
+        t->role == QUANT_KEPT)
         return false;
     if (strcmp(kind, "loss") == 0)
         return take_losses(line, t);
@@ -129,8 +130,9 @@ status record_open(job *j, const char *path, bool named, const char *made_from, 
         s = take_all(j, path, &text, made_from, &whole, named ? err : &none);
     if (!s && named && text.len && !whole)
         s = fail(err, E_EXISTS, "%s holds no measurements of this model, text and way", path);
-    for (size_t i = 0; s && !named && i < j->n; i++)
-        j->tensors[i].n_candidates = j->tensors[i].has_gain = 0;
+    for (size_t i = 0; i < j->n; i++)
+        if ((s && !named) || j->tensors[i].left) /* left: another run's, which encoded it */
+            j->tensors[i].n_candidates = j->tensors[i].has_gain = 0;
     if (!named && s == E_FORMAT) {
         whole = 0;
         s = OK;

@@ -109,6 +109,7 @@ status walk_head(walk *w, moments *out, error *err)
 {
     size_t n_embd = reference_spec(w->r)->n_embd;
     float *rows = mem_array(REFERENCE_PIECE_MAX, n_embd * sizeof *rows);
+    memset(out, 0, sizeof *out);
     status s = rows ? moments_open(out, n_embd, err) : fail(err, E_NOMEM, "no memory for rows of the last norm");
     for (int set = 0; !s && set < MOMENTS_SETS; set++) {
         size_t n = w->text[set]->starts[w->text[set]->n];
