@@ -60,7 +60,7 @@ typedef struct pack_report {
     uint32_t n_resumed;                    /* that an earlier run had written */
     uint64_t source_bytes, bytes;    /* of all tensors */
     uint64_t n_params;
-    double expected;                 /* of a found mix: nats of divergence, the sum of what was measured; 0: not known */
+    double expected;                 /* of a found mix: nats of divergence, by what was measured; 0: not known */
     double measured;                 /* of the new file, on tokens held out; 0: not measured */
     double ns_token;                 /* of a found mix: products of a decoded token on this machine */
     bool requantized;                /* some encoded tensor was quantised already: its losses add up */
@@ -68,7 +68,8 @@ typedef struct pack_report {
 
 /* Writes `to`, whole or not at all; after E_CANCELLED, and when it is killed, the same call goes on with what is there.
  * E_UNSUPPORTED: a type that cannot be written or read; E_EXISTS; E_NOFIT: not enough room on the disk, or no file can
- * be as small as `size`; E_FORMAT naming tensor and row: a value is not finite; E_RANGE: one is too large for the type. */
+ * be as small as `size`; E_FORMAT naming tensor and row: a value is not finite; E_RANGE: one is too large for
+ * the type. */
 status pack_quantize(const char *from, const char *to, const pack_options *o, pack_report *out, error *err) MUST_CHECK;
 
 /* The types that a found mix is made of (enum quant_type), from small to large; matrices may also stay as they are. */
