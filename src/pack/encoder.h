@@ -11,9 +11,7 @@
 
 #include "base/status.h"
 #include "pack/moments.h"
-
-typedef enum encoder_way { ENCODER_PLAIN, ENCODER_SEARCH, ENCODER_FEEDBACK, ENCODER_WAYS } encoder_way;
-extern const char *const encoder_way_names[ENCODER_WAYS];
+#include "pack/way.h"
 
 typedef struct encoder encoder;
 

@@ -18,7 +18,7 @@
 
 #include "base/status.h"
 #include "base/str.h"
-#include "pack/encoder.h"
+#include "pack/way.h"
 
 /* Return true to stop (E_CANCELLED). Each phase counts in its own unit. */
 typedef bool pack_progress(void *user, const char *phase, uint64_t done, uint64_t total);
