@@ -1,5 +1,5 @@
-/* way.h: how rows are encoded. Each way is better and slower than the one before: the type's plain encoder; the search for
- * what loses least by the importances of channels; feedback of errors (feedback.h). */
+/* way.h: how rows are encoded. Each way is better and slower than the one before: the type's plain encoder; the search
+ * for what loses least by the importances of channels; feedback of errors (feedback.h). */
 #ifndef PACK_WAY_H
 #define PACK_WAY_H
 

@@ -74,13 +74,13 @@ def source(edit=uneven, name="source"):
 def hearth(*args, code=0, says=""):
     done = subprocess.run([HEARTH, *map(str, args)], capture_output=True, text=True, cwd=FOLDER)
     assert done.returncode == code and says in done.stderr, f"exit {done.returncode}, wanted {says!r}: {done.stderr}"
-    return done.stdout
+    return done.stderr if code else done.stdout
 
 
 def quantize(out, *options, model=None, **more):
     out = FOLDER / out
     said = hearth("quantize", *options, "--json", model or SOURCE, out, **more)
-    return out, json.loads(said) if said else None
+    return out, None if more.get("code") else json.loads(said)
 
 
 def loss(path, model=None):
@@ -153,8 +153,12 @@ def left(out):
 
 
 def test_too_small():
-    quantize("none.gguf", "--size", 100_000, *BY_TEXT, *MEASURED, code=4, says="the smallest is")
-    assert not left("none.gguf")
+    """Refused before anything is measured, with a size that is not refused."""
+    said = hearth("quantize", "--size", 100_000, *BY_TEXT, SOURCE, FOLDER / "none.gguf", code=4, says="the smallest has")
+    assert not left("none.gguf") and not (FOLDER / "none.gguf.part.measured").exists()
+    least = int(re.search(r"the smallest has (\d+)", said)[1])
+    out, _ = quantize("least.gguf", "--size", least, *BY_TEXT, *MEASURED)
+    assert out.stat().st_size <= least
 
 
 def test_threads():
@@ -201,12 +205,12 @@ def test_stopped():
 def test_stopped_early():
     """While losses are measured: those that were are not measured again, and the file is the same."""
     out, options = FOLDER / "early.gguf", ["--size", size_of("Q3_K_M.gguf"), *BY_TEXT]
-    said = stopped(out, options, signal.SIGINT, 4, ".measured")
+    said = stopped(out, options, signal.SIGINT, 4, ".part.measured")
     assert said and "the same command goes on where it was" in said, said
-    before = pathlib.Path(f"{out}.measured").read_bytes()
+    before = pathlib.Path(f"{out}.part.measured").read_bytes()
     assert 4 <= before.count(b"\nloss ") < 14
-    said = stopped(out, options, signal.SIGKILL, 8, ".measured")
-    assert said is not None and pathlib.Path(f"{out}.measured").read_bytes().startswith(before)
+    said = stopped(out, options, signal.SIGKILL, 8, ".part.measured")
+    assert said is not None and pathlib.Path(f"{out}.part.measured").read_bytes().startswith(before)
     quantize("early.gguf", *options)
     assert out.read_bytes() == (FOLDER / "Q3_K_M-sized.gguf").read_bytes()
     assert not list(FOLDER.glob("early.gguf.*"))
