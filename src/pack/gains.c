@@ -143,7 +143,7 @@ static status measure_head(judge *g, pack_tensor *t, error *err)
     status s = put_noise(g, t, err);
     if (!s)
         s = judge_divergence(g, &kl, err);
-    t->gain = kl / noise_loss(t);
+    t->gain = noise_loss(t) > 0 ? kl / noise_loss(t) : 0;
     return s ? s : reference_restore(g->r, t->t, err);
 }
 

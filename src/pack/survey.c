@@ -80,7 +80,7 @@ static status survey_type(const job *j, pack_tensor *t, const encoder *e, const 
         st = loss_of(t, e, s, s->decoded, &loss, err);
         if (!st && (c->loss < 0 || loss / s->whole < c->loss)) {
             c->loss = loss / s->whole;
-            c->direct = squares(s->rows, s->decoded, s->n * s->cols) / s->direct;
+            c->direct = squares(s->rows, s->decoded, s->n * s->cols) / (s->direct > 0 ? s->direct : 1);
             c->way = way;
         }
     }
