@@ -212,12 +212,13 @@ static double bits(const pack_report *r)
 
 static void print_losses(const pack_report *r)
 {
+    const char *unit = r->is_encoder ? "1 - cosine of embeddings" : "divergence in nats a token";
     if (r->expected > 0)
-        printf("expected divergence %.4g nats a token\n", r->expected);
+        printf("expected %s %.4g\n", unit, r->expected);
     if (r->ns_token > 0)
         printf("products of a decoded token: %.2f ms here\n", r->ns_token * 1e-6);
     if (r->measured > 0)
-        printf("measured divergence %.4g nats a token, on tokens held out\n", r->measured);
+        printf("measured %s %.4g, on tokens held out\n", unit, r->measured);
 }
 
 static void print_report(const call *c)
@@ -295,7 +296,7 @@ static bool is_beside(const char *out, const char *suffix)
 
 static int tell_stopped(const call *c)
 {
-    bool kept = is_beside(c->out, ".part") || is_beside(c->out, ".measured") || c->o.measured;
+    bool kept = is_beside(c->out, ".part") || is_beside(c->out, ".part.measured") || c->o.measured;
     fprintf(stderr, "hearth quantize: stopped%s\n",
             kept && !c->o.passing ? "; the same command goes on where it was" : "");
     return EXIT_NO;

@@ -58,7 +58,7 @@ typedef struct model_part {
 } model_part;
 status model_open_part(model **out, const gguf *g, const model_part *part, bool exact, pool *p, error *err)
     MUST_CHECK;
-/* Other weights in the place of tensor `t` of the same file and part: rows as in the file, floats, rounded to the type
+/* Other weights in the place of matrix `t` of the same file and part: rows as in the file, floats, rounded to the type
  * that the model keeps it in (so: open it exactly). What the part has not is left alone. Not while a pass runs.
  * E_NOMEM. */
 status model_put(model *m, const gguf *g, const model_part *part, const gguf_tensor *t, const float *rows, pool *p,

@@ -106,7 +106,7 @@ status calibrate_open(job *j, error *err)
     status s = model_plan(j->file, true, &spec, &sizes, err);
     if (s)
         return s;
-    j->is_encoder = spec.is_encoder;
+    j->report.is_encoder = j->is_encoder = spec.is_encoder;
     uint32_t most = spec.context_train ? spec.context_train : REFERENCE_PIECE_MAX;
     uint32_t piece = most < REFERENCE_PIECE_MAX ? most : REFERENCE_PIECE_MAX;
     s = o->text ? read_given(j, piece, err) : read_own(j, piece, err);

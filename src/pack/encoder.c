@@ -47,8 +47,9 @@ static status open_blocks(encoder *e, float damping, error *err)
     size_t at, width;
     const float *gram;
     status s = OK;
-    for (size_t i = 0; !s && i < BLOCKS_MAX && (gram = moments_block(e->m, MOMENTS_SEEN, i, &at, &width)); i++) {
-        s = feedback_open(&e->blocks[i], e->t, gram, width, damping, err);
+    for (size_t i = 0; !s && (gram = moments_block(e->m, MOMENTS_SEEN, i, &at, &width)); i++) {
+        s = i == BLOCKS_MAX ? fail(err, E_RANGE, "rows of %zu values are too long", e->n)
+                            : feedback_open(&e->blocks[i], e->t, gram, width, damping, err);
         e->n_blocks += !s;
     }
     return s;

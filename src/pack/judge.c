@@ -56,7 +56,8 @@ static double one_minus_cos(const float *a, const float *b, size_t n)
         aa += (double)a[i] * (double)a[i];
         bb += (double)b[i] * (double)b[i];
     }
-    return aa > 0 && bb > 0 ? 1 - ab / sqrt(aa * bb) : 1;
+    double cos = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+    return cos < 1 ? 1 - cos : 0;
 }
 
 /* sum NULL: what the states make is what is expected. */

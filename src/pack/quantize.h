@@ -63,6 +63,7 @@ typedef struct pack_report {
     double expected;                 /* of a found mix: nats of divergence, by what was measured; 0: not known */
     double measured;                 /* of the new file, on tokens held out; 0: not measured */
     double ns_token;                 /* of a found mix: products of a decoded token on this machine */
+    bool is_encoder;                 /* then both are means of 1 - cos between embeddings */
     bool requantized;                /* some encoded tensor was quantised already: its losses add up */
 } pack_report;
 

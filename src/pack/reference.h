@@ -46,7 +46,7 @@ enum { REFERENCE_LOGITS = 32 };
 status reference_logits(reference *r, const float *states, size_t n, const float *out[REFERENCE_LOGITS],
                         error *err) MUST_CHECK;
 
-/* Other weights for a tensor (rows as in the file), until reference_restore. Where layers do not stay in memory they
+/* Other weights for a matrix (rows as in the file), until reference_restore. Where layers do not stay in memory they
  * are lost with the layer. */
 status reference_put(reference *r, const gguf_tensor *t, const float *rows, error *err) MUST_CHECK;
 status reference_restore(reference *r, const gguf_tensor *t, error *err) MUST_CHECK;
