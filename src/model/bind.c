@@ -474,18 +474,6 @@ static status check_factors(const model *m, const gguf *g, error *err)
     return OK;
 }
 
-/* The numbers of a model that has only these layers. */
-static void cut_spec(model_spec *s, const model_part *part)
-{
-    uint32_t n[MODEL_KINDS] = { 0 };
-    s->n_layers = part->to - part->from;
-    for (uint32_t l = 0; l < s->n_layers; l++) {
-        s->is_window[l] = s->is_window[part->from + l];
-        s->place[l] = (uint16_t)n[s->is_window[l]]++;
-    }
-    memcpy(s->n_of_kind, n, sizeof n);
-}
-
 static status open_part(model **out, const gguf *g, const model_part *part, bool exact, loading l, error *err)
 {
     model_spec spec;
@@ -499,7 +487,7 @@ static status open_part(model **out, const gguf *g, const model_part *part, bool
     if (m) {
         m->spec = spec;
         m->spec.act_formats = b.act_formats;
-        cut_spec(&m->spec, &b.part);
+        model_spec_cut(&m->spec, b.part.from, b.part.to);
         m->layers = mem_array(spec.n_layers, sizeof *m->layers);
         m->block = mem_zero((size_t)b.bytes + ALIGN);
     }

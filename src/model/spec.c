@@ -2,6 +2,8 @@
  * rope or a size that overflows: all dimensions are at most 2^24, their products fit in 64 bits. */
 #include "model/spec.h"
 
+#include <string.h>
+
 #include <math.h>
 #include <stdio.h>
 
@@ -198,10 +200,18 @@ static void read_windows(model_spec *m, reader *r)
  * layers. */
 static void count_kinds(model_spec *m)
 {
+    memset(m->n_of_kind, 0, sizeof m->n_of_kind);
     if (m->is_encoder)
         m->n_of_kind[MODEL_GLOBAL] = 1;
     for (uint32_t i = 0; !m->is_encoder && i < m->n_layers; i++)
         m->place[i] = (uint16_t)m->n_of_kind[m->is_window[i]]++;
+}
+
+void model_spec_cut(model_spec *m, uint32_t from, uint32_t to)
+{
+    m->n_layers = to - from;
+    memmove(m->is_window, m->is_window + from, m->n_layers * sizeof *m->is_window);
+    count_kinds(m);
 }
 
 static void read_encoder(model_spec *m, reader *r)

@@ -63,4 +63,7 @@ typedef struct model_spec {
  * E_RANGE, E_NOTFOUND. */
 status model_spec_read(model_spec *out, const gguf *g, error *err) MUST_CHECK;
 
+/* Becomes what it would be of a model that has only layers from .. to - 1. */
+void model_spec_cut(model_spec *m, uint32_t from, uint32_t to);
+
 #endif
