@@ -2,10 +2,9 @@
  * rope or a size that overflows: all dimensions are at most 2^24, their products fit in 64 bits. */
 #include "model/spec.h"
 
-#include <string.h>
-
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "kernels/kernels.h"
