@@ -66,6 +66,17 @@ char *mem_strndup(const char *s, size_t n)
     return copy;
 }
 
+char *mem_strjoin(const char *a, const char *b)
+{
+    size_t n = strlen(a), k = strlen(b) + 1;
+    char *out = mem_alloc(n + k);
+    if (out) {
+        memcpy(out, a, n);
+        memcpy(out + n, b, k);
+    }
+    return out;
+}
+
 char *mem_strdup(const char *s)
 {
     return mem_strndup(s, strlen(s));

@@ -17,6 +17,8 @@ void *mem_resize(void *old, size_t bytes);
 void mem_free(void *p);
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
+/* a, then b: a path with another ending. */
+char *mem_strjoin(const char *a, const char *b);
 
 /* Aligned, cleared; alignment is a power of two. Free with mem_free_aligned. */
 void *mem_aligned(size_t alignment, size_t bytes);

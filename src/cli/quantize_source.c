@@ -62,21 +62,12 @@ static bool is_to_import(const char *model)
     return S_ISDIR(st.st_mode) && (has_config || strchr(model, '/'));
 }
 
-static char *with_suffix(const char *path, const char *suffix)
-{
-    size_t n = strlen(path) + strlen(suffix) + 1;
-    char *out = mem_alloc(n);
-    if (out)
-        snprintf(out, n, "%s%s", path, suffix);
-    return out;
-}
-
 static status make(quantize_source *s, const char *from, const char *out, error *err)
 {
     import_report made;
-    s->made = with_suffix(out, ".import");
-    s->part = with_suffix(out, ".import.part");
-    s->guard = with_suffix(out, ".import.lock");
+    s->made = mem_strjoin(out, ".import");
+    s->part = mem_strjoin(out, ".import.part");
+    s->guard = mem_strjoin(out, ".import.lock");
     s->path = s->made ? mem_strdup(s->made) : NULL;
     if (!s->part || !s->guard || !s->path)
         return fail(err, E_NOMEM, "no memory for a path");

@@ -56,20 +56,11 @@ status gguf_writer_open_header(gguf_writer **out, const char *name, error *err)
     return OK;
 }
 
-static char *with_suffix(const char *path, const char *suffix)
-{
-    size_t n = strlen(path) + strlen(suffix) + 1;
-    char *out = mem_alloc(n);
-    if (out)
-        snprintf(out, n, "%s%s", path, suffix);
-    return out;
-}
-
 status gguf_writer_open(gguf_writer **out, const char *path, error *err)
 {
     gguf_writer *w = NULL;
     int fd = -1;
-    char *part = with_suffix(path, ".part"), *journal = with_suffix(path, ".part.done");
+    char *part = mem_strjoin(path, ".part"), *journal = mem_strjoin(path, ".part.done");
     status s = part && journal ? OK : no_memory(path, err);
     if (!s)
         s = gguf_writer_open_header(&w, path, err);

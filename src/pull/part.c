@@ -33,17 +33,6 @@ static status disk_error(const char *path, int e, error *err)
 
 /* ---- opening ---- */
 
-static char *with_suffix(const char *path, const char *suffix)
-{
-    size_t n = strlen(path), k = strlen(suffix) + 1;
-    char *out = mem_alloc(n + k);
-    if (out) {
-        memcpy(out, path, n);
-        memcpy(out + n, suffix, k);
-    }
-    return out;
-}
-
 status part_open(part *p, const char *path, error *err)
 {
     *p = (part){ .path = path, .fd = -1 };
@@ -52,8 +41,8 @@ status part_open(part *p, const char *path, error *err)
     if (s)
         return s;
     p->fd = fd;
-    p->state_path = with_suffix(path, ".state");
-    p->state_new = with_suffix(path, ".state.new");
+    p->state_path = mem_strjoin(path, ".state");
+    p->state_new = mem_strjoin(path, ".state.new");
     p->hash = digest_open();
     p->synced_us = clock_mono_us();
     if (p->state_path && p->state_new && p->hash)
