@@ -52,19 +52,7 @@ static void best_factors(const float *v, const float *curvature, int n, int limi
         for (int i = 0; i < LANES; i++)
             tries[i] = largest / ((float)limit * (1.06f - 0.0125f * (float)(LANES * pass + i)));
         quant_lanes(&integers, v, curvature, n, tries, &s);
-        for (int i = 0; i < LANES; i++) {
-            float step = s.ll[i] > 0 ? s.el[i] / s.ll[i] : 0, now = s.ee[i] - step * s.el[i];
-            int k = STARTS_MAX;
-            for (; k > 0 && now < loss[k - 1]; k--)
-                if (k < STARTS_MAX) {
-                    loss[k] = loss[k - 1];
-                    f[k] = f[k - 1];
-                }
-            if (k < STARTS_MAX) {
-                loss[k] = now;
-                f[k] = tries[i] + step;
-            }
-        }
+        quant_lanes_keep(&s, tries, STARTS_MAX, f, loss);
     }
 }
 

@@ -135,19 +135,7 @@ static void best_steps(const grid *g, const fitted a[16], float d[STARTS])
         }
         lanes_sums s;
         quant_lanes(&integers, values, curvature, g->n_sub, tries, &s);
-        for (int i = 0; i < LANES; i++) {
-            float step = s.ll[i] > 0 ? s.el[i] / s.ll[i] : 0, now = s.ee[i] - step * s.el[i];
-            int k = STARTS;
-            for (; k > 0 && now < loss[k - 1]; k--)
-                if (k < STARTS) {
-                    loss[k] = loss[k - 1];
-                    d[k] = d[k - 1];
-                }
-            if (k < STARTS) {
-                loss[k] = now;
-                d[k] = tries[i] + step;
-            }
-        }
+        quant_lanes_keep(&s, tries, STARTS, d, loss);
     }
 }
 

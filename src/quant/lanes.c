@@ -115,3 +115,20 @@ void quant_lanes_fit_line(const lanes_lines *s, float w, const float a[LANES], c
     for (int i = 0; i < LANES; i++)
         lanes_fit_line(s, i, w, a, m, highest, f);
 }
+
+void quant_lanes_keep(const lanes_sums *s, const float tries[LANES], int n, float best[], float loss[])
+{
+    for (int i = 0; i < LANES; i++) {
+        float step = s->ll[i] > 0 ? s->el[i] / s->ll[i] : 0, now = s->ee[i] - step * s->el[i];
+        int k = n;
+        for (; k > 0 && now < loss[k - 1]; k--)
+            if (k < n) {
+                loss[k] = loss[k - 1];
+                best[k] = best[k - 1];
+            }
+        if (k < n) {
+            loss[k] = now;
+            best[k] = tries[i] + step;
+        }
+    }
+}

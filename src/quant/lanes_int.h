@@ -68,6 +68,9 @@ void quant_lanes_fit_line(const lanes_lines *s, float w, const float a[LANES], c
 /* Likewise for x ~ a l; only a and loss are set. */
 void quant_lanes_fit(const lanes_sums *s, const float a[LANES], lanes_fits *f);
 
+/* The steps that suit best, of tries[i] + what their fit adds: best[n] and their losses, ascending, updated. */
+void quant_lanes_keep(const lanes_sums *s, const float tries[LANES], int n, float best[], float loss[]);
+
 /* The first of the least; a NaN is passed over. */
 static inline int lanes_least(const float v[LANES])
 {
