@@ -488,6 +488,7 @@ static status open_part(model **out, const gguf *g, const model_part *part, bool
         m->spec = spec;
         m->spec.act_formats = b.act_formats;
         model_spec_cut(&m->spec, b.part.from, b.part.to);
+        m->first_layer = b.part.from;
         m->layers = mem_array(spec.n_layers, sizeof *m->layers);
         m->block = mem_zero((size_t)b.bytes + ALIGN);
     }
@@ -565,8 +566,7 @@ static status put_slot(model *m, const slot *s, char *base, const uint64_t dims[
     return OK;
 }
 
-status model_put(model *m, const gguf *g, const model_part *part, const gguf_tensor *t, const float *rows, pool *p,
-                 error *err)
+status model_put(model *m, const gguf *g, const gguf_tensor *t, const float *rows, pool *p, error *err)
 {
     uint64_t dims[N_DIMS];
     char name[NAME_BYTES];
@@ -575,12 +575,12 @@ status model_put(model *m, const gguf *g, const model_part *part, const gguf_ten
     for (size_t i = 0; !st && i < ARRAY_LEN(model_slots); i++)
         if (has_slot(&m->spec, &model_slots[i]) && model_slots[i].rows != ONE && span_is(t->name, model_slots[i].name))
             st = put_slot(m, &model_slots[i], (char *)m, dims, rows, p, err);
-    for (uint32_t l = part->from; l < part->to; l++)
+    for (uint32_t l = 0; l < m->spec.n_layers; l++)
         for (size_t i = 0; !st && i < ARRAY_LEN(layer_slots); i++) {
             const slot *s = &layer_slots[i];
-            slot_name(name, s, (int32_t)l);
+            slot_name(name, s, (int32_t)(m->first_layer + l));
             if (has_slot(&m->spec, s) && s->rows != ONE && span_is(t->name, name))
-                st = put_slot(m, s, (char *)&m->layers[l - part->from], dims, rows, p, err);
+                st = put_slot(m, s, (char *)&m->layers[l], dims, rows, p, err);
         }
     return st;
 }

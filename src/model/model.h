@@ -58,11 +58,10 @@ typedef struct model_part {
 } model_part;
 status model_open_part(model **out, const gguf *g, const model_part *part, bool exact, pool *p, error *err)
     MUST_CHECK;
-/* Other weights in the place of matrix `t` of the same file and part: rows as in the file, floats, rounded to the type
+/* Other weights in the place of matrix `t` of the same file: rows as in the file, floats, rounded to the type
  * that the model keeps it in (so: open it exactly). What the part has not is left alone. Not while a pass runs.
  * E_NOMEM. */
-status model_put(model *m, const gguf *g, const model_part *part, const gguf_tensor *t, const float *rows, pool *p,
-                 error *err) MUST_CHECK;
+status model_put(model *m, const gguf *g, const gguf_tensor *t, const float *rows, pool *p, error *err) MUST_CHECK;
 const model_spec *model_get_spec(const model *m);
 
 /* Bytes of a KV page: 64 positions, all layers of the kind (MODEL_GLOBAL, MODEL_WINDOW), all KV heads. 0: the model has

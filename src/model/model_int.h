@@ -24,6 +24,7 @@ typedef struct model_layer {
 struct model {
     model_spec spec;
     model_layer *layers;
+    uint32_t first_layer;     /* of the whole model: of a part that begins later */
     model_matrix embed, head; /* head.panels == embed.panels when tied; of an encoder: the classifier or none */
     model_matrix dense;       /* [n_embd][n_embd], of an encoder: tanh(dense x + bias) stands before the classifier */
     model_matrix positions, types; /* [context_train][n_embd]; of kinds of tokens */

@@ -40,7 +40,6 @@ status moments_open(moments *m, size_t n, error *err)
             moments_close(m);
             return fail(err, E_NOMEM, "no memory for second moments of %zu values", n);
         }
-        memset(m->gram[set], 0, n_blocks(m) * m->block * m->block * sizeof(float));
     }
     return OK;
 }

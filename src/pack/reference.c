@@ -1,8 +1,7 @@
 #include "pack/reference.h"
 
-#include <string.h>
-
 #include "base/mem.h"
+#include "pack/source.h"
 #include "quant/mix.h"
 #include "quant/quant.h"
 
@@ -61,7 +60,6 @@ static status take_memory(reference *r, error *err)
     r->watched = mem_array(rows, (2 * (size_t)s->n_embd + q + s->n_ff) * sizeof(float));
     if (!r->parts || !r->kv || !r->watched)
         return fail(err, E_NOMEM, "no memory for pieces of text");
-    memset(r->parts, 0, (s->n_layers + 1) * sizeof *r->parts);
     for (size_t i = 0; i < n_pages; i++)
         r->pages[i] = r->kv + i * page;
     r->inputs.qkv = r->watched;
@@ -106,16 +104,20 @@ static model_part part_at(const reference *r, uint32_t i)
     return i < r->spec.n_layers ? (model_part){ i, i + 1, false } : (model_part){ 0, 0, true };
 }
 
+static status part_load(reference *r, uint32_t i, error *err)
+{
+    model_part which = part_at(r, i);
+    return r->parts[i].m ? OK : model_open_part(&r->parts[i].m, r->g, &which, r->exact, r->t->p, err);
+}
+
+/* Loaded, and ready to run. */
 static status part_open(reference *r, uint32_t i, part **out, error *err)
 {
     part *p = *out = &r->parts[i];
-    model_part which = part_at(r, i);
     const model_run_options o = { .batch = REFERENCE_PIECE_MAX, .context = REFERENCE_PIECE_MAX, .kv = KV_F32,
-                                  .logit_rows = which.ends ? REFERENCE_LOGITS : 1,
+                                  .logit_rows = i == r->spec.n_layers ? REFERENCE_LOGITS : 1,
                                   .n_threads = pool_threads(r->t->p) };
-    status s = OK;
-    if (!p->m)
-        s = model_open_part(&p->m, r->g, &which, r->exact, r->t->p, err);
+    status s = part_load(r, i, err);
     if (!s && !p->run)
         s = model_run_open(&p->run, p->m, r->t->k, r->t->p, &o, err);
     return s;
@@ -209,11 +211,9 @@ static uint32_t part_of(const reference *r, const gguf_tensor *t)
 
 status reference_put(reference *r, const gguf_tensor *t, const float *rows, error *err)
 {
-    part *p;
     uint32_t i = part_of(r, t);
-    model_part which = part_at(r, i);
-    status s = part_open(r, i, &p, err);
-    return s ? s : model_put(p->m, r->g, &which, t, rows, r->t->p, err);
+    status s = part_load(r, i, err);
+    return s ? s : model_put(r->parts[i].m, r->g, t, rows, r->t->p, err);
 }
 
 status reference_restore(reference *r, const gguf_tensor *t, error *err)
@@ -222,7 +222,7 @@ status reference_restore(reference *r, const gguf_tensor *t, error *err)
     float *rows = mem_array(n, cols * sizeof *rows);
     if (!rows)
         return fail(err, E_NOMEM, "no memory for a tensor");
-    quant_find(t->type)->decode(t->data, rows, n * cols);
+    source_decode(r->t, t->type, t->data, n, cols, rows);
     status s = reference_put(r, t, rows, err);
     mem_free(rows);
     return s;
