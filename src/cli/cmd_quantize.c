@@ -202,7 +202,7 @@ static status run(call *c, error *err)
 
 static const char *text_name(const call *c)
 {
-    return c->calibrate ? c->calibrate : "the model's own text";
+    return c->calibrate ? c->calibrate : PACK_OWN_TEXT;
 }
 
 static double bits(const pack_report *r)

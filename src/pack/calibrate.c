@@ -6,21 +6,6 @@
 #include "pack/job.h"
 #include "token/vocab.h"
 
-/* Hearth reads its vocabulary and runs it: otherwise the report says why not. */
-static bool can_calibrate(job *j)
-{
-    model_spec spec;
-    model_sizes sizes;
-    vocab *v = NULL;
-    error why = { 0 };
-    status s = vocab_open(&v, j->file, &why);
-    if (!s)
-        s = model_plan(j->file, true, &spec, &sizes, &why);
-    vocab_close(&v);
-    memcpy(j->report.not_calibrated, why.text, sizeof why.text);
-    return !s;
-}
-
 static status divide(job *j, error *err)
 {
     const texts *all = &j->text;
@@ -41,17 +26,6 @@ static status divide(job *j, error *err)
         j->read[set] = (reference_text){ t->ids, t->starts, t->n };
     }
     return OK;
-}
-
-static status read_given(job *j, uint32_t piece, error *err)
-{
-    vocab *v;
-    status s = vocab_open(&v, j->file, err);
-    if (s)
-        return s;
-    s = texts_of(&j->text, v, (span){ j->o->text, j->o->text_bytes }, piece, j->o->tokens, err);
-    vocab_close(&v);
-    return s;
 }
 
 static bool tell_writing(void *user, uint64_t done, uint64_t total)
@@ -77,41 +51,47 @@ static status write_own(job *j, const texts_options *o, error *err)
     return s;
 }
 
-static status read_own(job *j, uint32_t piece, error *err)
+static status read_own(job *j, const vocab *v, uint32_t piece, error *err)
 {
     const texts_options o = { .tasks = j->o->tasks, .n_tasks = j->o->n_tasks, .piece = piece,
                               .max_tokens = j->o->tokens, .seed = 1, .progress = tell_writing, .user = j };
-    vocab *v;
     status s = write_own(j, &o, err);
-    if (s != E_UNSUPPORTED)
-        return s;
-    s = vocab_open(&v, j->file, err);
-    if (s)
-        return s;
-    s = texts_built_in(&j->text, v, &o, err);
-    vocab_close(&v);
-    return s;
+    return s == E_UNSUPPORTED ? texts_built_in(&j->text, v, &o, err) : s;
 }
 
+static status read_text(job *j, const vocab *v, const model_spec *spec, error *err)
+{
+    const pack_options *o = j->o;
+    uint32_t most = spec->context_train ? spec->context_train : REFERENCE_PIECE_MAX;
+    uint32_t piece = most < REFERENCE_PIECE_MAX ? most : REFERENCE_PIECE_MAX;
+    j->report.is_encoder = j->is_encoder = spec->is_encoder;
+    status s = o->text ? texts_of(&j->text, v, (span){ o->text, o->text_bytes }, piece, o->tokens, err)
+                       : read_own(j, v, piece, err);
+    j->report.n_calibration = s ? 0 : j->text.n_ids;
+    return s ? s : divide(j, err);
+}
+
+/* Where hearth cannot read the vocabulary, or run the model, the report says why. */
 status calibrate_open(job *j, error *err)
 {
     model_spec spec;
     model_sizes sizes;
+    vocab *v = NULL;
+    error why = { 0 };
     const pack_options *o = j->o;
-    if (o->way == ENCODER_PLAIN || o->no_text || o->imatrix)
+    if (o->way == ENCODER_PLAIN || o->imatrix)
         return OK;
-    if (!can_calibrate(j))
-        return o->save_imatrix ? fail(err, E_UNSUPPORTED, "%s has no importances: %s", o->save_imatrix,
-                                      j->report.not_calibrated) : OK;
-    status s = model_plan(j->file, true, &spec, &sizes, err);
-    if (s)
-        return s;
-    j->report.is_encoder = j->is_encoder = spec.is_encoder;
-    uint32_t most = spec.context_train ? spec.context_train : REFERENCE_PIECE_MAX;
-    uint32_t piece = most < REFERENCE_PIECE_MAX ? most : REFERENCE_PIECE_MAX;
-    s = o->text ? read_given(j, piece, err) : read_own(j, piece, err);
-    j->report.n_calibration = s ? 0 : j->text.n_ids;
-    return s ? s : divide(j, err);
+    status s = vocab_open(&v, j->file, &why);
+    if (!s)
+        s = model_plan(j->file, true, &spec, &sizes, &why);
+    if (!s) {
+        s = read_text(j, v, &spec, err);
+    } else {
+        memcpy(j->report.not_calibrated, why.text, sizeof why.text);
+        s = o->save_imatrix ? fail(err, E_UNSUPPORTED, "%s has no importances: %s", o->save_imatrix, why.text) : OK;
+    }
+    vocab_close(&v);
+    return s;
 }
 
 status calibrate_save(const job *j, error *err)
@@ -129,7 +109,7 @@ status calibrate_save(const job *j, error *err)
         n++;
     }
     if (!s)
-        s = imatrix_write(j->o->save_imatrix, entries, n, j->o->text_name ? j->o->text_name : "the model's own text",
+        s = imatrix_write(j->o->save_imatrix, entries, n, j->o->text_name ? j->o->text_name : PACK_OWN_TEXT,
                           (uint32_t)j->set[MOMENTS_SEEN].n, REFERENCE_PIECE_MAX, err);
     mem_free(names);
     mem_free(entries);

@@ -14,12 +14,6 @@ typedef struct problem {
     uint64_t fixed; /* bytes of the rest */
 } problem;
 
-/* With what it takes to the next tensor. */
-static uint64_t padded(uint64_t bytes)
-{
-    return (bytes + 31) / 32 * 32;
-}
-
 static double cost(const pack_tensor *t, const candidate *c)
 {
     return t->gain * c->loss + t->direct_gain * c->direct;
@@ -38,7 +32,7 @@ static void add_item(problem *p, const pack_tensor *t, const prices *speed)
     allocate_choice *c = p->choices + p->n * JOB_CANDIDATES;
     for (size_t k = 0; k < t->n_candidates; k++) {
         const candidate *from = &t->candidates[k];
-        c[k] = (allocate_choice){ from->type->id, cost(t, from), padded(plan_bytes(t, from->type)),
+        c[k] = (allocate_choice){ from->type->id, cost(t, from), plan_padded(plan_bytes(t, from->type)),
                                   time_of(t, from->type, speed) };
     }
     p->items[p->n++] = (allocate_item){ c, t->n_candidates, 0 };
@@ -55,7 +49,7 @@ static status pose(problem *p, const job *j, const prices *speed, error *err)
         if (j->tensors[i].n_candidates)
             add_item(p, &j->tensors[i], speed);
         else
-            p->fixed += padded(j->tensors[i].t->bytes);
+            p->fixed += plan_padded(j->tensors[i].t->bytes);
     return OK;
 }
 

@@ -6,7 +6,6 @@
 #include "pack/job.h"
 #include "pack/source.h"
 #include "pack/walk.h"
-#include "quant/grid.h"
 
 enum { SLAB_FLOATS = 4 << 20 }; /* between two writes */
 
@@ -17,11 +16,16 @@ static bool is_of(const pack_tensor *t, int32_t layer, moments_kind kind, encode
     return t->layer == layer && t->kind == kind && wanted(t);
 }
 
+enum { ANY_LAYER = INT32_MIN };
+
+/* Does anybody ask for a tensor of this layer whose inputs are known? */
 static bool any_of(const job *j, int32_t layer, encode_wanted *wanted)
 {
-    for (size_t i = 0; i < j->n; i++)
-        if (is_of(&j->tensors[i], layer, j->tensors[i].kind, wanted) && j->tensors[i].kind != MOMENTS_KINDS)
+    for (size_t i = 0; i < j->n; i++) {
+        const pack_tensor *t = &j->tensors[i];
+        if (t->kind != MOMENTS_KINDS && (t->layer == layer || layer == ANY_LAYER) && wanted(t))
             return true;
+    }
     return false;
 }
 
@@ -37,6 +41,18 @@ static status keep_importances(const job *j, pack_tensor *t, const encoder *e, e
     return t->sum2 ? OK : fail(err, E_NOMEM, "no memory for %zu importances", n);
 }
 
+/* Does a tensor that is wanted need the factors of its inputs' moments? One that has no other type yet may. */
+static bool any_fed(const job *j, int32_t layer, moments_kind kind, encode_wanted *wanted)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        const pack_tensor *t = &j->tensors[i];
+        bool open = t->to == t->from, fed = t->to != t->grid && encoder_feeds(t->to->id);
+        if (is_of(t, layer, kind, wanted) && t->way == ENCODER_FEEDBACK && (open || fed))
+            return true;
+    }
+    return false;
+}
+
 static status walk_kind(job *j, int32_t layer, moments_kind kind, const moments *m, encode_wanted *wanted,
                         encode_each *each, error *err)
 {
@@ -47,7 +63,7 @@ static status walk_kind(job *j, int32_t layer, moments_kind kind, const moments 
         if (!is_of(t, layer, kind, wanted))
             continue;
         if (!e)
-            s = encoder_open(&e, &j->tools, m, j->o->way == ENCODER_FEEDBACK, j->o->damping, err);
+            s = encoder_open(&e, &j->tools, m, any_fed(j, layer, kind, wanted), j->o->damping, err);
         if (!s)
             s = keep_importances(j, t, e, err);
         if (!s)
@@ -63,21 +79,12 @@ static status walk_one(job *j, walk *w, int32_t layer, encode_wanted *wanted, en
     if (!any_of(j, layer, wanted))
         return walk_past(w, err);
     status s = walk_layer(w, m, err);
-    for (int k = 0; !s && k < MOMENTS_OF_LAYER; k++) {
-        s = walk_kind(j, layer, (moments_kind)k, &m[k], wanted, each, err);
+    for (int k = 0; k < MOMENTS_OF_LAYER; k++) {
+        if (!s)
+            s = walk_kind(j, layer, (moments_kind)k, &m[k], wanted, each, err);
         moments_close(&m[k]);
     }
-    for (int k = 0; s && k < MOMENTS_OF_LAYER; k++)
-        moments_close(&m[k]);
     return s;
-}
-
-static bool any(const job *j, encode_wanted *wanted)
-{
-    for (size_t i = 0; i < j->n; i++)
-        if (j->tensors[i].kind != MOMENTS_KINDS && wanted(&j->tensors[i]))
-            return true;
-    return false;
 }
 
 static status walk_model(job *j, encode_wanted *wanted, encode_each *each, error *err)
@@ -124,7 +131,7 @@ static status walk_rest(job *j, encode_wanted *wanted, encode_each *each, error 
 
 status encode_walk(job *j, encode_wanted *wanted, encode_each *each, error *err)
 {
-    status s = j->text.n && any(j, wanted) ? walk_model(j, wanted, each, err) : OK;
+    status s = j->text.n && any_of(j, ANY_LAYER, wanted) ? walk_model(j, wanted, each, err) : OK;
     return s ? s : walk_rest(j, wanted, each, err);
 }
 
@@ -144,31 +151,15 @@ static size_t slab_rows(const gguf_tensor *t)
     return (size_t)(most < rows ? most : rows);
 }
 
-typedef struct exact_job {
-    const float *rows;
-    unsigned char *out;
-    size_t n, cols, row_bytes;
-    uint32_t type, precision;
-} exact_job;
-
-static void exact_rows(void *arg, int index, int count)
-{
-    const exact_job *x = arg;
-    size_t from, to;
-    pool_part(x->n, index, count, &from, &to);
-    for (size_t r = from; r < to; r++)
-        (void)grid_encode(x->type, x->precision, x->rows + r * x->cols, x->cols, x->out + r * x->row_bytes);
-}
-
 static status encode_rows(job *j, const pack_tensor *t, const encoder *e, const float *rows, size_t n, void *out,
                           error *err)
 {
     if (t->to != t->grid)
         return encoder_rows(e, t->way, t->to->id, rows, n, out, err);
-    size_t cols = (size_t)t->t->ne[0];
-    pool_run(j->tools.p, exact_rows, &(exact_job){ rows, out, n, cols, (size_t)quant_row_bytes(t->to->id, cols),
-                                                   t->to->id, t->from->id });
-    return OK;
+    if (source_on_grid(t->t, &j->tools, t->grid->id, rows, n, out))
+        return OK;
+    return fail(err, E_FORMAT, "%s: tensor '%.*s' has changed since it was looked at", gguf_file_name(j->file),
+                (int)t->t->name.n, t->t->name.p);
 }
 
 static bool is_to_encode(const pack_tensor *t)
@@ -198,7 +189,7 @@ static status encode_tensor(job *j, pack_tensor *pt, const encoder *e, error *er
         if (!s)
             s = encode_rows(j, pt, e, values, n, out, err);
         if (!s)
-            s = source_check(j->file, t, pt->to->id, out, r, n, err);
+            s = source_check(j->file, t, pt->to->id, values, out, r, n, err);
         if (!s)
             gguf_writer_data_at(j->w, pt->index, r * out_bytes, out, n * out_bytes);
         if (!s)

@@ -122,10 +122,10 @@ static status feed_blocks(const encoder *e, const rows_job *j, error *err)
     return s;
 }
 
-/* At eight bits so little is lost that feedback, ten times slower, has nothing to gain. */
-static bool is_coarse(const quant_traits *t)
+bool encoder_feeds(uint32_t type)
 {
-    return t->bytes < t->block;
+    const quant_traits *t = quant_find(type);
+    return t->bytes < t->block && lattice_find(type);
 }
 
 status encoder_rows(const encoder *e, encoder_way way, uint32_t type, const float *rows, size_t n_rows, void *out,
@@ -134,7 +134,7 @@ status encoder_rows(const encoder *e, encoder_way way, uint32_t type, const floa
     rows_job j = { e, quant_find(type), way, rows, out, n_rows, (size_t)quant_row_bytes(type, e->n) };
     if (!n_rows)
         return OK;
-    if (j.way == ENCODER_FEEDBACK && e->n_blocks && lattice_find(type) && is_coarse(j.type))
+    if (j.way == ENCODER_FEEDBACK && e->n_blocks && encoder_feeds(type))
         return e->n_blocks > 1 ? feed_blocks(e, &j, err)
                                : feedback_encode(e->blocks[0], type, rows, n_rows, out, err);
     if (j.way == ENCODER_FEEDBACK)

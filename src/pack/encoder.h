@@ -28,6 +28,10 @@ void encoder_close(encoder **e);
 status encoder_rows(const encoder *e, encoder_way way, uint32_t type, const float *rows, size_t n_rows, void *out,
                     error *err) MUST_CHECK;
 
+/* Does feedback do anything for this type? At eight bits so little is lost that it, ten times slower, has nothing to
+ * gain. */
+bool encoder_feeds(uint32_t type);
+
 /* sum over rows of (a - b) H (a - b)^T, H of the held-out tokens. b NULL: of a itself. */
 status encoder_loss(const encoder *e, const float *a, const float *b, size_t n_rows, double *out,
                     error *err) MUST_CHECK;

@@ -92,6 +92,8 @@ bool plan_file_type(uint32_t type, uint32_t *out);
 status plan_tensors(job *j, error *err) MUST_CHECK;
 void plan_types(job *j, const plan_target *all, const plan_target *output);
 uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type);
+/* Bytes of a tensor with what it takes to the next one: files are written with alignment 32. */
+uint64_t plan_padded(uint64_t bytes);
 /* In the smallest type that it can take. */
 uint64_t plan_least(const pack_tensor *t);
 /* May it take this type? Whole blocks, and smaller than it is. */

@@ -79,6 +79,11 @@ uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type)
     return quant_row_bytes(type->id, t->t->ne[0]) * gguf_tensor_rows(t->t);
 }
 
+uint64_t plan_padded(uint64_t bytes)
+{
+    return (bytes + 31) / 32 * 32;
+}
+
 bool plan_may_take(const pack_tensor *t, const quant_traits *type)
 {
     return t->role != QUANT_KEPT && !t->left && t->t->ne[0] % type->block == 0 &&
@@ -151,46 +156,24 @@ void plan_types(job *j, const plan_target *all, const plan_target *output)
 
 enum { GRID_ROWS = 1024 }; /* that are looked at together */
 
-typedef struct grid_job {
-    const float *rows;
-    unsigned char *out; /* a row for each thread */
-    size_t n, cols, row_bytes;
-    uint32_t type, precision;
-    bool bad[POOL_MAX_THREADS];
-} grid_job;
-
-static void try_rows(void *arg, int index, int count)
-{
-    grid_job *g = arg;
-    size_t from, to;
-    pool_part(g->n, index, count, &from, &to);
-    g->bad[index] = false;
-    for (size_t r = from; r < to && !g->bad[index]; r++)
-        g->bad[index] = !grid_encode(g->type, g->precision, g->rows + r * g->cols, g->cols,
-                                     g->out + (size_t)index * g->row_bytes);
-}
-
+/* rows, out: GRID_ROWS of them. */
 static status look_at(job *j, pack_tensor *t, float *rows, unsigned char *out, error *err)
 {
     uint64_t n_rows = gguf_tensor_rows(t->t);
-    grid_job g = { .rows = rows, .out = out, .cols = (size_t)t->t->ne[0], .precision = t->from->id };
-    status s = OK;
-    for (uint64_t r = 0; !s && r < n_rows; r += GRID_ROWS) {
-        g.n = n_rows - r < GRID_ROWS ? (size_t)(n_rows - r) : GRID_ROWS;
-        s = source_read(j->file, t->t, &j->tools, r, 1, g.n, rows, err);
-        if (!s && r == 0 && !grid_find(g.precision, rows, g.n * g.cols, &g.type))
+    uint32_t type = 0;
+    for (uint64_t r = 0; r < n_rows; r += GRID_ROWS) {
+        size_t n = n_rows - r < GRID_ROWS ? (size_t)(n_rows - r) : GRID_ROWS;
+        status s = source_read(j->file, t->t, &j->tools, r, 1, n, rows, err);
+        if (s)
+            return s;
+        if (r == 0 && !grid_find(t->from->id, rows, n * (size_t)t->t->ne[0], &type))
             return OK;
-        g.row_bytes = (size_t)quant_row_bytes(g.type, g.cols);
-        if (!s)
-            pool_run(j->tools.p, try_rows, &g);
-        for (int i = 0; !s && i < pool_threads(j->tools.p); i++)
-            if (g.bad[i])
-                return OK;
+        if (!source_on_grid(t->t, &j->tools, type, rows, n, out))
+            return OK;
         gguf_release(j->file, t->t->data, (size_t)t->t->bytes);
     }
-    if (!s)
-        t->grid = quant_find(g.type);
-    return s;
+    t->grid = quant_find(type);
+    return OK;
 }
 
 static bool is_float(const quant_traits *q)
@@ -207,7 +190,7 @@ status plan_grids(job *j, error *err)
         if (t->role == QUANT_KEPT || !is_float(t->from) || cols % 32)
             continue;
         float *rows = mem_array(GRID_ROWS, cols * sizeof *rows);
-        unsigned char *out = mem_array((size_t)pool_threads(j->tools.p), cols * sizeof(float));
+        unsigned char *out = mem_array(GRID_ROWS, cols * 2); /* no grid has more than 16 bits a value */
         s = rows && out ? look_at(j, t, rows, out, err) : fail(err, E_NOMEM, "no memory for rows");
         mem_free(rows);
         mem_free(out);

@@ -68,7 +68,7 @@ static status check_size(const job *j, error *err)
 {
     uint64_t least = 0, budget = budget_of(j);
     for (size_t i = 0; i < j->n; i++)
-        least += (plan_least(&j->tensors[i]) + 31) / 32 * 32;
+        least += plan_padded(plan_least(&j->tensors[i]));
     if (least <= budget)
         return OK;
     uint64_t asked = j->o->data_bytes ? j->o->data_bytes : j->o->size;

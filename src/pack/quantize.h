@@ -20,6 +20,9 @@
 #include "base/str.h"
 #include "pack/way.h"
 
+/* What the files and reports call text that nobody gave. */
+#define PACK_OWN_TEXT "the model's own text"
+
 /* Return true to stop (E_CANCELLED). Each phase counts in its own unit. */
 typedef bool pack_progress(void *user, const char *phase, uint64_t done, uint64_t total);
 
@@ -36,7 +39,6 @@ typedef struct pack_options {
     size_t text_bytes;
     const span *tasks;       /* n_tasks texts that the model's own shall continue; may be NULL */
     size_t n_tasks;
-    bool no_text;            /* no calibration at all */
     const char *text_name;   /* what the file is to call it */
     uint64_t tokens;         /* most of the text */
     const char *save_imatrix; /* path: writes the importances that were found; NULL: does not */

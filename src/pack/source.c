@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "quant/grid.h"
 #include "quant/quant.h"
 
 #define F16_LARGEST 65504.0f
@@ -65,37 +66,66 @@ static size_t largest(const float *row, size_t n)
 }
 
 /* Searches stay below the largest scale that F16 holds: a value that needs a larger one is lost, and nothing shows it.
- * scratch: two rows. */
-static bool falls_short(const gguf_tensor *t, const quant_traits *q, const void *encoded, uint64_t row, float *scratch)
+ * An F16 source has no such values. */
+static bool falls_short(const quant_traits *q, const float *row, const void *encoded, size_t n, float *decoded)
 {
-    const quant_traits *from = quant_find(t->type);
-    size_t n = (size_t)t->ne[0];
-    if (from->id == QUANT_F16) /* has no such values */
+    size_t at = largest(row, n);
+    if (fabsf(row[at]) <= F16_LARGEST)
         return false;
-    from->decode((const unsigned char *)t->data + row * quant_row_bytes(t->type, n), scratch, n);
-    size_t at = largest(scratch, n);
-    if (fabsf(scratch[at]) <= F16_LARGEST)
-        return false;
-    q->decode(encoded, scratch + n, n);
-    return fabsf(scratch[n + at] - scratch[at]) > fabsf(scratch[at]) / 2;
+    q->decode(encoded, decoded, n);
+    return fabsf(decoded[at] - row[at]) > fabsf(row[at]) / 2;
 }
 
-status source_check(const gguf *g, const gguf_tensor *t, uint32_t type, const void *rows, uint64_t first, size_t n,
-                    error *err)
+status source_check(const gguf *g, const gguf_tensor *t, uint32_t type, const float *values, const void *rows,
+                    uint64_t first, size_t n, error *err)
 {
     const quant_traits *q = quant_find(type);
-    uint64_t row_bytes = quant_row_bytes(type, t->ne[0]), bad = n;
-    float *scratch = mem_array(2 * (size_t)t->ne[0], sizeof *scratch);
-    if (!scratch)
-        return fail(err, E_NOMEM, "no memory for rows of %" PRIu64 " values", t->ne[0]);
+    size_t cols = (size_t)t->ne[0], bad = n;
+    uint64_t row_bytes = quant_row_bytes(type, cols);
+    float *decoded = mem_array(cols, sizeof *decoded);
+    if (!decoded)
+        return fail(err, E_NOMEM, "no memory for rows of %zu values", cols);
     for (size_t i = 0; q->check && bad == n && i < n; i++) {
         const unsigned char *row = (const unsigned char *)rows + i * row_bytes;
-        if (q->check(row, (size_t)t->ne[0]) != SIZE_MAX || falls_short(t, q, row, first + i, scratch))
+        if (q->check(row, cols) != SIZE_MAX ||
+            (t->type != QUANT_F16 && falls_short(q, values + i * cols, row, cols, decoded)))
             bad = i;
     }
-    mem_free(scratch);
+    mem_free(decoded);
     if (bad == n)
         return OK;
     return fail(err, E_RANGE, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is too large for %s",
                 gguf_file_name(g), (int)t->name.n, t->name.p, first + bad, q->name);
+}
+
+typedef struct exact_job {
+    const float *values;
+    unsigned char *out;
+    size_t n, cols, row_bytes;
+    uint32_t type, precision;
+    bool bad[POOL_MAX_THREADS];
+} exact_job;
+
+static void exact_rows(void *arg, int index, int count)
+{
+    exact_job *x = arg;
+    size_t from, to;
+    pool_part(x->n, index, count, &from, &to);
+    x->bad[index] = false;
+    for (size_t r = from; r < to && !x->bad[index]; r++)
+        x->bad[index] = !grid_encode(x->type, x->precision, x->values + r * x->cols, x->cols,
+                                     x->out + r * x->row_bytes);
+}
+
+bool source_on_grid(const gguf_tensor *t, const matrix_tools *tools, uint32_t type, const float *values, size_t n,
+                    void *out)
+{
+    exact_job x = { .values = values, .out = out, .n = n, .cols = (size_t)t->ne[0], .type = type,
+                    .precision = t->type };
+    x.row_bytes = (size_t)quant_row_bytes(type, x.cols);
+    pool_run(tools->p, exact_rows, &x);
+    for (int i = 0; i < pool_threads(tools->p); i++)
+        if (x.bad[i])
+            return false;
+    return true;
 }

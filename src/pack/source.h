@@ -2,6 +2,8 @@
 #ifndef PACK_SOURCE_H
 #define PACK_SOURCE_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 #include "gguf/gguf.h"
 #include "pack/matrix.h"
@@ -14,9 +16,14 @@ status source_read(const gguf *g, const gguf_tensor *t, const matrix_tools *tool
 /* The same of encoded rows as they stand in memory, which are known to be in order. */
 void source_decode(const matrix_tools *tools, uint32_t type, const void *rows, size_t n, size_t cols, float *out);
 
-/* E_RANGE naming tensor and row: an encoded row holds a scale that is not finite, or is far below a value of the source
- * that its scales cannot reach. `first`: the tensor's row that the first of them is. E_NOMEM. */
-status source_check(const gguf *g, const gguf_tensor *t, uint32_t type, const void *rows, uint64_t first, size_t n,
-                  error *err) MUST_CHECK;
+/* E_RANGE naming tensor and row: an encoded row holds a scale that is not finite, or is far below one of its values
+ * that its scales cannot reach. values: what source_read gave. `first`: the tensor's row that the first is. E_NOMEM. */
+status source_check(const gguf *g, const gguf_tensor *t, uint32_t type, const float *values, const void *rows,
+                    uint64_t first, size_t n, error *err) MUST_CHECK;
+
+/* Encodes n rows that source_read gave so that the very same values come back; false: they do not lie on this type's
+ * grid (quant/grid.h). */
+bool source_on_grid(const gguf_tensor *t, const matrix_tools *tools, uint32_t type, const float *values, size_t n,
+                    void *out);
 
 #endif

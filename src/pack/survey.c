@@ -67,7 +67,7 @@ static status survey_type(const job *j, pack_tensor *t, const encoder *e, const 
                           error *err)
 {
     candidate *c = &t->candidates[t->n_candidates++];
-    bool fed = t->kind != MOMENTS_KINDS && type->search && type->bytes < type->block;
+    bool fed = t->kind != MOMENTS_KINDS && encoder_feeds(type->id);
     encoder_way last = fed ? j->o->way : ENCODER_SEARCH;
     status st = OK;
     *c = (candidate){ .type = type, .loss = -1 };
