@@ -26,6 +26,11 @@ def narrow(reference):
     return sorted(names)
 
 
+def embedding(path):
+    """The name of the type of a file's embedding."""
+    return next(t.tensor_type.name for t in gguf.GGUFReader(path).tensors if t.name == "token_embd.weight")
+
+
 class Peer:
     def __init__(self, folder, threads):
         self.folder, self.threads = folder, threads

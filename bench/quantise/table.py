@@ -82,11 +82,31 @@ def parts(rows):
         table(["model", "type"] + [title for _, title in PARTS], lines)
 
 
+def heads(rows):
+    """What the type of an embedding that is also the head does: against F16, everything else being the same."""
+    lines = []
+    for (model, kind, name, _), r in rows.items():
+        base = rows.get((model, "head", "F16", "ours"))
+        if kind == "head" and base and base["tokens"] == r["tokens"]:
+            lines.append([NAMES[model], name, mib(r["bytes"]), f"{r['loss']:.4g}", f"{r['loss'] - base['loss']:+.2g}",
+                          f"{100 * r['same']:.1f}", f"{r['decode']:.1f}", f"{r['decode'] / base['decode']:.2f}"])
+    return ["### The embedding, which is also the head, in several types; the rest a Q4_K_M", ""] + \
+        table(["model", "embedding", "MiB", "KL", "over F16's", "same token, %", "tokens a second", "times F16's"],
+              lines) if lines else []
+
+
+def chosen(rows):
+    """Which type the embedding has in the files of the standard mixes' sizes."""
+    lines = [[NAMES[model], name, t["head"], o["head"]]
+             for (model, name), t, o in pairs(rows, "all") if t.get("head") and o.get("head")]
+    return ["### The type of the embedding", ""] + table(["model", "size of", "theirs", "ours"], lines) if lines else []
+
+
 def judges(rows):
-    lines = [[NAMES[k[0]], k[2], f"{r['hearth']:.5f}", f"{r['peer']:.5f} ± {r['peer_error']:.5f}"]
-             for k, r in rows.items() if k[3] == "judges"]
+    lines = [[NAMES[k[0]], k[2], "ours" if k[3].endswith("ours") else "theirs", f"{r['hearth']:.5f}",
+              f"{r['peer']:.5f} ± {r['peer_error']:.5f}"] for k, r in rows.items() if k[3].startswith("judges")]
     return ["### Two judges on the same file", ""] + \
-        table(["model", "file", "hearth compare", "llama-perplexity"], lines) if lines else []
+        table(["model", "size of", "file", "hearth compare", "llama-perplexity"], lines) if lines else []
 
 
 def document(rows):
@@ -95,7 +115,7 @@ def document(rows):
         language, encoder = versus(rows, which, True), versus(rows, which, False)
         if language or encoder:
             out += [f"### {title}", ""] + language + encoder
-    out += parts(rows) + judges(rows)
+    out += parts(rows) + chosen(rows) + heads(rows) + judges(rows)
     where = sorted({(r["machine"], r["version"], r["when"][:10]) for r in rows.values()})
     out += [f"Made on {m}, {v}, {d}." for m, v, d in where]
     return "\n".join(out) + "\n"

@@ -91,9 +91,27 @@ def test_table(folder):
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| Q2_K | 1.00 | 1.00 | 1 | 0.5 | -50.0 % |" in text and "Q5_K_M" not in text and "Q4_K_M" not in text
-    assert "**-75.0 %**" in text and "contributes" not in text
+    assert "**-75.0 %**" in text and "contributes" not in text and "embedding" not in text
+
+
+def test_heads(folder):
+    """Heads are told against F16's, on the same tokens; the types that both sides chose stand beside each other."""
+    results, page = folder / "results.jsonl", folder / "page.md"
+    common = {"model": "smol", "bytes": 1 << 20, "tail": 1, "same": 0.5, "tokens": 10, "machine": "M", "version": "V",
+              "when": "2000-01-01"}
+    rows = [{**common, "set": "head", "type": t, "way": "ours", "loss": x, "decode": d, "tokens": n}
+            for t, x, d, n in (("F16", 0.25, 20, 10), ("Q8_0", 0.5, 30, 10), ("Q4_0", 0.75, 40, 11))]
+    rows += [{**common, "set": "all", "type": "Q2_K", "way": w, "loss": 1, "head": h}
+             for w, h in (("peer", "Q5_0"), ("ours", "Q8_0"))]
+    results.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    page.write_text(table.BEGIN + table.END)
+    table.write(results, page)
+    text = page.read_text()
+    assert "| SmolLM2-135M | Q8_0 | 1.00 | 0.5 | +0.25 | 50.0 | 30.0 | 1.50 |" in text and "| Q4_0 |" not in text
+    assert "| SmolLM2-135M | Q2_K | Q5_0 | Q8_0 |" in text
 
 
 with tempfile.TemporaryDirectory(prefix="hearth-bench-") as name:
     test_reference(pathlib.Path(name))
     test_table(pathlib.Path(name))
+    test_heads(pathlib.Path(name))
