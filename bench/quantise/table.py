@@ -1,6 +1,7 @@
 """table.py RESULTS DOCUMENT: writes the tables of what bench/quantise/run found between the document's markers."""
 import json
 import math
+import os
 import sys
 
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
@@ -125,8 +126,10 @@ def write(results, path):
     with open(path, encoding="utf-8") as f:
         text = f.read()
     begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    with open(path, "w", encoding="utf-8") as f:
+    part = f"{path}.part"  # one that is stopped here leaves the page
+    with open(part, "w", encoding="utf-8") as f:
         f.write(text[:begin] + document(read(results)) + text[end:])
+    os.replace(part, path)
 
 
 if __name__ == "__main__":
