@@ -13,6 +13,11 @@ def output(words, text=None):
     return r.stdout
 
 
+def tensors(hearth, path):
+    """[{"name", "type", "shape"}] of a file."""
+    return json.loads(output([hearth, "show", path, "--tensors", "--json"]))["tensors"]
+
+
 def divergence(hearth, reference, out, text, windows, threads):
     found = json.loads(output([hearth, "compare", reference, out, text, "--json", "--ctx", 512, "--windows", windows,
                                "--threads", threads]))

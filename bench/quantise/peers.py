@@ -4,8 +4,6 @@ import re
 import subprocess
 import time
 
-import gguf
-
 BLOCK = 256  # values in a block of the K types
 
 
@@ -19,16 +17,10 @@ def run(words, log):
     return time.monotonic() - start
 
 
-def narrow(reference):
+def narrow(tensors):
     """Ends of the names of matrices whose rows are no whole number of blocks of the K types."""
-    names = {re.sub(r"^blk\.\d+\.", "", t.name) for t in gguf.GGUFReader(reference).tensors
-             if len(t.shape) > 1 and t.shape[0] % BLOCK}
+    names = {re.sub(r"^blk\.\d+\.", "", t["name"]) for t in tensors if len(t["shape"]) > 1 and t["shape"][0] % BLOCK}
     return sorted(names)
-
-
-def embedding(path):
-    """The name of the type of a file's embedding."""
-    return next(t.tensor_type.name for t in gguf.GGUFReader(path).tensors if t.name == "token_embd.weight")
 
 
 class Peer:
