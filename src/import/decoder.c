@@ -218,6 +218,29 @@ static status read_caps(decoder_config *c, const js *config, error *err)
     return s ? s : import_real_or(config, "final_logit_softcapping", 0, 1e6, caps ? 30 : 0, &c->final_cap, err);
 }
 
+/* Of a decoder that makes vectors. */
+static status read_pooling(decoder_config *c, const js *pooling, error *err)
+{
+    static const struct {
+        const char *key;
+        uint32_t type;
+    } modes[] = { { "pooling_mode_mean_tokens", 1 },
+                  { "pooling_mode_cls_token", 2 },
+                  { "pooling_mode_lasttoken", 3 },
+                  { "pooling_mode_max_tokens", 0 },
+                  { "pooling_mode_mean_sqrt_len_tokens", 0 },
+                  { "pooling_mode_weightedmean_tokens", 0 } };
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+        if (js_bool(js_get(pooling, modes[i].key), false)) {
+            c->pooling = modes[i].type;
+            n++;
+        }
+    if (pooling && (n != 1 || !c->pooling))
+        return fail(err, E_UNSUPPORTED, "1_Pooling/config.json: of a decoder one of mean, cls and lasttoken is known");
+    return OK;
+}
+
 static void read_traits(decoder_config *c, const js *config)
 {
     const js *tied = import_get(config, "tie_word_embeddings");
@@ -230,7 +253,7 @@ static void read_traits(decoder_config *c, const js *config)
         c->traits |= DECODER_MLP_BIAS;
 }
 
-status decoder_config_read(decoder_config *out, const js *config, error *err)
+status decoder_config_read(decoder_config *out, const js *config, const js *pooling, error *err)
 {
     *out = (decoder_config){ .family = find_family(config) };
     if (!out->family)
@@ -246,6 +269,8 @@ status decoder_config_read(decoder_config *out, const js *config, error *err)
         s = read_windows(out, config, err);
     if (!s)
         s = read_caps(out, config, err);
+    if (!s)
+        s = read_pooling(out, pooling, err);
     out->rope.base = out->family->rope_base;
     return s ? s : decoder_rope_read(out, config, err);
 }

@@ -8,11 +8,11 @@
 
 #define NORM(name, gguf)                                                                                               \
     .from = name, .to = gguf, .cols = DIM_EMBD, .change = CHANGE_PLUS_ONE, .change_with = DECODER_PLUS_ONE
-#define LAYER "model.layers.%u."
+#define LAYER "layers.%u."
 
 static const import_place model_places[] = {
-    { .from = "model.embed_tokens", .to = "token_embd", .rows = DIM_VOCAB, .cols = DIM_EMBD },
-    { NORM("model.norm", "output_norm") },
+    { .from = "embed_tokens", .to = "token_embd", .rows = DIM_VOCAB, .cols = DIM_EMBD },
+    { NORM("norm", "output_norm") },
     { .from = "lm_head", .to = "output", .rows = DIM_VOCAB, .cols = DIM_EMBD, .without = DECODER_TIED },
 };
 
@@ -112,6 +112,8 @@ static void write_keys(keys *k, const decoder_config *c)
         gguf_writer_array(k->w, key_of(k, "attention.sliding_window_pattern"), GGUF_BOOL, c->is_window, c->n_layers);
     if (c->traits & DECODER_WINDOW_IS_ALL) /* llama.cpp tells by it that this is no older file */
         gguf_writer_u32(k->w, key_of(k, "attention.sliding_window"), 0);
+    if (c->pooling)
+        gguf_writer_u32(k->w, key_of(k, "pooling_type"), c->pooling);
     if (c->attn_cap > 0)
         gguf_writer_f32(k->w, key_of(k, "attn_logit_softcapping"), (float)c->attn_cap);
     if (c->final_cap > 0)

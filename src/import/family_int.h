@@ -16,7 +16,7 @@ typedef struct bert_config {
 } bert_config;
 
 bool bert_is(const js *config);
-/* modules: of config.json's neighbour 1_Pooling/config.json, or NULL. */
+/* pooling: config.json's neighbour 1_Pooling/config.json, or NULL. */
 status bert_config_read(bert_config *out, const js *config, const js *pooling, error *err) MUST_CHECK;
 status bert_write(gguf_writer *w, const bert_config *c, import_weights *weights, const import_vocab *v,
                   const import_options *o, const char *name, import_report *report, error *err) MUST_CHECK;
@@ -50,6 +50,7 @@ typedef struct decoder_config {
     uint32_t traits;
     uint32_t n_vocab, n_embd, n_layers, n_heads, n_kv_heads, n_ff, n_context, head_dim, rope_dim;
     uint32_t window;        /* 0: none */
+    uint32_t pooling;       /* as in the file: 1 mean, 2 cls, 3 last; 0: not said */
     bool own_pattern;       /* which layers have windows is not what the architecture says */
     bool is_window[IMPORT_MAX_LAYERS];
     double eps, attn_cap, final_cap; /* caps 0: none */
@@ -78,7 +79,7 @@ enum {
 };
 
 /* E_UNSUPPORTED, with a list of what there is, for an architecture that is not known. */
-status decoder_config_read(decoder_config *out, const js *config, error *err) MUST_CHECK;
+status decoder_config_read(decoder_config *out, const js *config, const js *pooling, error *err) MUST_CHECK;
 /* Sets rope and rope_dim; rope.base is what stands where config.json is silent, all the rest is read already. */
 status decoder_rope_read(decoder_config *out, const js *config, error *err) MUST_CHECK;
 status decoder_write(gguf_writer *w, const decoder_config *c, import_weights *weights, const import_vocab *v,

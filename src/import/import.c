@@ -18,7 +18,7 @@ static status read_config(walk *m, error *err)
 {
     m->is_bert = bert_is(m->files.config);
     return m->is_bert ? bert_config_read(&m->bert, m->files.config, m->files.pooling, err)
-                      : decoder_config_read(&m->decoder, m->files.config, err);
+                      : decoder_config_read(&m->decoder, m->files.config, m->files.pooling, err);
 }
 
 static status read_vocab(walk *m, error *err)

@@ -58,7 +58,7 @@ typedef enum import_kind {
 
 /* A matrix [rows][cols] (a vector: rows 1), little endian, unaligned; checked to lie in the file as a whole. */
 typedef struct import_tensor {
-    span name; /* without "bert.", with .weight and .bias; zero-terminated */
+    span name; /* without "bert." and "model.", with .weight and .bias; zero-terminated */
     import_kind kind;
     bool transposed; /* lies as [cols][rows]; floats only */
     bool used;

@@ -10,7 +10,12 @@ void import_clean_name(char out[IMPORT_MAX_NAME + 16], span name)
     static const struct {
         const char *old, *new;
     } ends[] = { { ".gamma", ".weight" }, { ".beta", ".bias" } };
-    size_t skip = name.n >= 5 && memcmp(name.p, "bert.", 5) == 0 ? 5 : 0, n = name.n - skip;
+    static const char *const begins[] = { "bert.", "model." };
+    size_t skip = 0;
+    for (size_t i = 0; !skip && i < ARRAY_LEN(begins); i++)
+        if (name.n >= strlen(begins[i]) && memcmp(name.p, begins[i], strlen(begins[i])) == 0)
+            skip = strlen(begins[i]);
+    size_t n = name.n - skip;
     n = n < IMPORT_MAX_NAME ? n : IMPORT_MAX_NAME;
     memcpy(out, name.p + skip, n);
     out[n] = 0;

@@ -138,6 +138,7 @@ def test_forms_of_config():
     assert bytes_of(tiny(texts={"generation_config__json": dict(eos_token_id=[2, 0])})) == plain
     more = {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(4, np.float32)}
     assert bytes_of(tiny(weights=w | more)) == plain
+    assert bytes_of(tiny(weights={k.removeprefix("model."): v for k, v in w.items()})) == plain
     g = d.tiny_config("gemma3")
     g3 = {k: v for k, v in g.items() if k not in ("rope_theta", "rope_scaling", "rope_local_base_freq")} | {"rope_parameters": {
         "full_attention": dict(rope_type="linear", factor=8.0, rope_theta=5000.0),
@@ -147,6 +148,13 @@ def test_forms_of_config():
     # a window that no text is long enough to leave is none
     assert imported(tiny("mistral", sliding_window=256)).keys["general.architecture"] == "llama"
     assert imported(tiny("phi3", sliding_window=100)).keys["phi3.context_length"] == 100
+    f = tiny("qwen3")
+    (f / "1_Pooling").mkdir()
+    for mode, want in ("lasttoken", 3), ("mean_tokens", 1):
+        (f / "1_Pooling/config.json").write_text(json.dumps({f"pooling_mode_{mode}": True}))
+        assert imported(f).keys["qwen3.pooling_type"] == want
+    (f / "1_Pooling/config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
+    refused(f, "of a decoder one of mean, cls and lasttoken")
 
 
 # ---- vocabularies ----
