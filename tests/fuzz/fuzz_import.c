@@ -1,5 +1,5 @@
-/* libFuzzer over `hearth import`'s readers: any bytes as safetensors, as ONNX, as tokenizer.model, and as the texts beside
- * them. What is accepted must be readable from the first row to the last. The first byte says which.
+/* libFuzzer over `hearth import`'s readers: any bytes as safetensors, as ONNX, as tokenizer.model, and as the texts
+ * beside them. What is accepted must be readable from the first row to the last. The first byte says which.
  * modules: base plat quant gguf import
  * libs: -lcrypto */
 #include <stdint.h>
