@@ -2,7 +2,7 @@
  *
  * jansson parses numbers into double or int64 and loses their text. So js_parse first rewrites the text: every number
  * literal outside strings becomes a string that begins with NUMBER_MARK, and every string stays a string. A string from
- * outside that itself begins with NUMBER_MARK gets STRING_MARK in front, so that nobody can smuggle a number in. The
+ * outside that itself begins with a mark gets STRING_MARK in front, so that nobody can smuggle a number in. The
  * marks are U+0001 and U+0002 as escapes; raw control characters in a JSON string are errors anyway. Our number syntax
  * is checked here; everything else is checked by jansson. Line breaks are kept, so its line numbers stay right.
  *
@@ -91,6 +91,15 @@ static bool begins_with_mark(const char *p, size_t n)
     return n >= 6 && memcmp(p, "\\u000", 5) == 0 && (p[5] == '1' || p[5] == '2');
 }
 
+/* After a string literal: it was the name of a member. Names are never numbers and stay as they are. */
+static bool after_name(const char *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && (p[i] == ' ' || (p[i] >= '\t' && p[i] <= '\r')))
+        i++;
+    return i < n && p[i] == ':';
+}
+
 /* Copies the string literal at p (p[0] is the quote) into b and returns its length. */
 static size_t copy_string(const char *p, size_t n, buf *b)
 {
@@ -99,7 +108,7 @@ static size_t copy_string(const char *p, size_t n, buf *b)
         i += p[i] == '\\' && i + 1 < n ? 2 : 1;
     size_t len = i < n ? i + 1 : n;
     buf_char(b, '"');
-    if (begins_with_mark(p + 1, len - 1))
+    if (begins_with_mark(p + 1, len - 1) && !after_name(p + len, n - len))
         buf_str(b, "\\u0002");
     buf_add(b, p + 1, len - 1);
     return len;

@@ -8,13 +8,17 @@
 
 static const usage page = {
     "hearth import [OPTION]... FOLDER|FILE OUT.gguf",
-    "Makes a GGUF file of an encoder of the BERT family (sentence encoders, token classifiers, cross-encoders) as\n"
-    "Hugging Face keeps it: a folder with config.json, tokenizer.json or vocab.txt, and model.safetensors or an ONNX\n"
-    "file; or that weights file itself, beside which the others lie. Values are kept exactly unless --type asks for\n"
-    "another type.\n"
+    "Makes a GGUF file of a model as Hugging Face keeps it: a folder with config.json, its tokenizer and its weights.\n"
+    "  decoders: Llama, Mistral, Qwen 2 and 3, Gemma 2 and 3, Phi 3; weights in model.safetensors, or in the files\n"
+    "      that model.safetensors.index.json lists; tokenizer.json, or tokenizer.model\n"
+    "  encoders: the BERT family (sentence encoders, token classifiers, cross-encoders); weights in\n"
+    "      model.safetensors, or in an ONNX file; tokenizer.json, or vocab.txt\n"
+    "FILE: the weights file itself, beside which the others lie. Values are kept exactly unless --type asks for\n"
+    "another type; what the folder asks for and the file could not say is an error that names it.\n"
     "\n"
-    "example:\n"
-    "  hearth import all-MiniLM-L6-v2 minilm.gguf\n",
+    "examples:\n"
+    "  hearth import Llama-3.2-1B-Instruct llama.gguf\n"
+    "  hearth import --type f32 all-MiniLM-L6-v2 minilm.gguf\n",
 };
 
 int cmd_import(int argc, char **argv)
@@ -36,11 +40,13 @@ int cmd_import(int argc, char **argv)
     load_offline();
     if (import_model(argv[1], argv[2], &o, &r, &err))
         return report("import", &err);
-    printf("%s: bert, %s, %u layers of %u, %.1fM parameters, %s", argv[2], r.type, r.n_layers, r.n_embd,
+    printf("%s: %s, %s, %u layers of %u, %.1fM parameters, %s", argv[2], r.arch, r.type, r.n_layers, r.n_embd,
            (double)r.n_params / 1e6, str_human_bytes(bytes, r.bytes));
     if (r.n_classes > 1)
         printf(", %u classes\n", r.n_classes);
-    else
+    else if (r.pooling)
         printf(", %s pooling\n", r.pooling);
+    else
+        printf(", context %u\n", r.n_context);
     return EXIT_OK;
 }

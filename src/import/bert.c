@@ -2,37 +2,20 @@
  *
  * One table says which weight becomes which tensor. It is walked in order: what is missing or misshapen is named, and
  * so is what is left over at the end. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "import/import_int.h"
+#include "import/family_int.h"
+#include "import/write_int.h"
 #include "quant/quant.h"
 
-enum { FILE_TYPE_F32 = 0, FILE_TYPE_F16 = 1, FILE_TYPE_Q8_0 = 7, FILE_TYPE_BF16 = 32, CLASSES_MAX = 1 << 16 };
 enum { POOL_NONE, POOL_MEAN, POOL_CLS, POOL_RANK = 4, POOLINGS };
-enum { LAYERS_MAX = 512, CONTEXT_MAX = 1 << 20, NAME_BYTES = 128 };
+enum { CONTEXT_MAX = 1 << 20, CLASSES_MAX = 1 << 16 };
 
 static const char *const poolings[POOLINGS] = { [POOL_NONE] = "none", [POOL_MEAN] = "mean", [POOL_CLS] = "cls",
                                            [POOL_RANK] = "rank" };
 
 /* ---- config ---- */
-
-static status read_number(const js *config, const char *key, uint32_t most, uint32_t *out, error *err)
-{
-    int64_t v;
-    const js *j = js_get(config, key);
-    if (!js_int(j, &v) || v < 1 || v > most)
-        return fail(err, j ? E_RANGE : E_NOTFOUND, "config.json: %s must be a whole number from 1 to %u", key, most);
-    *out = (uint32_t)v;
-    return OK;
-}
-
-static bool is_text(const js *config, const char *key, const char *text, bool otherwise)
-{
-    const char *t = js_text(js_get(config, key));
-    return t ? strcmp(t, text) == 0 : otherwise;
-}
 
 static status read_pooling(bert_config *c, const js *pooling, error *err)
 {
@@ -83,29 +66,32 @@ static status read_head(bert_config *c, const js *config, error *err)
     return OK;
 }
 
+bool bert_is(const js *config)
+{
+    return import_is_text(config, "model_type", "bert", false);
+}
+
 status bert_config_read(bert_config *out, const js *config, const js *pooling, error *err)
 {
     bert_config c = { 0 };
-    if (!is_text(config, "model_type", "bert", false))
-        return fail(err, E_UNSUPPORTED, "config.json: model_type '%.40s'; only bert is imported today",
-                    js_text(js_get(config, "model_type")) ? js_text(js_get(config, "model_type")) : "(none)");
-    if (!is_text(config, "hidden_act", "gelu", false) || !is_text(config, "position_embedding_type", "absolute", true))
+    if (!import_is_text(config, "hidden_act", "gelu", false) ||
+        !import_is_text(config, "position_embedding_type", "absolute", true))
         return fail(err, E_UNSUPPORTED, "config.json: hidden_act must be gelu, position_embedding_type absolute");
-    status s = read_number(config, "vocab_size", IMPORT_MAX_DIM, &c.n_vocab, err);
+    status s = import_number(config, "vocab_size", IMPORT_MAX_DIM, &c.n_vocab, err);
     if (!s)
-        s = read_number(config, "hidden_size", IMPORT_MAX_DIM, &c.n_embd, err);
+        s = import_number(config, "hidden_size", IMPORT_MAX_DIM, &c.n_embd, err);
     if (!s)
-        s = read_number(config, "num_hidden_layers", LAYERS_MAX, &c.n_layers, err);
+        s = import_number(config, "num_hidden_layers", IMPORT_MAX_LAYERS, &c.n_layers, err);
     if (!s)
-        s = read_number(config, "num_attention_heads", 1024, &c.n_heads, err);
+        s = import_number(config, "num_attention_heads", 1024, &c.n_heads, err);
     if (!s)
-        s = read_number(config, "intermediate_size", IMPORT_MAX_DIM, &c.n_ff, err);
+        s = import_number(config, "intermediate_size", IMPORT_MAX_DIM, &c.n_ff, err);
     if (!s)
-        s = read_number(config, "max_position_embeddings", CONTEXT_MAX, &c.n_positions, err);
+        s = import_number(config, "max_position_embeddings", CONTEXT_MAX, &c.n_positions, err);
     if (!s)
-        s = read_number(config, "type_vocab_size", 1 << 16, &c.n_types, err);
-    if (!s && (!js_double(js_get(config, "layer_norm_eps"), &c.eps) || !(c.eps >= 0 && c.eps <= 1)))
-        s = fail(err, E_RANGE, "config.json: layer_norm_eps must be a number from 0 to 1");
+        s = import_number(config, "type_vocab_size", 1 << 16, &c.n_types, err);
+    if (!s)
+        s = import_real(config, "layer_norm_eps", 0, 1, &c.eps, err);
     if (!s)
         s = read_pooling(&c, pooling, err);
     if (!s)
@@ -117,162 +103,52 @@ status bert_config_read(bert_config *out, const js *config, const js *pooling, e
 
 /* ---- tensors ---- */
 
-enum dim { ONE, EMBD, VOCAB, FF, POSITIONS, TYPES, CLASSES, N_DIMS };
+enum { ALWAYS = 1, POOLER = 2, CLASSES = 4 };
 
-typedef struct row {
-    const char *from, *to; /* %u is the layer; both end in .weight, and .bias where there is one */
-    enum dim rows, cols;   /* of the weight; rows ONE: a vector. The bias has as many values as the weight has rows */
-    bool bias, always_f32;
-} row;
-
-static const row model_rows[] = {
-    { "embeddings.word_embeddings", "token_embd", VOCAB, EMBD, false, false },
-    { "embeddings.position_embeddings", "position_embd", POSITIONS, EMBD, false, true },
-    { "embeddings.token_type_embeddings", "token_types", TYPES, EMBD, false, true },
-    { "embeddings.LayerNorm", "token_embd_norm", ONE, EMBD, true, true },
+static const import_place model_places[] = {
+    { .from = "embeddings.word_embeddings", .to = "token_embd", .rows = DIM_VOCAB, .cols = DIM_EMBD },
+    { .from = "embeddings.position_embeddings", .to = "position_embd", .rows = DIM_POSITIONS, .cols = DIM_EMBD,
+      .always_f32 = true },
+    { .from = "embeddings.token_type_embeddings", .to = "token_types", .rows = DIM_TYPES, .cols = DIM_EMBD,
+      .always_f32 = true },
+    { .from = "embeddings.LayerNorm", .to = "token_embd_norm", .cols = DIM_EMBD, .bias = ALWAYS },
 };
-static const row layer_rows[] = {
-    { "encoder.layer.%u.attention.self.query", "blk.%u.attn_q", EMBD, EMBD, true, false },
-    { "encoder.layer.%u.attention.self.key", "blk.%u.attn_k", EMBD, EMBD, true, false },
-    { "encoder.layer.%u.attention.self.value", "blk.%u.attn_v", EMBD, EMBD, true, false },
-    { "encoder.layer.%u.attention.output.dense", "blk.%u.attn_output", EMBD, EMBD, true, false },
-    { "encoder.layer.%u.attention.output.LayerNorm", "blk.%u.attn_output_norm", ONE, EMBD, true, true },
-    { "encoder.layer.%u.intermediate.dense", "blk.%u.ffn_up", FF, EMBD, true, false },
-    { "encoder.layer.%u.output.dense", "blk.%u.ffn_down", EMBD, FF, true, false },
-    { "encoder.layer.%u.output.LayerNorm", "blk.%u.layer_output_norm", ONE, EMBD, true, true },
+static const import_place layer_places[] = {
+    { .from = "encoder.layer.%u.attention.self.query", .to = "blk.%u.attn_q", .rows = DIM_EMBD, .cols = DIM_EMBD,
+      .bias = ALWAYS },
+    { .from = "encoder.layer.%u.attention.self.key", .to = "blk.%u.attn_k", .rows = DIM_EMBD, .cols = DIM_EMBD,
+      .bias = ALWAYS },
+    { .from = "encoder.layer.%u.attention.self.value", .to = "blk.%u.attn_v", .rows = DIM_EMBD, .cols = DIM_EMBD,
+      .bias = ALWAYS },
+    { .from = "encoder.layer.%u.attention.output.dense", .to = "blk.%u.attn_output", .rows = DIM_EMBD,
+      .cols = DIM_EMBD, .bias = ALWAYS },
+    { .from = "encoder.layer.%u.attention.output.LayerNorm", .to = "blk.%u.attn_output_norm", .cols = DIM_EMBD,
+      .bias = ALWAYS },
+    { .from = "encoder.layer.%u.intermediate.dense", .to = "blk.%u.ffn_up", .rows = DIM_FF, .cols = DIM_EMBD,
+      .bias = ALWAYS },
+    { .from = "encoder.layer.%u.output.dense", .to = "blk.%u.ffn_down", .rows = DIM_EMBD, .cols = DIM_FF,
+      .bias = ALWAYS },
+    { .from = "encoder.layer.%u.output.LayerNorm", .to = "blk.%u.layer_output_norm", .cols = DIM_EMBD,
+      .bias = ALWAYS },
 };
-static const row dense_row = { "pooler.dense", "cls", EMBD, EMBD, true, false };
-static const row class_row = { "classifier", "cls.output", CLASSES, EMBD, true, true };
+static const import_place head_places[] = {
+    { .from = "pooler.dense", .to = "cls", .rows = DIM_EMBD, .cols = DIM_EMBD, .with = POOLER, .bias = ALWAYS },
+    { .from = "classifier", .to = "cls.output", .rows = DIM_CLASSES, .cols = DIM_EMBD, .always_f32 = true,
+      .with = CLASSES, .bias = ALWAYS },
+};
 
 /* What a file may hold beside: heads of training, a buffer of position numbers. */
 static const char *const left_out[] = { "embeddings.position_ids", "pooler.", "cls.predictions.",
                                         "cls.seq_relationship." };
 
-typedef struct writing {
-    gguf_writer *w;
-    import_weights *weights;
-    const import_options *o;
-    import_report *report;
-    uint64_t dims[N_DIMS];
-    uint32_t type; /* QUANT_*; UINT32_MAX: as stored */
-    import_tensor **order;
-    uint32_t *types; /* of each in order */
-    size_t n, max;
-} writing;
-
-static uint32_t type_of(const writing *x, const row *r, const import_tensor *t)
+static status declare_all(import_writing *x, const bert_config *c, error *err)
 {
-    if (r->always_f32 || t->n_dims == 1)
-        return QUANT_F32;
-    if (x->type != UINT32_MAX && t->cols % quant_find(x->type)->block == 0)
-        return x->type;
-    return x->type != UINT32_MAX ? QUANT_F16 : t->kind == IMPORT_F16 ? QUANT_F16
-           : t->kind == IMPORT_BF16 ? QUANT_BF16 : QUANT_F32;
-}
-
-static void name_of(char out[NAME_BYTES], const char *stem, uint32_t layer, const char *end)
-{
-    const char *mark = strstr(stem, "%u");
-    if (mark)
-        snprintf(out, NAME_BYTES, "%.*s%u%s%s", (int)(mark - stem), stem, layer, mark + 2, end);
-    else
-        snprintf(out, NAME_BYTES, "%s%s", stem, end);
-}
-
-static import_tensor *find(const writing *x, const char *name)
-{
-    for (size_t i = 0; i < x->weights->n; i++)
-        if (span_is(x->weights->list[i].name, name))
-            return &x->weights->list[i];
-    return NULL;
-}
-
-/* One tensor is found, checked and declared. */
-static status declare(writing *x, const row *r, uint32_t layer, const char *end, error *err)
-{
-    char from[NAME_BYTES], to[NAME_BYTES];
-    name_of(from, r->from, layer, end);
-    name_of(to, r->to, layer, end);
-    bool bias = strcmp(end, ".bias") == 0, vector = bias || r->rows == ONE;
-    uint64_t rows = vector ? 1 : x->dims[r->rows], cols = x->dims[bias && r->rows != ONE ? r->rows : r->cols];
-    import_tensor *t = find(x, from);
-    if (!t)
-        return fail(err, E_FORMAT, "%s: tensor '%s' is missing", x->weights->file, from);
-    if (t->kind == IMPORT_OTHER)
-        return fail(err, E_UNSUPPORTED, "%s: tensor '%s' is of none of the types of weights", x->weights->file, from);
-    if (t->n_dims != (vector ? 1 : 2) || t->rows != rows || t->cols != cols)
-        return fail(err, E_FORMAT, "%s: tensor '%s' is %llu x %llu, config.json says %llu x %llu", x->weights->file,
-                    from, (unsigned long long)t->rows, (unsigned long long)t->cols, (unsigned long long)rows,
-                    (unsigned long long)cols);
-    t->used = true;
-    x->types[x->n] = type_of(x, r, t);
-    gguf_writer_tensor(x->w, to, x->types[x->n], t->n_dims, (uint64_t[2]){ cols, rows });
-    x->report->n_params += rows * cols;
-    x->report->bytes += rows * quant_row_bytes(x->types[x->n], cols);
-    x->order[x->n++] = t;
-    return OK;
-}
-
-static status declare_row(writing *x, const row *r, uint32_t layer, error *err)
-{
-    status s = declare(x, r, layer, ".weight", err);
-    return s || !r->bias ? s : declare(x, r, layer, ".bias", err);
-}
-
-static status check_left_over(const writing *x, error *err)
-{
-    for (size_t i = 0; i < x->weights->n; i++) {
-        const import_tensor *t = &x->weights->list[i];
-        bool known = t->used;
-        for (size_t k = 0; !known && k < ARRAY_LEN(left_out); k++)
-            known = str_starts(t->name.p, left_out[k]);
-        if (!known)
-            return fail(err, E_UNSUPPORTED, "%s: tensor '%s' has no place in a BERT model as hearth knows it",
-                        x->weights->file, t->name.p);
-    }
-    return OK;
-}
-
-static status declare_all(writing *x, const bert_config *c, error *err)
-{
-    status s = OK;
-    for (size_t i = 0; !s && i < ARRAY_LEN(model_rows); i++)
-        s = declare_row(x, &model_rows[i], 0, err);
+    status s = import_declare(x, model_places, ARRAY_LEN(model_places), 0, err);
     for (uint32_t l = 0; !s && l < c->n_layers; l++)
-        for (size_t i = 0; !s && i < ARRAY_LEN(layer_rows); i++)
-            s = declare_row(x, &layer_rows[i], l, err);
-    if (!s && c->pooling == POOL_RANK)
-        s = declare_row(x, &dense_row, 0, err);
-    if (!s && c->n_classes)
-        s = declare_row(x, &class_row, 0, err);
-    return s ? s : check_left_over(x, err);
-}
-
-static status write_data(const writing *x, error *err)
-{
-    uint64_t most = 0;
-    for (size_t i = 0; i < x->n; i++)
-        most = x->order[i]->cols > most ? x->order[i]->cols : most;
-    float *values = mem_array(most, sizeof *values);
-    char *coded = mem_array(most, sizeof *values);
-    status s = OK;
-    if (!values || !coded)
-        s = fail(err, E_NOMEM, "no memory for a row of %llu values", (unsigned long long)most);
-    for (size_t i = 0; !s && i < x->n; i++) {
-        const import_tensor *t = x->order[i];
-        for (uint64_t r = 0; !s && r < t->rows; r++) {
-            import_row(t, r, values);
-            for (uint64_t k = 0; !s && k < t->cols; k++)
-                if (!isfinite(values[k]))
-                    s = fail(err, E_FORMAT, "%s: tensor '%s': row %llu has a value that is not finite",
-                             x->weights->file, t->name.p, (unsigned long long)r);
-            quant_find(x->types[i])->encode(values, coded, t->cols, NULL);
-            gguf_writer_data(x->w, coded, (size_t)quant_row_bytes(x->types[i], t->cols));
-        }
-    }
-    mem_free(values);
-    mem_free(coded);
-    return s;
+        s = import_declare(x, layer_places, ARRAY_LEN(layer_places), l, err);
+    if (!s)
+        s = import_declare(x, head_places, ARRAY_LEN(head_places), 0, err);
+    return s ? s : import_check_left_over(x, left_out, ARRAY_LEN(left_out), err);
 }
 
 /* ---- keys ---- */
@@ -296,40 +172,8 @@ static status write_labels(gguf_writer *w, const bert_config *c, error *err)
     return s;
 }
 
-static void write_vocab(gguf_writer *w, const import_vocab *v)
+static void write_keys(gguf_writer *w, const bert_config *c)
 {
-    const struct {
-        const char *key;
-        int32_t id;
-    } ids[] = { { "bos", v->cls }, { "unknown", v->unk }, { "seperator", v->sep }, { "padding", v->pad },
-                { "cls", v->cls }, { "mask", v->mask } };
-    gguf_writer_str(w, "tokenizer.ggml.model", "bert");
-    gguf_writer_str(w, "tokenizer.ggml.pre", "default");
-    gguf_writer_strings(w, "tokenizer.ggml.tokens", v->texts, v->n);
-    gguf_writer_array(w, "tokenizer.ggml.token_type", GGUF_I32, v->types, v->n);
-    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-        char key[64];
-        snprintf(key, sizeof key, "tokenizer.ggml.%s_token_id", ids[i].key);
-        if (ids[i].id >= 0)
-            gguf_writer_u32(w, key, (uint32_t)ids[i].id);
-    }
-    gguf_writer_bool(w, "tokenizer.ggml.normalizer.lowercase", v->lowercase);
-    gguf_writer_bool(w, "tokenizer.ggml.normalizer.strip_accents", v->strip_accents);
-}
-
-static void write_keys(gguf_writer *w, const bert_config *c, const char *name, uint32_t type)
-{
-    static const struct {
-        uint32_t type, file_type;
-    } file_types[] = { { QUANT_F32, FILE_TYPE_F32 }, { QUANT_F16, FILE_TYPE_F16 }, { QUANT_Q8_0, FILE_TYPE_Q8_0 },
-                       { QUANT_BF16, FILE_TYPE_BF16 } };
-    gguf_writer_str(w, "general.architecture", "bert");
-    gguf_writer_str(w, "general.type", "model");
-    gguf_writer_str(w, "general.name", name);
-    for (size_t i = 0; i < ARRAY_LEN(file_types); i++)
-        if (file_types[i].type == type)
-            gguf_writer_u32(w, "general.file_type", file_types[i].file_type);
-    gguf_writer_u32(w, "general.quantization_version", 2);
     gguf_writer_u32(w, "bert.block_count", c->n_layers);
     gguf_writer_u32(w, "bert.context_length", c->n_positions);
     gguf_writer_u32(w, "bert.embedding_length", c->n_embd);
@@ -341,46 +185,21 @@ static void write_keys(gguf_writer *w, const bert_config *c, const char *name, u
     gguf_writer_u32(w, "tokenizer.ggml.token_type_count", c->n_types);
 }
 
-/* The type of the largest part: what stands for the file. */
-static uint32_t main_type(const import_weights *w)
-{
-    uint64_t bytes[3] = { 0 };
-    static const uint32_t of[] = { QUANT_F32, QUANT_F16, QUANT_BF16 };
-    for (size_t i = 0; i < w->n; i++) {
-        const import_tensor *t = &w->list[i];
-        bytes[t->kind == IMPORT_F16 ? 1 : t->kind == IMPORT_BF16 ? 2 : 0] += t->n_dims == 2 ? t->rows * t->cols : 0;
-    }
-    return of[bytes[1] > bytes[0] ? 1 : bytes[2] > bytes[0] ? 2 : 0];
-}
-
-static status find_type(const import_options *o, uint32_t *out, error *err)
-{
-    static const char *const known[] = { "f32", "f16", "bf16", "q8_0" };
-    *out = UINT32_MAX;
-    for (size_t i = 0; o->type && i < ARRAY_LEN(known); i++)
-        if (strcmp(known[i], o->type) == 0)
-            *out = quant_find_name(o->type)->id;
-    if (o->type && *out == UINT32_MAX)
-        return fail(err, E_UNSUPPORTED, "type '%.20s' is none of f32, f16, bf16, q8_0", o->type);
-    return OK;
-}
-
 status bert_write(gguf_writer *w, const bert_config *c, import_weights *weights, const import_vocab *v,
                   const import_options *o, const char *name, import_report *report, error *err)
 {
-    writing x = { .w = w, .weights = weights, .o = o, .report = report,
-                  .dims = { 1, c->n_embd, c->n_vocab, c->n_ff, c->n_positions, c->n_types, c->n_classes } };
-    status s = find_type(o, &x.type, err);
-    if (s)
-        return s;
-    uint32_t type = x.type == UINT32_MAX ? main_type(weights) : x.type;
-    x.max = 2 * (ARRAY_LEN(model_rows) + 2 + c->n_layers * ARRAY_LEN(layer_rows));
-    x.order = mem_array(x.max, sizeof *x.order);
-    x.types = mem_array(x.max, sizeof *x.types);
-    s = x.order && x.types ? OK : fail(err, E_NOMEM, "no memory for the list of tensors");
+    import_writing x = { .w = w, .weights = weights, .report = report, .family = "BERT", .traits = ALWAYS };
+    const uint64_t dims[N_DIMS] = { [DIM_ONE] = 1, [DIM_EMBD] = c->n_embd, [DIM_VOCAB] = c->n_vocab,
+                                    [DIM_FF] = c->n_ff, [DIM_POSITIONS] = c->n_positions, [DIM_TYPES] = c->n_types,
+                                    [DIM_CLASSES] = c->n_classes };
+    memcpy(x.dims, dims, sizeof dims);
+    x.traits |= (c->pooling == POOL_RANK ? POOLER : 0) | (c->n_classes ? CLASSES : 0);
+    size_t most = ARRAY_LEN(model_places) + ARRAY_LEN(head_places) + c->n_layers * ARRAY_LEN(layer_places);
+    status s = import_writing_open(&x, o->type, 2 * most, err);
     if (!s) {
-        write_keys(w, c, name, type);
-        write_vocab(w, v);
+        import_write_general(&x, "bert", name);
+        write_keys(w, c);
+        import_vocab_write(w, v);
         s = c->labels ? write_labels(w, c, err) : OK;
     }
     if (!s)
@@ -388,11 +207,15 @@ status bert_write(gguf_writer *w, const bert_config *c, import_weights *weights,
     if (!s)
         s = gguf_writer_room(w, err);
     if (!s)
-        s = write_data(&x, err);
-    *report = (import_report){ .n_tensors = (uint32_t)x.n, .n_layers = c->n_layers, .n_embd = c->n_embd,
-                               .n_vocab = c->n_vocab, .n_classes = c->n_classes, .n_params = report->n_params,
-                               .bytes = report->bytes, .type = quant_name(type), .pooling = poolings[c->pooling] };
-    mem_free(x.order);
-    mem_free(x.types);
+        s = import_write_data(&x, err);
+    report->arch = "bert";
+    report->n_layers = c->n_layers;
+    report->n_embd = c->n_embd;
+    report->n_vocab = c->n_vocab;
+    report->n_context = c->n_positions;
+    report->n_classes = c->n_classes;
+    report->type = quant_name(x.main_type);
+    report->pooling = poolings[c->pooling];
+    import_writing_close(&x);
     return s;
 }

@@ -251,11 +251,7 @@ static status add(graph *g, const import_tensor *t, span name, error *err)
     }
     if (g->w->n >= g->n_init)
         return fail(err, E_FORMAT, "%s: more weights than initialisers", g->w->file);
-    g->w->list[g->w->n] = *t;
-    status s = import_name(g->w, &g->w->list[g->w->n], name, err);
-    if (!s)
-        g->w->n++;
-    return s;
+    return import_weights_add(g->w, t, name, err);
 }
 
 static status damaged(const graph *g, const initialiser *t, error *err)
@@ -385,10 +381,6 @@ status import_onnx(import_weights *out, const unsigned char *p, size_t n, error 
     if (r.bad || !body.p)
         return fail(err, E_FORMAT, "%s: not an ONNX file, or cut off", out->file);
     status s = read_graph(&g, body, err);
-    if (!s) {
-        out->list = arena_alloc(&out->memory, (g.n_init + 1) * sizeof *out->list);
-        s = out->list ? OK : fail(err, E_NOMEM, "%s: no memory for its tensors", out->file);
-    }
     if (!s) {
         find_sums(&g);
         s = add_products(&g, err);

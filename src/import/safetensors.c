@@ -41,7 +41,7 @@ static bool read_shape(const js *shape, import_tensor *t, uint64_t *n_values)
 static status read_entry(import_weights *w, const char *name, const js *entry, const unsigned char *data, size_t n,
                          error *err)
 {
-    import_tensor *t = &w->list[w->n];
+    import_tensor made = { 0 }, *t = &made;
     const char *dtype = js_text(js_get(entry, "dtype"));
     const js *offsets = js_get(entry, "data_offsets");
     int64_t from, to;
@@ -64,10 +64,7 @@ static status read_entry(import_weights *w, const char *name, const js *entry, c
                     (long long)(to - from), (unsigned long long)(n_values * dtypes[k].bytes));
     t->kind = dtypes[k].kind;
     t->data = data + from;
-    status s = import_name(w, t, span_of(name), err);
-    if (!s)
-        w->n++;
-    return s;
+    return import_weights_add(w, t, span_of(name), err);
 }
 
 status import_safetensors(import_weights *out, const unsigned char *p, size_t n, error *err)
@@ -87,10 +84,6 @@ status import_safetensors(import_weights *out, const unsigned char *p, size_t n,
         s = fail(err, E_FORMAT, "%s: the header is not an object", out->file);
     if (!s && js_len(root) > IMPORT_MAX_TENSORS)
         s = fail(err, E_RANGE, "%s: %zu tensors; the limit is %d", out->file, js_len(root), IMPORT_MAX_TENSORS);
-    if (!s) {
-        out->list = arena_alloc(&out->memory, (js_len(root) + 1) * sizeof *out->list);
-        s = out->list ? OK : fail(err, E_NOMEM, "%s: no memory for its tensors", out->file);
-    }
     js_member m = { 0 };
     while (!s && js_next(root, &m))
         if (strcmp(m.key, "__metadata__") != 0)

@@ -34,6 +34,7 @@ static void numbers_keep_their_text(void **state)
     static const char *const same[] = {
         "[0.1,18446744073709551616,1e400,-0,-0.0,1.10,1E5,123456789012345678901234567890]",
         "{\"b\":1,\"a\":[true,false,null,\"x\"]}", "\"\"", "0", "\"\\u0001\"", "\"\\u00011\"", "\"\\u0002\\u0001\"",
+        "{\"\\u0001\":1,\"\\u0002\\u0001\":\"\\u0001\"}",
     };
     for (size_t i = 0; i < ARRAY_LEN(same); i++)
         assert_string_equal(rewritten(same[i], JS_COMPACT), same[i]);
@@ -91,7 +92,7 @@ static void getters_are_typed(void **state)
     (void)state;
     js *v = NULL;
     const char *text = "{\"i\":1e3,\"f\":1.5,\"s\":\"a\\u0000b\",\"big\":9223372036854775808,\"b\":true,"
-                       "\"m\":\"\\u00015\"}";
+                       "\"m\":\"\\u00015\",\"\\u00012\" : 7}";
     assert_ok(js_parse(&v, text, strlen(text), "t", 1, err));
     int64_t i = 0;
     double d = 0;
@@ -106,6 +107,7 @@ static void getters_are_typed(void **state)
     assert_null(js_get(js_get(v, "nothing"), "x"));
     assert_true(js_is(js_get(v, "m"), JS_STRING)); /* a string cannot pass for a number */
     assert_int_equal(js_len(js_get(v, "m")), 2);
+    assert_true(js_int(js_get(v, "\x01" "2"), &i) && i == 7); /* a name is what it is */
     js_free(v);
 }
 

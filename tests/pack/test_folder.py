@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "import")]
 try:
     import numpy as np
+    import decoders
     import models
 except ImportError as e:
     print(f"{e}: the packages of tests/requirements.txt are missing (network)")
@@ -53,7 +54,8 @@ def one_step_is_two(d):
     two = FOLDER / "two.gguf"
     run("import", d, FOLDER / "one.gguf")
     run("quantize", "--type", "q4_0", "--plain", FOLDER / "one.gguf", two)
-    for model in d, f"{d}/", d / "model.safetensors", d.name:
+    weights = d / "model.safetensors"
+    for model in d, f"{d}/", d.name, *([weights] if weights.exists() else []):
         quantize(model)
         assert OUT.read_bytes() == two.read_bytes(), model
         assert left() == ["q.gguf"], left()
@@ -61,6 +63,7 @@ def one_step_is_two(d):
         assert left() == ["q.gguf"], left()
         quantize(model, "--force")
         OUT.unlink()
+    (FOLDER / "one.gguf").unlink()
     (FOLDER / "two.gguf").unlink()
 
 
@@ -106,10 +109,19 @@ def signals_leave_nothing_of_the_import(d):
             assert any(interrupted(d, sig, moment) for _ in range(5)), f"never in time for {moment}"
 
 
+def decoder():
+    """In two files."""
+    c = decoders.tiny_config("qwen3", hidden_size=64, intermediate_size=64)
+    w = decoders.hf_weights("qwen3", c, decoders.tiny_weights("qwen3", c))
+    return decoders.write_folder(FOLDER / "decoder", c, w, "BF16", 2, tokenizer__json=decoders.tiny_tokenizer(),
+                                 tokenizer_config__json=decoders.WORDS)
+
+
 tiny = models.weights()
 del tiny["classifier.weight"], tiny["classifier.bias"]
 tiny_folder = source("tiny", tiny)
 one_step_is_two(tiny_folder)
+one_step_is_two(decoder())
 failures_leave_nothing(tiny_folder, tiny)
 models.VOCAB = 100000
 large = models.weights()
