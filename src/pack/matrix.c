@@ -12,7 +12,8 @@ enum {
     NARROW = 64,  /* the same where only a triangle is wanted */
     TOKENS = 48,  /* rows of a that a kernel call takes: a multiple of what kernels take at once */
     BLOCK = 128,  /* columns of a step of the factorisation */
-    TILE = 8,     /* columns that are turned together */
+    TILE = 16,    /* columns that are turned together, of */
+    DEEP = 32,    /* so many rows */
     CHAINS = 4,   /* rows that are solved side by side: a sum waits for each of its steps */
 };
 
@@ -83,17 +84,23 @@ typedef struct flip {
     size_t ld, depth, n;
 } flip;
 
+static void flip_tile(const flip *f, size_t x, size_t deep, size_t i, size_t n)
+{
+    const float *from = f->rows + x * f->ld + i;
+    float *to = f->columns + i * f->depth + x;
+    for (size_t c = 0; c < n; c++)
+        for (size_t r = 0; r < deep; r++)
+            to[c * f->depth + r] = from[r * f->ld + c];
+}
+
 static void flip_part(void *arg, int index, int count)
 {
     const flip *f = arg;
     size_t from, to;
     pool_part(f->n, index, count, &from, &to);
-    for (size_t at = from; at < to; at += TILE) {
-        size_t end = at + TILE < to ? at + TILE : to;
-        for (size_t x = 0; x < f->depth; x++)
-            for (size_t i = at; i < end; i++)
-                f->columns[i * f->depth + x] = f->rows[x * f->ld + i];
-    }
+    for (size_t x = 0; x < f->depth; x += DEEP)
+        for (size_t i = from; i < to; i += TILE)
+            flip_tile(f, x, f->depth - x < DEEP ? f->depth - x : DEEP, i, to - i < TILE ? to - i : TILE);
 }
 
 status matrix_gram(const matrix_tools *t, const float *rows, size_t ld, size_t depth, size_t n, float *c, error *err)
