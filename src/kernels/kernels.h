@@ -76,6 +76,26 @@ typedef struct kernels_attn {
     float softcap; /* 0: none */
 } kernels_attn;
 
+/* ---- rounding with errors fed on (pack/feedback.h) ----------------------------------------------------------------
+ * KERNELS_GRIDS grids of points tried on the same values, side by side. Column by column a grid takes its point nearest
+ * to the target, step * level(code) - offset, and of the columns that follow each target becomes
+ * fma(error, upper[this][that], target): in ascending order, so that all levels give the same bits. */
+#define KERNELS_GRIDS 16
+#define KERNELS_FEED 32 /* columns at most */
+typedef struct kernels_feed {
+    size_t n; /* columns, a multiple of 4 */
+    const float *values, *targets, *weights; /* [n] */
+    const float *upper; /* rows `stride` floats apart */
+    size_t stride;
+    const float *levels; /* 16, ascending; NULL: level(code) = code + low */
+    float low, top;      /* top: the highest code */
+} kernels_feed;
+
+typedef struct kernels_fed {
+    double loss[KERNELS_GRIDS]; /* sum of weight * miss * miss in f32, miss = target - point, added up in f64 */
+    float codes[KERNELS_FEED][KERNELS_GRIDS], errors[KERNELS_FEED][KERNELS_GRIDS]; /* errors: value - point */
+} kernels_fed;
+
 /* ---- the table ---- */
 typedef struct kernels {
     const char *level; /* "portable", "avx2", "avx512", "amx", "neon", "dotprod", "i8mm" */
@@ -105,6 +125,10 @@ typedef struct kernels {
     void (*axpy)(const float *x, float factor, size_t n, float *out); /* out = fma(factor, x, out) */
     void (*softcap)(const float *x, float cap, size_t n, float *out);
     size_t (*argmax)(const float *x, size_t n); /* lowest index of the largest; 0 when nothing compares */
+
+    /* A step of 0 or a NaN on the way takes the code of the level nearest to 0. */
+    void (*feed)(const kernels_feed *f, const float step[KERNELS_GRIDS], const float offset[KERNELS_GRIDS],
+                 kernels_fed *out);
 
     /* Rotates the first n_rot values (even) of one head in place. table: n_rot/2 cosines, then n_rot/2 sines. */
     void (*rope_norm)(float *x, const float *table, size_t n_rot); /* pairs (2i, 2i + 1) */

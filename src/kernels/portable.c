@@ -223,4 +223,5 @@ void kernels_portable(kernels *k)
     kernels_portable_mul(k);
     kernels_portable_attn(k);
     kernels_portable_attn_q8(k);
+    kernels_portable_feed(k);
 }

@@ -20,6 +20,7 @@ typedef struct slab {
     const feedback *f;
     const quant_traits *type;
     const lattice *l;
+    float levels[16]; /* of a lattice that has such a table */
     const float *values;
     float *errors;   /* [rows][n]: w - q of the columns that are done */
     float *targets;  /* [rows][PANEL]: what the columns of this panel are to be */
@@ -82,85 +83,86 @@ status feedback_open(feedback **out, const matrix_tools *t, const float *gram, s
     return s;
 }
 
-/* Columns that share a step: codes, and what they lose. target: of the panel's columns from here, of which those up to
- * `width` move on. */
-static double round_sub(const slab *s, const float *value, float *target, size_t column, size_t width, float step,
-                        float offset, uint8_t *codes)
+enum { LARGEST = 256, GRIDS = KERNELS_GRIDS }; /* bytes of a block; blocks that are tried */
+
+/* Blocks that differ in the scales of one sub-block, and what comes of it with each. */
+typedef struct attempts {
+    int n;
+    unsigned char blocks[GRIDS][LARGEST];
+    kernels_fed fed;
+} attempts;
+
+/* A copy of `block` as the next attempt. */
+static unsigned char *attempt(const slab *s, attempts *a, const unsigned char *block)
+{
+    return memcpy(a->blocks[a->n++], block, s->type->bytes);
+}
+
+/* All attempts at sub-block i, whose values, targets and first column are given: the first of the best. */
+static int try_all(const slab *s, const float *value, const float *target, size_t column, int i, attempts *a)
 {
     const lattice *l = s->l;
-    const kernels *k = s->f->t->k;
-    size_t at = column - s->at;
-    double loss = 0;
-    for (int j = 0; j < l->sub; j++, at++) {
-        codes[j] = (uint8_t)lattice_nearest(l, step, offset, target[j]);
-        float q = step * lattice_level(l, codes[j]) - offset, e = value[j] - q, miss = target[j] - q;
-        loss += (double)(s->f->weights[column + (size_t)j] * miss * miss);
-        if (at + 1 < width)
-            k->axpy(s->upper + at * PANEL + at + 1, e, width - at - 1, target + j + 1);
+    const size_t at = column - s->at;
+    float step[GRIDS], offset[GRIDS];
+    for (int g = 0; g < GRIDS; g++) {
+        lattice_scale scale = l->scale(a->blocks[g < a->n ? g : 0], i);
+        step[g] = scale.a;
+        offset[g] = scale.b;
     }
-    return loss;
+    const kernels_feed f = { .n = (size_t)l->sub, .values = value, .targets = target,
+                             .weights = s->f->weights + column, .upper = s->upper + at * PANEL + at, .stride = PANEL,
+                             .levels = l->levels ? s->levels : NULL, .low = (float)l->low,
+                             .top = (float)(l->n_codes - 1) };
+    s->f->t->k->feed(&f, step, offset, &a->fed);
+    int best = 0;
+    for (int g = 1; g < a->n; g++)
+        best = a->fed.loss[g] < a->fed.loss[best] ? g : best;
+    return best;
 }
-
-/* What the sub-block i would lose; target stays as it is. */
-static double try_sub(const slab *s, const float *value, const float *target, size_t column, const void *block, int i)
-{
-    float a[LATTICE_SUB_MAX], b[LATTICE_SUB_MAX], moving[LATTICE_BLOCK_MAX];
-    uint8_t codes[LATTICE_BLOCK_MAX];
-    size_t n = (size_t)s->l->sub;
-    s->l->scales(block, a, b);
-    memcpy(moving, target, n * sizeof *moving);
-    return round_sub(s, value, moving, column, column - s->at + n, a[i], b[i], codes);
-}
-
-enum { LARGEST = 256 }; /* bytes of a block */
 
 /* Which steps suit best is not known before the block's own errors have been fed on: a search finds steps on which the
  * values happen to lie well, and then the values move. So the search's scales and some steps around the plain ones are
  * tried out. Measured on inputs with 0.95 from column to column, held out, against the search alone: 22 to 26 % less
- * loss in types of one step; in the others, by choose_integers, 17 % (IQ4_XS) to 40 % (Q2_K). */
-static void choose_step(const slab *s, const float *value, const float *target, size_t column, unsigned char *out)
+ * loss in types of one step; in the others, by try_integers, 17 % (IQ4_XS) to 40 % (Q2_K). */
+static void try_steps(const slab *s, const float *target, size_t column, attempts *a)
 {
     enum { TRIES = 9 };
     const lattice *l = s->l;
     const float *w = s->f->weights + column;
-    unsigned char plain[LARGEST], now[LARGEST];
-    double least = INFINITY;
+    unsigned char plain[LARGEST];
     s->type->encode(target, plain, (size_t)l->block, w);
-    for (int i = s->type->encode == s->type->search ? 0 : -1; i < (l->stretch ? TRIES : 1); i++) {
-        if (i < 0)
-            s->type->search(target, now, (size_t)l->block, w);
-        else
-            memcpy(now, plain, s->type->bytes);
-        if (i > 0)
-            l->stretch(now, 1 + 0.32f / (float)l->n_codes * (float)((i + 1) / 2) * (i % 2 ? 1.0f : -1.0f));
-        double loss = try_sub(s, value, target, column, now, 0);
-        if (!(loss >= least)) {
-            least = loss;
-            memcpy(out, now, s->type->bytes);
-        }
-    }
+    a->n = 0;
+    if (s->type->encode != s->type->search)
+        s->type->search(target, a->blocks[a->n++], (size_t)l->block, w);
+    (void)attempt(s, a, plain);
+    for (int i = 1; l->stretch && i < TRIES; i++)
+        l->stretch(attempt(s, a, plain),
+                   1 + 0.32f / (float)l->n_codes * (float)((i + 1) / 2) * (i % 2 ? 1.0f : -1.0f));
 }
 
 /* The same for one of several sub-blocks, when the feedback has arrived there: its integers and some around them. */
-static void choose_integers(const slab *s, const float *value, const float *target, size_t column, unsigned char *out,
-                            int i)
+static void try_integers(const slab *s, const unsigned char *block, int i, attempts *a)
 {
     const lattice *l = s->l;
-    unsigned char before[LARGEST], now[LARGEST];
-    double least = try_sub(s, value, target, column, out, i);
     int far = l->mins ? 2 : 4, mins = l->mins ? 1 : 0;
-    memcpy(before, out, s->type->bytes);
+    a->n = 0;
+    (void)attempt(s, a, block);
     for (int scale = -far; scale <= far; scale++)
-        for (int min = -mins; min <= mins; min++) {
-            memcpy(now, before, s->type->bytes);
-            if (!l->shift(now, i, scale, min))
-                continue;
-            double loss = try_sub(s, value, target, column, now, i);
-            if (loss < least) {
-                least = loss;
-                memcpy(out, now, s->type->bytes);
-            }
-        }
+        for (int min = -mins; min <= mins; min++)
+            if (scale != 0 || min != 0)
+                a->n -= !l->shift(attempt(s, a, block), i, scale, min);
+}
+_Static_assert(1 + 5 * 3 - 1 <= GRIDS && 9 + 1 <= GRIDS, "all attempts are made at once");
+
+/* Codes of a sub-block, and its errors to the columns behind it, of which those of this panel move on. */
+static void take(const slab *s, const kernels_fed *fed, int which, size_t column, float *target, uint8_t *codes)
+{
+    const size_t sub = (size_t)s->l->sub, at = column - s->at, next = at + sub;
+    for (size_t j = 0; j < sub; j++) {
+        codes[j] = (uint8_t)fed->codes[j][which];
+        if (next < s->width)
+            s->f->t->k->axpy(s->upper + (at + j) * PANEL + next, fed->errors[j][which], s->width - next, target + sub);
+    }
 }
 
 /* One block of one row. target: of the rest of the panel from here. */
@@ -168,18 +170,20 @@ static void round_block(const slab *s, const float *value, float *target, size_t
                         float *lost)
 {
     const lattice *l = s->l;
+    attempts a;
     uint8_t codes[LATTICE_BLOCK_MAX];
-    float a[LATTICE_SUB_MAX], b[LATTICE_SUB_MAX], decoded[LATTICE_BLOCK_MAX];
+    float decoded[LATTICE_BLOCK_MAX];
     if (l->shift)
         s->type->search(target, out, (size_t)l->block, s->f->weights + column);
     else
-        choose_step(s, value, target, column, out);
+        try_steps(s, target, column, &a);
     for (int i = 0; i < l->block / l->sub; i++) {
-        int at = i * l->sub;
+        const size_t at = (size_t)(i * l->sub);
         if (l->shift)
-            choose_integers(s, value + at, target + at, column + (size_t)at, out, i);
-        l->scales(out, a, b);
-        round_sub(s, value + at, target + at, column + (size_t)at, s->width, a[i], b[i], codes + at);
+            try_integers(s, out, i, &a);
+        int best = try_all(s, value + at, target + at, column + at, i, &a);
+        memcpy(out, a.blocks[best], s->type->bytes);
+        take(s, &a.fed, best, column + at, target + at, codes + at);
     }
     l->put(out, codes);
     s->type->decode(out, decoded, (size_t)l->block);
@@ -233,6 +237,8 @@ status feedback_encode(const feedback *f, uint32_t type, const float *values, si
     s.errors = mem_array(most + 1, f->n * sizeof *s.errors);
     s.targets = mem_array(most + 1, PANEL * sizeof *s.targets);
     s.upper = upper;
+    for (int i = 0; s.l->levels && i < 16; i++)
+        s.levels[i] = (float)s.l->levels[i];
     status st = upper && s.errors && s.targets ? OK : fail(err, E_NOMEM, "no memory for %zu rows of %zu values", most,
                                                            f->n);
     for (size_t r = 0; !st && r < n_rows; r += s.n_rows) {

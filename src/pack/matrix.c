@@ -9,8 +9,12 @@
 enum {
     PANEL_ROWS = KERNELS_PANEL_ROWS,
     STRIPE = 256, /* rows of b that are packed at a time */
-    TOKENS = 32,  /* rows of a that a kernel call takes */
+    NARROW = 64,  /* the same where only a triangle is wanted */
+    TOKENS = 48,  /* rows of a that a kernel call takes: a multiple of what kernels take at once */
     BLOCK = 128,  /* columns of a step of the factorisation */
+    TILE = 16,    /* columns that are turned together, of */
+    DEEP = 32,    /* so many rows */
+    CHAINS = 4,   /* rows that are solved side by side: a sum waits for each of its steps */
 };
 
 typedef struct product {
@@ -80,14 +84,23 @@ typedef struct flip {
     size_t ld, depth, n;
 } flip;
 
+static void flip_tile(const flip *f, size_t x, size_t deep, size_t i, size_t n)
+{
+    const float *from = f->rows + x * f->ld + i;
+    float *to = f->columns + i * f->depth + x;
+    for (size_t c = 0; c < n; c++)
+        for (size_t r = 0; r < deep; r++)
+            to[c * f->depth + r] = from[r * f->ld + c];
+}
+
 static void flip_part(void *arg, int index, int count)
 {
     const flip *f = arg;
     size_t from, to;
     pool_part(f->n, index, count, &from, &to);
-    for (size_t x = 0; x < f->depth; x++)
-        for (size_t i = from; i < to; i++)
-            f->columns[i * f->depth + x] = f->rows[x * f->ld + i];
+    for (size_t x = 0; x < f->depth; x += DEEP)
+        for (size_t i = from; i < to; i += TILE)
+            flip_tile(f, x, f->depth - x < DEEP ? f->depth - x : DEEP, i, to - i < TILE ? to - i : TILE);
 }
 
 status matrix_gram(const matrix_tools *t, const float *rows, size_t ld, size_t depth, size_t n, float *c, error *err)
@@ -97,8 +110,8 @@ status matrix_gram(const matrix_tools *t, const float *rows, size_t ld, size_t d
         return fail(err, E_NOMEM, "no memory for %zu x %zu values", n, depth);
     status s = OK;
     pool_run(t->p, flip_part, &f);
-    for (size_t j = 0; !s && j < n; j += STRIPE) { /* stripes, so that little above the diagonal is computed */
-        size_t width = n - j < STRIPE ? n - j : STRIPE;
+    for (size_t j = 0; !s && j < n; j += NARROW) { /* so that little above the diagonal is computed */
+        size_t width = n - j < NARROW ? n - j : NARROW;
         s = matrix_multiply(t, f.columns + j * depth, depth, n - j, f.columns + j * depth, depth, width, depth, 1,
                             c + j * n + j, n, err);
     }
@@ -141,20 +154,33 @@ typedef struct below {
     size_t n, at, width;
 } below;
 
-/* The rows under the block: solved against it, row by row. */
+/* `rows` rows under the block, from row i on. */
+static inline void solve_rows(const below *b, size_t i, int rows)
+{
+    float *first = b->h + i * b->n;
+    for (size_t j = b->at; j < b->at + b->width; j++) {
+        const float *by = b->h + j * b->n;
+        double v[CHAINS];
+        for (int r = 0; r < rows; r++)
+            v[r] = (double)first[(size_t)r * b->n + j];
+        for (size_t x = b->at; x < j; x++)
+            for (int r = 0; r < rows; r++)
+                v[r] -= (double)first[(size_t)r * b->n + x] * (double)by[x];
+        for (int r = 0; r < rows; r++)
+            first[(size_t)r * b->n + j] = (float)(v[r] / (double)by[j]);
+    }
+}
+
+/* The rows under the block: solved against it. */
 static void solve_below(void *arg, int index, int count)
 {
     const below *b = arg;
-    size_t first = b->at + b->width, from, to;
-    pool_part(b->n - first, index, count, &from, &to);
-    for (size_t i = first + from; i < first + to; i++)
-        for (size_t j = b->at; j < b->at + b->width; j++) {
-            float *row = b->h + i * b->n;
-            double v = (double)row[j];
-            for (size_t x = b->at; x < j; x++)
-                v -= (double)row[x] * (double)b->h[j * b->n + x];
-            row[j] = (float)(v / (double)b->h[j * b->n + j]);
-        }
+    size_t first = b->at + b->width, i, to;
+    pool_part(b->n - first, index, count, &i, &to);
+    for (i += first, to += first; i + CHAINS <= to; i += CHAINS)
+        solve_rows(b, i, CHAINS);
+    for (; i < to; i++)
+        solve_rows(b, i, 1);
 }
 
 status matrix_cholesky(const matrix_tools *t, float *h, size_t n, error *err)

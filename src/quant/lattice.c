@@ -214,72 +214,56 @@ static void put_mxfp4(void *p, const uint8_t *codes)
 /* ---- scales ---- */
 
 /* Types of 32 values: the step is the first field, an offset the second. */
-static void scales_one(const void *p, float *a, float *b)
+static lattice_scale scale_one(const void *p, int sub)
 {
-    a[0] = half_load(p);
-    b[0] = 0;
+    (void)sub;
+    return (lattice_scale){ half_load(p), 0 };
 }
 
-static void scales_two(const void *p, float *a, float *b)
+static lattice_scale scale_two(const void *p, int sub)
 {
-    a[0] = half_load(p);
-    b[0] = -half_load((const uint8_t *)p + 2);
+    (void)sub;
+    return (lattice_scale){ half_load(p), -half_load((const uint8_t *)p + 2) };
 }
 
-static void scales_mxfp4(const void *p, float *a, float *b)
+static lattice_scale scale_mxfp4(const void *p, int sub)
 {
-    a[0] = half_from_e8m0(((const block_mxfp4 *)p)->e);
-    b[0] = 0;
+    (void)sub;
+    return (lattice_scale){ half_from_e8m0(((const block_mxfp4 *)p)->e), 0 };
 }
 
-static void scales_q2_k(const void *p, float *a, float *b)
+static lattice_scale scale_q2_k(const void *p, int sub)
 {
     const block_q2_k *k = p;
-    float d = half_load(k->d), dmin = half_load(k->dmin);
-    for (int i = 0; i < 16; i++) {
-        a[i] = d * (float)(k->scales[i] & 15);
-        b[i] = dmin * (float)(k->scales[i] >> 4);
-    }
+    return (lattice_scale){ half_load(k->d) * (float)(k->scales[sub] & 15),
+                            half_load(k->dmin) * (float)(k->scales[sub] >> 4) };
 }
 
-static void scales_q3_k(const void *p, float *a, float *b)
+static lattice_scale scale_q3_k(const void *p, int sub)
 {
     const block_q3_k *k = p;
-    for (int i = 0; i < 16; i++) {
-        a[i] = half_load(k->d) * (float)block_q3_scale(k->scales, i);
-        b[i] = 0;
-    }
+    return (lattice_scale){ half_load(k->d) * (float)block_q3_scale(k->scales, sub), 0 };
 }
 
 /* Q4_K and Q5_K begin alike. */
-static void scales_q45_k(const void *p, float *a, float *b)
+static lattice_scale scale_q45_k(const void *p, int sub)
 {
     const block_q4_k *k = p;
-    float d = half_load(k->d), dmin = half_load(k->dmin);
-    for (int i = 0; i < 8; i++) {
-        int scale, min;
-        block_k4_scale(k->scales, i, &scale, &min);
-        a[i] = d * (float)scale;
-        b[i] = dmin * (float)min;
-    }
+    int scale, min;
+    block_k4_scale(k->scales, sub, &scale, &min);
+    return (lattice_scale){ half_load(k->d) * (float)scale, half_load(k->dmin) * (float)min };
 }
 
-static void scales_q6_k(const void *p, float *a, float *b)
+static lattice_scale scale_q6_k(const void *p, int sub)
 {
     const block_q6_k *k = p;
-    for (int i = 0; i < 16; i++) {
-        a[i] = half_load(k->d) * (float)k->scales[i];
-        b[i] = 0;
-    }
+    return (lattice_scale){ half_load(k->d) * (float)k->scales[sub], 0 };
 }
 
-static void scales_iq4_xs(const void *p, float *a, float *b)
+static lattice_scale scale_iq4_xs(const void *p, int sub)
 {
     const block_iq4_xs *k = p;
-    for (int i = 0; i < 8; i++) {
-        a[i] = half_load(k->d) * (float)block_iq4_xs_scale(k, i);
-        b[i] = 0;
-    }
+    return (lattice_scale){ half_load(k->d) * (float)block_iq4_xs_scale(k, sub), 0 };
 }
 
 /* ---- stretching ---- */
@@ -386,19 +370,19 @@ static bool shift_iq4_xs(void *p, int sub, int scale_by, int min_by)
 #define CODES(type) get_##type, put_##type
 
 static const lattice rows[] = {
-    { QUANT_Q4_0, 32, 32, 16, -8, NULL, CODES(q4_0), scales_one, stretch_first, NULL, false },
-    { QUANT_Q4_1, 32, 32, 16, 0, NULL, CODES(q4_1), scales_two, stretch_q4_1, NULL, false },
-    { QUANT_Q5_0, 32, 32, 32, -16, NULL, CODES(q5_0), scales_one, stretch_first, NULL, false },
-    { QUANT_Q5_1, 32, 32, 32, 0, NULL, CODES(q5_1), scales_two, stretch_q5_1, NULL, false },
-    { QUANT_Q8_0, 32, 32, 256, -128, NULL, CODES(q8_0), scales_one, stretch_first, NULL, false },
-    { QUANT_Q2_K, 256, 16, 4, 0, NULL, CODES(q2_k), scales_q2_k, NULL, shift_q2_k, true },
-    { QUANT_Q3_K, 256, 16, 8, -4, NULL, CODES(q3_k), scales_q3_k, NULL, shift_q3_k, false },
-    { QUANT_Q4_K, 256, 32, 16, 0, NULL, CODES(q4_k), scales_q45_k, NULL, shift_q45_k, true },
-    { QUANT_Q5_K, 256, 32, 32, 0, NULL, CODES(q5_k), scales_q45_k, NULL, shift_q45_k, true },
-    { QUANT_Q6_K, 256, 16, 64, -32, NULL, CODES(q6_k), scales_q6_k, NULL, shift_q6_k, false },
-    { QUANT_IQ4_NL, 32, 32, 16, 0, quant_iq4_values, CODES(iq4_nl), scales_one, stretch_first, NULL, false },
-    { QUANT_IQ4_XS, 256, 32, 16, 0, quant_iq4_values, CODES(iq4_xs), scales_iq4_xs, NULL, shift_iq4_xs, false },
-    { QUANT_MXFP4, 32, 32, 16, 0, e2m1_ascending, CODES(mxfp4), scales_mxfp4, NULL, NULL, false },
+    { QUANT_Q4_0, 32, 32, 16, -8, NULL, CODES(q4_0), scale_one, stretch_first, NULL, false },
+    { QUANT_Q4_1, 32, 32, 16, 0, NULL, CODES(q4_1), scale_two, stretch_q4_1, NULL, false },
+    { QUANT_Q5_0, 32, 32, 32, -16, NULL, CODES(q5_0), scale_one, stretch_first, NULL, false },
+    { QUANT_Q5_1, 32, 32, 32, 0, NULL, CODES(q5_1), scale_two, stretch_q5_1, NULL, false },
+    { QUANT_Q8_0, 32, 32, 256, -128, NULL, CODES(q8_0), scale_one, stretch_first, NULL, false },
+    { QUANT_Q2_K, 256, 16, 4, 0, NULL, CODES(q2_k), scale_q2_k, NULL, shift_q2_k, true },
+    { QUANT_Q3_K, 256, 16, 8, -4, NULL, CODES(q3_k), scale_q3_k, NULL, shift_q3_k, false },
+    { QUANT_Q4_K, 256, 32, 16, 0, NULL, CODES(q4_k), scale_q45_k, NULL, shift_q45_k, true },
+    { QUANT_Q5_K, 256, 32, 32, 0, NULL, CODES(q5_k), scale_q45_k, NULL, shift_q45_k, true },
+    { QUANT_Q6_K, 256, 16, 64, -32, NULL, CODES(q6_k), scale_q6_k, NULL, shift_q6_k, false },
+    { QUANT_IQ4_NL, 32, 32, 16, 0, quant_iq4_values, CODES(iq4_nl), scale_one, stretch_first, NULL, false },
+    { QUANT_IQ4_XS, 256, 32, 16, 0, quant_iq4_values, CODES(iq4_xs), scale_iq4_xs, NULL, shift_iq4_xs, false },
+    { QUANT_MXFP4, 32, 32, 16, 0, e2m1_ascending, CODES(mxfp4), scale_mxfp4, NULL, NULL, false },
 };
 
 const lattice *lattice_find(uint32_t type)

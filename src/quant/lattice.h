@@ -11,6 +11,10 @@
 
 enum { LATTICE_BLOCK_MAX = 256, LATTICE_SUB_MAX = 16 };
 
+typedef struct lattice_scale {
+    float a, b;
+} lattice_scale;
+
 typedef struct lattice {
     uint32_t type;        /* enum quant_type */
     int block, sub;       /* values of a block; of those that share a and b */
@@ -19,7 +23,7 @@ typedef struct lattice {
     const int8_t *levels; /* 16, ascending; NULL: uniform */
     void (*get)(const void *block, uint8_t codes[LATTICE_BLOCK_MAX]);
     void (*put)(void *block, const uint8_t codes[LATTICE_BLOCK_MAX]); /* scales stay as they are */
-    void (*scales)(const void *block, float a[LATTICE_SUB_MAX], float b[LATTICE_SUB_MAX]);
+    lattice_scale (*scale)(const void *block, int sub);
     /* The step times a factor near 1, as far as f16 can follow; m of Q4_1 and Q5_1 so that the middle of the range
      * stays. NULL: several steps, or a power of two. */
     void (*stretch)(void *block, float factor);

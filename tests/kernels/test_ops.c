@@ -121,6 +121,69 @@ static void norms_and_elementwise(void **state)
     }
 }
 
+/* ---- rounding with errors fed on ---- */
+
+static const float levels_of_16[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
+
+/* Every grid by itself, in doubles: each point is the nearest but for rounding, and errors are those of the points. */
+static void points_are_the_nearest(const kernels_feed *f, const float *step, const float *offset,
+                                   const kernels_fed *fed)
+{
+    for (int g = 0; g < KERNELS_GRIDS; g++)
+        for (size_t j = 0; j < f->n; j++) {
+            double target = (double)f->targets[j], least = INFINITY;
+            for (size_t c = 0; c < j; c++)
+                target += (double)fed->errors[c][g] * (double)f->upper[c * f->stride + j];
+            double point = (double)f->values[j] - (double)fed->errors[j][g];
+            for (int code = 0; code <= (int)f->top; code++) {
+                double height = f->levels ? (double)f->levels[code] : (double)code + (double)f->low;
+                double at = (double)step[g] * height - (double)offset[g];
+                least = fabs(at - target) < least ? fabs(at - target) : least;
+                if (code == (int)fed->codes[j][g])
+                    assert_true(fabs(at - point) < 1e-4);
+            }
+            assert_true(fabs(point - target) < least + 1e-4);
+        }
+}
+
+static void every_level_feeds_alike(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        enum { STRIDE = 40 };
+        float values[KERNELS_FEED], targets[KERNELS_FEED], weights[KERNELS_FEED], upper[KERNELS_FEED * STRIDE];
+        float step[KERNELS_GRIDS], offset[KERNELS_GRIDS];
+        kernels_fed a, b;
+        kernels_feed f = { round % 4 == 3 ? 4 : round % 2 ? 16 : 32, values, targets, weights, upper, STRIDE,
+                           round % 3 == 2 ? levels_of_16 : NULL, round % 3 ? -8 : 0, 15 };
+        test_inputs(ORDINARY, f.n, values), test_inputs(ORDINARY, f.n, targets), test_inputs(ORDINARY, f.n, weights);
+        test_inputs(ORDINARY, sizeof upper / sizeof *upper, upper);
+        for (int g = 0; g < KERNELS_GRIDS; g++) {
+            step[g] = test_uniform() * (f.levels ? 0.01f : 0.1f);
+            offset[g] = round % 5 ? 0 : test_uniform();
+        }
+        memset(&a, 0, sizeof a), memset(&b, 0, sizeof b);
+        portable.feed(&f, step, offset, &a);
+        points_are_the_nearest(&f, step, offset, &a);
+        if (round % 7 == 0) { /* what finite weights never make, but nothing may come to grief by */
+            step[0] = 0, step[1] = -0.0f, step[2] = 1e-42f, step[3] = NAN;
+            targets[1] = round % 2 ? INFINITY : 1e38f;
+            portable.feed(&f, step, offset, &a);
+        }
+        for (int v = 0; v < n_levels; v++) {
+            level[v].feed(&f, step, offset, &b);
+            same("codes", &level[v], a.codes, b.codes, sizeof a.codes);
+            for (int g = 0; g < KERNELS_GRIDS; g++)
+                if (!isnan(a.loss[g]) || !isnan(b.loss[g]))
+                    same("loss", &level[v], &a.loss[g], &b.loss[g], sizeof(double));
+            for (size_t j = 0; j < f.n; j++)
+                for (int g = 0; g < KERNELS_GRIDS; g++)
+                    if (!isnan(a.errors[j][g]) || !isnan(b.errors[j][g]))
+                        same("errors", &level[v], &a.errors[j][g], &b.errors[j][g], sizeof(float));
+        }
+    }
+}
+
 /* ---- attention ---- */
 
 typedef struct cache {
@@ -361,6 +424,7 @@ int main(void)
         cmocka_unit_test(norms_and_elementwise),      cmocka_unit_test(attention_is_attention),
         cmocka_unit_test(every_level_attends_alike),  cmocka_unit_test(every_level_stores_alike),
         cmocka_unit_test(masked_keys_do_not_matter),  cmocka_unit_test(infinities_are_safe),
+        cmocka_unit_test(every_level_feeds_alike),
     };
     return cmocka_run_group_tests(tests, begin, NULL);
 }

@@ -8,4 +8,5 @@ void kernels_avx2(kernels *k)
     kernels_avx2_float(k);
     kernels_avx2_attn(k);
     kernels_avx2_attn_q8(k);
+    kernels_avx2_feed(k);
 }
