@@ -61,7 +61,7 @@ status matrix_multiply(const matrix_tools *t, const float *a, size_t lda, size_t
     if (!m || !n || !depth)
         return OK;
     p.panel_bytes = kernels_panel_bytes(QUANT_F32, depth);
-    p.panels = mem_aligned(64, p.panel_bytes * (STRIPE / PANEL_ROWS));
+    p.panels = mem_aligned(64, p.panel_bytes * (((n < STRIPE ? n : STRIPE) + PANEL_ROWS - 1) / PANEL_ROWS));
     p.out = mem_aligned(64, (size_t)pool_threads(t->p) * TOKENS * STRIPE * sizeof(float));
     status s = p.panels && p.out ? OK : fail(err, E_NOMEM, "no memory for a product of %zu x %zu values", n, depth);
     for (size_t j = 0; !s && j < n; j += STRIPE) {
