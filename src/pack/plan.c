@@ -101,6 +101,21 @@ uint64_t plan_least(const pack_tensor *t)
     return least;
 }
 
+uint64_t plan_largest(const gguf *g)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        uint64_t values = gguf_tensor_at(g, i)->ne[0] * gguf_tensor_rows(gguf_tensor_at(g, i));
+        largest = values > largest ? values : largest;
+    }
+    return largest * sizeof(float);
+}
+
+uint64_t plan_memory(const gguf *g)
+{
+    return plan_largest(g) / 10 * 13 + 1000000000;
+}
+
 static uint32_t queries_of_a_key(const gguf *g)
 {
     const gguf_tensor *q = gguf_tensor_find(g, "blk.0.attn_q.weight"), *k = gguf_tensor_find(g, "blk.0.attn_k.weight");
@@ -170,7 +185,6 @@ static status look_at(job *j, pack_tensor *t, float *rows, unsigned char *out, e
             return OK;
         if (!source_on_grid(t->t, &j->tools, type, rows, n, out))
             return OK;
-        gguf_release(j->file, t->t->data, (size_t)t->t->bytes);
     }
     t->grid = quant_find(type);
     return OK;
