@@ -200,11 +200,6 @@ static status run(call *c, error *err)
 
 /* ---- what came of it ---- */
 
-static const char *text_name(const call *c)
-{
-    return c->calibrate ? c->calibrate : PACK_OWN_TEXT;
-}
-
 static double bits(const pack_report *r)
 {
     return r->n_params ? 8.0 * (double)r->bytes / (double)r->n_params : 0.0;
@@ -233,7 +228,7 @@ static void print_report(const call *c)
     if (c->rows_of)
         printf("matrices whose rows are no multiple of %lld stayed as they were\n", (long long)c->rows_of);
     if (r->n_calibration)
-        printf("calibrated by %llu tokens of %s\n", (unsigned long long)r->n_calibration, text_name(c));
+        printf("calibrated by %llu tokens of %s\n", (unsigned long long)r->n_calibration, c->made.text);
     if (r->n_grid)
         printf("%u matrices lie on a type's grid already, where that is kept exactly\n", r->n_grid);
     if (r->n_resumed)
@@ -264,7 +259,7 @@ static int print_json(const call *c)
     js_set(o, "bytes", js_new_int((int64_t)r->bytes));
     js_set(o, "params", js_new_int((int64_t)r->n_params));
     js_set(o, "bits_per_weight", js_new_double(bits(r)));
-    js_set(o, "calibration", r->n_calibration ? js_new_string(text_name(c)) : js_null());
+    js_set(o, "calibration", r->n_calibration ? js_new_string(c->made.text) : js_null());
     js_set(o, "calibration_tokens", js_new_int((int64_t)r->n_calibration));
     js_set(o, "not_calibrated", r->not_calibrated[0] ? js_new_string(r->not_calibrated) : js_null());
     js_set(o, "token_ns", known_or_null(r->ns_token));

@@ -24,62 +24,63 @@ typedef struct slot {
     int presence;
     uint32_t with, without; /* only for rows of arch.c with, or without, these traits */
     size_t at;              /* offset of the model_matrix or const float * in model or model_layer */
+    unsigned end;           /* of model_part.ends; 0: every part has it */
 } slot;
 
 #define LAYER(field) offsetof(model_layer, field)
 #define MODEL(field) offsetof(model, field)
 
 static const slot model_slots[] = {
-    { "token_embd.weight", EMBD, VOCAB, ONE, ONE, NEEDED, 0, 0, MODEL(embed) },
-    { "position_embd.weight", EMBD, CONTEXT, ONE, ONE, NEEDED, ARCH_POSITIONS, 0, MODEL(positions) },
-    { "token_types.weight", EMBD, TYPES, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(types) },
-    { "token_embd_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, MODEL(embed_norm) },
-    { "token_embd_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, MODEL(embed_shift) },
-    { "output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, MODEL(output_norm) },
-    { "output.weight", EMBD, VOCAB, ONE, ONE, OPTIONAL, 0, ARCH_ENCODER, MODEL(head) },
-    { "output.bias", VOCAB, ONE, ONE, ONE, OPTIONAL, 0, ARCH_ENCODER, MODEL(head_bias) },
-    { "cls.weight", EMBD, EMBD, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(dense) },
-    { "cls.bias", EMBD, ONE, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(dense_bias) },
-    { "cls.output.weight", EMBD, CLASSES, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(head) },
-    { "cls.output.bias", CLASSES, ONE, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(head_bias) },
-    { "rope_freqs.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_divisors) },
-    { "rope_factors_long.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_long) },
-    { "rope_factors_short.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_short) },
+    { "token_embd.weight", EMBD, VOCAB, ONE, ONE, NEEDED, 0, 0, MODEL(embed), MODEL_EMBEDDING },
+    { "position_embd.weight", EMBD, CONTEXT, ONE, ONE, NEEDED, ARCH_POSITIONS, 0, MODEL(positions), MODEL_EMBEDDING },
+    { "token_types.weight", EMBD, TYPES, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(types), MODEL_EMBEDDING },
+    { "token_embd_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, MODEL(embed_norm), MODEL_EMBEDDING },
+    { "token_embd_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, MODEL(embed_shift), MODEL_EMBEDDING },
+    { "output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, MODEL(output_norm), MODEL_NORM },
+    { "output.weight", EMBD, VOCAB, ONE, ONE, OPTIONAL, 0, ARCH_ENCODER, MODEL(head), MODEL_HEAD },
+    { "output.bias", VOCAB, ONE, ONE, ONE, OPTIONAL, 0, ARCH_ENCODER, MODEL(head_bias), MODEL_HEAD },
+    { "cls.weight", EMBD, EMBD, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(dense), MODEL_HEAD },
+    { "cls.bias", EMBD, ONE, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(dense_bias), MODEL_HEAD },
+    { "cls.output.weight", EMBD, CLASSES, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(head), MODEL_HEAD },
+    { "cls.output.bias", CLASSES, ONE, ONE, ONE, OPTIONAL, ARCH_ENCODER, 0, MODEL(head_bias), MODEL_HEAD },
+    { "rope_freqs.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_divisors), 0 },
+    { "rope_factors_long.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_long), 0 },
+    { "rope_factors_short.weight", ROPE, ONE, ONE, ONE, OPTIONAL, 0, 0, MODEL(rope_short), 0 },
 };
 
 static const slot layer_slots[] = {
-    { "blk.%u.attn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, LAYER(attn_norm) },
-    { "blk.%u.attn_q.weight", EMBD, Q, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(q) },
-    { "blk.%u.attn_k.weight", EMBD, KV, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(k) },
-    { "blk.%u.attn_v.weight", EMBD, KV, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(v) },
-    { "blk.%u.attn_qkv.weight", EMBD, Q, QKV, ONE, NEEDED, ARCH_FUSED_QKV, 0, LAYER(q) },
-    { "blk.%u.attn_qkv.weight", EMBD, KV, QKV, Q, NEEDED, ARCH_FUSED_QKV, 0, LAYER(k) },
-    { "blk.%u.attn_qkv.weight", EMBD, KV, QKV, Q_KV, NEEDED, ARCH_FUSED_QKV, 0, LAYER(v) },
-    { "blk.%u.attn_q.bias", Q, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(q_bias) },
-    { "blk.%u.attn_k.bias", KV, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(k_bias) },
-    { "blk.%u.attn_v.bias", KV, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(v_bias) },
-    { "blk.%u.attn_q.bias", Q, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(q_bias) },
-    { "blk.%u.attn_k.bias", KV, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(k_bias) },
-    { "blk.%u.attn_v.bias", KV, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(v_bias) },
-    { "blk.%u.attn_q_norm.weight", HEAD, ONE, ONE, ONE, NEEDED, ARCH_QK_NORM, 0, LAYER(q_norm) },
-    { "blk.%u.attn_k_norm.weight", HEAD, ONE, ONE, ONE, NEEDED, ARCH_QK_NORM, 0, LAYER(k_norm) },
-    { "blk.%u.attn_output.weight", Q, EMBD, ONE, ONE, NEEDED, 0, 0, LAYER(o) },
-    { "blk.%u.attn_output.bias", EMBD, ONE, ONE, ONE, OPTIONAL, 0, 0, LAYER(o_bias) },
-    { "blk.%u.post_attention_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_POST_NORM, 0, LAYER(attn_post_norm) },
-    { "blk.%u.attn_output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(attn_post_norm) },
-    { "blk.%u.attn_output_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(attn_post_shift) },
-    { "blk.%u.ffn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, LAYER(ffn_norm) },
-    { "blk.%u.ffn_gate.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP | ARCH_NO_GATE, LAYER(gate) },
-    { "blk.%u.ffn_up.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP, LAYER(up) },
-    { "blk.%u.ffn_up.weight", EMBD, FF, FF2, ONE, NEEDED, ARCH_FUSED_GATE_UP, 0, LAYER(gate) },
-    { "blk.%u.ffn_up.weight", EMBD, FF, FF2, FF, NEEDED, ARCH_FUSED_GATE_UP, 0, LAYER(up) },
-    { "blk.%u.ffn_gate.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP | ARCH_NO_GATE, LAYER(gate_bias) },
-    { "blk.%u.ffn_up.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP, LAYER(up_bias) },
-    { "blk.%u.ffn_down.weight", FF, EMBD, ONE, ONE, NEEDED, 0, 0, LAYER(down) },
-    { "blk.%u.ffn_down.bias", EMBD, ONE, ONE, ONE, OPTIONAL, 0, 0, LAYER(down_bias) },
-    { "blk.%u.post_ffw_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_POST_NORM, 0, LAYER(ffn_post_norm) },
-    { "blk.%u.layer_output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(ffn_post_norm) },
-    { "blk.%u.layer_output_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(ffn_post_shift) },
+    { "blk.%u.attn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, LAYER(attn_norm), 0 },
+    { "blk.%u.attn_q.weight", EMBD, Q, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(q), 0 },
+    { "blk.%u.attn_k.weight", EMBD, KV, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(k), 0 },
+    { "blk.%u.attn_v.weight", EMBD, KV, ONE, ONE, NEEDED, 0, ARCH_FUSED_QKV, LAYER(v), 0 },
+    { "blk.%u.attn_qkv.weight", EMBD, Q, QKV, ONE, NEEDED, ARCH_FUSED_QKV, 0, LAYER(q), 0 },
+    { "blk.%u.attn_qkv.weight", EMBD, KV, QKV, Q, NEEDED, ARCH_FUSED_QKV, 0, LAYER(k), 0 },
+    { "blk.%u.attn_qkv.weight", EMBD, KV, QKV, Q_KV, NEEDED, ARCH_FUSED_QKV, 0, LAYER(v), 0 },
+    { "blk.%u.attn_q.bias", Q, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(q_bias), 0 },
+    { "blk.%u.attn_k.bias", KV, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(k_bias), 0 },
+    { "blk.%u.attn_v.bias", KV, ONE, ONE, ONE, NEEDED, ARCH_QKV_BIAS, 0, LAYER(v_bias), 0 },
+    { "blk.%u.attn_q.bias", Q, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(q_bias), 0 },
+    { "blk.%u.attn_k.bias", KV, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(k_bias), 0 },
+    { "blk.%u.attn_v.bias", KV, ONE, ONE, ONE, OPTIONAL, 0, ARCH_QKV_BIAS, LAYER(v_bias), 0 },
+    { "blk.%u.attn_q_norm.weight", HEAD, ONE, ONE, ONE, NEEDED, ARCH_QK_NORM, 0, LAYER(q_norm), 0 },
+    { "blk.%u.attn_k_norm.weight", HEAD, ONE, ONE, ONE, NEEDED, ARCH_QK_NORM, 0, LAYER(k_norm), 0 },
+    { "blk.%u.attn_output.weight", Q, EMBD, ONE, ONE, NEEDED, 0, 0, LAYER(o), 0 },
+    { "blk.%u.attn_output.bias", EMBD, ONE, ONE, ONE, OPTIONAL, 0, 0, LAYER(o_bias), 0 },
+    { "blk.%u.post_attention_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_POST_NORM, 0, LAYER(attn_post_norm), 0 },
+    { "blk.%u.attn_output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(attn_post_norm), 0 },
+    { "blk.%u.attn_output_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(attn_post_shift), 0 },
+    { "blk.%u.ffn_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, 0, ARCH_NORM_AFTER, LAYER(ffn_norm), 0 },
+    { "blk.%u.ffn_gate.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP | ARCH_NO_GATE, LAYER(gate), 0 },
+    { "blk.%u.ffn_up.weight", EMBD, FF, ONE, ONE, NEEDED, 0, ARCH_FUSED_GATE_UP, LAYER(up), 0 },
+    { "blk.%u.ffn_up.weight", EMBD, FF, FF2, ONE, NEEDED, ARCH_FUSED_GATE_UP, 0, LAYER(gate), 0 },
+    { "blk.%u.ffn_up.weight", EMBD, FF, FF2, FF, NEEDED, ARCH_FUSED_GATE_UP, 0, LAYER(up), 0 },
+    { "blk.%u.ffn_gate.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP | ARCH_NO_GATE, LAYER(gate_bias), 0 },
+    { "blk.%u.ffn_up.bias", FF, ONE, ONE, ONE, OPTIONAL, 0, ARCH_FUSED_GATE_UP, LAYER(up_bias), 0 },
+    { "blk.%u.ffn_down.weight", FF, EMBD, ONE, ONE, NEEDED, 0, 0, LAYER(down), 0 },
+    { "blk.%u.ffn_down.bias", EMBD, ONE, ONE, ONE, OPTIONAL, 0, 0, LAYER(down_bias), 0 },
+    { "blk.%u.post_ffw_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_POST_NORM, 0, LAYER(ffn_post_norm), 0 },
+    { "blk.%u.layer_output_norm.weight", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(ffn_post_norm), 0 },
+    { "blk.%u.layer_output_norm.bias", EMBD, ONE, ONE, ONE, NEEDED, ARCH_NORM_AFTER, 0, LAYER(ffn_post_shift), 0 },
 };
 
 /* ---- the walk ---- */
@@ -99,7 +100,8 @@ typedef struct bindings {
     const gguf *g;
     const model_spec *spec; /* of the whole model */
     model_part part;
-    bool exact;
+    model_keeps keeps;
+    bool tied; /* the embedding is the head */
     uint64_t dims[N_DIMS];
     binding *list;
     size_t n, max;
@@ -166,7 +168,7 @@ static status check_type(const bindings *b, const slot *s, const gguf_tensor *t,
 {
     const quant_traits *q = quant_find(t->type);
     bool vector = s->rows == ONE;
-    if (q && q->decode && (vector || b->exact || kernels_supports((int)t->type)))
+    if (q && q->decode && (vector || b->keeps != MODEL_AS_IS || kernels_supports((int)t->type)))
         return OK;
     return fail(err, E_UNSUPPORTED, "%s: tensor '%s' of type %s: %s", gguf_file_name(b->g), name, quant_name(t->type),
                 q && q->decode ? "hearth has no kernel for this type yet" : quant_advice(t->type));
@@ -190,7 +192,9 @@ static status bind_slot(bindings *b, const slot *s, int32_t layer, error *err)
         return st;
     bool vector = s->rows == ONE;
     binding n = { .slot = s, .tensor = t, .layer = layer };
-    n.type = vector || b->exact ? QUANT_F32 : (int)t->type;
+    n.type = vector || b->keeps == MODEL_F32 ? QUANT_F32 : (int)t->type;
+    if (b->keeps == MODEL_F16 && quant_find(t->type)->block > 1)
+        n.type = QUANT_F16;
     n.rows = (uint32_t)b->dims[s->rows];
     n.cols = (uint32_t)b->dims[s->cols];
     n.first_row = s->first == ONE ? 0 : (uint32_t)b->dims[s->first];
@@ -230,15 +234,17 @@ static void bindings_clear(bindings *b)
 
 static bool in_part(const bindings *b, const slot *s)
 {
-    return b->part.ends || s->cols == ROPE;
+    bool is_head = b->tied && s->at == MODEL(embed);
+    return !s->end || b->part.ends & (is_head ? s->end | MODEL_HEAD : s->end);
 }
 
 /* part NULL: the whole model. */
-static status bindings_make(bindings *b, const gguf *g, const model_spec *spec, const model_part *part, bool exact,
-                            error *err)
+static status bindings_make(bindings *b, const gguf *g, const model_spec *spec, const model_part *part,
+                            model_keeps keeps, error *err)
 {
-    *b = (bindings){ .g = g, .spec = spec, .exact = exact };
-    b->part = part ? *part : (model_part){ 0, spec->n_layers, true };
+    *b = (bindings){ .g = g, .spec = spec, .keeps = keeps };
+    b->part = part ? *part : (model_part){ 0, spec->n_layers, MODEL_ENDS };
+    b->tied = !spec->is_encoder && !gguf_tensor_find(g, "output.weight");
     dims_of(b->dims, g, spec);
     b->max = ARRAY_LEN(model_slots) + ARRAY_LEN(layer_slots) * spec->n_layers;
     b->list = mem_array(b->max, sizeof *b->list);
@@ -322,7 +328,7 @@ status model_plan(const gguf *g, bool exact, model_spec *spec, model_sizes *size
     bindings b;
     status s = model_spec_read(&m, g, err);
     if (!s)
-        s = bindings_make(&b, g, &m, NULL, exact, err);
+        s = bindings_make(&b, g, &m, NULL, exact ? MODEL_F32 : MODEL_AS_IS, err);
     if (s)
         return s;
     add_sizes(&b, sizes);
@@ -371,7 +377,8 @@ typedef struct packing {
     const bindings *b;
     const binding *n;
     char *to;                 /* first panel of the matrix */
-    float *rows;              /* 16 rows a thread in F32, exact path only */
+    unsigned char *encoded;   /* 16 rows for each thread, where they are kept in another type than the file's */
+    float *row;               /* and one as floats, where that is not F32 */
     uint32_t panels_from, panels_to;
 } packing;
 
@@ -379,23 +386,25 @@ static void pack_job(void *arg, int index, int count)
 {
     const packing *p = arg;
     const binding *n = p->n;
-    const quant_traits *q = quant_find(n->tensor->type);
+    const quant_traits *q = quant_find(n->tensor->type), *as = quant_find((uint32_t)n->type);
     size_t row_bytes = (size_t)quant_row_bytes(n->tensor->type, n->cols);
-    size_t panel_bytes = kernels_panel_bytes(n->type, n->cols);
-    float *f32 = p->rows ? p->rows + (size_t)index * KERNELS_PANEL_ROWS * n->cols : NULL;
+    size_t as_bytes = (size_t)quant_row_bytes(as->id, n->cols), panel_bytes = kernels_panel_bytes(n->type, n->cols);
+    float *row = p->row ? p->row + (size_t)index * n->cols : NULL;
+    unsigned char *encoded = p->encoded ? p->encoded + (size_t)index * KERNELS_PANEL_ROWS * as_bytes : NULL;
     size_t begin, end;
     pool_part(p->panels_to - p->panels_from, index, count, &begin, &end);
     for (size_t i = p->panels_from + begin; i < p->panels_from + end; i++) {
         uint32_t left = n->rows - (uint32_t)i * KERNELS_PANEL_ROWS;
         int n_rows = left < KERNELS_PANEL_ROWS ? (int)left : KERNELS_PANEL_ROWS;
         const char *from = (const char *)n->tensor->data + (n->first_row + i * KERNELS_PANEL_ROWS) * row_bytes;
-        if (p->b->exact) {
-            for (int r = 0; r < n_rows; r++)
-                q->decode(from + (size_t)r * row_bytes, f32 + (size_t)r * n->cols, n->cols);
-            kernels_pack(QUANT_F32, f32, n->cols * sizeof(float), n_rows, n->cols, p->to + i * panel_bytes);
-        } else {
-            kernels_pack(n->type, from, row_bytes, n_rows, n->cols, p->to + i * panel_bytes);
+        for (int r = 0; encoded && r < n_rows; r++) {
+            float *values = row ? row : (float *)(void *)(encoded + (size_t)r * as_bytes);
+            q->decode(from + (size_t)r * row_bytes, values, n->cols);
+            if (row)
+                as->encode(row, encoded + (size_t)r * as_bytes, n->cols, NULL);
         }
+        kernels_pack(n->type, encoded ? (const char *)encoded : from, encoded ? as_bytes : row_bytes, n_rows, n->cols,
+                     p->to + i * panel_bytes);
     }
 }
 
@@ -420,12 +429,14 @@ static status pack_matrix(loading *l, const bindings *b, const binding *n, char 
     size_t row_bytes = (size_t)quant_row_bytes(n->tensor->type, n->cols);
     size_t step = GGUF_RELEASE_STEP / (row_bytes * KERNELS_PANEL_ROWS);
     uint32_t n_panels = (n->rows + KERNELS_PANEL_ROWS - 1) / KERNELS_PANEL_ROWS;
-    if (b->exact) {
-        p.rows = mem_array((size_t)pool_threads(l->pool) * KERNELS_PANEL_ROWS, n->cols * sizeof(float));
-        if (!p.rows)
-            return fail(err, E_NOMEM, "no memory to expand weights");
-    }
     status s = OK;
+    if (n->type != (int)n->tensor->type) {
+        size_t threads = (size_t)pool_threads(l->pool);
+        p.encoded = mem_array(threads * KERNELS_PANEL_ROWS, (size_t)quant_row_bytes((uint32_t)n->type, n->cols));
+        if (n->type != QUANT_F32)
+            p.row = mem_array(threads, n->cols * sizeof(float));
+        s = p.encoded && (p.row || n->type == QUANT_F32) ? OK : fail(err, E_NOMEM, "no memory to expand weights");
+    }
     step = step ? step : 1;
     for (size_t from = 0; !s && from < n_panels; from = p.panels_to) {
         p.panels_from = (uint32_t)from;
@@ -437,7 +448,8 @@ static status pack_matrix(loading *l, const bindings *b, const binding *n, char 
         if (load_step(l, b, (const char *)n->tensor->data + at, bytes))
             s = fail(err, E_CANCELLED, "%s: loading was cancelled", gguf_file_name(b->g));
     }
-    mem_free(p.rows);
+    mem_free(p.row);
+    mem_free(p.encoded);
     return s;
 }
 
@@ -474,13 +486,14 @@ static status check_factors(const model *m, const gguf *g, error *err)
     return OK;
 }
 
-static status open_part(model **out, const gguf *g, const model_part *part, bool exact, loading l, error *err)
+static status open_part(model **out, const gguf *g, const model_part *part, model_keeps keeps, loading l,
+                        error *err)
 {
     model_spec spec;
     bindings b;
     status s = model_spec_read(&spec, g, err);
     if (!s)
-        s = bindings_make(&b, g, &spec, part, exact, err);
+        s = bindings_make(&b, g, &spec, part, keeps, err);
     if (s)
         return s;
     model *m = mem_zero(sizeof *m);
@@ -516,18 +529,20 @@ out:
 
 status model_open(model **out, const gguf *g, bool exact, pool *p, model_progress *progress, void *user, error *err)
 {
-    return open_part(out, g, NULL, exact, (loading){ .pool = p, .progress = progress, .user = user }, err);
+    loading l = { .pool = p, .progress = progress, .user = user };
+    return open_part(out, g, NULL, exact ? MODEL_F32 : MODEL_AS_IS, l, err);
 }
 
-status model_open_part(model **out, const gguf *g, const model_part *part, bool exact, pool *p, error *err)
+status model_open_part(model **out, const gguf *g, const model_part *part, model_keeps keeps, pool *p, error *err)
 {
-    return open_part(out, g, part, exact, (loading){ .pool = p }, err);
+    return open_part(out, g, part, keeps, (loading){ .pool = p }, err);
 }
 
 /* ---- other weights ---- */
 
 typedef struct putting {
     const model_matrix *to;
+    size_t first, n;        /* rows of it that `rows` are: whole panels, or the last */
     const float *rows;
     unsigned char *encoded; /* 16 rows a thread */
 } putting;
@@ -539,48 +554,71 @@ static void put_panels(void *arg, int index, int count)
     const quant_traits *q = quant_find((uint32_t)m->type);
     size_t row_bytes = (size_t)quant_row_bytes((uint32_t)m->type, m->cols), from, to;
     unsigned char *encoded = p->encoded + (size_t)index * KERNELS_PANEL_ROWS * row_bytes;
-    pool_part((m->rows + KERNELS_PANEL_ROWS - 1) / KERNELS_PANEL_ROWS, index, count, &from, &to);
+    char *panels = (char *)m->panels + p->first / KERNELS_PANEL_ROWS * m->panel_bytes;
+    pool_part((p->n + KERNELS_PANEL_ROWS - 1) / KERNELS_PANEL_ROWS, index, count, &from, &to);
     for (size_t i = from; i < to; i++) {
-        uint32_t left = m->rows - (uint32_t)i * KERNELS_PANEL_ROWS;
-        uint32_t n = left < KERNELS_PANEL_ROWS ? left : KERNELS_PANEL_ROWS;
-        for (uint32_t r = 0; r < n; r++)
-            q->encode(p->rows + (i * KERNELS_PANEL_ROWS + r) * m->cols, encoded + r * row_bytes, m->cols, NULL);
-        kernels_pack(m->type, encoded, row_bytes, (int)n, m->cols, (char *)m->panels + i * m->panel_bytes);
+        size_t left = p->n - i * KERNELS_PANEL_ROWS, n = left < KERNELS_PANEL_ROWS ? left : KERNELS_PANEL_ROWS;
+        const float *rows = p->rows + i * KERNELS_PANEL_ROWS * m->cols;
+        for (size_t r = 0; r < n && m->type != QUANT_F32; r++)
+            q->encode(rows + r * m->cols, encoded + r * row_bytes, m->cols, NULL);
+        kernels_pack(m->type, m->type == QUANT_F32 ? (const void *)rows : encoded, row_bytes, (int)n, m->cols,
+                     panels + i * m->panel_bytes);
     }
 }
 
-static status put_slot(model *m, const slot *s, char *base, const uint64_t dims[N_DIMS], const float *rows, pool *p,
-                       error *err)
+/* What a put is about. */
+typedef struct exchange {
+    model *m;
+    const gguf_tensor *t;
+    model_rows *give;
+    void *user;
+    pool *p;
+    uint64_t dims[N_DIMS];
+} exchange;
+
+enum { PUT_FLOATS = 4 << 20 }; /* at a time, or a panel */
+
+static status put_slot(const exchange *x, const slot *s, char *base, error *err)
 {
     putting put = { .to = (const model_matrix *)(base + s->at) };
-    if (!put.to->panels)
+    const model_matrix *m = put.to;
+    if (!m->panels)
         return OK;
-    assert((char *)put.to->panels >= m->arena);
-    put.rows = rows + (s->first == ONE ? 0 : dims[s->first]) * put.to->cols;
-    put.encoded = mem_array((size_t)pool_threads(p) * KERNELS_PANEL_ROWS,
-                            (size_t)quant_row_bytes((uint32_t)put.to->type, put.to->cols));
-    if (!put.encoded)
-        return fail(err, E_NOMEM, "no memory to put weights");
-    pool_run(p, put_panels, &put);
+    assert((char *)m->panels >= x->m->arena);
+    size_t panel = (size_t)KERNELS_PANEL_ROWS * m->cols, most = PUT_FLOATS / panel ? PUT_FLOATS / panel : 1;
+    uint64_t at = s->first == ONE ? 0 : x->dims[s->first];
+    most = most * KERNELS_PANEL_ROWS < m->rows ? most * KERNELS_PANEL_ROWS : m->rows;
+    float *rows = mem_array(most, m->cols * sizeof *rows);
+    put.rows = rows;
+    put.encoded = mem_array((size_t)pool_threads(x->p) * KERNELS_PANEL_ROWS,
+                            (size_t)quant_row_bytes((uint32_t)m->type, m->cols));
+    status st = rows && put.encoded ? OK : fail(err, E_NOMEM, "no memory to put weights");
+    for (; !st && put.first < m->rows; put.first += put.n) {
+        put.n = m->rows - put.first < most ? m->rows - put.first : most;
+        st = x->give(x->user, x->t, at + put.first, put.n, rows, err);
+        if (!st)
+            pool_run(x->p, put_panels, &put);
+    }
+    mem_free(rows);
     mem_free(put.encoded);
-    return OK;
+    return st;
 }
 
-status model_put(model *m, const gguf *g, const gguf_tensor *t, const float *rows, pool *p, error *err)
+status model_put(model *m, const gguf *g, const gguf_tensor *t, model_rows *give, void *user, pool *p, error *err)
 {
-    uint64_t dims[N_DIMS];
+    exchange x = { .m = m, .t = t, .give = give, .user = user, .p = p };
     char name[NAME_BYTES];
     status st = OK;
-    dims_of(dims, g, &m->spec);
+    dims_of(x.dims, g, &m->spec);
     for (size_t i = 0; !st && i < ARRAY_LEN(model_slots); i++)
         if (has_slot(&m->spec, &model_slots[i]) && model_slots[i].rows != ONE && span_is(t->name, model_slots[i].name))
-            st = put_slot(m, &model_slots[i], (char *)m, dims, rows, p, err);
+            st = put_slot(&x, &model_slots[i], (char *)m, err);
     for (uint32_t l = 0; l < m->spec.n_layers; l++)
         for (size_t i = 0; !st && i < ARRAY_LEN(layer_slots); i++) {
             const slot *s = &layer_slots[i];
             slot_name(name, s, (int32_t)(m->first_layer + l));
             if (has_slot(&m->spec, s) && s->rows != ONE && span_is(t->name, name))
-                st = put_slot(m, s, (char *)&m->layers[l], dims, rows, p, err);
+                st = put_slot(&x, s, (char *)&m->layers[l], err);
         }
     return st;
 }

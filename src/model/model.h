@@ -50,18 +50,28 @@ status model_open(model **out, const gguf *g, bool exact, pool *p, model_progres
     MUST_CHECK;
 void model_close(model **m);
 
-/* Layers from .. to - 1 alone, as a model of that many layers; with `ends` also what stands before the first and after
- * the last (embedding, last norm, head). For those who have not the memory for all of it at once, or look inside. */
+/* Layers from .. to - 1 alone, as a model of that many layers; and of what stands before the first and after the last,
+ * what `ends` says. For those who have not the memory for all of it at once, or look inside. */
+enum {
+    MODEL_EMBEDDING = 1, /* model_forward without states, of a model that begins with layer 0 */
+    MODEL_NORM = 2,      /* model_hidden */
+    MODEL_HEAD = 4,      /* with MODEL_NORM: model_logits. The embedding too, where that is the head */
+    MODEL_ENDS = MODEL_EMBEDDING | MODEL_NORM | MODEL_HEAD,
+};
 typedef struct model_part {
     uint32_t from, to;
-    bool ends;
+    unsigned ends;
 } model_part;
-status model_open_part(model **out, const gguf *g, const model_part *part, bool exact, pool *p, error *err)
+/* Matrices: in the file's type; in F32, exactly what they are; quantised ones in F16, which rounds the 12th bit. */
+typedef enum model_keeps { MODEL_AS_IS, MODEL_F32, MODEL_F16 } model_keeps;
+status model_open_part(model **out, const gguf *g, const model_part *part, model_keeps keeps, pool *p, error *err)
     MUST_CHECK;
-/* Other weights in the place of matrix `t` of the same file: rows as in the file, floats, rounded to the type
- * that the model keeps it in (so: open it exactly). What the part has not is left alone. Not while a pass runs.
- * E_NOMEM. */
-status model_put(model *m, const gguf *g, const gguf_tensor *t, const float *rows, pool *p, error *err) MUST_CHECK;
+/* Other weights in the place of matrix `t` of the same file, rounded to the type that the model keeps it in (so: not
+ * of a quantised file as it is). What the part has not is left alone. Not while a pass runs. E_NOMEM, and what `give`
+ * says: it is asked for some rows at a time, [n][cols] from row `first` of t. */
+typedef status model_rows(void *user, const gguf_tensor *t, uint64_t first, size_t n, float *rows, error *err);
+status model_put(model *m, const gguf *g, const gguf_tensor *t, model_rows *give, void *user, pool *p, error *err)
+    MUST_CHECK;
 const model_spec *model_get_spec(const model *m);
 
 /* Bytes of a KV page: 64 positions, all layers of the kind (MODEL_GLOBAL, MODEL_WINDOW), all KV heads. 0: the model has

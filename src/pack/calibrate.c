@@ -34,6 +34,23 @@ static bool tell_writing(void *user, uint64_t done, uint64_t total)
     return job_tell(user, "writing text to calibrate by", done, total, &ignored) != OK;
 }
 
+enum { AROUND = 64 << 20 }; /* what is beside the engine */
+
+/* The whole model within what a run may take, with fewer answers at once where that helps; E_NOFIT. */
+static status plan_engine(engine_options *o, const gguf *g, error *err)
+{
+    engine_budget b;
+    o->process_bytes = AROUND;
+    status s = engine_plan(g, o, &b, err);
+    o->mem_bytes = plan_memory(g);
+    if (s || b.total_bytes <= o->mem_bytes)
+        return s;
+    uint64_t over = b.total_bytes - o->mem_bytes;
+    if (over < b.kv_bytes - b.kv_bytes / 4)
+        o->kv_bytes = b.kv_bytes - over;
+    return OK;
+}
+
 /* By an engine of its own, which is gone afterwards. */
 static status write_own(job *j, const texts_options *o, error *err)
 {
@@ -44,6 +61,10 @@ static status write_own(job *j, const texts_options *o, error *err)
     options.n_threads = pool_threads(j->tools.p);
     status s = gguf_open(&file, j->from, err);
     if (!s)
+        s = plan_engine(&options, file, err);
+    if (s)
+        gguf_close(&file);
+    else
         s = engine_open(&e, file, &options, err);
     if (!s)
         s = texts_generate(&j->text, e, o, err);
@@ -56,7 +77,10 @@ static status read_own(job *j, const vocab *v, uint32_t piece, error *err)
     const texts_options o = { .tasks = j->o->tasks, .n_tasks = j->o->n_tasks, .piece = piece,
                               .max_tokens = j->o->tokens, .seed = 1, .progress = tell_writing, .user = j };
     status s = write_own(j, &o, err);
-    return s == E_UNSUPPORTED ? texts_built_in(&j->text, v, &o, err) : s;
+    if (s != E_UNSUPPORTED && s != E_NOFIT)
+        return s;
+    j->report.text = PACK_BUILT_IN_TEXT;
+    return texts_built_in(&j->text, v, &o, err);
 }
 
 static status read_text(job *j, const vocab *v, const model_spec *spec, error *err)
@@ -65,6 +89,7 @@ static status read_text(job *j, const vocab *v, const model_spec *spec, error *e
     uint32_t most = spec->context_train ? spec->context_train : REFERENCE_PIECE_MAX;
     uint32_t piece = most < REFERENCE_PIECE_MAX ? most : REFERENCE_PIECE_MAX;
     j->report.is_encoder = j->is_encoder = spec->is_encoder;
+    j->report.text = o->text_name ? o->text_name : PACK_OWN_TEXT;
     status s = o->text ? texts_of(&j->text, v, (span){ o->text, o->text_bytes }, piece, o->tokens, err)
                        : read_own(j, v, piece, err);
     j->report.n_calibration = s ? 0 : j->text.n_ids;
@@ -109,8 +134,8 @@ status calibrate_save(const job *j, error *err)
         n++;
     }
     if (!s)
-        s = imatrix_write(j->o->save_imatrix, entries, n, j->o->text_name ? j->o->text_name : PACK_OWN_TEXT,
-                          (uint32_t)j->set[MOMENTS_SEEN].n, REFERENCE_PIECE_MAX, err);
+        s = imatrix_write(j->o->save_imatrix, entries, n, j->report.text, (uint32_t)j->set[MOMENTS_SEEN].n,
+                          REFERENCE_PIECE_MAX, err);
     mem_free(names);
     mem_free(entries);
     return s;

@@ -87,14 +87,14 @@ static status walk_one(job *j, walk *w, int32_t layer, encode_wanted *wanted, en
     return s;
 }
 
-static status walk_model(job *j, encode_wanted *wanted, encode_each *each, error *err)
+static status walk_model(job *j, encode_wanted *wanted, encode_each *each, bool judging, error *err)
 {
     reference *r = NULL;
     walk *w = NULL;
     moments head;
     status s = reference_open(&r, j->file, &j->tools, 0, err);
     if (!s)
-        s = walk_open(&w, r, &j->tools, &j->read[MOMENTS_SEEN], &j->read[MOMENTS_HELD_OUT], err);
+        s = walk_open(&w, r, &j->tools, &j->read[MOMENTS_SEEN], judging ? &j->read[MOMENTS_HELD_OUT] : NULL, err);
     for (uint32_t l = 0; !s && l < reference_spec(r)->n_layers; l++)
         s = walk_one(j, w, (int32_t)l, wanted, each, err);
     if (!s && !reference_spec(r)->is_encoder && any_of(j, -1, wanted)) {
@@ -129,17 +129,16 @@ static status walk_rest(job *j, encode_wanted *wanted, encode_each *each, error 
     return s;
 }
 
-status encode_walk(job *j, encode_wanted *wanted, encode_each *each, error *err)
+status encode_walk(job *j, encode_wanted *wanted, encode_each *each, bool judging, error *err)
 {
-    status s = j->text.n && any_of(j, ANY_LAYER, wanted) ? walk_model(j, wanted, each, err) : OK;
+    status s = j->text.n && any_of(j, ANY_LAYER, wanted) ? walk_model(j, wanted, each, judging, err) : OK;
     return s ? s : walk_rest(j, wanted, each, err);
 }
 
 /* ---- encoding ---- */
 
-static status tell(job *j, const void *read, uint64_t bytes, error *err)
+static status tell(job *j, uint64_t bytes, error *err)
 {
-    gguf_release(j->file, read, (size_t)bytes);
     j->done += bytes;
     return job_tell(j, "encoding", j->done, j->report.source_bytes, err);
 }
@@ -195,7 +194,7 @@ static status encode_tensor(job *j, pack_tensor *pt, const encoder *e, error *er
         if (!s)
             s = gguf_writer_ok(j->w, err);
         if (!s)
-            s = tell(j, (const unsigned char *)t->data + r * in_bytes, n * in_bytes, err);
+            s = tell(j, n * in_bytes, err);
     }
     mem_free(values);
     mem_free(out);
@@ -210,7 +209,8 @@ static status copy_tensor(job *j, const pack_tensor *pt, error *err)
     for (uint64_t at = 0; !s && at < t->bytes; at += GGUF_RELEASE_STEP) {
         uint64_t n = t->bytes - at < GGUF_RELEASE_STEP ? t->bytes - at : GGUF_RELEASE_STEP;
         gguf_writer_data_at(j->w, pt->index, at, data + at, (size_t)n);
-        s = tell(j, data + at, n, err);
+        gguf_release(j->file, data + at, (size_t)n);
+        s = tell(j, n, err);
     }
     return s;
 }
@@ -225,5 +225,5 @@ status encode_all(job *j, error *err)
         else if (t->to == t->from)
             s = copy_tensor(j, t, err);
     }
-    return s ? s : encode_walk(j, j->o->save_imatrix ? is_matrix : is_to_encode, encode_tensor, err);
+    return s ? s : encode_walk(j, j->o->save_imatrix ? is_matrix : is_to_encode, encode_tensor, false, err);
 }

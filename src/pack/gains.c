@@ -38,7 +38,7 @@ static uint64_t next_random(uint64_t *state)
 typedef struct noise_job {
     float *rows;
     size_t n, cols;
-    uint64_t seed;
+    uint64_t seed, first; /* of the tensor; its row that the first of `rows` is */
 } noise_job;
 
 /* Uniform, of the variance loudness^2 x the row's mean square. */
@@ -50,7 +50,7 @@ static void add_noise(void *arg, int index, int count)
     for (size_t r = from; r < to; r++) {
         float *row = j->rows + r * j->cols;
         double sum = 0;
-        uint64_t state = (j->seed << 32) + r;
+        uint64_t state = (j->seed << 32) + j->first + r;
         state = next_random(&state);
         for (size_t i = 0; i < j->cols; i++)
             sum += (double)row[i] * (double)row[i];
@@ -60,19 +60,25 @@ static void add_noise(void *arg, int index, int count)
     }
 }
 
+typedef struct noisy {
+    const job *j;
+    const pack_tensor *t;
+} noisy;
+
+static status give_noisy(void *user, const gguf_tensor *t, uint64_t first, size_t n, float *rows, error *err)
+{
+    const noisy *x = user;
+    noise_job noise = { rows, n, (size_t)t->ne[0], x->t->index, first };
+    status s = source_read(x->j->file, t, &x->j->tools, first, 1, n, rows, err);
+    if (!s)
+        pool_run(x->j->tools.p, add_noise, &noise);
+    return s;
+}
+
 static status put_noise(judge *g, const pack_tensor *t, error *err)
 {
-    noise_job n = { .n = (size_t)gguf_tensor_rows(t->t), .cols = (size_t)t->t->ne[0], .seed = t->index };
-    n.rows = mem_array(n.n, n.cols * sizeof(float));
-    if (!n.rows)
-        return fail(err, E_NOMEM, "no memory for a tensor");
-    status s = source_read(g->j->file, t->t, &g->j->tools, 0, 1, n.n, n.rows, err);
-    if (!s)
-        pool_run(g->j->tools.p, add_noise, &n);
-    if (!s)
-        s = reference_put(g->r, t->t, n.rows, err);
-    mem_free(n.rows);
-    return s;
+    noisy x = { g->j, t };
+    return reference_put(g->r, t->t, give_noisy, &x, err);
 }
 
 static double noise_loss(const pack_tensor *t)
@@ -153,7 +159,7 @@ static status measure_embedding(judge *g, pack_tensor *t, error *err)
     double kl = 0;
     judge_enter(g, 0);
     for (size_t i = 0; i < g->n_tokens; i++) {
-        noise_job n = { g->states + i * g->n_embd, 1, g->n_embd, (uint64_t)g->text.ids[i] };
+        noise_job n = { g->states + i * g->n_embd, 1, g->n_embd, (uint64_t)g->text.ids[i], 0 };
         add_noise(&n, 0, 1);
     }
     status s = judge_run(g, 0, reference_spec(g->r)->n_layers, err);

@@ -96,6 +96,9 @@ uint64_t plan_bytes(const pack_tensor *t, const quant_traits *type);
 uint64_t plan_padded(uint64_t bytes);
 /* In the smallest type that it can take. */
 uint64_t plan_least(const pack_tensor *t);
+/* Bytes of the file's largest tensor as floats; and what a run may have in memory (docs/MEMORY.md). */
+uint64_t plan_largest(const gguf *g);
+uint64_t plan_memory(const gguf *g);
 /* May it take this type? Whole blocks, and smaller than it is. */
 bool plan_may_take(const pack_tensor *t, const quant_traits *type);
 /* Which tensors lie on a type's grid: reads what looks like it. */
@@ -113,10 +116,11 @@ status calibrate_save(const job *j, error *err) MUST_CHECK;
 
 /* ---- encode.c ---- */
 
-/* Calls `each` for every tensor that is wanted, in the order of layers, with an encoder for it. */
+/* Calls `each` for every tensor that is wanted, in the order of layers, with an encoder for it; if `judging`, one that
+ * knows what is lost on tokens held out (encoder_loss, encoder_trace). */
 typedef bool encode_wanted(const pack_tensor *t);
 typedef status encode_each(job *j, pack_tensor *t, const encoder *e, error *err);
-status encode_walk(job *j, encode_wanted *wanted, encode_each *each, error *err) MUST_CHECK;
+status encode_walk(job *j, encode_wanted *wanted, encode_each *each, bool judging, error *err) MUST_CHECK;
 /* Everything that is not in the file yet. */
 status encode_all(job *j, error *err) MUST_CHECK;
 

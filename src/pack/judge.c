@@ -103,6 +103,7 @@ static status read_logits(judge *g, reference *r, double *sum, error *err)
         for (size_t i = 0; !s && i < n; i++)
             s = read_row(g, logits[i], at + i, sum, err);
     }
+    reference_logits_done(r);
     mem_free(rows);
     return s;
 }
@@ -122,6 +123,17 @@ status judge_divergence(judge *g, double *out, error *err)
 
 /* ---- the model as it is ---- */
 
+/* What the states that left the last layer make of themselves. */
+static status expect(judge *g, error *err)
+{
+    size_t n = g->n_logits ? g->n_judged * g->n_logits : g->text.n * g->n_embd;
+    mem_free(g->expected);
+    g->expected = mem_array(n, sizeof *g->expected);
+    if (!g->expected)
+        return fail(err, E_NOMEM, "no memory to judge %zu tokens", g->n_tokens);
+    return g->n_logits ? read_logits(g, g->r, NULL, err) : read_pools(g, NULL, err);
+}
+
 static status run_unchanged(judge *g, error *err)
 {
     size_t n = g->n_tokens * g->n_embd;
@@ -131,9 +143,7 @@ static status run_unchanged(judge *g, error *err)
         if (b < g->bins)
             s = judge_run(g, judge_bin_begin(g, b), judge_bin_begin(g, b + 1), err);
     }
-    if (s)
-        return s;
-    return g->n_logits ? read_logits(g, g->r, NULL, err) : read_pools(g, NULL, err);
+    return s ? s : expect(g, err);
 }
 
 /* As many pieces as make TOKENS, and every step-th token of them. */
@@ -167,11 +177,9 @@ status judge_open(judge **out, job *j, uint64_t memory, error *err)
     g->n_logits = m->is_encoder ? 0 : m->n_logits;
     g->bins = m->n_layers < JUDGE_BINS ? m->n_layers : JUDGE_BINS;
     take_text(g);
-    size_t expected = g->n_logits ? g->n_judged * g->n_logits : g->text.n * g->n_embd;
     g->entries = mem_array((g->bins + 1) * g->n_tokens, g->n_embd * sizeof(float));
     g->states = mem_array(g->n_tokens, g->n_embd * sizeof(float));
-    g->expected = mem_array(expected, sizeof(float));
-    if (!g->entries || !g->states || !g->expected)
+    if (!g->entries || !g->states)
         s = fail(err, E_NOMEM, "no memory to judge %zu tokens", g->n_tokens);
     if (!s)
         s = run_unchanged(g, err);
@@ -194,11 +202,26 @@ void judge_close(judge **g)
     *g = NULL;
 }
 
+void judge_rest(judge *g)
+{
+    if (g->entries)
+        judge_enter(g, g->bins);
+    mem_free(g->entries);
+    mem_free(g->expected);
+    g->entries = g->expected = NULL;
+    reference_forget(g->r);
+}
+
+/* The states of the model as it is have been used when the file's take their place. */
 status judge_file(judge *g, const char *path, double *out, error *err)
 {
     gguf *file = NULL;
     reference *r = NULL;
-    status s = gguf_open(&file, path, err);
+    judge_rest(g);
+    status s = expect(g, err);
+    reference_forget(g->r);
+    if (!s)
+        s = gguf_open(&file, path, err);
     if (!s)
         s = reference_open(&r, file, &g->j->tools, 0, err);
     if (!s)

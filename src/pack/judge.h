@@ -30,7 +30,9 @@ void judge_enter(judge *g, uint32_t bin);               /* states = what entered
 status judge_run(judge *g, uint32_t from, uint32_t to, error *err) MUST_CHECK; /* layers, over states */
 /* states left the last layer. */
 status judge_divergence(judge *g, double *out, error *err) MUST_CHECK;
-/* Of a whole other file of the same model. */
+/* Keeps no more than judge_file needs: 4 x n_embd bytes a token. Nothing else but judge_close may follow. */
+void judge_rest(judge *g);
+/* Of a whole other file of the same model; once, as the last thing. */
 status judge_file(judge *g, const char *path, double *out, error *err) MUST_CHECK;
 
 #endif

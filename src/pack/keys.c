@@ -43,7 +43,7 @@ static void write_calibration(const job *j)
     if (j->imatrix)
         gguf_writer_i32(w, "quantize.imatrix.entries_count", (int32_t)imatrix_about(j->imatrix)->n_entries);
     if (j->text.n)
-        gguf_writer_str(w, "hearth.quantize.calibration", j->o->text_name ? j->o->text_name : PACK_OWN_TEXT);
+        gguf_writer_str(w, "hearth.quantize.calibration", j->report.text);
     if (j->text.n)
         gguf_writer_u32(w, "hearth.quantize.calibration_tokens", (uint32_t)j->text.n_ids);
 }

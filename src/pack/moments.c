@@ -54,7 +54,7 @@ void moments_close(moments *m)
 
 static float *block_at(const moments *m, int set, size_t i, size_t *at, size_t *width)
 {
-    if (i >= n_blocks(m))
+    if (i >= n_blocks(m) || !m->gram[set])
         return NULL;
     *at = i * m->block;
     *width = m->n - *at < m->block ? m->n - *at : m->block;

@@ -35,7 +35,7 @@ typedef struct moments {
     size_t n;                    /* values of an input */
     size_t block;                /* of them in a block (the last may have fewer) */
     float *gram[MOMENTS_SETS];   /* blocks one after the other, each [width][width]; lower triangles until
-                                    moments_finish */
+                                    moments_finish. NULL: nobody asks for this set */
     double tokens[MOMENTS_SETS];
 } moments;
 

@@ -101,6 +101,21 @@ uint64_t plan_least(const pack_tensor *t)
     return least;
 }
 
+uint64_t plan_largest(const gguf *g)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        uint64_t values = gguf_tensor_at(g, i)->ne[0] * gguf_tensor_rows(gguf_tensor_at(g, i));
+        largest = values > largest ? values : largest;
+    }
+    return largest * sizeof(float);
+}
+
+uint64_t plan_memory(const gguf *g)
+{
+    return plan_largest(g) / 10 * 13 + 1000000000;
+}
+
 static uint32_t queries_of_a_key(const gguf *g)
 {
     const gguf_tensor *q = gguf_tensor_find(g, "blk.0.attn_q.weight"), *k = gguf_tensor_find(g, "blk.0.attn_k.weight");
@@ -154,26 +169,40 @@ void plan_types(job *j, const plan_target *all, const plan_target *output)
 
 /* ---- grids ---- */
 
-enum { GRID_ROWS = 1024 }; /* that are looked at together */
+enum { FIRST_ROWS = 4, GRID_ROWS = 256 }; /* that are looked at to begin with, and together */
+
+/* Rows in slabs until they say which type it is: at least GRID_ROWS, or all. */
+static status find_grid(job *j, const pack_tensor *t, float *rows, uint32_t *type, bool *found, error *err)
+{
+    const uint64_t n_rows = gguf_tensor_rows(t->t);
+    grid_search g;
+    grid_begin(&g, t->from->id, (size_t)t->t->ne[0]);
+    *found = false;
+    for (uint64_t r = 0, n; r < n_rows && (r < GRID_ROWS || !g.decided); r += n) {
+        n = r ? GRID_ROWS : FIRST_ROWS;
+        n = n < n_rows - r ? n : n_rows - r;
+        status s = source_read(j->file, t->t, &j->tools, r, 1, (size_t)n, rows, err);
+        if (s || !grid_look(&g, rows, (size_t)n))
+            return s;
+    }
+    *found = grid_found(&g, type);
+    return OK;
+}
 
 /* rows, out: GRID_ROWS of them. */
 static status look_at(job *j, pack_tensor *t, float *rows, unsigned char *out, error *err)
 {
     uint64_t n_rows = gguf_tensor_rows(t->t);
     uint32_t type = 0;
-    for (uint64_t r = 0; r < n_rows; r += GRID_ROWS) {
+    bool on_grid;
+    status s = find_grid(j, t, rows, &type, &on_grid, err);
+    for (uint64_t r = 0; !s && on_grid && r < n_rows; r += GRID_ROWS) {
         size_t n = n_rows - r < GRID_ROWS ? (size_t)(n_rows - r) : GRID_ROWS;
-        status s = source_read(j->file, t->t, &j->tools, r, 1, n, rows, err);
-        if (s)
-            return s;
-        if (r == 0 && !grid_find(t->from->id, rows, n * (size_t)t->t->ne[0], &type))
-            return OK;
-        if (!source_on_grid(t->t, &j->tools, type, rows, n, out))
-            return OK;
-        gguf_release(j->file, t->t->data, (size_t)t->t->bytes);
+        s = source_read(j->file, t->t, &j->tools, r, 1, n, rows, err);
+        on_grid = !s && source_on_grid(t->t, &j->tools, type, rows, n, out);
     }
-    t->grid = quant_find(type);
-    return OK;
+    t->grid = !s && on_grid ? quant_find(type) : NULL;
+    return s;
 }
 
 static bool is_float(const quant_traits *q)

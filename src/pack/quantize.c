@@ -52,15 +52,10 @@ static uint64_t budget_of(const job *j)
     return j->o->size > header + keys ? j->o->size - header - keys : 0;
 }
 
-/* What the largest tensor takes, half a GiB and a bit: a small model may stay whole. */
+/* What the largest tensor takes and half a GiB: a small model may stay whole. */
 static uint64_t memory_for_layers(const job *j)
 {
-    uint64_t largest = 0;
-    for (size_t i = 0; i < j->n; i++) {
-        uint64_t values = j->tensors[i].t->ne[0] * gguf_tensor_rows(j->tensors[i].t);
-        largest = values > largest ? values : largest;
-    }
-    return largest * sizeof(float) + ((uint64_t)512 << 20);
+    return plan_largest(j->file) + ((uint64_t)512 << 20);
 }
 
 /* Before anything is measured: can there be a file of this size? */
@@ -100,6 +95,8 @@ static status allocate_types(job *j, error *err)
         s = judge_open(&j->judge, j, memory_for_layers(j), err);
     if (!s)
         s = gains_measure(j, j->judge, err);
+    if (!s)
+        judge_rest(j->judge);
     return s ? s : choose_types(j, budget_of(j), err);
 }
 

@@ -22,6 +22,7 @@
 
 /* What the files and reports call text that nobody gave. */
 #define PACK_OWN_TEXT "the model's own text"
+#define PACK_BUILT_IN_TEXT "built-in text" /* of a model that writes none, or that is too large to be run whole here */
 
 /* Return true to stop (E_CANCELLED). Each phase counts in its own unit. */
 typedef bool pack_progress(void *user, const char *phase, uint64_t done, uint64_t total);
@@ -39,7 +40,7 @@ typedef struct pack_options {
     size_t text_bytes;
     const span *tasks;       /* n_tasks texts that the model's own shall continue; may be NULL */
     size_t n_tasks;
-    const char *text_name;   /* what the file is to call it */
+    const char *text_name;   /* what the file is to call `text` */
     uint64_t tokens;         /* most of the text */
     const char *save_imatrix; /* path: writes the importances that were found; NULL: does not */
     const char *measured;    /* path: measurements of a found mix are read from there, and kept; NULL: kept beside `to`
@@ -58,6 +59,7 @@ typedef struct pack_report {
     uint32_t n_fallback;                   /* matrices in a fall-back type, encoded or kept */
     uint32_t n_grid;                       /* matrices whose values lie on a type's grid already */
     uint64_t n_calibration;                /* tokens; 0: there was to be no text, or not_calibrated says why not */
+    const char *text;                      /* whose: options.text_name, or the names above */
     char not_calibrated[ERROR_TEXT_BYTES]; /* why the model cannot be run; "" */
     uint32_t n_resumed;                    /* that an earlier run had written */
     uint64_t source_bytes, bytes;    /* of all tensors */

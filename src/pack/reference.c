@@ -1,5 +1,7 @@
 #include "pack/reference.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "pack/source.h"
 #include "quant/mix.h"
@@ -10,12 +12,16 @@ typedef struct part {
     model_run *run;
 } part;
 
+/* After the layers: what is before the first, the last norm, and that with the head. One that stays is PART_ALL. */
+enum { PART_EMBEDDING, PART_NORM, PART_HEAD, PART_ALL, PARTS };
+static const unsigned part_ends[PARTS] = { MODEL_EMBEDDING, MODEL_NORM, MODEL_NORM | MODEL_HEAD, MODEL_ENDS };
+
 struct reference {
     const gguf *g;
     const matrix_tools *t;
     model_spec spec;
-    bool exact, stay;
-    part *parts; /* [n_layers + 1]: the last is what stands before and after the layers */
+    bool exact, quantised, stay;
+    part *parts; /* [n_layers + PARTS] */
     char *kv;    /* pages of one layer */
     char *pages[REFERENCE_PIECE_MAX / KERNELS_PAGE];
     model_row rows[REFERENCE_PIECE_MAX];
@@ -29,12 +35,17 @@ static void part_close(part *p)
     model_close(&p->m);
 }
 
+void reference_forget(reference *r)
+{
+    for (uint32_t i = 0; r->parts && i < r->spec.n_layers + PARTS; i++)
+        part_close(&r->parts[i]);
+}
+
 void reference_close(reference **r)
 {
     if (!r || !*r)
         return;
-    for (uint32_t i = 0; (*r)->parts && i <= (*r)->spec.n_layers; i++)
-        part_close(&(*r)->parts[i]);
+    reference_forget(*r);
     mem_free((*r)->parts);
     mem_free((*r)->kv);
     mem_free((*r)->watched);
@@ -55,7 +66,7 @@ static status take_memory(reference *r, error *err)
     const model_spec *s = &r->spec;
     size_t n_pages = REFERENCE_PIECE_MAX / KERNELS_PAGE, q = (size_t)s->n_heads * s->head_dim;
     size_t page = s->n_kv_heads * kernels_page_bytes(KV_F32, s->head_dim), rows = REFERENCE_PIECE_MAX;
-    r->parts = mem_array(s->n_layers + 1, sizeof *r->parts);
+    r->parts = mem_array(s->n_layers + PARTS, sizeof *r->parts);
     r->kv = mem_array(n_pages, page);
     r->watched = mem_array(rows, (2 * (size_t)s->n_embd + q + s->n_ff) * sizeof(float));
     if (!r->parts || !r->kv || !r->watched)
@@ -78,9 +89,9 @@ status reference_open(reference **out, const gguf *g, const matrix_tools *t, uin
     r->g = g;
     r->t = t;
     status s = model_plan(g, true, &r->spec, &exact, err);
-    if (!s && (exact.weights_bytes <= memory || !only_floats(g))) {
-        r->exact = true;
-        r->stay = exact.weights_bytes <= memory;
+    r->quantised = !only_floats(g);
+    if (!s && (exact.weights_bytes <= memory || r->quantised)) {
+        r->stay = r->exact = exact.weights_bytes <= memory;
     } else if (!s) {
         s = model_plan(g, false, &r->spec, &as_is, err);
         r->stay = !s && as_is.weights_bytes <= memory;
@@ -99,15 +110,45 @@ const model_spec *reference_spec(const reference *r)
     return &r->spec;
 }
 
-static model_part part_at(const reference *r, uint32_t i)
+static uint32_t end_at(const reference *r, uint32_t which)
 {
-    return i < r->spec.n_layers ? (model_part){ i, i + 1, false } : (model_part){ 0, 0, true };
+    return r->spec.n_layers + (r->stay ? (uint32_t)PART_ALL : which);
+}
+
+static bool begins(span s, const char *with)
+{
+    return s.n >= strlen(with) && memcmp(s.p, with, strlen(with)) == 0;
+}
+
+/* Where a matrix is; see reference_put. */
+static uint32_t part_of(const reference *r, const gguf_tensor *t)
+{
+    int32_t layer = quant_layer_of(t->name);
+    if (layer >= 0 && (uint32_t)layer < r->spec.n_layers)
+        return (uint32_t)layer;
+    bool tied = !r->spec.is_encoder && !gguf_tensor_find(r->g, "output.weight");
+    bool is_head = begins(t->name, "output.") || begins(t->name, "cls.");
+    return end_at(r, is_head || (tied && span_is(t->name, "token_embd.weight")) ? PART_HEAD : PART_EMBEDDING);
+}
+
+static model_keeps keeps(const reference *r, uint32_t which)
+{
+    uint64_t bytes = 0;
+    if (!r->quantised || r->exact)
+        return r->exact ? MODEL_F32 : MODEL_AS_IS;
+    for (size_t i = 0; i < gguf_n_tensors(r->g); i++) {
+        const gguf_tensor *t = gguf_tensor_at(r->g, i);
+        if (part_of(r, t) == which)
+            bytes += t->ne[0] * gguf_tensor_rows(t) * sizeof(float);
+    }
+    return bytes <= REFERENCE_EXACT_MOST ? MODEL_F32 : MODEL_F16;
 }
 
 static status part_load(reference *r, uint32_t i, error *err)
 {
-    model_part which = part_at(r, i);
-    return r->parts[i].m ? OK : model_open_part(&r->parts[i].m, r->g, &which, r->exact, r->t->p, err);
+    const uint32_t n = r->spec.n_layers;
+    const model_part which = i < n ? (model_part){ i, i + 1, 0 } : (model_part){ 0, 0, part_ends[i - n] };
+    return r->parts[i].m ? OK : model_open_part(&r->parts[i].m, r->g, &which, keeps(r, i), r->t->p, err);
 }
 
 /* Loaded, and ready to run. */
@@ -115,7 +156,7 @@ static status part_open(reference *r, uint32_t i, part **out, error *err)
 {
     part *p = *out = &r->parts[i];
     const model_run_options o = { .batch = REFERENCE_PIECE_MAX, .context = REFERENCE_PIECE_MAX, .kv = KV_F32,
-                                  .logit_rows = i == r->spec.n_layers ? REFERENCE_LOGITS : 1,
+                                  .logit_rows = i < r->spec.n_layers ? 1 : REFERENCE_LOGITS,
                                   .n_threads = pool_threads(r->t->p) };
     status s = part_load(r, i, err);
     if (!s && !p->run)
@@ -142,7 +183,7 @@ static size_t set_rows(reference *r, const reference_text *x, size_t piece, cons
 status reference_embed(reference *r, const reference_text *x, float *states, error *err)
 {
     part *p;
-    status s = part_open(r, r->spec.n_layers, &p, err);
+    status s = part_open(r, end_at(r, PART_EMBEDDING), &p, err);
     for (size_t i = 0; !s && i < x->n; i++) {
         size_t n = set_rows(r, x, i, NULL);
         model_forward_states(p->run, r->rows, (uint32_t)n, NULL);
@@ -176,7 +217,7 @@ status reference_hidden(reference *r, const float *states, size_t n, float *out,
 {
     part *p;
     const size_t n_embd = r->spec.n_embd;
-    status s = part_open(r, r->spec.n_layers, &p, err);
+    status s = part_open(r, end_at(r, PART_NORM), &p, err);
     for (size_t at = 0; !s && at < n; at += REFERENCE_PIECE_MAX) {
         size_t rows = n - at < REFERENCE_PIECE_MAX ? n - at : REFERENCE_PIECE_MAX;
         model_forward_states(p->run, r->rows, (uint32_t)rows, states + at * n_embd);
@@ -191,7 +232,7 @@ status reference_logits(reference *r, const float *states, size_t n, const float
 {
     part *p;
     uint32_t which[REFERENCE_LOGITS];
-    status s = part_open(r, r->spec.n_layers, &p, err);
+    status s = part_open(r, end_at(r, PART_HEAD), &p, err);
     if (s)
         return s;
     model_forward_states(p->run, r->rows, (uint32_t)n, states);
@@ -203,27 +244,25 @@ status reference_logits(reference *r, const float *states, size_t n, const float
     return OK;
 }
 
-static uint32_t part_of(const reference *r, const gguf_tensor *t)
+void reference_logits_done(reference *r)
 {
-    int32_t layer = quant_layer_of(t->name);
-    return layer >= 0 && (uint32_t)layer < r->spec.n_layers ? (uint32_t)layer : r->spec.n_layers;
+    part_done(r, &r->parts[end_at(r, PART_HEAD)]);
 }
 
-status reference_put(reference *r, const gguf_tensor *t, const float *rows, error *err)
+status reference_put(reference *r, const gguf_tensor *t, model_rows *give, void *user, error *err)
 {
     uint32_t i = part_of(r, t);
     status s = part_load(r, i, err);
-    return s ? s : model_put(r->parts[i].m, r->g, t, rows, r->t->p, err);
+    return s ? s : model_put(r->parts[i].m, r->g, t, give, user, r->t->p, err);
+}
+
+static status give_own(void *user, const gguf_tensor *t, uint64_t first, size_t n, float *rows, error *err)
+{
+    const reference *r = user;
+    return source_read(r->g, t, r->t, first, 1, n, rows, err);
 }
 
 status reference_restore(reference *r, const gguf_tensor *t, error *err)
 {
-    size_t cols = t->ne[0], n = (size_t)gguf_tensor_rows(t);
-    float *rows = mem_array(n, cols * sizeof *rows);
-    if (!rows)
-        return fail(err, E_NOMEM, "no memory for a tensor");
-    source_decode(r->t, t->type, t->data, n, cols, rows);
-    status s = reference_put(r, t, rows, err);
-    mem_free(rows);
-    return s;
+    return r->parts[part_of(r, t)].m ? reference_put(r, t, give_own, r, err) : OK;
 }

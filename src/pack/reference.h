@@ -22,8 +22,11 @@ typedef struct reference_text {
     size_t n;
 } reference_text;
 
-/* Layers stay in memory once they were needed as long as all are no more than `memory` bytes together. Matrices become
- * F32 where they fit so, and always when they are quantised: E_UNSUPPORTED, E_FORMAT as model_open. */
+/* The model stays in memory, part by part as it is needed, if all is no more than `memory` bytes; otherwise there is
+ * one part at a time: a layer, what is before the first, what is after the last. Matrices become F32 where the model
+ * fits so. Quantised ones always do, but of a part that is larger than REFERENCE_EXACT_MOST in F32 they become F16: one
+ * more error of a 4096th at most. E_UNSUPPORTED, E_FORMAT as model_open. */
+#define REFERENCE_EXACT_MOST ((uint64_t)768 << 20)
 status reference_open(reference **out, const gguf *g, const matrix_tools *t, uint64_t memory, error *err) MUST_CHECK;
 void reference_close(reference **r);
 const model_spec *reference_spec(const reference *r);
@@ -41,14 +44,17 @@ status reference_layer(reference *r, uint32_t layer, const reference_text *x, fl
 status reference_hidden(reference *r, const float *states, size_t n, float *out, error *err) MUST_CHECK;
 
 /* Logits of n rows that left the last layer, n <= REFERENCE_LOGITS: n_logits floats for each, valid until the next
- * call. */
+ * call. The head is in memory from the first call until reference_logits_done. */
 enum { REFERENCE_LOGITS = 32 };
 status reference_logits(reference *r, const float *states, size_t n, const float *out[REFERENCE_LOGITS],
                         error *err) MUST_CHECK;
+void reference_logits_done(reference *r);
 
-/* Other weights for a matrix (rows as in the file), until reference_restore. Where layers do not stay in memory they
- * are lost with the layer. */
-status reference_put(reference *r, const gguf_tensor *t, const float *rows, error *err) MUST_CHECK;
+/* Other weights for a matrix, until reference_restore. Where the model does not stay in memory they are lost with the
+ * part when that has run; an embedding that is also the head is changed as the head. E_NOMEM, and what `give` says. */
+status reference_put(reference *r, const gguf_tensor *t, model_rows *give, void *user, error *err) MUST_CHECK;
 status reference_restore(reference *r, const gguf_tensor *t, error *err) MUST_CHECK;
+/* Whatever is in memory of the model goes, and what was put in its place. */
+void reference_forget(reference *r);
 
 #endif

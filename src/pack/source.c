@@ -33,20 +33,28 @@ static void read_part(void *arg, int index, int count)
     }
 }
 
+enum { ROWS_APART = 64 }; /* of those that are not neighbours: each brings pages that nobody asked for */
+
 status source_read(const gguf *g, const gguf_tensor *t, const matrix_tools *tools, uint64_t first, uint64_t step,
                    size_t n, float *out, error *err)
 {
-    reading j = { .from = quant_find(t->type), .step = step, .n = n, .cols = (size_t)t->ne[0], .out = out };
+    reading j = { .from = quant_find(t->type), .step = step, .cols = (size_t)t->ne[0] };
     j.row_bytes = quant_row_bytes(t->type, t->ne[0]);
-    j.in = (const unsigned char *)t->data + first * j.row_bytes;
     if (!j.from->decode)
         return fail(err, E_UNSUPPORTED, "%s: tensor '%.*s': the type %s %s", gguf_file_name(g), (int)t->name.n,
                     t->name.p, j.from->name, quant_advice(t->type));
-    pool_run(tools->p, read_part, &j);
-    for (int i = 0; i < pool_threads(tools->p); i++)
-        if (j.bad[i] != SIZE_MAX)
-            return fail(err, E_FORMAT, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is not finite: the "
-                        "weights are damaged", gguf_file_name(g), (int)t->name.n, t->name.p, first + j.bad[i] * step);
+    for (size_t at = 0; at < n; at += j.n) {
+        j.n = step > 1 && n - at > ROWS_APART ? ROWS_APART : n - at;
+        j.in = (const unsigned char *)t->data + (first + at * step) * j.row_bytes;
+        j.out = out + at * j.cols;
+        pool_run(tools->p, read_part, &j);
+        gguf_release(g, j.in, (size_t)(((j.n - 1) * step + 1) * j.row_bytes));
+        for (int i = 0; i < pool_threads(tools->p); i++)
+            if (j.bad[i] != SIZE_MAX)
+                return fail(err, E_FORMAT, "%s: tensor '%.*s': row %" PRIu64 " holds a value that is not finite: the "
+                            "weights are damaged", gguf_file_name(g), (int)t->name.n, t->name.p,
+                            first + (at + j.bad[i]) * step);
+    }
     return OK;
 }
 

@@ -8,8 +8,8 @@
 #include "gguf/gguf.h"
 #include "pack/matrix.h"
 
-/* Rows first, first + step, … (n of them) as floats [n][cols]. E_UNSUPPORTED: hearth cannot read the type; E_FORMAT
- * naming tensor and row: a value is not finite. */
+/* Rows first, first + step, … (n of them) as floats [n][cols]; the file's pages are given back. E_UNSUPPORTED: hearth
+ * cannot read the type; E_FORMAT naming tensor and row: a value is not finite. */
 status source_read(const gguf *g, const gguf_tensor *t, const matrix_tools *tools, uint64_t first, uint64_t step,
                    size_t n, float *out, error *err) MUST_CHECK;
 

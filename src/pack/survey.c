@@ -125,7 +125,7 @@ static bool is_matrix(const pack_tensor *t)
 status survey_tensors(job *j, error *err)
 {
     j->done = 0;
-    status s = encode_walk(j, is_matrix, survey_tensor, err);
+    status s = encode_walk(j, is_matrix, survey_tensor, true, err);
     j->done = 0;
     return s;
 }

@@ -8,7 +8,8 @@
 
 typedef struct walk walk;
 
-/* What must stay until walk_close is borrowed. The states between layers take n_embd floats for every token. */
+/* What must stay until walk_close is borrowed. held_out NULL: nobody asks what is lost on tokens held out. The states
+ * between layers take n_embd floats for every token. */
 status walk_open(walk **out, reference *r, const matrix_tools *t, const reference_text *seen,
                  const reference_text *held_out, error *err) MUST_CHECK;
 void walk_close(walk **w);

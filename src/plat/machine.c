@@ -357,17 +357,32 @@ void machine_read_memory(machine_memory *out)
 
 /* ---- the rest ---- */
 
-void machine_huge_pages(void *block, size_t bytes)
-{
 #ifdef MADV_HUGEPAGE
+static void advise_pages(void *block, size_t bytes, int advice)
+{
     const uintptr_t huge = 2 << 20; /* where huge pages are larger, the kernel uses what fits */
     uintptr_t from = ((uintptr_t)block + huge - 1) / huge * huge, to = ((uintptr_t)block + bytes) / huge * huge;
     if (from < to)
-        madvise((void *)from, to - from, MADV_HUGEPAGE);
+        madvise((void *)from, to - from, advice);
+}
 #else
+enum { MADV_HUGEPAGE, MADV_NOHUGEPAGE };
+static void advise_pages(void *block, size_t bytes, int advice)
+{
     (void)block;
     (void)bytes;
+    (void)advice;
+}
 #endif
+
+void machine_huge_pages(void *block, size_t bytes)
+{
+    advise_pages(block, bytes, MADV_HUGEPAGE);
+}
+
+void machine_small_pages(void *block, size_t bytes)
+{
+    advise_pages(block, bytes, MADV_NOHUGEPAGE);
 }
 
 char *machine_system(char *text, size_t bytes)

@@ -40,6 +40,8 @@ bool machine_dies_as_group(void);
 /* A large block of memory that is read again and again: asks for huge pages where the system gives them on request. The
  * block's incomplete huge pages at both ends stay ordinary: nothing beyond it becomes resident. Advice only. */
 void machine_huge_pages(void *block, size_t bytes);
+/* A large block of which parts are never touched: they are to take no memory. Advice only. */
+void machine_small_pages(void *block, size_t bytes);
 
 /* "Linux 6.1.0 x86_64" into text. */
 char *machine_system(char *text, size_t bytes);

@@ -1,5 +1,6 @@
 /* delete.c: removing a model of the models directory: its parts, its note, and what interrupted pulls left of it
- * (FILE.part and FILE.part.state, here and in the folders .pull/KEY/, which a running pull has locked with flock). */
+ * (FILE.part and FILE.part.state, here and in the folders .pull/KEY/, which a running pull has locked with flock) and
+ * interrupted `quantize` (FILE.part, FILE.part.done and FILE.part.measured, locked while one runs). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,7 @@ static status add_file(store_files *f, const char *path, error *err)
 }
 
 /* FILE, when it is whole and waits for others, and what is there of it. */
-static const char *const tails[] = { "", ".part", ".part.state" };
+static const char *const tails[] = { "", ".part", ".part.state", ".part.done", ".part.measured" };
 
 /* What a fetch in the folder at stage has of FILE. E_EXISTS: it is running. */
 static status add_staged(store_files *f, const char *stage, const char *file, error *err)
@@ -76,7 +77,18 @@ static status add_staged(store_files *f, const char *stage, const char *file, er
     return s;
 }
 
-/* What interrupted pulls have left of the file at path. */
+/* Something that a running process may hold. E_EXISTS: it does. */
+static status add_unheld(store_files *f, const char *path, error *err)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        close(fd);
+    return held ? fail(err, E_EXISTS, "%s is being written now: wait, or stop that first", path)
+                : add_file(f, path, err);
+}
+
+/* What was interrupted has left of the file at path. */
 static status add_leftovers(store_files *f, const char *path, error *err)
 {
     char name[STORE_PATH_MAX + 32], staging[STORE_PATH_MAX];
@@ -84,7 +96,7 @@ static status add_leftovers(store_files *f, const char *path, error *err)
     status s = OK;
     for (size_t i = 1; !s && i < ARRAY_LEN(tails); i++) {
         snprintf(name, sizeof name, "%s%s", path, tails[i]);
-        s = add_file(f, name, err);
+        s = add_unheld(f, name, err);
     }
     int n = snprintf(staging, sizeof staging, "%.*s/.pull", (int)(slash ? slash - path : 0), path);
     DIR *d = !s && slash && n < STORE_PATH_MAX ? opendir(staging) : NULL;

@@ -170,7 +170,7 @@ static void all_tensors(maker *k)
     tensor(k, "token_embd.weight", e, m->n_vocab, 0.0f, 1.0f);
     tensor(k, "output_norm.weight", e, 0, 1.0f, 0.2f);
     if (m->extra)
-        tensor(k, m->extra, e, e, 0.0f, 1.0f);
+        tensor(k, m->extra, e, is(m->extra, "output.weight") ? m->n_vocab : e, 0.0f, 1.0f);
     for (uint32_t i = 0; i < m->n_layers; i++) {
         layer_tensor(k, i, "attn_norm.weight", e, 0, 1.0f, 0.2f);
         layer_tensor(k, i, "attn_q.weight", e, q, 0.0f, 0.4f);

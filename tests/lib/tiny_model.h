@@ -15,7 +15,7 @@ typedef struct tiny_model {
     uint32_t n_classes;  /* of its classifier; 0: none */
     const char *missing; /* a tensor to leave out, or NULL */
     const char *bent;    /* a tensor that gets 32 columns more, or NULL */
-    const char *extra;   /* a tensor that nobody expects, or NULL */
+    const char *extra;   /* a tensor that nobody expects, or "output.weight", or NULL */
     const char *like;    /* a GGUF file whose tokenizer, chat template included, it takes over, or NULL: none */
 } tiny_model;
 

@@ -276,7 +276,7 @@ static void check_group(judge *g, uint32_t bin, const char *const *names, size_t
         const gguf_tensor *t = gguf_tensor_find(j->file, names[k]);
         for (size_t i = 0; i < j->n; i++)
             if (j->tensors[i].t == t) {
-                assert_ok(reference_put(g->r, t, with_noise[i].rows, err));
+                assert_ok(reference_put(g->r, t, small_give, with_noise[i].rows, err));
                 foretold += j->tensors[i].gain * with_noise[i].loss;
             }
     }
@@ -299,7 +299,7 @@ static void check_embedding(judge *g, double *worst)
         const pack_tensor *t = &j->tensors[i];
         if (t->role != QUANT_EMBED)
             continue;
-        assert_ok(reference_put(g->r, t->t, with_noise[i].rows, err));
+        assert_ok(reference_put(g->r, t->t, small_give, with_noise[i].rows, err));
         assert_ok(reference_embed(g->r, &g->text, g->states, err));
         assert_ok(reference_restore(g->r, t->t, err));
         assert_ok(judge_run(g, 0, 1, err));
@@ -339,7 +339,7 @@ static void gains_foretell(void **state)
         assert_ok(judge_open(&g, &j, LARGE, err));
         assert_ok(gains_measure(&j, g, err));
         assert_true(j.n < TENSORS_MOST);
-        assert_ok(encode_walk(&j, is_measured, make_noise, err));
+        assert_ok(encode_walk(&j, is_measured, make_noise, true, err));
         for (size_t i = 0; i < j.n; i++)
             if (j.tensors[i].role != QUANT_KEPT)
                 check_candidates(&j.tensors[i]);

@@ -340,7 +340,7 @@ static void weights_come_and_go(void **state)
             if (t->n_dims < 2) /* vectors stay as they are */
                 continue;
             float *other = changed(t);
-            assert_ok(reference_put(r, t, other, err));
+            assert_ok(reference_put(r, t, small_give, other, err));
             outcome *got = by_layers(r, &x);
             if (is_same(want, got))
                 fail_msg("%s: other weights for %.*s change nothing", kind_names[kind], (int)t->name.n, t->name.p);
@@ -378,7 +378,7 @@ static void with_anothers_weights_it_is_the_other(void **state)
         for (size_t i = 0; i < gguf_n_tensors(g); i++) {
             const gguf_tensor *t = gguf_tensor_at(g, i);
             float *rows = decoded(gguf_tensor_at(other, i));
-            assert_ok(reference_put(r, t, rows, err));
+            assert_ok(reference_put(r, t, small_give, rows, err));
             mem_free(rows);
         }
         outcome *want = by_layers(of_other, &x), *got = by_layers(r, &x);
@@ -410,7 +410,7 @@ static void a_layer_forgets_where_none_stays(void **state)
         assert_ok(reference_layer(r, 0, &x, first[0], NULL, NULL, err));
         for (int time = 0; time < 2; time++) {
             if (time == 0)
-                assert_ok(reference_put(r, t, other, err));
+                assert_ok(reference_put(r, t, small_give, other, err));
             assert_ok(reference_embed(r, &x, changed_first[0], err));
             assert_ok(reference_layer(r, 0, &x, changed_first[0], NULL, NULL, err));
             assert_int_equal(memcmp(first, changed_first, sizeof first) != 0, time == 0 || memory > 0);

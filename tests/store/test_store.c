@@ -92,6 +92,7 @@ static void removed(void **state)
     (void)state;
     static const char *const of_one[] = { "models/Twin.gguf", "models/Twin.gguf.json", "models/Twin.gguf.part",
                                           "models/Twin.gguf.part.state", "models/.pull/k1/Twin.gguf.part",
+                                          "models/Twin.gguf.part.done", "models/Twin.gguf.part.measured",
                                           "models/.pull/k2/Twin.gguf" };
     static const char *const of_two[] = { "models/Twin-00001-of-00002.gguf", "models/Twin-00002-of-00002.gguf",
                                           "models/Twin-00001-of-00002.gguf.json",
@@ -128,6 +129,15 @@ static void removed(void **state)
     close(fd);
     assert_ok(store_delete(&m, err));
     assert_false(disk_has("models/Twin.gguf") || disk_has("models/.pull/k3/Twin.gguf.part"));
+    /* nor from a quantize: of which there may be no more than measurements yet */
+    disk_put("models/Twin.gguf.part.measured", "x");
+    fd = open("models/Twin.gguf.part.measured", O_RDONLY);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(store_delete(&m, &e), E_EXISTS);
+    assert_true(disk_has("models/Twin.gguf.part.measured"));
+    close(fd);
+    assert_ok(store_delete(&m, err));
+    assert_false(disk_has("models/Twin.gguf.part.measured"));
     store_model_clear(&m);
     /* of a link, the link */
     disk_put("elsewhere.bin", "weights");
