@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "pack/job.h"
+#include "plat/machine.h"
 #include "token/vocab.h"
 
 static status divide(job *j, error *err)
@@ -34,15 +35,19 @@ static bool tell_writing(void *user, uint64_t done, uint64_t total)
     return job_tell(user, "writing text to calibrate by", done, total, &ignored) != OK;
 }
 
-enum { AROUND = 64 << 20 }; /* what is beside the engine */
+enum { AROUND = 64 << 20 };                   /* what is beside the engine */
+static const uint64_t own_bytes = 6ull << 30; /* of a model that writes its own text, at most: where there is room */
 
-/* The whole model within what a run may take, with fewer answers at once where that helps; E_NOFIT. */
+/* The whole model in memory, with fewer answers at once where that helps; E_NOFIT. */
 static status plan_engine(engine_options *o, const gguf *g, error *err)
 {
     engine_budget b;
+    machine_memory m;
+    machine_read_memory(&m);
     o->process_bytes = AROUND;
     status s = engine_plan(g, o, &b, err);
-    o->mem_bytes = plan_memory(g);
+    uint64_t room = machine_memory_budget(&m, own_bytes), least = plan_memory(g);
+    o->mem_bytes = room > least ? room : least;
     if (s || b.total_bytes <= o->mem_bytes)
         return s;
     uint64_t over = b.total_bytes - o->mem_bytes;

@@ -7,7 +7,10 @@
 #include "pack/source.h"
 #include "pack/walk.h"
 
-enum { SLAB_FLOATS = 4 << 20 }; /* between two writes */
+enum {
+    SLAB_FLOATS = 4 << 20, /* between two writes */
+    WAY_PIECES = 2,        /* held out, by which a way is chosen */
+};
 
 /* ---- the walk ---- */
 
@@ -87,14 +90,16 @@ static status walk_one(job *j, walk *w, int32_t layer, encode_wanted *wanted, en
     return s;
 }
 
-static status walk_model(job *j, encode_wanted *wanted, encode_each *each, bool judging, error *err)
+static status walk_model(job *j, encode_wanted *wanted, encode_each *each, size_t n_held_out, error *err)
 {
+    reference_text held_out = j->read[MOMENTS_HELD_OUT];
     reference *r = NULL;
     walk *w = NULL;
     moments head;
+    held_out.n = held_out.n < n_held_out ? held_out.n : n_held_out;
     status s = reference_open(&r, j->file, &j->tools, 0, err);
     if (!s)
-        s = walk_open(&w, r, &j->tools, &j->read[MOMENTS_SEEN], judging ? &j->read[MOMENTS_HELD_OUT] : NULL, err);
+        s = walk_open(&w, r, &j->tools, &j->read[MOMENTS_SEEN], held_out.n ? &held_out : NULL, err);
     for (uint32_t l = 0; !s && l < reference_spec(r)->n_layers; l++)
         s = walk_one(j, w, (int32_t)l, wanted, each, err);
     if (!s && !reference_spec(r)->is_encoder && any_of(j, -1, wanted)) {
@@ -129,9 +134,9 @@ static status walk_rest(job *j, encode_wanted *wanted, encode_each *each, error 
     return s;
 }
 
-status encode_walk(job *j, encode_wanted *wanted, encode_each *each, bool judging, error *err)
+status encode_walk(job *j, encode_wanted *wanted, encode_each *each, size_t n_held_out, error *err)
 {
-    status s = j->text.n && any_of(j, ANY_LAYER, wanted) ? walk_model(j, wanted, each, judging, err) : OK;
+    status s = j->text.n && any_of(j, ANY_LAYER, wanted) ? walk_model(j, wanted, each, n_held_out, err) : OK;
     return s ? s : walk_rest(j, wanted, each, err);
 }
 
@@ -172,6 +177,13 @@ static bool is_matrix(const pack_tensor *t)
     return is_to_encode(t) || (t->role != QUANT_KEPT && t->kind != MOMENTS_KINDS);
 }
 
+/* A given type leaves the way open; a found one has been tried. */
+static bool has_two_ways(const job *j, const pack_tensor *t)
+{
+    return j->o->type && j->read[MOMENTS_HELD_OUT].n && t->kind != MOMENTS_KINDS && t->way == ENCODER_FEEDBACK &&
+           t->to != t->grid && encoder_feeds(t->to->id);
+}
+
 static status encode_tensor(job *j, pack_tensor *pt, const encoder *e, error *err)
 {
     if (!is_to_encode(pt))
@@ -182,6 +194,8 @@ static status encode_tensor(job *j, pack_tensor *pt, const encoder *e, error *er
     float *values = mem_array(most, (size_t)t->ne[0] * sizeof *values);
     unsigned char *out = mem_array(most, out_bytes);
     status s = out && values ? OK : fail(err, E_NOMEM, "no memory for %zu rows of %" PRIu64 " values", most, t->ne[0]);
+    if (!s && has_two_ways(j, pt))
+        s = survey_way(j, pt, e, err);
     for (uint64_t r = 0; !s && r < rows; r += most) {
         size_t n = most < rows - r ? most : (size_t)(rows - r);
         s = source_read(j->file, t, &j->tools, r, 1, n, values, err);
@@ -225,5 +239,6 @@ status encode_all(job *j, error *err)
         else if (t->to == t->from)
             s = copy_tensor(j, t, err);
     }
-    return s ? s : encode_walk(j, j->o->save_imatrix ? is_matrix : is_to_encode, encode_tensor, false, err);
+    size_t n_held_out = j->o->type && j->o->way == ENCODER_FEEDBACK ? WAY_PIECES : 0;
+    return s ? s : encode_walk(j, j->o->save_imatrix ? is_matrix : is_to_encode, encode_tensor, n_held_out, err);
 }

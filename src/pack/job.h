@@ -116,17 +116,19 @@ status calibrate_save(const job *j, error *err) MUST_CHECK;
 
 /* ---- encode.c ---- */
 
-/* Calls `each` for every tensor that is wanted, in the order of layers, with an encoder for it; if `judging`, one that
- * knows what is lost on tokens held out (encoder_loss, encoder_trace). */
+/* Calls `each` for every tensor that is wanted, in the order of layers, with an encoder for it. n_held_out: pieces of
+ * text held out on which that knows what is lost (encoder_loss, encoder_trace); SIZE_MAX: all; 0: it does not. */
 typedef bool encode_wanted(const pack_tensor *t);
 typedef status encode_each(job *j, pack_tensor *t, const encoder *e, error *err);
-status encode_walk(job *j, encode_wanted *wanted, encode_each *each, bool judging, error *err) MUST_CHECK;
+status encode_walk(job *j, encode_wanted *wanted, encode_each *each, size_t n_held_out, error *err) MUST_CHECK;
 /* Everything that is not in the file yet. */
 status encode_all(job *j, error *err) MUST_CHECK;
 
 /* ---- survey.c, gains.c, choose.c, keys.c ---- */
 
 status survey_tensors(job *j, error *err) MUST_CHECK;
+/* t->way for t->to, by a few rows. */
+status survey_way(const job *j, pack_tensor *t, const encoder *e, error *err) MUST_CHECK;
 struct judge;
 status gains_measure(job *j, struct judge *g, error *err) MUST_CHECK;
 /* Types for a file of at most so many bytes. E_NOFIT with the smallest size. */

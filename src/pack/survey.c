@@ -3,7 +3,7 @@
 #include "pack/record.h"
 #include "pack/source.h"
 
-enum { SAMPLE_ROWS = 192, SAMPLE_ROWS_LARGE = 768, LARGE = 32768 };
+enum { SAMPLE_ROWS = 192, SAMPLE_ROWS_LARGE = 768, LARGE = 32768, WAY_ROWS = 32 };
 
 const uint32_t pack_types[PACK_TYPES] = {
     QUANT_Q2_K, QUANT_Q3_K, QUANT_MXFP4, QUANT_IQ4_XS, QUANT_IQ4_NL, QUANT_Q4_0, QUANT_Q4_K,
@@ -42,9 +42,9 @@ static status loss_of(const pack_tensor *t, const encoder *e, const sample *s, c
     return OK;
 }
 
-static status sample_take(job *j, const pack_tensor *t, const encoder *e, sample *s, error *err)
+static status sample_take(const job *j, const pack_tensor *t, const encoder *e, size_t most, sample *s, error *err)
 {
-    size_t rows = (size_t)gguf_tensor_rows(t->t), most = rows > LARGE ? SAMPLE_ROWS_LARGE : SAMPLE_ROWS;
+    size_t rows = (size_t)gguf_tensor_rows(t->t);
     *s = (sample){ .n = rows < most ? rows : most, .cols = (size_t)t->t->ne[0] };
     size_t step = rows / s->n;
     s->rows = mem_array(s->n, s->cols * sizeof(float));
@@ -62,27 +62,43 @@ static status sample_take(job *j, const pack_tensor *t, const encoder *e, sample
     return st;
 }
 
-/* The better of the ways. */
-static status survey_type(const job *j, pack_tensor *t, const encoder *e, const sample *s, const quant_traits *type,
-                          error *err)
+/* The better of the ways from `first` on, for c->type. */
+static status survey_type(const job *j, const pack_tensor *t, const encoder *e, const sample *s, encoder_way first,
+                          candidate *c, error *err)
 {
-    candidate *c = &t->candidates[t->n_candidates++];
-    bool fed = t->kind != MOMENTS_KINDS && encoder_feeds(type->id);
-    encoder_way last = fed ? j->o->way : ENCODER_SEARCH;
+    bool fed = t->kind != MOMENTS_KINDS && encoder_feeds(c->type->id);
+    encoder_way last = fed ? j->o->way : j->o->way < ENCODER_SEARCH ? j->o->way : ENCODER_SEARCH;
     status st = OK;
-    *c = (candidate){ .type = type, .loss = -1 };
-    for (encoder_way way = last < ENCODER_SEARCH ? last : ENCODER_SEARCH; !st && way <= last; way++) {
+    c->loss = -1;
+    for (encoder_way way = first < last ? first : last; !st && way <= last; way++) {
         double loss;
-        st = encoder_rows(e, way, type->id, s->rows, s->n, s->out, err);
+        st = encoder_rows(e, way, c->type->id, s->rows, s->n, s->out, err);
         if (st)
             break;
-        source_decode(&j->tools, type->id, s->out, s->n, s->cols, s->decoded);
+        source_decode(&j->tools, c->type->id, s->out, s->n, s->cols, s->decoded);
         st = loss_of(t, e, s, s->decoded, &loss, err);
         if (!st && (c->loss < 0 || loss / s->whole < c->loss)) {
             c->loss = loss / s->whole;
             c->direct = squares(s->rows, s->decoded, s->n * s->cols) / (s->direct > 0 ? s->direct : 1);
             c->way = way;
         }
+    }
+    return st;
+}
+
+/* Feedback where one type is better by it is better in the others too: no matrix was seen where it was not. */
+static status survey_types(const job *j, pack_tensor *t, const encoder *e, const sample *s, error *err)
+{
+    encoder_way first = ENCODER_SEARCH;
+    status st = OK;
+    for (size_t i = 0; !st && i < PACK_TYPES; i++) {
+        candidate *c = &t->candidates[t->n_candidates];
+        *c = (candidate){ .type = quant_find(pack_types[i]) };
+        if (!plan_may_take(t, c->type))
+            continue;
+        st = survey_type(j, t, e, s, first, c, err);
+        first = c->way > first ? c->way : first;
+        t->n_candidates++;
     }
     return st;
 }
@@ -98,14 +114,12 @@ static void add_grid(pack_tensor *t)
 static status survey_tensor(job *j, pack_tensor *t, const encoder *e, error *err)
 {
     sample s;
-    status st = sample_take(j, t, e, &s, err);
+    size_t most = gguf_tensor_rows(t->t) > LARGE ? SAMPLE_ROWS_LARGE : SAMPLE_ROWS;
+    status st = sample_take(j, t, e, most, &s, err);
     t->n_candidates = 0;
     t->noise = encoder_trace(e) * s.direct / (double)s.cols / s.whole;
-    for (size_t i = 0; !st && i < PACK_TYPES; i++) {
-        const quant_traits *type = quant_find(pack_types[i]);
-        if (plan_may_take(t, type))
-            st = survey_type(j, t, e, &s, type, err);
-    }
+    if (!st)
+        st = survey_types(j, t, e, &s, err);
     if (!st)
         t->candidates[t->n_candidates++] = (candidate){ .type = t->from };
     if (!st && t->grid)
@@ -125,7 +139,20 @@ static bool is_matrix(const pack_tensor *t)
 status survey_tensors(job *j, error *err)
 {
     j->done = 0;
-    status s = encode_walk(j, is_matrix, survey_tensor, true, err);
+    status s = encode_walk(j, is_matrix, survey_tensor, SIZE_MAX, err);
     j->done = 0;
     return s;
+}
+
+status survey_way(const job *j, pack_tensor *t, const encoder *e, error *err)
+{
+    candidate c = { .type = t->to };
+    sample s;
+    status st = sample_take(j, t, e, WAY_ROWS, &s, err);
+    if (!st)
+        st = survey_type(j, t, e, &s, ENCODER_SEARCH, &c, err);
+    if (!st)
+        t->way = c.way;
+    sample_close(&s);
+    return st;
 }
