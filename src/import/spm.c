@@ -9,9 +9,9 @@
  * out of the text before (added ones) are exempt: no text that is merged contains them.
  *
  * One exception to the last: runs of one character. Llama's runs of spaces have all the same score, and their merges
- * are mixed, the one of two characters last. When there are runs of 2, 3 ... m characters, and a run and one more character
- * merge before two characters do, then from the left runs of m are made, one after the other. The same comes of equal
- * scores, of which the leftmost merges first. */
+ * are mixed, the one of two characters last. When there are runs of 2, 3 ... m characters, and a run and one more
+ * character merge before two characters do, then from the left runs of m are made, one after the other. The same comes
+ * of equal scores, of which the leftmost merges first. */
 #include <stdlib.h>
 #include <string.h>
 
