@@ -6,7 +6,12 @@
  *     every character of a token is a token itself, so that no unknown character takes part, and
  *     no other token's merges lie between the merges of one token,
  * and then the score is minus the rank of the token among the merges. All three are checked here. Tokens that are cut
- * out of the text before (added ones) are exempt: no text that is merged contains them. */
+ * out of the text before (added ones) are exempt: no text that is merged contains them.
+ *
+ * One exception to the last: runs of one character. Llama's runs of spaces have all the same score, and their merges
+ * are mixed, the one of two characters last. When there are runs of 2, 3 ... m characters, and a run and one more
+ * character merge before two characters do, then from the left runs of m are made, one after the other. The same comes
+ * of equal scores, of which the leftmost merges first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +20,23 @@
 
 enum { MERGES_MAX = 1 << 22 };
 
+typedef struct pair {
+    uint64_t ids; /* left << 32 | right */
+    uint32_t rank;
+} pair;
+
+typedef struct made { /* a token that merges make */
+    uint32_t id, first, last; /* ranks */
+} made;
+
 typedef struct merging {
     import_vocab *v;
     const js *vocab; /* of the model: text -> id */
     bool *added;     /* [v->n] */
-    uint64_t *pairs; /* left << 32 | right, sorted */
-    size_t n_pairs;
-    uint32_t last; /* token of the last merge, UINT32_MAX: none */
-    uint32_t n_ranked;
+    uint32_t *at;    /* [v->n] place in made + 1; 0: none */
+    pair *pairs;     /* sorted by ids */
+    made *made;      /* by first rank */
+    size_t n_pairs, n_made;
 } merging;
 
 static bool id_of(const merging *m, const char *text, uint32_t *id)
@@ -52,21 +66,85 @@ static status rank_merge(merging *m, const js *merges, size_t i, error *err)
     memcpy(text + strlen(text), right, strlen(right) + 1);
     if (!known || !id_of(m, text, &whole))
         return fail(err, E_FORMAT, "tokenizer.json: merges[%zu] is not of two tokens into a third", i);
-    m->pairs[m->n_pairs++] = (uint64_t)a << 32 | b;
-    if (!merges_into(m, whole) || whole == m->last)
+    m->pairs[m->n_pairs++] = (pair){ (uint64_t)a << 32 | b, (uint32_t)i };
+    if (!merges_into(m, whole))
         return OK;
-    if (m->v->scores[whole] < 0)
-        return fail(err, E_UNSUPPORTED, "tokenizer.json: the merges into '%.40s' do not follow each other: scores, "
-                    "which a GGUF file needs, cannot say that; with tokenizer.model beside it, it can be read", text);
-    m->last = whole;
-    m->v->scores[whole] = -(float)++m->n_ranked;
+    if (!m->at[whole]) {
+        m->made[m->n_made++] = (made){ whole, (uint32_t)i, (uint32_t)i };
+        m->at[whole] = (uint32_t)m->n_made;
+    }
+    m->made[m->at[whole] - 1].last = (uint32_t)i;
     return OK;
 }
 
-static int by_value(const void *a, const void *b)
+static int by_ids(const void *a, const void *b)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    uint64_t x = ((const pair *)a)->ids, y = ((const pair *)b)->ids;
     return x < y ? -1 : x > y;
+}
+
+static const pair *find_pair(const merging *m, uint32_t a, uint32_t b)
+{
+    pair key = { .ids = (uint64_t)a << 32 | b };
+    return m->n_pairs ? bsearch(&key, m->pairs, m->n_pairs, sizeof key, by_ids) : NULL;
+}
+
+/* How often the text repeats its first character; 0: it has others. */
+static size_t run_of(span text)
+{
+    uint32_t code;
+    size_t len = text.n ? utf8_decode(text.p, text.n, &code) : 0;
+    for (size_t i = 0; len && i < text.n; i += len)
+        if (text.n - i < len || memcmp(text.p, text.p + i, len) != 0)
+            return 0;
+    return len ? text.n / len : 0;
+}
+
+/* n tokens whose merges are mixed: the runs of one character as said above. The merge of two characters is the last and
+ * may already lie behind the mixed ones. */
+static bool are_runs(const merging *m, const made *tokens, size_t n)
+{
+    span longest = { NULL, 0 };
+    uint32_t one, run;
+    char text[TOKEN_BYTES_MAX + 1];
+    for (size_t i = 0; i < n; i++)
+        longest = m->v->texts[tokens[i].id].n > longest.n ? m->v->texts[tokens[i].id] : longest;
+    size_t most = run_of(longest), shortest = most - n + 1; /* in the mix */
+    if (most < 3 || (shortest != 2 && shortest != 3))
+        return false;
+    size_t len = longest.n / most;
+    memcpy(text, longest.p, len);
+    text[len] = 0;
+    const pair *two = id_of(m, text, &one) ? find_pair(m, one, one) : NULL;
+    for (size_t k = 2; two && k <= most; k++) {
+        memcpy(text, longest.p, k * len);
+        text[k * len] = 0;
+        const pair *more = id_of(m, text, &run) ? find_pair(m, run, one) : NULL;
+        bool mixed = id_of(m, text, &run) && m->at[run] && m->made[m->at[run] - 1].first >= tokens[0].first;
+        if (!mixed || (k < most && (!more || more->rank > two->rank)))
+            return false;
+    }
+    return two != NULL;
+}
+
+static status score(merging *m, error *err)
+{
+    for (size_t i = 0, n; i < m->n_made; i += n) {
+        uint32_t last = m->made[i].last;
+        for (n = 1; i + n < m->n_made && m->made[i + n].first < last; n++)
+            last = m->made[i + n].last > last ? m->made[i + n].last : last;
+        if (n > 1 && !are_runs(m, m->made + i, n))
+            return fail(err, E_UNSUPPORTED, "tokenizer.json: the merges into token %u do not follow each other: "
+                        "scores, which a GGUF file needs, cannot say that; with tokenizer.model beside it, it can be "
+                        "read", m->made[i].id);
+        for (size_t k = 0; k < n; k++)
+            m->v->scores[m->made[i + k].id] = -(float)i;
+    }
+    /* Characters are there before anything merges: their scores are never looked at. */
+    for (uint32_t i = 0; i < m->v->n; i++)
+        if (!m->at[i] && m->v->types[i] == TOKEN_NORMAL)
+            m->v->scores[i] = -(float)m->n_made;
+    return OK;
 }
 
 /* ---- are scores the same? ---- */
@@ -92,8 +170,7 @@ static status check_cuts(const merging *m, const char *text, uint32_t id, error 
         if (!id_of(m, half, &a) || !id_of(m, text + at, &b) || m->v->types[a] != TOKEN_NORMAL ||
             m->v->types[b] != TOKEN_NORMAL || m->added[a] || m->added[b])
             continue;
-        uint64_t pair = (uint64_t)a << 32 | b;
-        if (!bsearch(&pair, m->pairs, m->n_pairs, sizeof pair, by_value))
+        if (!find_pair(m, a, b))
             return fail(err, E_UNSUPPORTED, "tokenizer.json: '%.40s' is a token, but '%.40s' and what follows do not "
                         "merge: the merges are not those of SentencePiece", text, half);
     }
@@ -111,17 +188,6 @@ static status check_all(const merging *m, error *err)
     return s;
 }
 
-/* The first merge has rank 0. Tokens that no merge makes are characters, which are there before anything merges: their
- * scores are never looked at. */
-static void finish_scores(merging *m)
-{
-    for (uint32_t i = 0; i < m->v->n; i++)
-        if (m->v->scores[i] < 0)
-            m->v->scores[i] += 1;
-        else if (m->v->types[i] == TOKEN_NORMAL)
-            m->v->scores[i] = -(float)m->n_ranked;
-}
-
 static status read_merges(import_vocab *v, const js *json, error *err)
 {
     const js *model = js_get(json, "model"), *merges = js_get(model, "merges"), *added = js_get(json, "added_tokens");
@@ -129,23 +195,27 @@ static status read_merges(import_vocab *v, const js *json, error *err)
     int64_t id;
     if (!js_is(merges, JS_ARRAY) || n > MERGES_MAX)
         return fail(err, E_FORMAT, "tokenizer.json: merges are not a list of up to %d", MERGES_MAX);
-    merging m = { .v = v, .vocab = js_get(model, "vocab"), .last = UINT32_MAX };
+    merging m = { .v = v, .vocab = js_get(model, "vocab") };
     m.added = mem_array(v->n, sizeof *m.added);
+    m.at = mem_array(v->n, sizeof *m.at);
     m.pairs = mem_array(n + 1, sizeof *m.pairs);
-    status s = m.added && m.pairs ? OK : fail(err, E_NOMEM, "no memory for %zu merges", n);
+    m.made = mem_array(n + 1, sizeof *m.made);
+    status s = m.added && m.at && m.pairs && m.made ? OK : fail(err, E_NOMEM, "no memory for %zu merges", n);
     for (size_t i = 0; !s && i < js_len(added); i++)
         if (js_int(js_get(js_at(added, i), "id"), &id) && id >= 0 && id < v->n)
             m.added[id] = true;
     for (size_t i = 0; !s && i < n; i++)
         s = rank_merge(&m, merges, i, err);
     if (!s) {
-        qsort(m.pairs, m.n_pairs, sizeof *m.pairs, by_value);
-        s = check_all(&m, err);
+        qsort(m.pairs, m.n_pairs, sizeof *m.pairs, by_ids);
+        s = score(&m, err);
     }
     if (!s)
-        finish_scores(&m);
+        s = check_all(&m, err);
     mem_free(m.added);
+    mem_free(m.at);
     mem_free(m.pairs);
+    mem_free(m.made);
     return s;
 }
 

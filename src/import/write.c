@@ -172,8 +172,10 @@ status import_check_left_over(const import_writing *x, const char *const *left_o
 /* Which row of the file becomes row r. Of a head's rows i and half + i rope turns together: they become 2i, 2i + 1. */
 static uint64_t source_row(const import_writing *x, const import_planned *p, uint64_t r)
 {
+    if (p->change != CHANGE_INTERLEAVE)
+        return r;
     uint64_t head = x->dims[DIM_HEAD], i = r % head;
-    return p->change == CHANGE_INTERLEAVE ? r - i + i / 2 + (i & 1) * (head / 2) : r;
+    return r - i + i / 2 + (i & 1) * (head / 2);
 }
 
 /* A bias is one row: its values are what its matrix's rows are. */

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "token"))
 try:
     import numpy as np
     import tokenizers
     import decoders as d
     import models
+    import patterns
 except ImportError as e:
     print(f"{e}: the packages of tests/requirements.txt are missing (network)")
     sys.exit(77)
@@ -174,6 +176,24 @@ def test_bytes():
     same_ids(TEXT, tokenizers.Tokenizer.from_str(json.dumps(t)))
 
 
+def test_pretokenisers():
+    """Each is recognised by its steps, in the forms that files give them."""
+    t = d.tiny_tokenizer()
+    last = t["pre_tokenizer"]["pretokenizers"][1]
+    whole = {"llama-bpe": True, "tekken": True}
+    for name in "gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2", "qwen35", "seed-coder", "tekken", "gpt-4o":
+        steps = [dict(type="Split", pattern=dict(Regex=p), behavior="Isolated", invert=False) for p in patterns.ROWS[name]]
+        if name == "gpt-4o":
+            steps[0] |= dict(behavior="Removed", invert=True)
+        forms = [dict(type="Sequence", pretokenizers=steps + [last])]
+        if name == "gpt-2":
+            forms.append(dict(last, use_regex=True))
+        for form in forms:
+            model = dict(t["model"], ignore_merges=whole.get(name, False))
+            r = imported(tiny(texts={"tokenizer__json": dict(t, model=model, pre_tokenizer=form)}))
+            assert r.keys["tokenizer.ggml.pre"] == name, (name, r.keys["tokenizer.ggml.pre"])
+
+
 def test_smollm2():
     """Two layers of the real model: values, keys, tokens as in the file that llama.cpp's converter made."""
     path = CACHE / "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -256,6 +276,29 @@ def small_spm(**more):
     return t, pieces, scores, types
 
 
+def test_llama2():
+    """The vocabulary of Llama 2, with the merges that its tokenizer.json makes of its scores."""
+    path = CACHE / "vocabs/ggml-vocab-llama-spm.gguf"
+    if not path.exists():
+        return
+    old = d.File(path)
+    pieces, scores = old.keys["tokenizer.ggml.tokens"], old.keys["tokenizer.ggml.scores"]
+    t = small_spm()[0]
+    vocab = {p: i for i, p in enumerate(pieces)}
+    cut = lambda i, p: [(float(scores[i]), k, len(p) - k, p) for k in range(1, len(p)) if p[:k] in vocab and p[k:] in vocab]
+    merges = sorted((m for i, p in enumerate(pieces) if i > 258 for m in cut(i, p)), key=lambda m: m[:3], reverse=True)
+    t["model"].update(vocab=vocab, merges=[[p[:k], p[k:]] for _, k, _, p in merges])
+    r = imported(tiny(vocab_size=len(pieces), texts={"tokenizer__json": t, "tokenizer_config__json": LLAMA2}))
+    assert r.keys["tokenizer.ggml.tokens"] == pieces
+    merged = np.array([i > 258 and len(p) > 1 and p.strip("▁") != "" for i, p in enumerate(pieces)])
+    ranks = lambda x: np.argsort(-x[merged])
+    assert np.array_equal(ranks(r.keys["tokenizer.ggml.scores"]), ranks(scores))
+    peer = tokenizers.Tokenizer.from_str(json.dumps(t))
+    texts = pathlib.Path(f"{path}.inp").read_text(encoding="utf-8").split("\n__ggml_vocab_test__\n")
+    for text in TEXT, *("a" * (n % 2) + " " * n + "b" * (n % 3) for n in range(1, 40)), *(x for x in texts if x):
+        same_ids(text, peer)
+
+
 LLAMA2 = dict(bos_token="<s>", eos_token="</s>", unk_token="<unk>", add_bos_token=True, add_eos_token=False)
 
 
@@ -290,6 +333,14 @@ def test_merges_that_scores_cannot_say():
     refuse("do not follow each other", merges=merges + [["▁", "the"]], vocab=vocab | {"the": 290})
     refuse("a character that is no token",
            vocab={k: v for k, v in vocab.items() if k != "b"}, merges=[m for m in merges if "b" not in m])
+    # runs of one character may be mixed, if the last merge is the one of two characters
+    runs = {"t" * k: 290 + k for k in range(2, 5)}
+    mixed = [["tt", "t"], ["ttt", "t"], ["tt", "tt"], ["t", "tt"], ["t", "ttt"], ["t", "t"]]
+    refuse("do not follow each other", merges=mixed[-1:] + mixed[:3] + mixed[:-1] + merges, vocab=vocab | runs)
+    t = small_spm(merges=mixed + merges, vocab=vocab | runs)[0]
+    imported(tiny(texts={"tokenizer__json": t, "tokenizer_config__json": LLAMA2}))
+    for n in range(1, 12):
+        same_ids(" " * (n % 2) + "t" * n + "the" * (n % 3), tokenizers.Tokenizer.from_str(json.dumps(t)))
     refuse("merges[0] is not of two tokens", merges=[["q", "q"]] + merges)
     refuse("merges[0] is not two tokens", merges=["q"] + merges)
     refuse("ignore_merges", ignore_merges=True)
