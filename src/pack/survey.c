@@ -42,6 +42,16 @@ static status loss_of(const pack_tensor *t, const encoder *e, const sample *s, c
     return OK;
 }
 
+/* What is not finite is named here, before it is in the moments of what comes after; s->rows are for the reading. */
+static status check_rows(const job *j, const pack_tensor *t, const sample *s, error *err)
+{
+    const uint64_t rows = gguf_tensor_rows(t->t);
+    status st = OK;
+    for (uint64_t r = 0; !st && r < rows; r += s->n)
+        st = source_read(j->file, t->t, &j->tools, r, 1, (size_t)(rows - r < s->n ? rows - r : s->n), s->rows, err);
+    return st;
+}
+
 static status sample_take(const job *j, const pack_tensor *t, const encoder *e, size_t most, sample *s, error *err)
 {
     size_t rows = (size_t)gguf_tensor_rows(t->t);
@@ -51,6 +61,8 @@ static status sample_take(const job *j, const pack_tensor *t, const encoder *e, 
     s->decoded = mem_array(s->n, s->cols * sizeof(float));
     s->out = mem_array(s->n, s->cols * sizeof(float));
     status st = s->rows && s->decoded && s->out ? OK : fail(err, E_NOMEM, "no memory for a sample of rows");
+    if (!st && !j->o->type)
+        st = check_rows(j, t, s, err);
     if (!st)
         st = source_read(j->file, t->t, &j->tools, step / 2, step, s->n, s->rows, err);
     if (!st)
