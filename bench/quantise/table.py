@@ -8,7 +8,7 @@ BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 NAMES = {"smol": "SmolLM2-135M", "gemma": "gemma-3-270m", "minilm": "all-MiniLM-L6-v2"}
 SETS = {"all": "All matrices, the standard mixes",
         "narrow": "Only the matrices whose rows are whole blocks of 256, one type; the others stay F16",
-        "grid": "Weights that already lie on the grid of a type, in that type"}
+        "grid": "Weights that already lie on the grids of types: at the size of the peer's file"}
 # what is added, in this order, to the plain encoder in the same mix
 PARTS = (("plain", "plain"), ("solver", "+ solver"), ("feedback", "+ feedback"), ("ours", "+ allocation"))
 
