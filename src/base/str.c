@@ -19,6 +19,12 @@ bool span_is(span s, const char *text)
     return strlen(text) == s.n && memcmp(s.p, text, s.n) == 0;
 }
 
+bool span_starts(span s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return s.n >= n && memcmp(s.p, prefix, n) == 0;
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');

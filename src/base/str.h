@@ -14,6 +14,7 @@ typedef struct span {
 
 span span_of(const char *s);
 bool span_is(span s, const char *text);
+bool span_starts(span s, const char *prefix);
 span span_trim(span s); /* ASCII white space at both ends */
 
 bool str_starts(const char *s, const char *prefix);

@@ -7,7 +7,6 @@
 
 #include "import/family_int.h"
 #include "import/write_int.h"
-#include "quant/quant.h"
 
 enum { POOL_NONE, POOL_MEAN, POOL_CLS, POOL_RANK = 4, POOLINGS };
 enum { CONTEXT_MAX = 1 << 20, CLASSES_MAX = 1 << 16 };
@@ -205,16 +204,12 @@ status bert_write(gguf_writer *w, const bert_config *c, import_weights *weights,
     if (!s)
         s = declare_all(&x, c, err);
     if (!s)
-        s = gguf_writer_room(w, err);
-    if (!s)
         s = import_write_data(&x, err);
-    report->arch = "bert";
     report->n_layers = c->n_layers;
     report->n_embd = c->n_embd;
     report->n_vocab = c->n_vocab;
     report->n_context = c->n_positions;
     report->n_classes = c->n_classes;
-    report->type = quant_name(x.main_type);
     report->pooling = poolings[c->pooling];
     import_writing_close(&x);
     return s;

@@ -4,7 +4,6 @@
 
 #include "import/family_int.h"
 #include "import/write_int.h"
-#include "quant/quant.h"
 
 #define NORM(name, gguf)                                                                                               \
     .from = name, .to = gguf, .cols = DIM_EMBD, .change = CHANGE_PLUS_ONE, .change_with = DECODER_PLUS_ONE
@@ -162,15 +161,11 @@ status decoder_write(gguf_writer *w, const decoder_config *c, import_weights *we
         s = declare_all(&x, c, err);
     }
     if (!s)
-        s = gguf_writer_room(w, err);
-    if (!s)
         s = import_write_data(&x, err);
-    report->arch = c->arch;
     report->n_layers = c->n_layers;
     report->n_embd = c->n_embd;
     report->n_vocab = c->n_vocab;
     report->n_context = c->n_context;
-    report->type = quant_name(x.main_type);
     import_writing_close(&x);
     return s;
 }

@@ -54,12 +54,12 @@ static const char *split_pattern(const js *step)
 /* What a step cuts by: "" nothing; NULL: it is not known. */
 static const char *step_pattern(const js *step)
 {
-    const char *type = js_text(js_get(step, "type"));
-    if (type && strcmp(type, "Split") == 0)
+    const char *type = import_step_type(step);
+    if (strcmp(type, "Split") == 0)
         return split_pattern(step);
-    if (type && strcmp(type, "Digits") == 0)
+    if (strcmp(type, "Digits") == 0)
         return js_bool(js_get(step, "individual_digits"), false) ? DIGIT : "\\p{N}+";
-    if (type && strcmp(type, "ByteLevel") == 0 && !js_bool(js_get(step, "add_prefix_space"), true))
+    if (strcmp(type, "ByteLevel") == 0 && !js_bool(js_get(step, "add_prefix_space"), true))
         return js_bool(js_get(step, "use_regex"), true) ? GPT2 : "";
     return NULL;
 }

@@ -117,7 +117,7 @@ static status read_around(import_vocab *v, const import_files *f, error *err)
             s = read_template(v, step, err);
         else if (!import_is_text(step, "type", "ByteLevel", false))
             s = fail(err, E_UNSUPPORTED, "tokenizer.json: post_processor '%.40s' is not known",
-                     js_text(js_get(step, "type")) ? js_text(js_get(step, "type")) : "");
+                     import_step_type(step));
         if (s)
             return s;
     }

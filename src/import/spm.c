@@ -18,8 +18,6 @@
 #include "base/utf8.h"
 #include "import/vocab_int.h"
 
-enum { MERGES_MAX = 1 << 22 };
-
 typedef struct pair {
     uint64_t ids; /* left << 32 | right */
     uint32_t rank;
@@ -59,9 +57,9 @@ static status rank_merge(merging *m, const js *merges, size_t i, error *err)
 {
     char text[2 * TOKEN_BYTES_MAX + 1], right[TOKEN_BYTES_MAX + 1];
     uint32_t a, b, whole;
-    if (!import_merge(merges, i, text, right))
-        return fail(err, E_FORMAT, "tokenizer.json: merges[%zu] is not two tokens of up to %d bytes", i,
-                    TOKEN_BYTES_MAX);
+    status s = import_merge(merges, i, text, right, err);
+    if (s)
+        return s;
     bool known = id_of(m, text, &a) && id_of(m, right, &b);
     memcpy(text + strlen(text), right, strlen(right) + 1);
     if (!known || !id_of(m, text, &whole))
@@ -191,16 +189,17 @@ static status check_all(const merging *m, error *err)
 static status read_merges(import_vocab *v, const js *json, error *err)
 {
     const js *model = js_get(json, "model"), *merges = js_get(model, "merges"), *added = js_get(json, "added_tokens");
-    size_t n = js_len(merges);
+    size_t n;
     int64_t id;
-    if (!js_is(merges, JS_ARRAY) || n > MERGES_MAX)
-        return fail(err, E_FORMAT, "tokenizer.json: merges are not a list of up to %d", MERGES_MAX);
+    status s = import_merge_count(merges, &n, err);
+    if (s)
+        return s;
     merging m = { .v = v, .vocab = js_get(model, "vocab") };
     m.added = mem_array(v->n, sizeof *m.added);
     m.at = mem_array(v->n, sizeof *m.at);
     m.pairs = mem_array(n + 1, sizeof *m.pairs);
     m.made = mem_array(n + 1, sizeof *m.made);
-    status s = m.added && m.at && m.pairs && m.made ? OK : fail(err, E_NOMEM, "no memory for %zu merges", n);
+    s = m.added && m.at && m.pairs && m.made ? OK : fail(err, E_NOMEM, "no memory for %zu merges", n);
     for (size_t i = 0; !s && i < js_len(added); i++)
         if (js_int(js_get(js_at(added, i), "id"), &id) && id >= 0 && id < v->n)
             m.added[id] = true;
@@ -226,18 +225,17 @@ static bool is_byte(const char *text)
     return strlen(text) == 6 && str_starts(text, "<0x") && text[5] == '>';
 }
 
-static status read_tokens(import_vocab *v, const js *model, error *err)
+static status read_tokens(import_vocab *v, const js *json, error *err)
 {
-    const char *unk = js_text(js_get(model, "unk_token"));
-    int64_t id;
-    js_member m = { 0 };
-    status s = OK;
-    while (!s && js_next(js_get(model, "vocab"), &m)) {
-        int32_t type = is_byte(m.key) ? TOKEN_BYTE : unk && strcmp(unk, m.key) == 0 ? TOKEN_UNKNOWN : TOKEN_NORMAL;
-        s = js_int(m.value, &id) ? import_vocab_set(v, id, span_of(m.key), type, "tokenizer.json", err)
-                                 : fail(err, E_FORMAT, "tokenizer.json: the id of '%.40s' is no number", m.key);
-        if (!s && type == TOKEN_UNKNOWN)
-            v->role[ROLE_UNK] = (int32_t)id;
+    const char *unk = js_text(js_get(js_get(json, "model"), "unk_token"));
+    status s = import_json_tokens(v, json, err);
+    for (uint32_t i = 0; !s && i < v->n; i++)
+        if (v->texts[i].p && is_byte(v->texts[i].p))
+            v->types[i] = TOKEN_BYTE;
+    int32_t id = !s && unk ? import_vocab_find(v, unk) : -1;
+    if (id >= 0 && v->types[id] == TOKEN_NORMAL) {
+        v->types[id] = TOKEN_UNKNOWN;
+        v->role[ROLE_UNK] = id;
     }
     return s;
 }
@@ -247,12 +245,12 @@ static status read_tokens(import_vocab *v, const js *model, error *err)
 /* A space becomes U+2581; one may come before the text. */
 static bool read_step(import_vocab *v, const js *step)
 {
-    const char *type = js_text(js_get(step, "type")), *space = js_text(js_get(js_get(step, "pattern"), "String"));
-    if (type && strcmp(type, "Prepend") == 0 && import_is_text(step, "prepend", SPACE_MARK, false)) {
+    const char *type = import_step_type(step), *space = js_text(js_get(js_get(step, "pattern"), "String"));
+    if (strcmp(type, "Prepend") == 0 && import_is_text(step, "prepend", SPACE_MARK, false)) {
         v->add_space = SAID_YES;
         return true;
     }
-    if (type && strcmp(type, "Metaspace") == 0 && import_is_text(step, "replacement", SPACE_MARK, false)) {
+    if (strcmp(type, "Metaspace") == 0 && import_is_text(step, "replacement", SPACE_MARK, false)) {
         bool never = import_is_text(step, "prepend_scheme", "never", false);
         v->add_space = !never && js_bool(js_get(step, "add_prefix_space"), true) ? SAID_YES : v->add_space;
         return !js_bool(js_get(step, "split"), true);
@@ -260,8 +258,8 @@ static bool read_step(import_vocab *v, const js *step)
     if (!space || strcmp(space, " ") != 0)
         return false;
     /* By the time that Split looks for spaces there are none. */
-    return strcmp(type ? type : "", "Split") == 0 ||
-           (strcmp(type ? type : "", "Replace") == 0 && import_is_text(step, "content", SPACE_MARK, false));
+    return strcmp(type, "Split") == 0 ||
+           (strcmp(type, "Replace") == 0 && import_is_text(step, "content", SPACE_MARK, false));
 }
 
 static status read_steps(import_vocab *v, const js *json, error *err)
@@ -275,7 +273,7 @@ static status read_steps(import_vocab *v, const js *json, error *err)
         for (size_t i = 0; (step = import_step(js_get(json, parts[p].part), parts[p].list, i)) != NULL; i++)
             if (!read_step(v, step))
                 return fail(err, E_UNSUPPORTED, "tokenizer.json: %s '%.40s' is not one of SentencePiece", parts[p].part,
-                            js_text(js_get(step, "type")) ? js_text(js_get(step, "type")) : "");
+                            import_step_type(step));
     return OK;
 }
 
@@ -287,6 +285,6 @@ status import_spm(import_vocab *v, const js *json, error *err)
     if (!s && js_bool(js_get(js_get(json, "model"), "ignore_merges"), false))
         s = fail(err, E_UNSUPPORTED, "tokenizer.json: ignore_merges with byte_fallback");
     if (!s)
-        s = read_tokens(v, js_get(json, "model"), err);
+        s = read_tokens(v, json, err);
     return s ? s : read_merges(v, json, err);
 }

@@ -85,7 +85,14 @@ status import_pretok(const char **out, const js *json, error *err) MUST_CHECK;
 
 /* Walks normalizer, pre_tokenizer or post_processor: a single step, or those of a Sequence. NULL: no more. */
 const js *import_step(const js *part, const char *list, size_t i);
-/* The i-th merge, "left right" or ["left", "right"]; false: neither, or over the ceiling of a token. */
-bool import_merge(const js *merges, size_t i, char left[TOKEN_BYTES_MAX + 1], char right[TOKEN_BYTES_MAX + 1]);
+/* "": it has none. */
+const char *import_step_type(const js *step);
+/* All of model.vocab, as normal tokens. */
+status import_json_tokens(import_vocab *v, const js *json, error *err) MUST_CHECK;
+/* E_FORMAT: no list, or over the ceiling. */
+status import_merge_count(const js *merges, size_t *n, error *err) MUST_CHECK;
+/* The i-th merge, "left right" or ["left", "right"]; E_FORMAT: neither, or over the ceiling of a token. */
+status import_merge(const js *merges, size_t i, char left[TOKEN_BYTES_MAX + 1], char right[TOKEN_BYTES_MAX + 1],
+                    error *err) MUST_CHECK;
 
 #endif

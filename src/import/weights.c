@@ -13,7 +13,7 @@ void import_clean_name(char out[IMPORT_MAX_NAME + 16], span name)
     static const char *const begins[] = { "bert.", "model." };
     size_t skip = 0;
     for (size_t i = 0; !skip && i < ARRAY_LEN(begins); i++)
-        if (name.n >= strlen(begins[i]) && memcmp(name.p, begins[i], strlen(begins[i])) == 0)
+        if (span_starts(name, begins[i]))
             skip = strlen(begins[i]);
     size_t n = name.n - skip;
     n = n < IMPORT_MAX_NAME ? n : IMPORT_MAX_NAME;

@@ -21,11 +21,7 @@ static status from_json(import_vocab *v, const js *json, error *err)
                     "characters, BertNormalizer with clean_text and handle_chinese_chars)");
     v->lowercase = js_bool(js_get(normaliser, "lowercase"), true);
     v->strip_accents = js_bool(js_get(normaliser, "strip_accents"), v->lowercase);
-    js_member m = { 0 };
-    status s = OK;
-    while (!s && js_next(js_get(model, "vocab"), &m))
-        s = js_int(m.value, &id) ? import_vocab_set(v, id, span_of(m.key), TOKEN_NORMAL, "tokenizer.json", err)
-                                 : fail(err, E_FORMAT, "tokenizer.json: the id of '%.40s' is no number", m.key);
+    status s = import_json_tokens(v, json, err);
     for (size_t i = 0; !s && i < js_len(added); i++) {
         const js *a = js_at(added, i);
         const char *text = js_text(js_get(a, "content"));

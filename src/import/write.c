@@ -68,12 +68,14 @@ void import_writing_close(import_writing *x)
     x->list = NULL;
 }
 
-void import_write_general(const import_writing *x, const char *arch, const char *name)
+void import_write_general(import_writing *x, const char *arch, const char *name)
 {
     static const struct {
         uint32_t type, file_type;
     } file_types[] = { { QUANT_F32, FILE_TYPE_F32 }, { QUANT_F16, FILE_TYPE_F16 }, { QUANT_Q8_0, FILE_TYPE_Q8_0 },
                        { QUANT_BF16, FILE_TYPE_BF16 } };
+    x->report->arch = arch;
+    x->report->type = quant_name(x->main_type);
     gguf_writer_str(x->w, "general.architecture", arch);
     gguf_writer_str(x->w, "general.type", "model");
     gguf_writer_str(x->w, "general.name", name);
@@ -237,8 +239,8 @@ status import_write_data(const import_writing *x, error *err)
         if (x->list[i].tensor)
             most = x->list[i].tensor->cols > most ? x->list[i].tensor->cols : most;
     float *values = mem_array(most, sizeof *values), *coded = mem_array(most, sizeof *coded);
-    status s = OK;
-    if (!values || !coded)
+    status s = gguf_writer_room(x->w, err);
+    if (!s && (!values || !coded))
         s = fail(err, E_NOMEM, "no memory for a row of %llu values", (unsigned long long)most);
     for (size_t i = 0; !s && i < x->n; i++) {
         const import_planned *p = &x->list[i];

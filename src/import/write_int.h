@@ -61,15 +61,15 @@ typedef struct import_writing {
 /* x->weights is set. type: of import_options. most: tensors, at most. */
 status import_writing_open(import_writing *x, const char *type, size_t most, error *err) MUST_CHECK;
 void import_writing_close(import_writing *x);
-/* general.* */
-void import_write_general(const import_writing *x, const char *arch, const char *name);
+/* general.*, and the report's name and type. arch: a constant. */
+void import_write_general(import_writing *x, const char *arch, const char *name);
 /* Declares those of n places that the model has. */
 status import_declare(import_writing *x, const import_place *places, size_t n, uint32_t layer, error *err) MUST_CHECK;
 /* A vector in F32 that is in no file. */
 void import_declare_values(import_writing *x, const char *name, const float *values, uint32_t n);
 /* Weights that were not declared are an error, but for those that begin, or after a '*' end, like one of these. */
 status import_check_left_over(const import_writing *x, const char *const *left_out, size_t n, error *err) MUST_CHECK;
-/* All declared tensors, in order. */
+/* All declared tensors, in order. E_NOFIT: no room on the disk. */
 status import_write_data(const import_writing *x, error *err) MUST_CHECK;
 
 #endif
