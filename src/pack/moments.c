@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "plat/machine.h"
 
 static const struct name_row {
     const char *end;
@@ -29,17 +30,19 @@ static size_t n_blocks(const moments *m)
     return (m->n + m->block - 1) / m->block;
 }
 
-/* Whole blocks of 256 values, and blocks alike. */
-status moments_open(moments *m, size_t n, error *err)
+/* Whole blocks of 256 values, and blocks alike. Until they are finished they are triangles, whose other half has no
+ * pages yet. */
+status moments_open(moments *m, size_t n, int n_sets, error *err)
 {
     size_t parts = (n + MOMENTS_BLOCK - 1) / MOMENTS_BLOCK, each = (n + parts - 1) / parts;
     *m = (moments){ .n = n, .block = parts > 1 ? (each + 255) / 256 * 256 : n };
-    for (int set = 0; set < MOMENTS_SETS; set++) {
+    for (int set = 0; set < n_sets; set++) {
         m->gram[set] = mem_array(n_blocks(m) * m->block, m->block * sizeof(float));
         if (!m->gram[set]) {
             moments_close(m);
             return fail(err, E_NOMEM, "no memory for second moments of %zu values", n);
         }
+        machine_small_pages(m->gram[set], n_blocks(m) * m->block * m->block * sizeof(float));
     }
     return OK;
 }

@@ -39,7 +39,8 @@ typedef struct moments {
     double tokens[MOMENTS_SETS];
 } moments;
 
-status moments_open(moments *m, size_t n, error *err) MUST_CHECK;
+/* The first n_sets of the sets, of n values. */
+status moments_open(moments *m, size_t n, int n_sets, error *err) MUST_CHECK;
 void moments_close(moments *m);
 /* Adds rows of n values. */
 status moments_add(moments *m, int set, const matrix_tools *t, const float *rows, size_t n_rows, error *err) MUST_CHECK;

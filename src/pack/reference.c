@@ -1,7 +1,5 @@
 #include "pack/reference.h"
 
-#include <string.h>
-
 #include "base/mem.h"
 #include "pack/source.h"
 #include "quant/mix.h"
@@ -115,11 +113,6 @@ static uint32_t end_at(const reference *r, uint32_t which)
     return r->spec.n_layers + (r->stay ? (uint32_t)PART_ALL : which);
 }
 
-static bool begins(span s, const char *with)
-{
-    return s.n >= strlen(with) && memcmp(s.p, with, strlen(with)) == 0;
-}
-
 /* Where a matrix is; see reference_put. */
 static uint32_t part_of(const reference *r, const gguf_tensor *t)
 {
@@ -127,7 +120,7 @@ static uint32_t part_of(const reference *r, const gguf_tensor *t)
     if (layer >= 0 && (uint32_t)layer < r->spec.n_layers)
         return (uint32_t)layer;
     bool tied = !r->spec.is_encoder && !gguf_tensor_find(r->g, "output.weight");
-    bool is_head = begins(t->name, "output.") || begins(t->name, "cls.");
+    bool is_head = span_starts(t->name, "output.") || span_starts(t->name, "cls.");
     return end_at(r, is_head || (tied && span_is(t->name, "token_embd.weight")) ? PART_HEAD : PART_EMBEDDING);
 }
 

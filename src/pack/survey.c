@@ -42,13 +42,14 @@ static status loss_of(const pack_tensor *t, const encoder *e, const sample *s, c
     return OK;
 }
 
-/* What is not finite is named here, before it is in the moments of what comes after; s->rows are for the reading. */
+/* What is not finite is named here, before it is in the moments of what comes after; s->decoded is for the reading. */
 static status check_rows(const job *j, const pack_tensor *t, const sample *s, error *err)
 {
     const uint64_t rows = gguf_tensor_rows(t->t);
     status st = OK;
     for (uint64_t r = 0; !st && r < rows; r += s->n)
-        st = source_read(j->file, t->t, &j->tools, r, 1, (size_t)(rows - r < s->n ? rows - r : s->n), s->rows, err);
+        st = source_read(j->file, t->t, &j->tools, r, 1, (size_t)(rows - r < s->n ? rows - r : s->n), s->decoded,
+                         err);
     return st;
 }
 
@@ -61,8 +62,6 @@ static status sample_take(const job *j, const pack_tensor *t, const encoder *e, 
     s->decoded = mem_array(s->n, s->cols * sizeof(float));
     s->out = mem_array(s->n, s->cols * sizeof(float));
     status st = s->rows && s->decoded && s->out ? OK : fail(err, E_NOMEM, "no memory for a sample of rows");
-    if (!st && !j->o->type)
-        st = check_rows(j, t, s, err);
     if (!st)
         st = source_read(j->file, t->t, &j->tools, step / 2, step, s->n, s->rows, err);
     if (!st)
@@ -130,6 +129,8 @@ static status survey_tensor(job *j, pack_tensor *t, const encoder *e, error *err
     status st = sample_take(j, t, e, most, &s, err);
     t->n_candidates = 0;
     t->noise = encoder_trace(e) * s.direct / (double)s.cols / s.whole;
+    if (!st)
+        st = check_rows(j, t, &s, err);
     if (!st)
         st = survey_types(j, t, e, &s, err);
     if (!st)

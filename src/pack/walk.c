@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "plat/machine.h"
 
 struct walk {
     reference *r;
@@ -77,22 +76,6 @@ static status add_inputs(void *user, const model_inputs *in, size_t n_rows, erro
     return s;
 }
 
-/* While the layer is in memory, moments are triangles: the other half has no pages yet. */
-static status open_moments(const walk *w, moments *m, size_t n, error *err)
-{
-    status s = moments_open(m, n, err);
-    for (int set = 0; !s && set < MOMENTS_SETS; set++) {
-        size_t blocks = (n + m->block - 1) / m->block;
-        if (set < w->n_sets) {
-            machine_small_pages(m->gram[set], blocks * m->block * m->block * sizeof(float));
-            continue;
-        }
-        mem_free(m->gram[set]);
-        m->gram[set] = NULL;
-    }
-    return s;
-}
-
 status walk_layer(walk *w, moments out[MOMENTS_OF_LAYER], error *err)
 {
     const model_spec *m = reference_spec(w->r);
@@ -101,7 +84,7 @@ status walk_layer(walk *w, moments out[MOMENTS_OF_LAYER], error *err)
     status s = OK;
     memset(out, 0, MOMENTS_OF_LAYER * sizeof *out);
     for (int k = 0; !s && k < MOMENTS_OF_LAYER; k++)
-        s = open_moments(w, &out[k], widths[k], err);
+        s = moments_open(&out[k], widths[k], w->n_sets, err);
     w->into = out;
     for (w->set = 0; !s && w->set < w->n_sets; w->set++)
         s = reference_layer(w->r, w->layer, w->text[w->set], w->states[w->set], add_inputs, w, err);
@@ -129,7 +112,8 @@ status walk_head(walk *w, moments *out, error *err)
     size_t n_embd = reference_spec(w->r)->n_embd;
     float *rows = mem_array(REFERENCE_PIECE_MAX, n_embd * sizeof *rows);
     memset(out, 0, sizeof *out);
-    status s = rows ? open_moments(w, out, n_embd, err) : fail(err, E_NOMEM, "no memory for rows of the last norm");
+    status s = rows ? moments_open(out, n_embd, w->n_sets, err)
+                    : fail(err, E_NOMEM, "no memory for rows of the last norm");
     for (int set = 0; !s && set < w->n_sets; set++) {
         size_t n = w->text[set]->starts[w->text[set]->n];
         for (size_t at = 0; !s && at < n; at += REFERENCE_PIECE_MAX) {

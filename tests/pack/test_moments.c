@@ -52,8 +52,8 @@ static void moments_are_means_of_products(void **state)
         size_t n = cases[c].n, n_rows = cases[c].rows, at, width;
         float *seen = small_leaning(n_rows, n), *held_out = small_noise(2 * n_rows * n);
         moments a, b;
-        assert_ok(moments_open(&a, n, err));
-        assert_ok(moments_open(&b, n, err));
+        assert_ok(moments_open(&a, n, MOMENTS_SETS, err));
+        assert_ok(moments_open(&b, n, MOMENTS_SETS, err));
         add_in_pieces(&a, MOMENTS_SEEN, &three.t, seen, n_rows, cases[c].piece);
         add_in_pieces(&a, MOMENTS_HELD_OUT, &three.t, held_out, 2 * n_rows, cases[c].piece);
         add_in_pieces(&b, MOMENTS_SEEN, &one.t, seen, n_rows, cases[c].piece);
@@ -83,7 +83,7 @@ static void wide_inputs_have_blocks(void **state)
     enum { N = MOMENTS_BLOCK + 256, ROWS = 3 };
     float *rows = small_noise((size_t)ROWS * N);
     moments m;
-    assert_ok(moments_open(&m, N, err));
+    assert_ok(moments_open(&m, N, MOMENTS_SETS, err));
     add_in_pieces(&m, MOMENTS_SEEN, &three.t, rows, ROWS, 2);
     moments_finish(&m);
     size_t at, width, next = 0, n_blocks = 0;
@@ -108,7 +108,7 @@ static void blocks_cover_any_width(void **state)
     for (size_t i = 0; i < ARRAY_LEN(widths); i++) {
         moments m;
         size_t at, width;
-        assert_ok(moments_open(&m, widths[i], err));
+        assert_ok(moments_open(&m, widths[i], MOMENTS_SETS, err));
         assert_non_null(moments_block(&m, MOMENTS_SEEN, 0, &at, &width));
         assert_int_equal(width, widths[i]);
         assert_null(moments_block(&m, MOMENTS_SEEN, 1, &at, &width));
